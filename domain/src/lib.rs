@@ -1,0 +1,54 @@
+//! The business rules of the shop: user, product, order, payment and notification.
+//!
+//! Everything here is pure. This crate never does I/O, never reads a clock, never draws a random number and never
+//! awaits: time, identities and prices that were looked up elsewhere arrive inside the command.
+//!
+//! One file per aggregate holds its state, commands, events, refusals, decisions and tests, in that order.
+
+mod id;
+pub mod notification;
+pub mod order;
+pub mod payment;
+pub mod product;
+pub mod user;
+mod value;
+
+pub use id::{NotificationId, OrderId, PaymentId, ProductId, UserId};
+pub use value::{Currency, Email, Invalid, Money, Quantity, Sku, Text, Timestamp};
+
+/// A consistency boundary: decides commands on its own state and folds its own events.
+///
+/// `Default` is the state "not created yet". The shape (decide by reference, infallible fold by reference) follows the
+/// decider pattern, so that deciding cannot mutate and replay clones nothing.
+pub trait Aggregate: Default + Clone + Send + Sync + 'static {
+    /// The field's name for this kind of aggregate, in the singular: `order`.
+    const NAME: &'static str;
+    /// What may be asked of it.
+    type Command: Clone + Send + Sync + 'static;
+    /// What may have happened to it.
+    type Event: Clone + Send + Sync + 'static;
+    /// Why a command was refused.
+    type Error: Refusal;
+
+    /// Decides: the events that the command makes, none when there is nothing left to do, or a refusal.
+    fn handle(&self, command: Self::Command) -> Result<Vec<Self::Event>, Self::Error>;
+
+    /// Folds one event that has happened. It cannot fail: what happened, happened.
+    fn apply(&mut self, event: &Self::Event);
+}
+
+/// A business rule said no. The `Display` text names the rule and its bounds for a person.
+pub trait Refusal: std::error::Error + Send + Sync + 'static {
+    /// A stable, machine-readable name of the rule in kebab case: `insufficient-stock`.
+    fn code(&self) -> &'static str;
+
+    /// The field of the command that broke the rule, where one did.
+    fn field(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// True when the aggregate that the command speaks of does not exist (a 404 at the edge).
+    fn is_not_found(&self) -> bool {
+        false
+    }
+}

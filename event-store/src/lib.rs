@@ -1,0 +1,2 @@
+//! Conditional, idempotent appends and exact reads over Kafka.
+pub mod run;
