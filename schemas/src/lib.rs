@@ -1,1 +1,6 @@
+//! The contracts: an Avro schema per event, Confluent framing, the schema registry, the node protocol's protobuf.
 //!
+//! This crate never decides anything: it turns the domain's events into bytes and back.
+
+mod wire;
+pub use wire::{DecodeError, EncodeError, Schemas, WireEvent};

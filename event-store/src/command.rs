@@ -1,0 +1,70 @@
+//! What a caller says of a command, and what it hears.
+
+use crate::{Cause, Position};
+use domain::{Aggregate, Timestamp};
+use uuid::Uuid;
+
+/// The circumstances of a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommandMeta {
+    /// Names the command: the same id and the same command get the first answer again.
+    pub command_id: Uuid,
+    /// When the edge took it; becomes the events' `ce_time`.
+    pub time: Timestamp,
+    /// The version that the caller has seen (`If-Match`); the command is refused when it is another.
+    pub expected_version: Option<u64>,
+    /// Who and why.
+    pub cause: Cause,
+}
+
+/// The command is done, and what it made is in the log for good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// The aggregate's version after the command.
+    pub version: u64,
+    /// The last record that the answer rests on: a view that has applied it shows the command's effect.
+    pub position: Position,
+    /// How many events the command made; 0 when there was nothing left to do.
+    pub events: u32,
+    /// True when this repeats the answer of an earlier delivery of the same command.
+    pub repeated: bool,
+}
+
+/// Why a command was not done. Only `Unavailable` may be tried again as it is.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError<R> {
+    /// A business rule said no.
+    #[error(transparent)]
+    Refused(R),
+    /// The caller has seen another version than there is.
+    #[error("expected version {expected}, the aggregate is at {actual}")]
+    Conflict {
+        /// What the caller said.
+        expected: u64,
+        /// What is.
+        actual: u64,
+    },
+    /// The command id was used before, for another command.
+    #[error("this idempotency key was used before, for another command")]
+    KeyReused,
+    /// Nobody can say yet; nothing is lost by asking again with the same command id.
+    #[error(transparent)]
+    Unavailable(Unavailable),
+}
+
+/// The command could not be settled now.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Unavailable {
+    /// What stands in the way, for a person.
+    pub reason: String,
+    /// When to ask again, in milliseconds.
+    pub retry_after_millis: u64,
+}
+
+/// Somewhere that commands of an aggregate can be sent: the owner of its partition, here or on another node.
+#[async_trait::async_trait]
+pub trait Execute<A: Aggregate>: Send + Sync + 'static {
+    /// Decides the command on the aggregate's state and appends what it makes; returns when that is settled.
+    async fn execute(&self, id: Uuid, command: A::Command, meta: CommandMeta) -> Result<Accepted, CommandError<A::Error>>;
+}
