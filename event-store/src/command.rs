@@ -68,3 +68,30 @@ pub trait Execute<A: Aggregate>: Send + Sync + 'static {
     /// Decides the command on the aggregate's state and appends what it makes; returns when that is settled.
     async fn execute(&self, id: Uuid, command: A::Command, meta: CommandMeta) -> Result<Accepted, CommandError<A::Error>>;
 }
+
+/// Who owns a partition's writing, as far as this node has heard. It may be out of date: safety never rests on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// The node's name.
+    pub node: String,
+    /// Where its node-to-node server listens: `host:port`.
+    pub address: String,
+    /// The offset of its claim.
+    pub run: i64,
+}
+
+/// The owners of this node's own partitions.
+#[async_trait::async_trait]
+pub trait LocalOwner<A: Aggregate>: Send + Sync + 'static {
+    /// The partition that the aggregate lives in.
+    fn partition_of(&self, id: Uuid) -> i32;
+
+    /// As [`Execute::execute`], or none when this node does not own the partition.
+    async fn try_execute(&self, id: Uuid, command: A::Command, meta: CommandMeta) -> Option<Result<Accepted, CommandError<A::Error>>>;
+}
+
+/// Tells who owns a partition.
+pub trait Directory: Send + Sync + 'static {
+    /// The owner that was heard of last, none when nobody was.
+    fn owner(&self, service: &str, partition: i32) -> Option<Owner>;
+}
