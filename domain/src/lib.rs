@@ -3,13 +3,14 @@
 //! Everything here is pure. This crate never does I/O, never reads a clock, never draws a random number and never
 //! awaits: time, identities and prices that were looked up elsewhere arrive inside the command.
 //!
-//! One file per aggregate holds its state, commands, events, refusals, decisions and tests, in that order.
+//! One file (or folder, where it is long) per aggregate holds its state, commands, events, refusals, decisions and tests.
 
 mod id;
 pub mod notification;
 pub mod order;
 pub mod payment;
 pub mod product;
+pub mod testing;
 pub mod user;
 mod value;
 

@@ -1,7 +1,43 @@
 //! A message to a user: requested, then delivered or failed. The address is looked up at delivery and never stored here.
 
-use crate::{OrderId, UserId};
+#![expect(missing_docs, reason = "the fields of a fact say what they are, and their types say the units")]
+
+use crate::{Aggregate, OrderId, Refusal, UserId};
 use serde::{Deserialize, Serialize};
+
+/// A message to a user. What was asked for is kept, so that asking again for the same is known as a repeat.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Notification {
+    /// Nobody has asked for it.
+    #[default]
+    NotRequested,
+    /// It waits to be sent.
+    Requested(NotificationRequested),
+    /// The mail server took it.
+    Delivered(NotificationRequested),
+    /// It could not be delivered.
+    Failed(NotificationRequested),
+}
+
+impl Notification {
+    /// What was asked for.
+    pub fn request(&self) -> Option<&NotificationRequested> {
+        match self {
+            Self::NotRequested => None,
+            Self::Requested(request) | Self::Delivered(request) | Self::Failed(request) => Some(request),
+        }
+    }
+
+    /// `requested`, `delivered` or `failed`; none before it was asked for.
+    pub fn status(&self) -> Option<&'static str> {
+        match self {
+            Self::NotRequested => None,
+            Self::Requested(_) => Some("requested"),
+            Self::Delivered(_) => Some("delivered"),
+            Self::Failed(_) => Some("failed"),
+        }
+    }
+}
 
 /// What may be asked of a notification.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,4 +80,154 @@ pub struct NotificationDelivered {
 pub struct NotificationFailed {
     pub user_id: UserId,
     pub reason: String,
+}
+
+/// Why a notification's command was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotificationRefusal {
+    /// Nobody has asked for it.
+    #[error("the notification does not exist: request it first")]
+    Unknown,
+    /// The identity is taken by another message.
+    #[error("the notification was already requested with other content: an identity names one message")]
+    AlreadyRequested,
+}
+
+impl Refusal for NotificationRefusal {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown-notification",
+            Self::AlreadyRequested => "already-requested",
+        }
+    }
+
+    fn is_not_found(&self) -> bool {
+        *self == Self::Unknown
+    }
+}
+
+impl Aggregate for Notification {
+    const NAME: &'static str = "notification";
+    type Command = NotificationCommand;
+    type Event = NotificationEvent;
+    type Error = NotificationRefusal;
+
+    fn handle(&self, command: NotificationCommand) -> Result<Vec<NotificationEvent>, NotificationRefusal> {
+        match command {
+            NotificationCommand::Request { user_id, order_id, kind, subject, body } => {
+                self.ask(NotificationRequested { user_id, order_id, kind, subject, body })
+            }
+            NotificationCommand::RecordDelivery => self.settle(|user_id| NotificationEvent::Delivered(NotificationDelivered { user_id })),
+            NotificationCommand::RecordFailure { reason } => {
+                self.settle(|user_id| NotificationEvent::Failed(NotificationFailed { user_id, reason }))
+            }
+        }
+    }
+
+    fn apply(&mut self, event: &NotificationEvent) {
+        match event {
+            NotificationEvent::Requested(request) => *self = Self::Requested(request.clone()),
+            NotificationEvent::Delivered(NotificationDelivered { user_id: _ }) => self.turn(Self::Delivered),
+            NotificationEvent::Failed(NotificationFailed { user_id: _, reason: _ }) => self.turn(Self::Failed),
+        }
+    }
+}
+
+impl Notification {
+    fn ask(&self, request: NotificationRequested) -> Result<Vec<NotificationEvent>, NotificationRefusal> {
+        match self.request() {
+            None => Ok(vec![NotificationEvent::Requested(request)]),
+            Some(known) if *known == request => Ok(vec![]),
+            Some(_) => Err(NotificationRefusal::AlreadyRequested),
+        }
+    }
+
+    /// The first answer of the mail server stands: a later one makes no event.
+    fn settle(&self, answer: impl FnOnce(UserId) -> NotificationEvent) -> Result<Vec<NotificationEvent>, NotificationRefusal> {
+        match self {
+            Self::NotRequested => Err(NotificationRefusal::Unknown),
+            Self::Requested(request) => Ok(vec![answer(request.user_id)]),
+            Self::Delivered(_) | Self::Failed(_) => Ok(vec![]),
+        }
+    }
+
+    fn turn(&mut self, into: impl FnOnce(NotificationRequested) -> Self) {
+        if let Some(request) = self.request().cloned() {
+            *self = into(request);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::given;
+
+    fn user() -> UserId {
+        UserId::derive("test", "ada")
+    }
+
+    fn request(subject: &str) -> NotificationCommand {
+        let order_id = Some(OrderId::derive("test", "1"));
+        let (kind, subject, body) = ("order-confirmed".into(), subject.into(), "Thank you.".into());
+        NotificationCommand::Request { user_id: user(), order_id, kind, subject, body }
+    }
+
+    fn requested() -> NotificationEvent {
+        NotificationEvent::Requested(NotificationRequested {
+            user_id: user(),
+            order_id: Some(OrderId::derive("test", "1")),
+            kind: "order-confirmed".into(),
+            subject: "Your order".into(),
+            body: "Thank you.".into(),
+        })
+    }
+
+    fn delivered() -> NotificationEvent {
+        NotificationEvent::Delivered(NotificationDelivered { user_id: user() })
+    }
+
+    fn failed() -> NotificationEvent {
+        NotificationEvent::Failed(NotificationFailed { user_id: user(), reason: "no such mailbox".into() })
+    }
+
+    fn failure() -> NotificationCommand {
+        NotificationCommand::RecordFailure { reason: "no such mailbox".into() }
+    }
+
+    #[test]
+    fn a_message_is_requested_once() {
+        let given = given::<Notification>([]).when(request("Your order")).then([requested()]);
+        assert_eq!(given.state().status(), Some("requested"));
+        given.when(request("Your order")).then_nothing();
+    }
+
+    #[test]
+    fn a_repeated_request_changes_nothing_however_it_ended() {
+        given::<Notification>([requested(), delivered()]).when(request("Your order")).then_nothing();
+        given::<Notification>([requested(), failed()]).when(request("Your order")).then_nothing();
+    }
+
+    #[test]
+    fn an_identity_names_one_message() {
+        given::<Notification>([requested()]).when(request("Another")).refused("already-requested");
+        given::<Notification>([requested(), delivered()]).when(request("Another")).refused("already-requested");
+    }
+
+    #[test]
+    fn the_first_answer_of_the_mail_server_stands() {
+        let sent = given::<Notification>([requested()]).when(NotificationCommand::RecordDelivery).then([delivered()]);
+        assert_eq!(sent.state().status(), Some("delivered"));
+        sent.when(NotificationCommand::RecordDelivery).then_nothing().when(failure()).then_nothing();
+
+        let lost = given::<Notification>([requested()]).when(failure()).then([failed()]);
+        assert_eq!(lost.state().status(), Some("failed"));
+        lost.when(failure()).then_nothing().when(NotificationCommand::RecordDelivery).then_nothing();
+    }
+
+    #[test]
+    fn what_nobody_asked_for_is_not_found() {
+        given::<Notification>([]).when(NotificationCommand::RecordDelivery).not_found("unknown-notification");
+        given::<Notification>([]).when(failure()).not_found("unknown-notification");
+    }
 }

@@ -1,7 +1,47 @@
 //! A user: registers, changes the profile, closes the account.
 
-use crate::{Email, Text};
+#![expect(missing_docs, reason = "the fields of a fact say what they are, and their types say the units")]
+
+use crate::{Aggregate, Email, Refusal, Text};
 use serde::{Deserialize, Serialize};
+
+/// A user's account.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum User {
+    /// Nobody has registered under this identity.
+    #[default]
+    NotRegistered,
+    /// The account is open.
+    Open(Profile),
+    /// The account was closed for good; the profile is forgotten.
+    Closed,
+}
+
+/// What an open account says of its user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Profile {
+    /// Where the user reads mail.
+    pub email: Email,
+    /// What the user is called.
+    pub name: Text,
+    /// Where parcels go, if anywhere.
+    pub address: Option<Text>,
+}
+
+impl User {
+    /// The profile of an open account.
+    pub fn profile(&self) -> Option<&Profile> {
+        match self {
+            Self::Open(profile) => Some(profile),
+            Self::NotRegistered | Self::Closed => None,
+        }
+    }
+
+    /// True once the account was closed.
+    pub fn is_closed(&self) -> bool {
+        *self == Self::Closed
+    }
+}
 
 /// What may be asked of a user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,4 +85,189 @@ pub struct UserProfileChanged {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserClosed {
     pub reason: Option<Text>,
+}
+
+/// Why a user's command was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UserRefusal {
+    /// Nobody has registered under this identity.
+    #[error("the user does not exist: register first")]
+    Unknown,
+    /// The identity is taken.
+    #[error("the user is already registered: an identity registers once")]
+    AlreadyRegistered,
+    /// The account is closed.
+    #[error("the user's account is closed for good: nothing about it can be changed")]
+    Closed,
+}
+
+impl Refusal for UserRefusal {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown-user",
+            Self::AlreadyRegistered => "already-registered",
+            Self::Closed => "user-closed",
+        }
+    }
+
+    fn is_not_found(&self) -> bool {
+        *self == Self::Unknown
+    }
+}
+
+impl Aggregate for User {
+    const NAME: &'static str = "user";
+    type Command = UserCommand;
+    type Event = UserEvent;
+    type Error = UserRefusal;
+
+    fn handle(&self, command: UserCommand) -> Result<Vec<UserEvent>, UserRefusal> {
+        match command {
+            UserCommand::Register { email, name, address } => self.register(UserRegistered { email, name, address }),
+            UserCommand::ChangeProfile { email, name, address } => self.change(UserProfileChanged { email, name, address }),
+            UserCommand::Close { reason } => self.close(reason),
+        }
+    }
+
+    fn apply(&mut self, event: &UserEvent) {
+        match event {
+            UserEvent::Registered(UserRegistered { email, name, address }) => {
+                *self = Self::Open(Profile { email: email.clone(), name: name.clone(), address: address.clone() });
+            }
+            UserEvent::ProfileChanged(changed) => {
+                if let Self::Open(profile) = self {
+                    profile.take_over(changed);
+                }
+            }
+            UserEvent::Closed(UserClosed { reason: _ }) => *self = Self::Closed,
+        }
+    }
+}
+
+impl User {
+    fn register(&self, registered: UserRegistered) -> Result<Vec<UserEvent>, UserRefusal> {
+        match self {
+            Self::NotRegistered => Ok(vec![UserEvent::Registered(registered)]),
+            Self::Open(_) => Err(UserRefusal::AlreadyRegistered),
+            Self::Closed => Err(UserRefusal::Closed),
+        }
+    }
+
+    fn change(&self, wanted: UserProfileChanged) -> Result<Vec<UserEvent>, UserRefusal> {
+        match self {
+            Self::NotRegistered => Err(UserRefusal::Unknown),
+            Self::Open(profile) => Ok(profile.difference(wanted).map(UserEvent::ProfileChanged).into_iter().collect()),
+            Self::Closed => Err(UserRefusal::Closed),
+        }
+    }
+
+    fn close(&self, reason: Option<Text>) -> Result<Vec<UserEvent>, UserRefusal> {
+        match self {
+            Self::NotRegistered => Err(UserRefusal::Unknown),
+            Self::Open(_) => Ok(vec![UserEvent::Closed(UserClosed { reason })]),
+            Self::Closed => Ok(vec![]),
+        }
+    }
+}
+
+impl Profile {
+    /// What of `wanted` is not so yet; none when all of it is.
+    fn difference(&self, wanted: UserProfileChanged) -> Option<UserProfileChanged> {
+        let email = wanted.email.filter(|email| *email != self.email);
+        let name = wanted.name.filter(|name| *name != self.name);
+        let address = wanted.address.filter(|address| self.address.as_ref() != Some(address));
+        let differs = email.is_some() || name.is_some() || address.is_some();
+        differs.then_some(UserProfileChanged { email, name, address })
+    }
+
+    fn take_over(&mut self, changed: &UserProfileChanged) {
+        let UserProfileChanged { email, name, address } = changed.clone();
+        self.email = email.unwrap_or_else(|| self.email.clone());
+        self.name = name.unwrap_or_else(|| self.name.clone());
+        self.address = address.or_else(|| self.address.take());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::given;
+
+    fn text(words: &str) -> Text {
+        words.parse().unwrap()
+    }
+
+    fn email(address: &str) -> Email {
+        address.parse().unwrap()
+    }
+
+    fn register() -> UserCommand {
+        UserCommand::Register { email: email("ada@example.com"), name: text("Ada"), address: Some(text("1 Row")) }
+    }
+
+    fn registered() -> UserEvent {
+        UserEvent::Registered(UserRegistered { email: email("ada@example.com"), name: text("Ada"), address: Some(text("1 Row")) })
+    }
+
+    fn rename(name: &str) -> UserCommand {
+        UserCommand::ChangeProfile { email: None, name: Some(text(name)), address: None }
+    }
+
+    fn closed() -> UserEvent {
+        UserEvent::Closed(UserClosed { reason: Some(text("moved")) })
+    }
+
+    fn close() -> UserCommand {
+        UserCommand::Close { reason: Some(text("moved")) }
+    }
+
+    #[test]
+    fn a_new_user_registers() {
+        let given = given::<User>([]).when(register()).then([registered()]);
+        assert_eq!(given.state().profile().unwrap().name, text("Ada"));
+    }
+
+    #[test]
+    fn an_identity_registers_once() {
+        given::<User>([registered()]).when(register()).refused("already-registered");
+        given::<User>([registered(), closed()]).when(register()).refused("user-closed");
+    }
+
+    #[test]
+    fn only_what_differs_is_changed() {
+        let command =
+            UserCommand::ChangeProfile { email: Some(email("ada@example.org")), name: Some(text("Ada")), address: Some(text("2 Row")) };
+        let changed = UserProfileChanged { email: Some(email("ada@example.org")), name: None, address: Some(text("2 Row")) };
+        let given = given::<User>([registered()]).when(command).then([UserEvent::ProfileChanged(changed)]);
+        let profile = Profile { email: email("ada@example.org"), name: text("Ada"), address: Some(text("2 Row")) };
+        assert_eq!(given.state().profile(), Some(&profile));
+    }
+
+    #[test]
+    fn a_change_of_one_field_leaves_the_others() {
+        let changed = UserProfileChanged { email: None, name: Some(text("Ada L")), address: None };
+        let given = given::<User>([registered()]).when(rename("Ada L")).then([UserEvent::ProfileChanged(changed)]);
+        let profile = Profile { email: email("ada@example.com"), name: text("Ada L"), address: Some(text("1 Row")) };
+        assert_eq!(given.state().profile(), Some(&profile));
+    }
+
+    #[test]
+    fn changing_nothing_makes_no_event() {
+        given::<User>([registered()]).when(rename("Ada")).then_nothing();
+        let empty = UserCommand::ChangeProfile { email: None, name: None, address: None };
+        given::<User>([registered()]).when(empty).then_nothing();
+    }
+
+    #[test]
+    fn only_an_open_account_changes() {
+        given::<User>([]).when(rename("Bob")).not_found("unknown-user");
+        given::<User>([registered(), closed()]).when(rename("Bob")).refused("user-closed");
+    }
+
+    #[test]
+    fn an_account_closes_once() {
+        given::<User>([]).when(close()).not_found("unknown-user");
+        let given = given::<User>([registered()]).when(close()).then([closed()]).when(close()).then_nothing();
+        assert!(given.state().is_closed());
+    }
 }

@@ -1,0 +1,257 @@
+//! An order: placed, reserved line by line, paid and confirmed; or cancelled; or expired. The last three are terminal.
+//!
+//! The events are fat: what the next step of the saga needs, they carry, so that a reactor stays a pure function.
+
+#![expect(missing_docs, reason = "the fields of a fact say what they are, and their types say the units")]
+
+mod open;
+mod refusal;
+#[cfg(test)]
+mod tests;
+
+pub use open::OpenOrder;
+pub use refusal::OrderRefusal;
+
+use crate::{Aggregate, Money, PaymentId, ProductId, Quantity, Text, Timestamp, UserId};
+use serde::{Deserialize, Serialize};
+
+/// An order. The terminal states carry nothing: no later decision needs more than to know them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// Not created yet.
+    #[default]
+    NotPlaced,
+    /// It waits for its lines to be reserved, or for its payment.
+    Placed(OpenOrder),
+    /// It is paid for.
+    Confirmed,
+    /// It will not be.
+    Cancelled,
+    /// Its deadline passed first.
+    Expired,
+}
+
+impl Order {
+    /// The most lines that an order may have.
+    pub const MAX_LINES: usize = 1000;
+
+    /// `placed`, `confirmed`, `cancelled` or `expired`; none before it was placed.
+    pub fn status(&self) -> Option<&'static str> {
+        match self {
+            Self::NotPlaced => None,
+            Self::Placed(_) => Some("placed"),
+            Self::Confirmed => Some("confirmed"),
+            Self::Cancelled => Some("cancelled"),
+            Self::Expired => Some("expired"),
+        }
+    }
+
+    /// True when nothing can happen to it any more.
+    pub fn is_terminal(&self) -> bool {
+        matches!(self, Self::Confirmed | Self::Cancelled | Self::Expired)
+    }
+
+    /// The order on its way, while it is.
+    pub fn open(&self) -> Option<&OpenOrder> {
+        match self {
+            Self::Placed(open) => Some(open),
+            Self::NotPlaced | Self::Confirmed | Self::Cancelled | Self::Expired => None,
+        }
+    }
+}
+
+/// A wish for pieces of a product; lines are counted from 0 in the order's order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderLine {
+    pub product_id: ProductId,
+    pub quantity: Quantity,
+    /// The price of one piece that a merchant agreed; none takes the catalogue's price at reservation.
+    pub agreed_price: Option<Money>,
+}
+
+/// What may be asked of an order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OrderCommand {
+    /// Places the order; it must be confirmed before `expires_at`.
+    Place { user_id: UserId, lines: Vec<OrderLine>, payment_method: Text, placed_at: Timestamp, expires_at: Timestamp },
+    /// The product keeps what the line asks for, at this price a piece.
+    RecordReservation { line: i32, unit_price: Money },
+    /// The product cannot keep what the line asks for.
+    RecordRejection { line: i32, reason: String },
+    /// The payment is authorised.
+    Confirm { payment_id: PaymentId },
+    /// The payment was declined.
+    RecordDecline { payment_id: PaymentId, reason: String },
+    /// Somebody wants it no more.
+    Cancel { reason: Text },
+    /// The deadline has passed; before it, this is refused.
+    Expire { now: Timestamp },
+}
+
+/// What may have happened to an order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OrderEvent {
+    Placed(OrderPlaced),
+    LineReserved(OrderLineReserved),
+    LineRejected(OrderLineRejected),
+    Reserved(OrderReserved),
+    Confirmed(OrderConfirmed),
+    Cancelled(OrderCancelled),
+    Expired(OrderExpired),
+}
+
+/// The order was placed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderPlaced {
+    pub user_id: UserId,
+    pub lines: Vec<OrderLine>,
+    pub payment_method: Text,
+    pub placed_at: Timestamp,
+    pub expires_at: Timestamp,
+}
+
+/// One line's pieces are kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderLineReserved {
+    pub line: i32,
+    pub unit_price: Money,
+}
+
+/// One line's pieces cannot be kept; the order is cancelled with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderLineRejected {
+    pub line: i32,
+    pub reason: String,
+}
+
+/// All lines are kept; the payment of `total` is wanted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderReserved {
+    pub user_id: UserId,
+    pub total: Money,
+    pub payment_method: Text,
+}
+
+/// The order is paid for: ship it and tell the customer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderConfirmed {
+    pub user_id: UserId,
+    pub lines: Vec<OrderLine>,
+    pub total: Money,
+    pub payment_id: PaymentId,
+}
+
+/// The order will not be; its lines are to be released.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderCancelled {
+    pub user_id: UserId,
+    pub lines: Vec<OrderLine>,
+    /// A rule's stable name (`insufficient-stock`, `payment-declined`, ...) or the caller's words.
+    pub reason: String,
+}
+
+/// The deadline passed before the order was confirmed; its lines are to be released.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderExpired {
+    pub user_id: UserId,
+    pub lines: Vec<OrderLine>,
+    pub expired_at: Timestamp,
+}
+
+impl Aggregate for Order {
+    const NAME: &'static str = "order";
+    type Command = OrderCommand;
+    type Event = OrderEvent;
+    type Error = OrderRefusal;
+
+    fn handle(&self, command: OrderCommand) -> Result<Vec<OrderEvent>, OrderRefusal> {
+        match command {
+            OrderCommand::Place { user_id, lines, payment_method, placed_at, expires_at } => {
+                self.place(OrderPlaced { user_id, lines, payment_method, placed_at, expires_at })
+            }
+            OrderCommand::RecordReservation { line, unit_price } => {
+                self.advance(|open| open.record_reservation(OrderLineReserved { line, unit_price }))
+            }
+            OrderCommand::RecordRejection { line, reason } => {
+                self.advance(|open| open.record_rejection(OrderLineRejected { line, reason }))
+            }
+            OrderCommand::Confirm { payment_id } => self.advance(|open| open.confirm(payment_id)),
+            OrderCommand::RecordDecline { payment_id: _, reason: _ } => self.advance(|open| Ok(vec![open.cancelled("payment-declined")])),
+            OrderCommand::Cancel { reason } => self.cancel(&reason),
+            OrderCommand::Expire { now } => self.advance(|open| open.expire(now)),
+        }
+    }
+
+    fn apply(&mut self, event: &OrderEvent) {
+        match event {
+            OrderEvent::Placed(placed) => *self = Self::Placed(OpenOrder::new(placed.clone())),
+            OrderEvent::LineReserved(reserved) => {
+                if let Self::Placed(open) = self {
+                    open.keep(reserved);
+                }
+            }
+            // The state knows from its lines that all are reserved, and from the event beside a rejection that it is cancelled.
+            OrderEvent::LineRejected(_) | OrderEvent::Reserved(_) => {}
+            OrderEvent::Confirmed(_) => *self = Self::Confirmed,
+            OrderEvent::Cancelled(_) => *self = Self::Cancelled,
+            OrderEvent::Expired(_) => *self = Self::Expired,
+        }
+    }
+}
+
+impl Order {
+    fn place(&self, placed: OrderPlaced) -> Result<Vec<OrderEvent>, OrderRefusal> {
+        match self {
+            Self::NotPlaced => {
+                check_lines(&placed.lines)?;
+                check_deadline(&placed)?;
+                Ok(vec![OrderEvent::Placed(placed)])
+            }
+            Self::Placed(_) | Self::Confirmed | Self::Cancelled | Self::Expired => Err(OrderRefusal::AlreadyPlaced),
+        }
+    }
+
+    /// Takes a step of the saga; one that comes after the end makes no event.
+    fn advance(&self, step: impl FnOnce(&OpenOrder) -> Result<Vec<OrderEvent>, OrderRefusal>) -> Result<Vec<OrderEvent>, OrderRefusal> {
+        match self {
+            Self::NotPlaced => Err(OrderRefusal::Unknown),
+            Self::Placed(open) => step(open),
+            Self::Confirmed | Self::Cancelled | Self::Expired => Ok(vec![]),
+        }
+    }
+
+    fn cancel(&self, reason: &Text) -> Result<Vec<OrderEvent>, OrderRefusal> {
+        match self {
+            Self::NotPlaced => Err(OrderRefusal::Unknown),
+            Self::Placed(open) => Ok(vec![open.cancelled(reason.as_str())]),
+            Self::Confirmed => Err(OrderRefusal::AlreadyConfirmed),
+            Self::Cancelled => Ok(vec![]),
+            Self::Expired => Err(OrderRefusal::AlreadyExpired),
+        }
+    }
+}
+
+/// Quantities and prices are checked here again because a command that another node forwards is not parsed at this node's edge.
+fn check_lines(lines: &[OrderLine]) -> Result<(), OrderRefusal> {
+    if !(1..=Order::MAX_LINES).contains(&lines.len()) {
+        return Err(OrderRefusal::LineCount { lines: lines.len() });
+    }
+    lines.iter().enumerate().try_for_each(|(line, wish)| check_line(line, wish))
+}
+
+fn check_line(line: usize, wish: &OrderLine) -> Result<(), OrderRefusal> {
+    let pieces = wish.quantity.get();
+    if !(1..=Quantity::MAX).contains(&pieces) {
+        return Err(OrderRefusal::InvalidQuantity { line, pieces });
+    }
+    let amount = wish.agreed_price.as_ref().map_or(0, |price| price.amount);
+    if !(0..=Money::MAX).contains(&amount) {
+        return Err(OrderRefusal::InvalidAgreedPrice { line, amount });
+    }
+    Ok(())
+}
+
+fn check_deadline(placed: &OrderPlaced) -> Result<(), OrderRefusal> {
+    let OrderPlaced { placed_at, expires_at, .. } = *placed;
+    if expires_at > placed_at { Ok(()) } else { Err(OrderRefusal::InvalidDeadline { placed_at, expires_at }) }
+}

@@ -1,0 +1,104 @@
+use super::VOID_REFUND;
+use crate::{Currency, Money, Refusal};
+
+/// Why a payment's command was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PaymentRefusal {
+    /// Nobody has asked for this payment.
+    #[error("the payment does not exist: request it first")]
+    Unknown,
+    /// The identity is taken by another payment.
+    #[error("the payment was already requested with other content: an identity names one payment")]
+    AlreadyRequested,
+    /// The amount cannot be asked for.
+    #[error("amount: must be from 0 to {} minor units, is {amount}", Money::MAX)]
+    InvalidAmount {
+        /// Minor units.
+        amount: i64,
+    },
+    /// The gateway holds no money yet.
+    #[error("the payment cannot be captured before it is authorised")]
+    NotAuthorised,
+    /// The gateway said no.
+    #[error("the payment was declined and cannot be captured")]
+    Declined,
+    /// The hold was lifted.
+    #[error("the payment was voided and cannot be captured")]
+    Voided,
+    /// No money was taken that could be given back.
+    #[error("the payment cannot be refunded before it is captured: it is {status}")]
+    NotCaptured {
+        /// The payment's status.
+        status: &'static str,
+    },
+    /// The name belongs to the refund that voiding makes.
+    #[error("refund_id: {:?} is kept for the refund that voiding a captured payment makes", VOID_REFUND)]
+    ReservedRefundId,
+    /// The name was used for another amount.
+    #[error("refund_id: {refund_id:?} already names a refund of {known}, this one is of {given}")]
+    RefundIdReused {
+        /// The name.
+        refund_id: String,
+        /// What was given back under it.
+        known: Money,
+        /// What was to be given back now.
+        given: Money,
+    },
+    /// Money is given back in the currency in which it was taken.
+    #[error("amount: must be in {}, the currency of the payment, is in {}", captured.as_str(), given.as_str())]
+    CurrencyMismatch {
+        /// The currency of the payment.
+        captured: Currency,
+        /// The currency of the command.
+        given: Currency,
+    },
+    /// A refund gives something back.
+    #[error("amount: must be at least 1 minor unit, is {amount}")]
+    NothingToRefund {
+        /// Minor units.
+        amount: i64,
+    },
+    /// No more is given back than was taken.
+    #[error("amount: at most {rest} of the captured {captured} are left to refund, {amount} were asked for (minor units)")]
+    RefundExceedsCaptured {
+        /// What was asked for, in minor units.
+        amount: i64,
+        /// What was taken, in minor units.
+        captured: i64,
+        /// What was taken and not given back yet, in minor units.
+        rest: i64,
+    },
+}
+
+impl Refusal for PaymentRefusal {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown-payment",
+            Self::AlreadyRequested => "already-requested",
+            Self::InvalidAmount { .. } | Self::NothingToRefund { .. } => "invalid-amount",
+            Self::NotAuthorised => "not-authorised",
+            Self::Declined => "payment-declined",
+            Self::Voided => "payment-voided",
+            Self::NotCaptured { .. } => "not-captured",
+            Self::ReservedRefundId => "reserved-refund-id",
+            Self::RefundIdReused { .. } => "refund-id-reused",
+            Self::CurrencyMismatch { .. } => "currency-mismatch",
+            Self::RefundExceedsCaptured { .. } => "refund-exceeds-captured",
+        }
+    }
+
+    fn field(&self) -> Option<&'static str> {
+        match self {
+            Self::InvalidAmount { .. }
+            | Self::NothingToRefund { .. }
+            | Self::CurrencyMismatch { .. }
+            | Self::RefundExceedsCaptured { .. } => Some("amount"),
+            Self::ReservedRefundId | Self::RefundIdReused { .. } => Some("refund_id"),
+            Self::Unknown | Self::AlreadyRequested | Self::NotAuthorised | Self::Declined | Self::Voided | Self::NotCaptured { .. } => None,
+        }
+    }
+
+    fn is_not_found(&self) -> bool {
+        *self == Self::Unknown
+    }
+}
