@@ -1,0 +1,250 @@
+//! The laws of the shop, held against random commands: whatever is asked, in whatever order, with whatever numbers.
+
+mod commands;
+
+use commands::{notification_commands, order_commands, payment_commands, product_commands, user_commands};
+use domain::notification::Notification;
+use domain::order::{Order, OrderEvent, OrderLine};
+use domain::payment::{Payment, PaymentEvent, PaymentRefunded};
+use domain::product::{Product, ProductCommand, ProductEvent, Stock};
+use domain::user::User;
+use domain::{Aggregate, Money, testing::fold};
+use proptest::prelude::*;
+use std::fmt::Debug;
+
+/// What a run of commands led to.
+struct Run<A: Aggregate> {
+    /// The state after each command, beginning with the state before the first.
+    states: Vec<A>,
+    /// What each command made; nothing where it was refused.
+    groups: Vec<Vec<A::Event>>,
+}
+
+impl<A: Aggregate> Run<A> {
+    fn of(commands: Vec<A::Command>) -> Self {
+        let mut run = Self { states: vec![A::default()], groups: vec![] };
+        let mut state = A::default();
+        for command in commands {
+            let events = state.handle(command).unwrap_or_default();
+            events.iter().for_each(|event| state.apply(event));
+            run.states.push(state.clone());
+            run.groups.push(events);
+        }
+        run
+    }
+
+    fn events(&self) -> impl Iterator<Item = &A::Event> {
+        self.groups.iter().flatten()
+    }
+
+    fn last(&self) -> &A {
+        self.states.last().expect("a run begins with a state")
+    }
+}
+
+/// The fold of all events is the state that deciding and applying step by step led to.
+fn fold_is_state<A: Aggregate + PartialEq + Debug>(commands: Vec<A::Command>) -> Result<(), TestCaseError> {
+    let run = Run::<A>::of(commands);
+    prop_assert_eq!(&fold::<A>(run.events()), run.last());
+    Ok(())
+}
+
+/// Asking again at once for what was just decided makes no event: nothing, or a refusal.
+fn repeats_make_nothing<A: Aggregate>(commands: Vec<A::Command>) -> Result<(), TestCaseError>
+where
+    A::Command: Debug,
+    A::Event: Debug + PartialEq,
+{
+    let mut state = A::default();
+    for command in commands {
+        let events = state.handle(command.clone()).unwrap_or_default();
+        events.iter().for_each(|event| state.apply(event));
+        let again = state.handle(command.clone()).unwrap_or_default();
+        prop_assert_eq!(again, vec![], "{:?}", command);
+    }
+    Ok(())
+}
+
+/// Once `status` is one of `ends` it never changes, and nothing happens any more.
+fn ends_are_final<A: Aggregate>(run: &Run<A>, ends: &[&str], status: impl Fn(&A) -> Option<&'static str>) -> Result<(), TestCaseError> {
+    for (step, events) in run.groups.iter().enumerate() {
+        let before = status(&run.states[step]);
+        if before.is_some_and(|before| ends.contains(&before)) {
+            prop_assert_eq!(status(&run.states[step + 1]), before);
+            prop_assert!(events.is_empty());
+        }
+    }
+    Ok(())
+}
+
+/// The pieces that the events received and shipped.
+fn pieces_in_and_out<'a>(events: impl Iterator<Item = &'a ProductEvent>) -> (i64, i64) {
+    let (mut received, mut shipped) = (0, 0);
+    for event in events {
+        match event {
+            ProductEvent::StockReceived(event) => received += event.quantity.get(),
+            ProductEvent::StockShipped(event) => shipped += event.quantity.get(),
+            ProductEvent::Listed(_)
+            | ProductEvent::PriceChanged(_)
+            | ProductEvent::StockReserved(_)
+            | ProductEvent::ReservationRejected(_)
+            | ProductEvent::StockReleased(_)
+            | ProductEvent::Withdrawn(_) => {}
+        }
+    }
+    (received, shipped)
+}
+
+/// The last refund of a run, and the sum over all of them.
+fn refunds<'a>(events: impl Iterator<Item = &'a PaymentEvent>) -> (Option<&'a PaymentRefunded>, i64) {
+    let (mut last, mut sum) = (None, 0);
+    for event in events {
+        match event {
+            PaymentEvent::Refunded(event) => {
+                last = Some(event);
+                sum += event.amount.amount;
+            }
+            PaymentEvent::Requested(_)
+            | PaymentEvent::Authorised(_)
+            | PaymentEvent::Declined(_)
+            | PaymentEvent::Captured(_)
+            | PaymentEvent::Voided(_) => {}
+        }
+    }
+    (last, sum)
+}
+
+/// What the lines cost at their agreed prices, in numbers that cannot overflow; none where a price is missing.
+fn cost(lines: &[OrderLine]) -> Option<i128> {
+    lines.iter().map(|line| Some(i128::from(line.quantity.get()) * i128::from(line.agreed_price.as_ref()?.amount))).sum()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn stock_is_never_negative_and_pieces_are_conserved(commands in product_commands()) {
+        let run = Run::<Product>::of(commands);
+        for step in 0..run.states.len() {
+            let stock = run.states[step].stock();
+            let (received, shipped) = pieces_in_and_out(run.groups[..step].iter().flatten());
+            prop_assert_eq!(received, stock.on_hand() + shipped);
+            prop_assert!((0..=Stock::MAX).contains(&stock.on_hand()));
+            prop_assert!((0..=stock.on_hand()).contains(&stock.reserved()));
+            prop_assert_eq!(stock.available(), stock.on_hand() - stock.reserved());
+        }
+    }
+
+    #[test]
+    fn every_reservation_request_is_answered_once(commands in product_commands()) {
+        let run = Run::<Product>::of(commands);
+        let mut answered = std::collections::BTreeSet::new();
+        for event in run.events() {
+            match event {
+                ProductEvent::StockReserved(event) => prop_assert!(answered.insert((event.order_id, event.line))),
+                ProductEvent::ReservationRejected(event) => prop_assert!(answered.insert((event.order_id, event.line))),
+                ProductEvent::Listed(_) | ProductEvent::PriceChanged(_) | ProductEvent::StockReceived(_)
+                | ProductEvent::StockReleased(_) | ProductEvent::StockShipped(_) | ProductEvent::Withdrawn(_) => {}
+            }
+        }
+    }
+
+    #[test]
+    fn a_withdrawn_product_stays_withdrawn(commands in product_commands()) {
+        let run = Run::<Product>::of(commands);
+        let withdrawn = |product: &Product| product.status() == Some("withdrawn");
+        prop_assert!(run.states.windows(2).all(|pair| !withdrawn(&pair[0]) || withdrawn(&pair[1])));
+    }
+
+    #[test]
+    fn an_ended_order_stays_ended(commands in order_commands()) {
+        let run = Run::<Order>::of(commands);
+        ends_are_final(&run, &["confirmed", "cancelled", "expired"], Order::status)?;
+    }
+
+    #[test]
+    fn an_order_is_charged_what_its_lines_cost(commands in order_commands()) {
+        let run = Run::<Order>::of(commands);
+        let mut wanted = None;
+        for event in run.events() {
+            match event {
+                OrderEvent::Reserved(event) => {
+                    prop_assert!(wanted.is_none());
+                    prop_assert!((0..=Money::MAX).contains(&event.total.amount));
+                    wanted = Some(event.total.clone());
+                }
+                OrderEvent::Confirmed(event) => {
+                    prop_assert_eq!(Some(&event.total), wanted.as_ref());
+                    prop_assert_eq!(cost(&event.lines), Some(i128::from(event.total.amount)));
+                    let one_currency = |line: &OrderLine| line.agreed_price.as_ref().map(|price| &price.currency) == Some(&event.total.currency);
+                    prop_assert!(event.lines.iter().all(one_currency));
+                }
+                OrderEvent::Placed(_) | OrderEvent::LineReserved(_) | OrderEvent::LineRejected(_)
+                | OrderEvent::Cancelled(_) | OrderEvent::Expired(_) => {}
+            }
+        }
+    }
+
+    #[test]
+    fn money_is_conserved(commands in payment_commands()) {
+        let run = Run::<Payment>::of(commands);
+        let asked = run.last().request().map(|request| request.amount.clone());
+        for event in run.events() {
+            match event {
+                PaymentEvent::Requested(event) => prop_assert_eq!(Some(&event.amount), asked.as_ref()),
+                PaymentEvent::Captured(event) => prop_assert_eq!(Some(&event.amount), asked.as_ref()),
+                PaymentEvent::Refunded(event) => prop_assert!(event.amount.amount > 0),
+                PaymentEvent::Authorised(_) | PaymentEvent::Declined(_) | PaymentEvent::Voided(_) => {}
+            }
+        }
+        let (last, sum) = refunds(run.events());
+        prop_assert_eq!(last.map_or(0, |refund| refund.refunded.amount), sum);
+        prop_assert_eq!(run.last().refunds().map_or(0, |refunds| refunds.refunded()), sum);
+        prop_assert!(sum == 0 || run.last().status() == Some("captured"));
+        prop_assert!(sum <= asked.map_or(0, |asked| asked.amount));
+    }
+
+    #[test]
+    fn a_declined_or_voided_payment_stays_so(commands in payment_commands()) {
+        let run = Run::<Payment>::of(commands);
+        ends_are_final(&run, &["declined", "voided"], Payment::status)?;
+    }
+
+    #[test]
+    fn a_notification_ends_once(commands in notification_commands()) {
+        let run = Run::<Notification>::of(commands);
+        ends_are_final(&run, &["delivered", "failed"], Notification::status)?;
+    }
+
+    #[test]
+    fn a_closed_account_stays_closed(commands in user_commands()) {
+        let run = Run::<User>::of(commands);
+        ends_are_final(&run, &["closed"], |user| user.is_closed().then_some("closed"))?;
+    }
+
+    #[test]
+    fn the_fold_of_the_events_is_the_state(
+        users in user_commands(), products in product_commands(), orders in order_commands(),
+        payments in payment_commands(), notifications in notification_commands(),
+    ) {
+        fold_is_state::<User>(users)?;
+        fold_is_state::<Product>(products)?;
+        fold_is_state::<Order>(orders)?;
+        fold_is_state::<Payment>(payments)?;
+        fold_is_state::<Notification>(notifications)?;
+    }
+
+    #[test]
+    fn a_command_repeated_at_once_makes_no_event(
+        users in user_commands(), products in product_commands(), orders in order_commands(),
+        payments in payment_commands(), notifications in notification_commands(),
+    ) {
+        // Receiving goods is the one command that means something again each time; its retries are known by their command id.
+        let products = products.into_iter().filter(|command| !matches!(command, ProductCommand::ReceiveStock { .. })).collect();
+        repeats_make_nothing::<User>(users)?;
+        repeats_make_nothing::<Product>(products)?;
+        repeats_make_nothing::<Order>(orders)?;
+        repeats_make_nothing::<Payment>(payments)?;
+        repeats_make_nothing::<Notification>(notifications)?;
+    }
+}
