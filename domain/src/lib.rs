@@ -5,6 +5,8 @@
 //!
 //! One file (or folder, where it is long) per aggregate holds its state, commands, events, refusals, decisions and tests.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
+
 mod id;
 pub mod notification;
 pub mod order;

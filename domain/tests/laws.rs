@@ -1,5 +1,7 @@
 //! The laws of the shop, held against random commands: whatever is asked, in whatever order, with whatever numbers.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 mod commands;
 
 use commands::{notification_commands, order_commands, payment_commands, product_commands, user_commands};
