@@ -32,10 +32,10 @@ pub struct Accepted {
 
 /// Why a command was not done. Only `Unavailable` may be tried again as it is.
 #[derive(Debug, thiserror::Error)]
-pub enum CommandError<R> {
+pub enum CommandError {
     /// A business rule said no.
     #[error(transparent)]
-    Refused(R),
+    Refused(Refused),
     /// The caller has seen another version than there is.
     #[error("expected version {expected}, the aggregate is at {actual}")]
     Conflict {
@@ -52,6 +52,27 @@ pub enum CommandError<R> {
     Unavailable(Unavailable),
 }
 
+/// A business rule said no, in a form that travels between nodes: what [`domain::Refusal`] tells.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Refused {
+    /// The rule's stable name in kebab case: `insufficient-stock`.
+    pub code: String,
+    /// The rule and its bounds, for a person.
+    pub message: String,
+    /// The field that broke the rule, where one did.
+    pub field: Option<String>,
+    /// True when the aggregate does not exist.
+    pub not_found: bool,
+}
+
+impl<R: domain::Refusal> From<&R> for Refused {
+    fn from(refusal: &R) -> Self {
+        let field = refusal.field().map(str::to_owned);
+        Self { code: refusal.code().to_owned(), message: refusal.to_string(), field, not_found: refusal.is_not_found() }
+    }
+}
+
 /// The command could not be settled now.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
@@ -66,7 +87,7 @@ pub struct Unavailable {
 #[async_trait::async_trait]
 pub trait Execute<A: Aggregate>: Send + Sync + 'static {
     /// Decides the command on the aggregate's state and appends what it makes; returns when that is settled.
-    async fn execute(&self, id: Uuid, command: A::Command, meta: CommandMeta) -> Result<Accepted, CommandError<A::Error>>;
+    async fn execute(&self, id: Uuid, command: A::Command, meta: CommandMeta) -> Result<Accepted, CommandError>;
 }
 
 /// Who owns a partition's writing, as far as this node has heard. It may be out of date: safety never rests on it.
@@ -87,7 +108,7 @@ pub trait LocalOwner<A: Aggregate>: Send + Sync + 'static {
     fn partition_of(&self, id: Uuid) -> i32;
 
     /// As [`Execute::execute`], or none when this node does not own the partition.
-    async fn try_execute(&self, id: Uuid, command: A::Command, meta: CommandMeta) -> Option<Result<Accepted, CommandError<A::Error>>>;
+    async fn try_execute(&self, id: Uuid, command: A::Command, meta: CommandMeta) -> Option<Result<Accepted, CommandError>>;
 }
 
 /// Tells who owns a partition.

@@ -8,6 +8,6 @@ mod recorded;
 pub mod run;
 mod subscription;
 
-pub use command::{Accepted, CommandError, CommandMeta, Directory, Execute, LocalOwner, Owner, Unavailable};
+pub use command::{Accepted, CommandError, CommandMeta, Directory, Execute, LocalOwner, Owner, Refused, Unavailable};
 pub use recorded::{Cause, Position, Recorded};
 pub use subscription::{Batch, BatchError, BatchHandler, Checkpoint, Counted, PartitionId};
