@@ -2,12 +2,42 @@
 //!
 //! The engine: it knows aggregates, commands, events, partitions, claims and runs, and nothing of commerce. This is the
 //! only crate that names rdkafka.
+//!
+//! Writing: a command comes to [`Host`], which has a [`PartitionOwner`] for each of its partitions, which drives a `Writer`
+//! (`writer`: the whole protocol, without I/O) over a [`Log`]. Reading: [`Readers`] run a lane for each handler and
+//! partition, which applies the [run rule](run) and hands on a [`Batch`].
 
 mod command;
+mod envelope;
+mod fold;
+mod follow;
+mod host;
+pub mod kafka;
+mod lane;
+mod log;
+mod memory;
+mod metrics;
+mod owner;
+mod readers;
 mod recorded;
+mod ring;
 pub mod run;
 mod subscription;
+mod writer;
 
 pub use command::{Accepted, CommandError, CommandMeta, Directory, Execute, LocalOwner, Owner, Refused, Unavailable};
-pub use recorded::{Cause, Position, Recorded};
+pub use envelope::{Append, RawRecord};
+pub use follow::{Followed, Follower};
+pub use host::{Host, Hosted, partition_of};
+pub use log::{Ack, Cursor, Log, LogError, NotQueued, Tag};
+pub use memory::MemoryLog;
+pub use owner::{OwnerParts, PartitionOwner};
+pub use readers::{PlacedReaders, Reader, Readers};
+pub use recorded::{Cause, InvalidPosition, Position, Recorded};
 pub use subscription::{Batch, BatchError, BatchHandler, Checkpoint, Counted, PartitionId};
+pub use writer::{NodeName, WriterConfig};
+
+/// The node's clock.
+pub(crate) fn now() -> domain::Timestamp {
+    domain::Timestamp(jiff::Timestamp::now().as_millisecond())
+}

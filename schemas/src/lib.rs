@@ -2,5 +2,7 @@
 //!
 //! This crate never decides anything: it turns the domain's events into bytes and back.
 
+mod claim;
 mod wire;
+pub use claim::PartitionClaimed;
 pub use wire::{DecodeError, EncodeError, Schemas, WireEvent};

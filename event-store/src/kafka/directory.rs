@@ -1,0 +1,105 @@
+//! The owners' topic: a small compacted topic in which each owner says where it is. It may be out of date.
+
+use super::{KafkaConfig, KafkaProducer, OWNERS_TOPIC, log::AckTo, log::is_passing};
+use crate::{Directory, LogError, Owner};
+use parking_lot::RwLock;
+use rdkafka::{
+    Message, Offset, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer},
+    message::OwnedHeaders,
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Once},
+    time::Duration,
+};
+use tokio_util::sync::CancellationToken;
+
+type Known = Arc<RwLock<HashMap<String, Owner>>>;
+
+#[derive(Serialize, Deserialize)]
+struct Entry {
+    node: String,
+    address: String,
+    run: i64,
+}
+
+/// Writes this node's claims into the owners' topic, and reads everybody's once the first question is asked.
+pub struct OwnersTopic {
+    config: KafkaConfig,
+    producer: KafkaProducer,
+    known: Known,
+    reading: Once,
+    stop: CancellationToken,
+}
+
+impl OwnersTopic {
+    /// Reads nothing before the first question, so that a node which owns everything reads nothing at all.
+    pub fn new(config: KafkaConfig, producer: KafkaProducer) -> Self {
+        Self { config, producer, known: Known::default(), reading: Once::new(), stop: CancellationToken::new() }
+    }
+
+    /// Tells everybody that a partition is written under this claim. Best effort: a lost announcement costs a detour.
+    pub fn announce(&self, service: &str, partition: i32, owner: &Owner) {
+        let key = format!("{service}/{partition}");
+        let entry = Entry { node: owner.node.clone(), address: owner.address.clone(), run: owner.run };
+        let payload = serde_json::to_vec(&entry).expect("two texts and a number have a JSON form");
+        if let Err(error) = self.producer.send(OWNERS_TOPIC, 0, &key, &payload, OwnedHeaders::new(), AckTo::nobody()) {
+            tracing::warn!(key, %error, "the owner of a partition could not be announced");
+        }
+        self.known.write().insert(key, owner.clone());
+    }
+
+    fn read(&self) -> Result<(), LogError> {
+        let failed = |error: rdkafka::error::KafkaError| LogError(error.to_string());
+        let mut client = self.config.reader();
+        client.set("auto.offset.reset", "earliest").set("fetch.wait.max.ms", self.config.fetch_wait_millis.max(100).to_string());
+        let consumer: BaseConsumer = client.create().map_err(failed)?;
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(OWNERS_TOPIC, 0, Offset::Beginning).map_err(failed)?;
+        consumer.assign(&list).map_err(failed)?;
+        let (known, stop) = (self.known.clone(), self.stop.clone());
+        let follow = move || {
+            while !stop.is_cancelled() {
+                take(&consumer, &known);
+            }
+        };
+        std::thread::Builder::new().name("owners".into()).spawn(follow).map(drop).map_err(|error| LogError(error.to_string()))
+    }
+}
+
+fn take(consumer: &BaseConsumer, known: &Known) {
+    match consumer.poll(Duration::from_millis(100)) {
+        None => {}
+        Some(Err(error)) if is_passing(&error) => {}
+        Some(Err(error)) => {
+            tracing::warn!(%error, "the owners cannot be read");
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        Some(Ok(message)) => {
+            let key = message.key().map(String::from_utf8_lossy);
+            let entry = message.payload().and_then(|payload| serde_json::from_slice::<Entry>(payload).ok());
+            if let (Some(key), Some(Entry { node, address, run })) = (key, entry) {
+                known.write().insert(key.into_owned(), Owner { node, address, run });
+            }
+        }
+    }
+}
+
+impl Directory for OwnersTopic {
+    fn owner(&self, service: &str, partition: i32) -> Option<Owner> {
+        self.reading.call_once(|| {
+            if let Err(error) = self.read() {
+                tracing::error!(%error, "the owners cannot be read");
+            }
+        });
+        self.known.read().get(&format!("{service}/{partition}")).cloned()
+    }
+}
+
+impl Drop for OwnersTopic {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}

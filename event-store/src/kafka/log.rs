@@ -1,0 +1,186 @@
+//! Appending to and reading from one topic.
+
+use super::{KafkaConfig, topic_of};
+use crate::{
+    Append, RawRecord,
+    log::{Ack, Cursor, Log, LogError, NotQueued, Tag},
+};
+use rdkafka::{
+    ClientContext, Offset, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer},
+    error::{KafkaError, RDKafkaErrorCode},
+    message::{BorrowedMessage, DeliveryResult, Header, Headers, Message, OwnedHeaders},
+    producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer},
+};
+use std::{sync::Arc, time::Duration};
+use tokio::sync::mpsc;
+
+/// How many records one step of a cursor hands on at most.
+const MOST_RECORDS: usize = 1_000;
+
+/// Where the outcome of one append goes.
+pub struct AckTo {
+    tag: Tag,
+    acks: mpsc::UnboundedSender<Ack>,
+}
+
+/// Takes the broker's answers on the producer's own thread.
+pub struct AckContext;
+
+impl ClientContext for AckContext {}
+
+impl ProducerContext for AckContext {
+    type DeliveryOpaque = Box<AckTo>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, to: Box<AckTo>) {
+        let offset = result.as_ref().map(|message| message.offset()).map_err(|(error, _)| error.to_string());
+        let _ = to.acks.send(Ack { tag: to.tag, offset });
+    }
+}
+
+/// The process's one idempotent producer: sharing it between partitions is twice as fast as one each.
+#[derive(Clone)]
+pub struct KafkaProducer(Arc<ThreadedProducer<AckContext>>);
+
+impl KafkaProducer {
+    /// Connects in the background; an unreachable broker shows as failing appends.
+    pub fn new(config: &KafkaConfig) -> Result<Self, LogError> {
+        let mut client = config.client();
+        client.set("enable.idempotence", "true").set("acks", "all").set("linger.ms", "0");
+        client.set("message.timeout.ms", config.append_timeout_millis.to_string());
+        client.set("request.timeout.ms", "5000").set("retry.backoff.ms", "20").set("queue.buffering.max.messages", "200000");
+        let producer = client.create_with_context(AckContext).map_err(|error| LogError(error.to_string()))?;
+        Ok(Self(Arc::new(producer)))
+    }
+
+    /// Queues any record of any topic, for what is not an event: the owners' topic.
+    pub(super) fn send(
+        &self,
+        topic: &str,
+        partition: i32,
+        key: &str,
+        payload: &[u8],
+        headers: OwnedHeaders,
+        to: AckTo,
+    ) -> Result<(), NotQueued> {
+        let record = BaseRecord::with_opaque_to(topic, Box::new(to)).partition(partition).key(key).payload(payload).headers(headers);
+        self.0.send(record).map_err(|(error, _)| match error {
+            KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull) => NotQueued::Full,
+            error => {
+                tracing::error!(%error, topic, partition, "the producer refuses a record");
+                NotQueued::Broken
+            }
+        })
+    }
+}
+
+impl AckTo {
+    /// An outcome that nobody waits for.
+    pub(super) fn nobody() -> Self {
+        let (acks, _) = mpsc::unbounded_channel();
+        Self { tag: Tag { epoch: 0, at: -1 }, acks }
+    }
+}
+
+/// One service's log: the topic `<service>.events`.
+pub struct KafkaLog {
+    producer: KafkaProducer,
+    topic: Arc<str>,
+    config: KafkaConfig,
+}
+
+impl KafkaLog {
+    /// The log of a service whose topic exists.
+    pub fn new(producer: KafkaProducer, service: &str, config: KafkaConfig) -> Self {
+        Self { producer, topic: topic_of(service).into(), config }
+    }
+}
+
+#[async_trait::async_trait]
+impl Log for KafkaLog {
+    fn append(&self, partition: i32, record: Append, tag: Tag, acks: &mpsc::UnboundedSender<Ack>) -> Result<(), NotQueued> {
+        let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
+        for (key, value) in &record.headers {
+            headers = headers.insert(Header { key, value: Some(value.as_str()) });
+        }
+        self.producer.send(&self.topic, partition, &record.key, &record.payload, headers, AckTo { tag, acks: acks.clone() })
+    }
+
+    /// Asked on the producer's client: on a connection that fetches, the question would wait behind the long poll.
+    async fn end(&self, partition: i32) -> Result<i64, LogError> {
+        let (producer, topic) = (self.producer.0.clone(), self.topic.clone());
+        let ask = move || producer.client().fetch_watermarks(&topic, partition, Duration::from_secs(5));
+        let answer = tokio::task::spawn_blocking(ask).await.map_err(|error| LogError(error.to_string()))?;
+        answer.map(|(_, end)| end).map_err(|error| LogError(error.to_string()))
+    }
+
+    async fn read(&self, partition: i32, from: i64) -> Result<Box<dyn Cursor>, LogError> {
+        let consumer: BaseConsumer = self.config.reader().create().map_err(|error| LogError(error.to_string()))?;
+        let mut assignment = TopicPartitionList::new();
+        assignment.add_partition_offset(&self.topic, partition, Offset::Offset(from)).map_err(|error| LogError(error.to_string()))?;
+        consumer.assign(&assignment).map_err(|error| LogError(error.to_string()))?;
+        let (to, records) = mpsc::channel(2);
+        std::thread::Builder::new()
+            .name(format!("read {}/{partition}", self.topic))
+            .spawn(move || read_on(&consumer, &to))
+            .map_err(|error| LogError(error.to_string()))?;
+        Ok(Box::new(KafkaCursor { records }))
+    }
+}
+
+struct KafkaCursor {
+    records: mpsc::Receiver<Result<Vec<RawRecord>, LogError>>,
+}
+
+#[async_trait::async_trait]
+impl Cursor for KafkaCursor {
+    async fn next(&mut self) -> Result<Vec<RawRecord>, LogError> {
+        self.records.recv().await.unwrap_or_else(|| Err(LogError("the reader stopped".into())))
+    }
+}
+
+/// Reads until nobody listens, or until the broker says something that reading on cannot mend.
+fn read_on(consumer: &BaseConsumer, to: &mpsc::Sender<Result<Vec<RawRecord>, LogError>>) {
+    while !to.is_closed() {
+        let batch = next_batch(consumer);
+        let failed = batch.is_err();
+        if !matches!(&batch, Ok(records) if records.is_empty()) && to.blocking_send(batch).is_err() || failed {
+            return;
+        }
+    }
+}
+
+fn next_batch(consumer: &BaseConsumer) -> Result<Vec<RawRecord>, LogError> {
+    let mut records = Vec::new();
+    let mut wait = Duration::from_millis(100);
+    while records.len() < MOST_RECORDS {
+        match consumer.poll(wait) {
+            None => break,
+            Some(Ok(message)) => records.push(raw(&message)),
+            Some(Err(error)) if is_passing(&error) => break,
+            Some(Err(error)) => return Err(LogError(error.to_string())),
+        }
+        wait = Duration::ZERO;
+    }
+    Ok(records)
+}
+
+/// librdkafka mends these by itself: a broker that is away for a while.
+pub(super) fn is_passing(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure, OperationTimedOut, Resolve};
+    matches!(error.rdkafka_error_code(), Some(AllBrokersDown | BrokerTransportFailure | OperationTimedOut | Resolve))
+}
+
+/// A message as the engine knows it.
+pub(super) fn raw(message: &BorrowedMessage<'_>) -> RawRecord {
+    let headers = message.headers().map(|headers| {
+        let owned = |header: Header<'_, &[u8]>| (header.key.to_owned(), header.value.unwrap_or_default().to_vec());
+        headers.iter().map(owned).collect()
+    });
+    RawRecord {
+        offset: message.offset(),
+        key: message.key().unwrap_or_default().to_vec(),
+        payload: message.payload().unwrap_or_default().to_vec(),
+        headers: headers.unwrap_or_default(),
+    }
+}

@@ -1,0 +1,96 @@
+//! Who should own which partition: left to a consumer group. It may be wrong for a while; safety does not rest on it.
+
+use super::{KafkaConfig, service_of, topic_of};
+use crate::{LogError, PartitionId};
+use rdkafka::{
+    ClientContext, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance},
+};
+use std::{sync::Arc, thread::JoinHandle, time::Duration};
+use tokio_util::sync::CancellationToken;
+
+/// What is told of the partitions that this node is given and loses. Both are called on the thread that polls the group,
+/// and must return within the group's session timeout.
+pub trait Placed: Send + Sync + 'static {
+    /// This node is given a partition.
+    fn gained(&self, source: &PartitionId);
+    /// This node is to give the partition up: answer what was taken, then return.
+    fn lost(&self, source: &PartitionId);
+}
+
+/// A member of a consumer group that fetches nothing.
+pub struct Placement {
+    stop: CancellationToken,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Placement {
+    /// Joins `group` for the logs of `services`.
+    pub fn join(config: &KafkaConfig, group: &str, services: &[&str], placed: Arc<dyn Placed>) -> Result<Self, LogError> {
+        let mut client = config.client();
+        client.set("group.id", group).set("enable.auto.commit", "false").set("auto.offset.reset", "latest");
+        client
+            .set("partition.assignment.strategy", "cooperative-sticky")
+            .set("session.timeout.ms", "6000")
+            .set("heartbeat.interval.ms", "1000");
+        client.set("queued.min.messages", "1").set("fetch.wait.max.ms", "500");
+        let consumer: BaseConsumer<Rebalances> =
+            client.create_with_context(Rebalances { placed }).map_err(|error| LogError(error.to_string()))?;
+        let topics: Vec<String> = services.iter().map(|service| topic_of(service)).collect();
+        consumer.subscribe(&topics.iter().map(String::as_str).collect::<Vec<_>>()).map_err(|error| LogError(error.to_string()))?;
+        let stop = CancellationToken::new();
+        let until = stop.clone();
+        let poll = move || {
+            while !until.is_cancelled() {
+                if let Some(Err(error)) = consumer.poll(Duration::from_millis(100)) {
+                    tracing::warn!(%error, "placement");
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name(format!("group {group}")).spawn(poll).map_err(|error| LogError(error.to_string()))?;
+        Ok(Self { stop, thread: Some(thread) })
+    }
+}
+
+impl Drop for Placement {
+    /// Leaves the group: the partitions are given up in the callback, and the others take over at once.
+    fn drop(&mut self) {
+        self.stop.cancel();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Rebalances {
+    placed: Arc<dyn Placed>,
+}
+
+impl ClientContext for Rebalances {}
+
+impl ConsumerContext for Rebalances {
+    fn pre_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        if let Rebalance::Revoke(partitions) = rebalance {
+            sources(partitions).iter().for_each(|source| self.placed.lost(source));
+        }
+    }
+
+    fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        match rebalance {
+            Rebalance::Assign(partitions) => {
+                // Only membership is wanted of this consumer; the records are read elsewhere.
+                if let Err(error) = consumer.pause(partitions) {
+                    tracing::warn!(%error, "placement cannot pause its partitions");
+                }
+                sources(partitions).iter().for_each(|source| self.placed.gained(source));
+            }
+            Rebalance::Revoke(_) => {}
+            Rebalance::Error(error) => tracing::warn!(%error, "rebalance"),
+        }
+    }
+}
+
+fn sources(partitions: &TopicPartitionList) -> Vec<PartitionId> {
+    let source = |topic: &str, partition| PartitionId { service: service_of(topic).into(), partition };
+    partitions.elements().iter().map(|element| source(element.topic(), element.partition())).collect()
+}

@@ -1,0 +1,144 @@
+//! A reader of one partition: run rule, batches, checkpoint.
+
+use crate::{
+    Batch, BatchError, BatchHandler, Checkpoint, Counted, LogError, PartitionId, RawRecord,
+    envelope::Entry,
+    log::Log,
+    metrics,
+    ring::{Ring, Window},
+    run::{RunRule, Verdict},
+};
+use std::{sync::Arc, time::Duration};
+use tokio_util::sync::CancellationToken;
+
+/// How many records a batch is made of at most, and a little more when a group must be made whole.
+const MOST_RECORDS: usize = 1_000;
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// What a lane is made of.
+pub(crate) struct Lane {
+    pub name: Arc<str>,
+    pub source: PartitionId,
+    pub handler: Arc<dyn BatchHandler>,
+    pub log: Arc<dyn Log>,
+    pub ring: Arc<Ring>,
+    pub stop: CancellationToken,
+}
+
+/// Between the checkpoint and what was read past it.
+struct Reading {
+    rule: RunRule,
+    checkpoint: Checkpoint,
+    /// The next offset to read.
+    next: i64,
+    held: Vec<Counted>,
+}
+
+impl Reading {
+    fn at(checkpoint: Checkpoint) -> Self {
+        Self { rule: RunRule::resume(checkpoint.claim, checkpoint.next), checkpoint, next: checkpoint.next, held: Vec::new() }
+    }
+
+    /// Applies the run rule to the next records; a batch when the checkpoint can move.
+    fn take(&mut self, source: &PartitionId, records: Vec<RawRecord>) -> Option<Batch> {
+        let from = self.checkpoint;
+        let mut counted = Vec::new();
+        for raw in records {
+            self.step(source, raw, &mut counted);
+        }
+        (self.checkpoint != from).then(|| Batch { source: source.clone(), from, to: self.checkpoint, records: counted })
+    }
+
+    fn step(&mut self, source: &PartitionId, raw: RawRecord, counted: &mut Vec<Counted>) {
+        let offset = raw.offset;
+        let entry = Entry::read(&source.service, source.partition, raw);
+        let verdict = self.rule.step(offset, entry.mark());
+        self.next = offset + 1;
+        match (verdict, entry) {
+            (Verdict::Held, Entry::Event(event)) => self.held.push(event.record),
+            (Verdict::Counts, Entry::Event(event)) => {
+                counted.append(&mut self.held);
+                counted.push(event.record);
+            }
+            (verdict, _) => {
+                if verdict == Verdict::Ends || !self.held.is_empty() {
+                    metrics::NOT_COUNTED
+                        .with_label_values(&[&source.service])
+                        .inc_by(self.held.len() as u64 + u64::from(verdict == Verdict::Ends));
+                }
+                self.held.clear();
+            }
+        }
+        if self.held.is_empty() {
+            self.checkpoint = Checkpoint { next: self.next, claim: self.rule.run().map(|run| run.claim) };
+        }
+    }
+}
+
+impl Lane {
+    /// Reads until it is stopped.
+    pub async fn run(self) {
+        let stop = self.stop.clone();
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = self.read_for_ever() => {}
+        }
+    }
+
+    async fn read_for_ever(&self) {
+        loop {
+            let Err(error) = self.read_from_checkpoint().await;
+            tracing::warn!(reader = %self.name, service = %self.source.service, partition = self.source.partition, %error, "reading again from the checkpoint");
+            tokio::time::sleep(FIRST_PAUSE).await;
+        }
+    }
+
+    async fn read_from_checkpoint(&self) -> Result<std::convert::Infallible, BatchError> {
+        let mut reading = Reading::at(self.handler.start(&self.source).await?);
+        let mut end = self.ring.watch();
+        loop {
+            end.mark_unchanged();
+            match self.ring.window(reading.next, MOST_RECORDS) {
+                Window::Records(records) => self.hand_on(&mut reading, records.iter().map(|record| (**record).clone()).collect()).await?,
+                Window::Behind => self.catch_up(&mut reading).await?,
+                Window::Empty => end.changed().await.map_err(|_| BatchError::Failed("the consumer has stopped".into()))?,
+            }
+        }
+    }
+
+    /// Reads the log itself until the ring has what comes next.
+    async fn catch_up(&self, reading: &mut Reading) -> Result<(), BatchError> {
+        let failed = |error: LogError| BatchError::Failed(error.to_string());
+        let mut cursor = self.log.read(self.source.partition, reading.next).await.map_err(failed)?;
+        while matches!(self.ring.window(reading.next, 1), Window::Behind) {
+            self.hand_on(reading, cursor.next().await.map_err(failed)?).await?;
+        }
+        Ok(())
+    }
+
+    async fn hand_on(&self, reading: &mut Reading, records: Vec<RawRecord>) -> Result<(), BatchError> {
+        if let Some(batch) = reading.take(&self.source, records) {
+            self.apply(&batch).await?;
+            metrics::LANE_NEXT
+                .with_label_values(&[&*self.name, &*self.source.service, &self.source.partition.to_string()])
+                .set(batch.to.next);
+        }
+        Ok(())
+    }
+
+    /// Hands a batch over until it is taken: it is never skipped.
+    async fn apply(&self, batch: &Batch) -> Result<(), BatchError> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match self.handler.apply(batch).await {
+                Err(BatchError::Failed(why)) => {
+                    tracing::warn!(reader = %self.name, service = %self.source.service, partition = self.source.partition, why, "batch not taken, again in {pause:?}");
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+                settled => return settled,
+            }
+        }
+    }
+}

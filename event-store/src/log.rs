@@ -1,0 +1,58 @@
+//! What the engine needs of a log: order, offsets, an acknowledgement for each record. Kafka is one; memory another.
+
+use crate::{Append, RawRecord};
+use tokio::sync::mpsc::UnboundedSender;
+
+/// The outcome of one append. An offset says where the record stands; an error says nothing about whether it does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ack {
+    /// What the caller gave with the record.
+    pub tag: Tag,
+    /// Where the record stands, or why nobody knows.
+    pub offset: Result<i64, String>,
+}
+
+/// How a writer recognises its own appends: which of its attempts, and the offset it expects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tag {
+    /// Counts the writer's claims, so that acknowledgements of an attempt that it gave up are told apart.
+    pub epoch: u64,
+    /// The expected offset; for a claim, -1.
+    pub at: i64,
+}
+
+/// Why a record was not even queued. It is certain that it will never stand in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotQueued {
+    /// The queue of the partition is full; it empties by itself.
+    #[error("the queue is full")]
+    Full,
+    /// The client is broken or the record impossible.
+    #[error("the log's client does not take records")]
+    Broken,
+}
+
+/// The log could not be asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the log does not answer: {0}")]
+pub struct LogError(pub String);
+
+/// One service's log.
+#[async_trait::async_trait]
+pub trait Log: Send + Sync + 'static {
+    /// Queues a record. Its outcome comes once through `acks`, in the order of the appends to the partition as a rule.
+    fn append(&self, partition: i32, record: Append, tag: Tag, acks: &UnboundedSender<Ack>) -> Result<(), NotQueued>;
+
+    /// The offset that the next record of the partition will get.
+    async fn end(&self, partition: i32) -> Result<i64, LogError>;
+
+    /// A cursor over the partition's records from `from` on.
+    async fn read(&self, partition: i32, from: i64) -> Result<Box<dyn Cursor>, LogError>;
+}
+
+/// Reads one partition forward.
+#[async_trait::async_trait]
+pub trait Cursor: Send {
+    /// The next records, at least one; waits until there are some.
+    async fn next(&mut self) -> Result<Vec<RawRecord>, LogError>;
+}

@@ -1,0 +1,247 @@
+//! Drives a [`Writer`] over a log: one task per owned partition.
+
+use crate::{
+    Append, CommandError, CommandMeta, LogError, PartitionId, RawRecord, Unavailable,
+    fold::Fold,
+    log::{Ack, Log, NotQueued, Tag},
+    metrics,
+    writer::{Answer, NodeName, Pending, Phase, Port, Writer, WriterConfig, unavailable},
+};
+use domain::{Aggregate, Timestamp};
+use rand::RngExt;
+use schemas::{Schemas, WireEvent};
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::Instant,
+};
+use uuid::Uuid;
+
+/// The longest pause between two claims.
+const MAX_CLAIM_PAUSE: Duration = Duration::from_secs(2);
+/// How long a stopping owner waits for what is in flight.
+const DRAIN: Duration = Duration::from_secs(5);
+
+enum Message<A: Aggregate> {
+    Command(Pending<A>),
+    Stop,
+}
+
+/// Talks to the task that owns a partition. When the last one is dropped the task drains and ends.
+pub struct PartitionOwner<A: Aggregate> {
+    inbox: mpsc::UnboundedSender<Message<A>>,
+    claim: watch::Receiver<Option<i64>>,
+    done: watch::Receiver<bool>,
+    task: tokio::task::AbortHandle,
+}
+
+/// What an owner is made of.
+pub struct OwnerParts {
+    /// The service's log.
+    pub log: Arc<dyn Log>,
+    /// The partition to own.
+    pub source: PartitionId,
+    /// How events become bytes.
+    pub schemas: Schemas,
+    /// How this node calls itself.
+    pub node: NodeName,
+    /// The bounds.
+    pub config: WriterConfig,
+}
+
+impl<A> PartitionOwner<A>
+where
+    A: Aggregate,
+    A::Event: WireEvent,
+{
+    /// Starts claiming the partition.
+    pub fn spawn(parts: OwnerParts) -> Self {
+        let (inbox, commands) = mpsc::unbounded_channel();
+        let (claimed, claim) = watch::channel(None);
+        let (finished, done) = watch::channel(false);
+        let driver = Driver::new(parts, commands, claimed);
+        let task = tokio::spawn(async move {
+            driver.run().await;
+            let _ = finished.send(true);
+        });
+        Self { inbox, claim, done, task: task.abort_handle() }
+    }
+
+    /// The claim under which this owner writes now; none while it claims or replays.
+    pub fn claim(&self) -> watch::Receiver<Option<i64>> {
+        self.claim.clone()
+    }
+
+    /// Sends a command and waits until it is settled.
+    pub async fn execute(&self, id: Uuid, command: A::Command, meta: CommandMeta, fingerprint: u64) -> Answer {
+        let (reply, answer) = oneshot::channel();
+        let gone = || unavailable("the owner of this partition has stopped", 100);
+        if self.inbox.send(Message::Command(Pending { id, command, meta, fingerprint, reply })).is_err() {
+            return gone();
+        }
+        answer.await.unwrap_or_else(|_| gone())
+    }
+
+    /// Stops taking commands, answers what was taken, within a bound of seconds.
+    pub async fn drain(&self) {
+        let _ = self.inbox.send(Message::Stop);
+        let _ = self.done.clone().wait_for(|done| *done).await;
+    }
+
+    /// Stops at once, as a crash does: nothing that is in flight is answered.
+    pub fn abort(&self) {
+        self.task.abort();
+    }
+}
+
+struct Driver<A: Aggregate> {
+    writer: Writer<A>,
+    world: World,
+    commands: mpsc::UnboundedReceiver<Message<A>>,
+    acks: mpsc::UnboundedReceiver<Ack>,
+    ends: mpsc::UnboundedReceiver<(u64, Result<i64, LogError>)>,
+    claimed: watch::Sender<Option<i64>>,
+    stop_by: Option<Instant>,
+}
+
+impl<A> Driver<A>
+where
+    A: Aggregate,
+    A::Event: WireEvent,
+{
+    fn new(parts: OwnerParts, commands: mpsc::UnboundedReceiver<Message<A>>, claimed: watch::Sender<Option<i64>>) -> Self {
+        let OwnerParts { log, source, schemas, node, config } = parts;
+        let (acks_to, acks) = mpsc::unbounded_channel();
+        let (ends_to, ends) = mpsc::unbounded_channel();
+        let world = World { log, partition: source.partition, acks: acks_to, ends: ends_to, replay: None, claim_at: None };
+        let fold = Fold::new(source, schemas, config.remembered_commands);
+        Self { writer: Writer::new(fold, node, config), world, commands, acks, ends, claimed, stop_by: None }
+    }
+
+    async fn run(mut self) {
+        self.writer.claim(&mut self.world);
+        while !self.is_done() {
+            self.turn().await;
+            self.publish();
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.stop_by.is_some_and(|by| self.writer.is_idle() || Instant::now() >= by)
+    }
+
+    /// Waits for the next thing to happen, and takes it.
+    async fn turn(&mut self) {
+        let Self { writer, world, commands, acks, ends, stop_by, .. } = self;
+        let epoch = writer.epoch();
+        let claim_at = world.claim_at;
+        tokio::select! {
+            Some(ack) = acks.recv() => {
+                writer.acked(ack, world);
+                while let Ok(ack) = acks.try_recv() {
+                    writer.acked(ack, world);
+                }
+            }
+            Some((asked, end)) = ends.recv() => writer.barrier(asked, end, world),
+            records = next_records(&mut world.replay) => writer.replayed(epoch, records, world),
+            () = at(claim_at) => {
+                world.claim_at = None;
+                writer.claim(world);
+            }
+            () = at(*stop_by) => {}
+            message = commands.recv(), if stop_by.is_none() => match message {
+                Some(Message::Command(pending)) => writer.submit(pending, world),
+                Some(Message::Stop) | None => *stop_by = Some(Instant::now() + DRAIN),
+            },
+        }
+    }
+
+    /// Tells the world whether this owner writes.
+    fn publish(&mut self) {
+        let claim = match self.writer.phase {
+            Phase::Writing { claim } => Some(claim),
+            Phase::Claiming | Phase::Replaying { .. } => None,
+        };
+        if !matches!(self.writer.phase, Phase::Replaying { .. }) {
+            self.world.replay = None;
+        }
+        let changed = self.claimed.send_if_modified(|known| std::mem::replace(known, claim) != claim);
+        if changed && let Some(claim) = claim {
+            let source = &self.writer.fold.source;
+            tracing::info!(service = %source.service, partition = source.partition, claim, "owner of the partition");
+            metrics::CLAIMS.with_label_values(&[&source.service]).inc();
+        }
+    }
+}
+
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
+
+type Replay = mpsc::Receiver<Result<Vec<RawRecord>, LogError>>;
+
+async fn next_records(replay: &mut Option<Replay>) -> Result<Vec<RawRecord>, LogError> {
+    match replay {
+        Some(records) => records.recv().await.unwrap_or_else(|| Err(LogError("the reader stopped".into()))),
+        None => std::future::pending().await,
+    }
+}
+
+/// The world, as the writer sees it.
+struct World {
+    log: Arc<dyn Log>,
+    partition: i32,
+    acks: mpsc::UnboundedSender<Ack>,
+    ends: mpsc::UnboundedSender<(u64, Result<i64, LogError>)>,
+    replay: Option<Replay>,
+    claim_at: Option<Instant>,
+}
+
+impl Port for World {
+    fn append(&mut self, record: Append, tag: Tag) -> Result<(), NotQueued> {
+        self.log.append(self.partition, record, tag, &self.acks)
+    }
+
+    fn ask_end(&mut self, epoch: u64) {
+        let (log, partition, ends) = (self.log.clone(), self.partition, self.ends.clone());
+        tokio::spawn(async move {
+            let end = log.end(partition).await;
+            let _ = ends.send((epoch, end));
+        });
+    }
+
+    fn read(&mut self, _epoch: u64, from: i64) {
+        let (log, partition) = (self.log.clone(), self.partition);
+        let (to, replay) = mpsc::channel(4);
+        self.replay = Some(replay);
+        tokio::spawn(async move {
+            let mut cursor = match log.read(partition, from).await {
+                Ok(cursor) => cursor,
+                Err(error) => return drop(to.send(Err(error)).await),
+            };
+            while to.send(cursor.next().await).await.is_ok() {}
+        });
+    }
+
+    fn claim_later(&mut self, attempt: u32) {
+        let ceiling = Duration::from_millis(5).saturating_mul(1 << attempt.min(10)).min(MAX_CLAIM_PAUSE);
+        let pause = if attempt <= 1 { Duration::ZERO } else { ceiling.mul_f64(rand::rng().random_range(0.5..1.0)) };
+        self.claim_at = Some(Instant::now() + pause);
+    }
+
+    fn now(&self) -> Timestamp {
+        crate::now()
+    }
+
+    fn nonce(&mut self) -> String {
+        format!("{:032x}", rand::rng().random::<u128>())
+    }
+}
+
+/// The answer of a node that cannot say anything yet.
+pub(crate) fn not_yet(reason: &str) -> CommandError {
+    CommandError::Unavailable(Unavailable { reason: reason.to_owned(), retry_after_millis: 200 })
+}

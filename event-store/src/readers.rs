@@ -1,0 +1,114 @@
+//! All that one process reads: which handler reads which logs, and a lane for each handler and partition.
+
+use crate::{
+    BatchHandler, PartitionId,
+    kafka::{KafkaTail, Placed},
+    lane::Lane,
+    log::Log,
+};
+use parking_lot::Mutex;
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// A handler and the services whose logs it reads.
+pub struct Reader {
+    /// The reader's name, in logs and metrics: `orders/views`.
+    pub name: Arc<str>,
+    /// The services whose logs it reads.
+    pub sources: Vec<&'static str>,
+    /// What takes the batches.
+    pub handler: Arc<dyn BatchHandler>,
+}
+
+/// Runs the lanes of the partitions that this process is given.
+pub struct Readers {
+    readers: Vec<Reader>,
+    logs: HashMap<&'static str, Arc<dyn Log>>,
+    tail: Arc<KafkaTail>,
+    running: Mutex<HashMap<PartitionId, CancellationToken>>,
+    lanes: TaskTracker,
+    stop: CancellationToken,
+    runtime: tokio::runtime::Handle,
+}
+
+impl Readers {
+    /// Nothing is read before a partition is gained. `stop` ends all lanes. Call it inside the runtime.
+    pub fn new(readers: Vec<Reader>, logs: HashMap<&'static str, Arc<dyn Log>>, tail: KafkaTail, stop: CancellationToken) -> Arc<Self> {
+        let runtime = tokio::runtime::Handle::current();
+        let (tail, running, lanes) = (Arc::new(tail), Mutex::default(), TaskTracker::new());
+        Arc::new(Self { readers, logs, tail, running, lanes, stop, runtime })
+    }
+
+    /// The services that anybody here reads.
+    pub fn sources(&self) -> Vec<&'static str> {
+        self.readers.iter().flat_map(|reader| reader.sources.iter().copied()).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// Waits until the lanes have ended, after `stop`.
+    pub async fn finished(&self) {
+        self.lanes.close();
+        self.lanes.wait().await;
+    }
+
+    /// Begins the lanes of a partition where the slowest of its readers stands.
+    async fn begin(self: Arc<Self>, source: PartitionId, stop: CancellationToken) {
+        let readers: Vec<&Reader> = self.readers.iter().filter(|reader| reader.sources.contains(&&*source.service)).collect();
+        let Some(log) = self.logs.get(&*source.service) else { return };
+        let mut from = i64::MAX;
+        for reader in &readers {
+            from = from.min(first_offset(reader, &source).await);
+        }
+        let ring = match self.tail.ring(&source, from) {
+            Ok(ring) => ring,
+            Err(error) => return tracing::error!(?source, %error, "a partition cannot be read"),
+        };
+        for reader in readers {
+            let (name, handler) = (reader.name.clone(), reader.handler.clone());
+            let lane = Lane { name, source: source.clone(), handler, log: log.clone(), ring: ring.clone(), stop: stop.clone() };
+            self.lanes.spawn(lane.run());
+        }
+    }
+}
+
+/// Where a reader begins; asked until its database answers.
+async fn first_offset(reader: &Reader, source: &PartitionId) -> i64 {
+    loop {
+        match reader.handler.start(source).await {
+            Ok(checkpoint) => return checkpoint.next,
+            Err(error) => tracing::warn!(reader = %reader.name, ?source, %error, "the checkpoint cannot be read"),
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+/// `Placed` for an `Arc`, which the lanes keep.
+pub struct PlacedReaders(pub Arc<Readers>);
+
+impl Placed for PlacedReaders {
+    fn gained(&self, source: &PartitionId) {
+        let stop = self.0.stop.child_token();
+        if let Some(old) = self.0.running.lock().insert(source.clone(), stop.clone()) {
+            old.cancel();
+        }
+        let begin = self.0.clone().begin(source.clone(), stop.clone());
+        self.0.runtime.spawn(async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = begin => {}
+            }
+        });
+    }
+
+    fn lost(&self, source: &PartitionId) {
+        if let Some(stop) = self.0.running.lock().remove(source) {
+            stop.cancel();
+        }
+        if let Err(error) = self.0.tail.forget(source) {
+            tracing::warn!(?source, %error, "a partition cannot be given up");
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Deciding: from a command to the records that it makes, or to an answer that rests on what is there.
+
+use super::{Answer, Flight, Pending, Port, Proof, Resting, Speculative, Writer, unavailable};
+use crate::{CommandError, Refused, envelope::EventHeaders, fold::Remembered, log::NotQueued, log::Tag, run::Place};
+use domain::Aggregate;
+use schemas::WireEvent;
+use std::borrow::Cow;
+
+/// What a command leads to.
+enum Judgement<A: Aggregate> {
+    /// Nothing to write: this answer, after a barrier.
+    Rests(Answer),
+    /// These events, on a state at this version.
+    Writes(Vec<A::Event>, u64),
+    /// Nothing can be said.
+    Fails(Answer),
+}
+
+impl<A> Writer<A>
+where
+    A: Aggregate,
+    A::Event: WireEvent,
+{
+    /// Decides a command on the speculative state and sends off what it makes.
+    pub(super) fn decide(&mut self, seq: u64, pending: Pending<A>, port: &mut impl Port) {
+        match self.judge(&pending) {
+            Judgement::Fails(answer) => pending.answer(answer),
+            Judgement::Rests(answer) => {
+                let rests_on = self.next;
+                self.resting.push_back(Resting { seq, pending, answer, rests_on, proof: Proof::Unasked });
+                self.ask(port);
+            }
+            Judgement::Writes(events, version) => self.write(seq, pending, events, version, port),
+        }
+    }
+
+    fn judge(&self, pending: &Pending<A>) -> Judgement<A> {
+        let command_id = pending.meta.command_id;
+        if let Some(first) = self.fold.commands.get(&command_id).or_else(|| self.flying.get(&command_id).copied()) {
+            let same = first.fingerprint == pending.fingerprint;
+            return Judgement::Rests(if same { Ok(self.accepted(first, true)) } else { Err(CommandError::KeyReused) });
+        }
+        if let Some(why) = self.fold.aggregates.get(&pending.id).and_then(|folded| folded.unreadable.as_deref()) {
+            return Judgement::Fails(unavailable(why, 60_000));
+        }
+        let (state, version) = self.state_of(pending);
+        if let Some(expected) = pending.meta.expected_version.filter(|expected| *expected != version) {
+            return Judgement::Rests(Err(CommandError::Conflict { expected, actual: version }));
+        }
+        match state.handle(pending.command.clone()) {
+            Err(refusal) => Judgement::Rests(Err(CommandError::Refused(Refused::from(&refusal)))),
+            Ok(events) if events.is_empty() => {
+                let nothing = Remembered { fingerprint: pending.fingerprint, version, offset: self.next - 1, events: 0 };
+                Judgement::Rests(Ok(self.accepted(nothing, false)))
+            }
+            Ok(events) => Judgement::Writes(events, version),
+        }
+    }
+
+    fn state_of(&self, pending: &Pending<A>) -> (Cow<'_, A>, u64) {
+        if let Some(ahead) = self.speculative.get(&pending.id) {
+            return (Cow::Borrowed(&ahead.state), ahead.version);
+        }
+        let known = self.fold.aggregates.get(&pending.id);
+        known.map_or((Cow::Owned(A::default()), 0), |folded| (Cow::Borrowed(&folded.state), folded.version))
+    }
+
+    fn write(&mut self, seq: u64, pending: Pending<A>, events: Vec<A::Event>, version: u64, port: &mut impl Port) {
+        let first = self.next;
+        let records = match self.records(&pending, &events, version) {
+            Ok(records) => records,
+            Err(error) => {
+                tracing::error!(%error, "an event cannot be encoded");
+                return pending.answer(unavailable(&error.to_string(), 60_000));
+            }
+        };
+        for (at, record) in (first..).zip(records) {
+            match port.append(record, Tag { epoch: self.epoch, at }) {
+                Ok(()) => self.next += 1,
+                Err(why) if at == first => return pending.answer(unavailable(&why.to_string(), 100)),
+                Err(why) => return self.broken_off(seq, pending, why, port),
+            }
+        }
+        self.take_off(seq, pending, events, version);
+    }
+
+    /// Part of a command is queued and the rest could not be: the part will not count, since its group never becomes whole.
+    fn broken_off(&mut self, seq: u64, pending: Pending<A>, why: NotQueued, port: &mut impl Port) {
+        self.queue.push_back((seq, pending));
+        self.doubt(&format!("a command could be queued only in part: {why}"), port);
+    }
+
+    fn records(&self, pending: &Pending<A>, events: &[A::Event], version: u64) -> Result<Vec<crate::Append>, schemas::EncodeError> {
+        let super::Phase::Writing { claim: run } = self.phase else { return Ok(Vec::new()) };
+        let of = u32::try_from(events.len()).unwrap_or(u32::MAX);
+        let encode = |(index, event): (u32, &A::Event)| {
+            let payload = event.encode(&self.fold.schemas)?;
+            let place = Place { run, at: self.next + i64::from(index) - 1, index, of };
+            let headers = EventHeaders {
+                service: &self.fold.source.service,
+                type_name: event.type_name(),
+                aggregate_id: pending.id,
+                command_id: pending.meta.command_id,
+                place,
+                version: version + u64::from(index),
+                fingerprint: pending.fingerprint,
+                time: pending.meta.time,
+                cause: &pending.meta.cause,
+            };
+            Ok(headers.append(payload))
+        };
+        (1..).zip(events).map(encode).collect()
+    }
+
+    /// The command's records are on their way: what follows is decided as if they had arrived.
+    fn take_off(&mut self, seq: u64, pending: Pending<A>, events: Vec<A::Event>, version: u64) {
+        let version = version + events.len() as u64;
+        let remembered = Remembered { fingerprint: pending.fingerprint, version, offset: self.next - 1, events: events.len() as u32 };
+        let confirmed = self.fold.aggregates.get(&pending.id);
+        let ahead = self.speculative.entry(pending.id).or_insert_with(|| Speculative {
+            state: confirmed.map(|folded| folded.state.clone()).unwrap_or_default(),
+            version,
+            flights: 0,
+        });
+        events.iter().for_each(|event| ahead.state.apply(event));
+        ahead.version = version;
+        ahead.flights += 1;
+        self.flying.insert(pending.meta.command_id, remembered);
+        self.flights.push_back(Flight { seq, pending, events, remembered });
+    }
+}

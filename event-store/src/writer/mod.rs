@@ -1,0 +1,386 @@
+//! The write path of one partition: claim, replay, decide, append, confirm; and doubt, which leads back to the claim.
+//!
+//! [`Writer`] is the protocol as a plain state machine: it does no I/O and reads no clock, it is told what happened and
+//! asks a [`Port`] for what it wants. [`owner`](crate::owner) drives it over a real log.
+//!
+//! Its promises, each kept in one place:
+//! 1. A record is acknowledged only at the offset that it states ([`Writer::acked`]): the writer's test is the reader's.
+//! 2. Anything else is doubt ([`Writer::doubt`]): claim anew, replay, and decide again what the log does not answer.
+//! 3. An answer that leaves no record waits for a barrier ([`Writer::barrier`]): at its time this writer was the owner.
+
+mod decide;
+
+use crate::{
+    Accepted, Append, CommandError, CommandMeta, RawRecord, Unavailable,
+    envelope::claim,
+    fold::{Fold, Remembered},
+    log::{Ack, LogError, NotQueued, Tag},
+};
+use domain::{Aggregate, Timestamp};
+use schemas::{PartitionClaimed, WireEvent};
+use std::collections::{HashMap, VecDeque};
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+/// What a caller hears.
+pub(crate) type Answer = Result<Accepted, CommandError>;
+
+/// What the writer asks of the world around it.
+pub(crate) trait Port {
+    /// Queues a record of this partition.
+    fn append(&mut self, record: Append, tag: Tag) -> Result<(), NotQueued>;
+    /// Asks for the log's end; [`Writer::barrier`] is to be called with what comes.
+    fn ask_end(&mut self, epoch: u64);
+    /// Reads from an offset on; [`Writer::replayed`] is to be called with the records, until the writer writes.
+    fn read(&mut self, epoch: u64, from: i64);
+    /// Asks for [`Writer::claim`] after a pause that grows with the number of attempts that failed.
+    fn claim_later(&mut self, attempt: u32);
+    /// The node's clock, for the claim's `ce_time`.
+    fn now(&self) -> Timestamp;
+    /// A name for a claim that was never used before.
+    fn nonce(&mut self) -> String;
+}
+
+/// A command that has no answer yet.
+pub(crate) struct Pending<A: Aggregate> {
+    pub id: Uuid,
+    pub command: A::Command,
+    pub meta: CommandMeta,
+    pub fingerprint: u64,
+    pub reply: oneshot::Sender<Answer>,
+}
+
+impl<A: Aggregate> Pending<A> {
+    /// Answers; a caller that has gone away is not missed.
+    pub fn answer(self, answer: Answer) {
+        let _ = self.reply.send(answer);
+    }
+}
+
+/// What bounds one partition's writer.
+#[derive(Clone, Copy, Debug)]
+pub struct WriterConfig {
+    /// The most commands that wait or fly at once; more are answered 503 at once.
+    pub max_pending: usize,
+    /// How many recent command ids are remembered, the oldest forgotten first.
+    pub remembered_commands: usize,
+}
+
+impl Default for WriterConfig {
+    fn default() -> Self {
+        Self { max_pending: 10_000, remembered_commands: 1_000_000 }
+    }
+}
+
+/// Where the writer is in its cycle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// A claim is on its way, or a pause before it.
+    Claiming,
+    /// The claim stands at `claim`; the log below it is being read.
+    Replaying { claim: i64 },
+    /// The owner, as far as anybody can know.
+    Writing { claim: i64 },
+}
+
+/// A command whose records are on their way.
+struct Flight<A: Aggregate> {
+    seq: u64,
+    pending: Pending<A>,
+    events: Vec<A::Event>,
+    remembered: Remembered,
+}
+
+/// How far the barrier of a resting answer has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Proof {
+    Unasked,
+    Asked,
+    /// Proved once everything below this offset is confirmed.
+    Until(i64),
+}
+
+/// An answer that leaves no record and waits for its barrier.
+struct Resting<A: Aggregate> {
+    seq: u64,
+    pending: Pending<A>,
+    answer: Answer,
+    rests_on: i64,
+    proof: Proof,
+}
+
+/// An aggregate with commands in flight, as it will be when they are confirmed.
+struct Speculative<A> {
+    state: A,
+    version: u64,
+    flights: u32,
+}
+
+/// The writer of one partition.
+pub(crate) struct Writer<A: Aggregate> {
+    pub fold: Fold<A>,
+    pub phase: Phase,
+    pub node: NodeName,
+    config: WriterConfig,
+    epoch: u64,
+    nonce: String,
+    attempts: u32,
+    ever_wrote: bool,
+    seq: u64,
+    next: i64,
+    acked_next: i64,
+    asked_at: i64,
+    queue: VecDeque<(u64, Pending<A>)>,
+    flights: VecDeque<Flight<A>>,
+    flying: HashMap<Uuid, Remembered>,
+    resting: VecDeque<Resting<A>>,
+    speculative: HashMap<Uuid, Speculative<A>>,
+}
+
+/// How this node calls itself in its claims.
+#[derive(Clone, Debug)]
+pub struct NodeName {
+    /// The node's name, for people.
+    pub owner: String,
+    /// Where its node-to-node server listens: `host:port`.
+    pub address: String,
+}
+
+impl<A> Writer<A>
+where
+    A: Aggregate,
+    A::Event: WireEvent,
+{
+    pub fn new(fold: Fold<A>, node: NodeName, config: WriterConfig) -> Self {
+        Self {
+            fold,
+            phase: Phase::Claiming,
+            node,
+            config,
+            epoch: 0,
+            nonce: String::new(),
+            attempts: 0,
+            ever_wrote: false,
+            seq: 0,
+            next: 0,
+            acked_next: 0,
+            asked_at: 0,
+            queue: VecDeque::new(),
+            flights: VecDeque::new(),
+            flying: HashMap::new(),
+            resting: VecDeque::new(),
+            speculative: HashMap::new(),
+        }
+    }
+
+    /// True when nothing waits for an answer.
+    pub fn is_idle(&self) -> bool {
+        self.queue.is_empty() && self.flights.is_empty() && self.resting.is_empty()
+    }
+
+    /// How many commands have no answer yet.
+    pub fn unanswered(&self) -> usize {
+        self.queue.len() + self.flights.len() + self.resting.len()
+    }
+
+    /// Which attempt this is; what belongs to an earlier one is ignored.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Step 1. Claims the partition: whoever claims last is the owner.
+    pub fn claim(&mut self, port: &mut impl Port) {
+        self.epoch += 1;
+        self.phase = Phase::Claiming;
+        self.nonce = port.nonce();
+        let NodeName { owner, address } = self.node.clone();
+        let event = PartitionClaimed { owner, address, nonce: self.nonce.clone() };
+        let queued = event.encode(&self.fold.schemas).map_err(|_| NotQueued::Broken).and_then(|payload| {
+            let record = claim(&self.fold.source.service, &self.nonce, port.now(), payload);
+            port.append(record, Tag { epoch: self.epoch, at: -1 })
+        });
+        if let Err(error) = queued {
+            self.retry_claim(&error.to_string(), port);
+        }
+    }
+
+    fn retry_claim(&mut self, why: &str, port: &mut impl Port) {
+        tracing::warn!(service = %self.fold.source.service, partition = self.fold.source.partition, attempt = self.attempts, why, "claiming again");
+        self.epoch += 1;
+        self.phase = Phase::Claiming;
+        self.attempts += 1;
+        port.claim_later(self.attempts);
+    }
+
+    /// Takes what the log says of an append: the claim's place, or a record's.
+    pub fn acked(&mut self, ack: Ack, port: &mut impl Port) {
+        if ack.tag.epoch != self.epoch {
+            return;
+        }
+        match (self.phase, ack.offset) {
+            (Phase::Claiming, Ok(offset)) => self.claimed(offset, port),
+            (Phase::Claiming, Err(why)) => self.retry_claim(&why, port),
+            (Phase::Writing { .. }, Ok(offset)) if offset == ack.tag.at && offset == self.acked_next => self.advance(),
+            (_, Ok(offset)) => {
+                self.doubt(&format!("a record meant for {} stands at {offset}, {} was due", ack.tag.at, self.acked_next), port)
+            }
+            (_, Err(why)) => self.doubt(&why, port),
+        }
+    }
+
+    /// Step 2. The claim stands at `offset`: read the log up to it, from the last place that is certain.
+    fn claimed(&mut self, offset: i64, port: &mut impl Port) {
+        self.phase = Phase::Replaying { claim: offset };
+        self.fold.rewind();
+        port.read(self.epoch, self.fold.checkpoint.next);
+    }
+
+    /// Takes records of the log, in order, while replaying. After its own claim the writer writes.
+    pub fn replayed(&mut self, epoch: u64, records: Result<Vec<RawRecord>, LogError>, port: &mut impl Port) {
+        let Phase::Replaying { claim } = self.phase else { return };
+        if epoch != self.epoch {
+            return;
+        }
+        match records {
+            Err(error) => self.retry_claim(&error.to_string(), port),
+            Ok(records) => {
+                for record in records.into_iter().take_while(|record| record.offset <= claim) {
+                    let offset = record.offset;
+                    let nonce = self.fold.take(record);
+                    if offset == claim {
+                        self.enter(claim, nonce, port);
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Step 3. Everything below the claim is folded: this is the owner.
+    fn enter(&mut self, claim: i64, nonce: Option<String>, port: &mut impl Port) {
+        if nonce.as_deref() != Some(self.nonce.as_str()) {
+            return self.retry_claim("another record stands where the claim was acknowledged", port);
+        }
+        self.phase = Phase::Writing { claim };
+        self.ever_wrote = true;
+        self.next = claim + 1;
+        self.acked_next = claim + 1;
+        for (seq, pending) in std::mem::take(&mut self.queue) {
+            self.decide(seq, pending, port);
+        }
+    }
+
+    /// Takes a command: decides it now, or queues it while the partition is being claimed.
+    pub fn submit(&mut self, pending: Pending<A>, port: &mut impl Port) {
+        self.seq += 1;
+        let writing = matches!(self.phase, Phase::Writing { .. });
+        if self.unanswered() >= self.config.max_pending {
+            return pending.answer(unavailable("the partition has as many commands as it can hold", 100));
+        }
+        if !writing && !self.ever_wrote {
+            return pending.answer(unavailable("the owner of this partition is still reading its log", 200));
+        }
+        if writing { self.decide(self.seq, pending, port) } else { self.queue.push_back((self.seq, pending)) }
+    }
+
+    /// One more record stands where it should; when it is the last of its command, the command is answered.
+    fn advance(&mut self) {
+        self.acked_next += 1;
+        while self.flights.front().is_some_and(|flight| flight.remembered.offset < self.acked_next) {
+            let Some(flight) = self.flights.pop_front() else { break };
+            self.confirm(flight);
+        }
+        self.settle();
+    }
+
+    fn confirm(&mut self, flight: Flight<A>) {
+        let Flight { pending, events, remembered, .. } = flight;
+        self.attempts = 0;
+        self.fold.confirm(pending.id, &events, pending.meta.command_id, remembered);
+        self.flying.remove(&pending.meta.command_id);
+        let landed = self.speculative.get_mut(&pending.id).is_some_and(|ahead| {
+            ahead.flights -= 1;
+            ahead.flights == 0
+        });
+        if landed {
+            self.speculative.remove(&pending.id);
+        }
+        let answer = self.accepted(remembered, false);
+        pending.answer(Ok(answer));
+    }
+
+    /// Takes the log's end, asked after the resting answers were decided. Everything below it must be this writer's own.
+    pub fn barrier(&mut self, epoch: u64, end: Result<i64, LogError>, port: &mut impl Port) {
+        if epoch != self.epoch || !matches!(self.phase, Phase::Writing { .. }) {
+            return;
+        }
+        match end {
+            Ok(end) if end > self.next => {
+                return self.doubt(&format!("the log ends at {end}, {} was due: somebody else wrote", self.next), port);
+            }
+            Ok(end) if end < self.asked_at => self.prove(|_| Proof::Unasked),
+            Ok(end) => self.prove(|rests_on| Proof::Until(rests_on.max(end))),
+            Err(error) => self.give_up_resting(&error),
+        }
+        self.settle();
+        self.ask(port);
+    }
+
+    fn prove(&mut self, proof: impl Fn(i64) -> Proof) {
+        for resting in self.resting.iter_mut().filter(|resting| resting.proof == Proof::Asked) {
+            resting.proof = proof(resting.rests_on);
+        }
+    }
+
+    fn give_up_resting(&mut self, error: &LogError) {
+        let (asked, rest) = std::mem::take(&mut self.resting).into_iter().partition(|resting| resting.proof == Proof::Asked);
+        self.resting = rest;
+        let asked: VecDeque<Resting<A>> = asked;
+        asked.into_iter().for_each(|resting| resting.pending.answer(unavailable(&error.to_string(), 500)));
+    }
+
+    /// Asks for the log's end on behalf of all the answers that nobody asked for yet, one question at a time.
+    fn ask(&mut self, port: &mut impl Port) {
+        let busy = self.resting.iter().any(|resting| resting.proof == Proof::Asked);
+        let wanted = self.resting.iter().any(|resting| resting.proof == Proof::Unasked);
+        if wanted && !busy {
+            self.resting.iter_mut().filter(|resting| resting.proof == Proof::Unasked).for_each(|resting| resting.proof = Proof::Asked);
+            self.asked_at = self.acked_next;
+            port.ask_end(self.epoch);
+        }
+    }
+
+    /// Gives the resting answers that are proved.
+    fn settle(&mut self) {
+        let confirmed = self.acked_next;
+        let proved = |resting: &Resting<A>| matches!(resting.proof, Proof::Until(offset) if offset <= confirmed);
+        while self.resting.front().is_some_and(proved) {
+            let Some(resting) = self.resting.pop_front() else { break };
+            resting.pending.answer(resting.answer);
+        }
+    }
+
+    /// What was meant to happen did not: nothing speculative is believed any more; the log will tell.
+    fn doubt(&mut self, why: &str, port: &mut impl Port) {
+        let Self { flights, resting, .. } = self;
+        let mut again: Vec<(u64, Pending<A>)> = flights.drain(..).map(|flight| (flight.seq, flight.pending)).collect();
+        again.extend(resting.drain(..).map(|resting| (resting.seq, resting.pending)));
+        again.extend(self.queue.drain(..));
+        again.sort_by_key(|(seq, _)| *seq);
+        self.queue = again.into();
+        self.flying.clear();
+        self.speculative.clear();
+        self.retry_claim(why, port);
+    }
+
+    fn accepted(&self, remembered: Remembered, repeated: bool) -> Accepted {
+        let position =
+            crate::Position { service: self.fold.source.service.clone(), partition: self.fold.source.partition, offset: remembered.offset };
+        Accepted { version: remembered.version, position, events: remembered.events, repeated }
+    }
+}
+
+/// Not now; `millis` says when to ask again.
+pub(crate) fn unavailable(reason: &str, millis: u64) -> Answer {
+    Err(CommandError::Unavailable(Unavailable { reason: reason.to_owned(), retry_after_millis: millis }))
+}
