@@ -1,8 +1,12 @@
 //! The claim record, which stands in every service's log.
-use crate::{EncodeError, Schemas};
+
+use crate::{DecodeError, EncodeError, Schemas, bundle::decode, bundle::full_name, bundle::record_named};
+use serde::{Deserialize, Serialize};
+
+const NAME: &str = "daybook.log.PartitionClaimed";
 
 /// Who claims a partition.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartitionClaimed {
     /// The node's name.
     pub owner: String,
@@ -14,7 +18,17 @@ pub struct PartitionClaimed {
 
 impl PartitionClaimed {
     /// The framed bytes.
-    pub fn encode(&self, _schemas: &Schemas) -> Result<Vec<u8>, EncodeError> {
-        serde_json::to_vec(self).map_err(|error| EncodeError { type_name: "daybook.log.PartitionClaimed", reason: error.to_string() })
+    pub fn encode(&self, schemas: &Schemas) -> Result<Vec<u8>, EncodeError> {
+        schemas.encode(NAME, self)
+    }
+
+    /// The claim that framed bytes hold.
+    pub fn decode(bytes: &[u8], schemas: &Schemas) -> Result<Self, DecodeError> {
+        let (known, body) = schemas.open(bytes)?;
+        let name = full_name(known.schema());
+        match record_named(&name) {
+            Some(record) if record.name == NAME => decode(&known, record, body),
+            Some(_) | None => Err(DecodeError::ForeignRecord(name)),
+        }
     }
 }

@@ -2,7 +2,25 @@
 //!
 //! This crate never decides anything: it turns the domain's events into bytes and back.
 
+mod bundle;
 mod claim;
+mod codec;
+mod events;
+mod json;
 mod wire;
+
+pub use bundle::Schemas;
 pub use claim::PartitionClaimed;
-pub use wire::{DecodeError, EncodeError, Schemas, WireEvent};
+pub use events::{AnyEvent, SERVICES};
+pub use json::to_json;
+pub use wire::{DecodeError, EncodeError, WireEvent};
+
+/// The topic of a service's log: `orders.events`.
+pub fn topic(service: &str) -> String {
+    format!("{service}.events")
+}
+
+/// The full names of all records of this build, the claim's included.
+pub fn record_names() -> impl Iterator<Item = &'static str> {
+    bundle::records().iter().map(|record| record.name)
+}

@@ -1,5 +1,7 @@
 //! How an event becomes bytes: `0x00`, the schema's id (4 bytes, big endian), the Avro body (Confluent's framing).
 
+use crate::Schemas;
+
 /// A domain event that can stand in the log.
 pub trait WireEvent: Clone + std::fmt::Debug + Send + Sync + Sized + 'static {
     /// The service whose log these events live in: `orders`.
@@ -14,10 +16,6 @@ pub trait WireEvent: Clone + std::fmt::Debug + Send + Sync + Sized + 'static {
     /// The event that framed bytes hold, whatever version of the schema wrote them.
     fn decode(bytes: &[u8], schemas: &Schemas) -> Result<Self, DecodeError>;
 }
-
-/// The schemas that are known, and their ids: the bundled ones, or those of a registry. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct Schemas {}
 
 /// The event does not fit its schema: a defect of the build, not of the input.
 #[derive(Debug, thiserror::Error)]
