@@ -1,0 +1,96 @@
+//! Where each reader stands, guarded by where it was expected to stand.
+
+use super::{Bind, Database, DatabaseError, Dialect, Transaction};
+use event_store::{Batch, Checkpoint, PartitionId};
+use std::collections::HashMap;
+
+const CREATE: &str = "CREATE TABLE IF NOT EXISTS \"checkpoints\" (\"reader\" TEXT NOT NULL, \"service\" TEXT NOT NULL, \
+     \"partition\" BIGINT NOT NULL, \"next_offset\" BIGINT NOT NULL, \"claim\" BIGINT, \
+     PRIMARY KEY (\"reader\", \"service\", \"partition\"))";
+const INSERT: &str = "INSERT INTO \"checkpoints\" (\"reader\", \"service\", \"partition\", \"next_offset\", \"claim\") \
+     VALUES ($1, $2, $3, $4, $5) ON CONFLICT (\"reader\", \"service\", \"partition\") DO UPDATE \
+     SET \"next_offset\" = excluded.\"next_offset\", \"claim\" = excluded.\"claim\" WHERE \"checkpoints\".\"next_offset\" = $6";
+const UPDATE: &str = "UPDATE \"checkpoints\" SET \"next_offset\" = $4, \"claim\" = $5 \
+     WHERE \"reader\" = $1 AND \"service\" = $2 AND \"partition\" = $3 AND \"next_offset\" = $6";
+
+/// A reader's name and where it stands.
+type Standing = (String, i64, Option<i64>);
+
+/// The checkpoints of a partition as JSON, reader by reader.
+fn select(dialect: Dialect) -> String {
+    let array = match dialect {
+        Dialect::Sqlite => "json_array(\"reader\", \"next_offset\", \"claim\")",
+        Dialect::Postgres => "json_build_array(\"reader\", \"next_offset\", \"claim\")::text",
+    };
+    format!("SELECT {array} FROM \"checkpoints\" WHERE \"service\" = $1 AND \"partition\" = $2")
+}
+
+fn place(source: &PartitionId) -> Vec<Bind> {
+    vec![Bind::Text(source.service.to_string()), Bind::Integer(source.partition.into())]
+}
+
+fn parsed(texts: Vec<String>) -> Result<HashMap<String, Checkpoint>, DatabaseError> {
+    let standing = |text: String| {
+        let (reader, next, claim): Standing = serde_json::from_str(&text)?;
+        Ok((reader, Checkpoint { next, claim }))
+    };
+    texts.into_iter().map(standing).collect()
+}
+
+impl Database {
+    pub(super) async fn create_checkpoints(&self) -> Result<(), DatabaseError> {
+        let mut open = self.begin().await?;
+        open.serialise_changes_of_tables().await?;
+        open.execute(CREATE.to_owned(), Vec::new()).await?;
+        open.commit().await
+    }
+
+    /// Where `reader` stands in a partition; at its beginning where it has never read.
+    pub async fn checkpoint(&self, reader: &str, source: &PartitionId) -> Result<Checkpoint, DatabaseError> {
+        Ok(self.checkpoints(source).await?.get(reader).copied().unwrap_or_default())
+    }
+
+    /// Where all readers stand in a partition.
+    pub(crate) async fn checkpoints(&self, source: &PartitionId) -> Result<HashMap<String, Checkpoint>, DatabaseError> {
+        parsed(self.texts(select(self.dialect()), place(source)).await?)
+    }
+
+    /// Moves `reader` from where the batch begins to where it ends.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Moved`] where the reader does not stand where the batch begins.
+    pub async fn advance(&self, reader: &str, batch: &Batch) -> Result<(), DatabaseError> {
+        let mut open = self.begin().await?;
+        open.advance(reader, &batch.source, batch.from, batch.to).await?;
+        open.commit().await?;
+        self.tell_moved();
+        Ok(())
+    }
+}
+
+impl Transaction {
+    /// As [`Database::checkpoints`], within the transaction.
+    pub(crate) async fn checkpoints(&mut self, source: &PartitionId) -> Result<HashMap<String, Checkpoint>, DatabaseError> {
+        let dialect = self.dialect();
+        parsed(self.texts(select(dialect), place(source)).await?)
+    }
+
+    /// Moves a checkpoint that stands at `from`, and takes its lock until the end of the transaction.
+    pub(crate) async fn advance(
+        &mut self,
+        reader: &str,
+        source: &PartitionId,
+        from: Checkpoint,
+        to: Checkpoint,
+    ) -> Result<(), DatabaseError> {
+        // A reader at the beginning may have no row yet.
+        let statement = if from.next == 0 { INSERT } else { UPDATE };
+        let mut binds = vec![Bind::Text(reader.to_owned())];
+        binds.extend(place(source));
+        binds.extend([Bind::Integer(to.next), Bind::OptionalInteger(to.claim), Bind::Integer(from.next)]);
+        match self.execute(statement.to_owned(), binds).await? {
+            0 => Err(DatabaseError::Moved(source.clone())),
+            _one => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Opening a database, which makes it where it is missing.
+
+use super::{Database, DatabaseError, Pools};
+use sqlx::{
+    AssertSqlSafe, ConnectOptions, Connection, PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+use std::{str::FromStr, sync::Arc, time::Duration};
+use tokio::sync::watch;
+
+/// How long a statement waits for another process that writes to the same file.
+const BUSY: Duration = Duration::from_secs(5);
+/// How long a request waits for a free connection before it fails.
+const ACQUIRE: Duration = Duration::from_secs(5);
+/// PostgreSQL: no database of this name.
+const NO_DATABASE: &str = "3D000";
+/// PostgreSQL: somebody else has made it meanwhile.
+const MADE_MEANWHILE: [&str; 2] = ["42P04", "23505"];
+
+impl Database {
+    /// Opens `sqlite:///path/file.db` or `postgres://user@host:port/name`; makes the database and the table of
+    /// checkpoints where they are missing.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Url`] where the address names no database, [`DatabaseError::Sql`] where it cannot be reached.
+    pub async fn open(url: &str) -> Result<Self, DatabaseError> {
+        let pools = match url.split_once("://").map(|(scheme, _)| scheme) {
+            Some("sqlite") => sqlite(url).await?,
+            Some("postgres" | "postgresql") => Pools::Postgres(postgres(url).await?),
+            Some(_) | None => return Err(DatabaseError::Url(url.to_owned())),
+        };
+        let database = Self { pools, moved: Arc::new(watch::Sender::new(0)) };
+        database.create_checkpoints().await?;
+        Ok(database)
+    }
+}
+
+/// The log is the truth and a checkpoint is written with its rows, so a commit that a power cut takes back is read again:
+/// `NORMAL` is enough.
+async fn sqlite(url: &str) -> Result<Pools, DatabaseError> {
+    let options = SqliteConnectOptions::from_str(url)?
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Normal)
+        .busy_timeout(BUSY);
+    if let Some(folder) = options.get_filename().parent() {
+        std::fs::create_dir_all(folder).map_err(sqlx::Error::Io)?;
+    }
+    let pool = |size| SqlitePoolOptions::new().max_connections(size).acquire_timeout(ACQUIRE);
+    let writer = pool(1).connect_with(options.clone()).await?;
+    Ok(Pools::Sqlite { writer, readers: pool(3).connect_lazy_with(options) })
+}
+
+async fn postgres(url: &str) -> Result<PgPool, DatabaseError> {
+    let options = PgConnectOptions::from_str(url)?;
+    let name = options.get_database().map(str::to_owned).ok_or_else(|| DatabaseError::Url(url.to_owned()))?;
+    let pool = PgPoolOptions::new().max_connections(8).acquire_timeout(ACQUIRE);
+    match options.clone().connect().await {
+        Ok(connection) => connection.close().await?,
+        Err(error) if code(&error).as_deref() == Some(NO_DATABASE) => create_database(&options, &name).await?,
+        Err(error) => return Err(error.into()),
+    }
+    Ok(pool.connect_with(options).await?)
+}
+
+async fn create_database(options: &PgConnectOptions, name: &str) -> Result<(), DatabaseError> {
+    let mut connection = options.clone().database("postgres").connect().await?;
+    let statement = format!("CREATE DATABASE \"{}\"", name.replace('"', "\"\""));
+    match sqlx::query(AssertSqlSafe(statement)).execute(&mut connection).await {
+        Ok(_) => {}
+        Err(error) if code(&error).is_some_and(|code| MADE_MEANWHILE.contains(&&*code)) => {}
+        Err(error) => return Err(error.into()),
+    }
+    Ok(connection.close().await?)
+}
+
+fn code(error: &sqlx::Error) -> Option<String> {
+    error.as_database_error()?.code().map(|code| code.into_owned())
+}

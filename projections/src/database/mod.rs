@@ -1,0 +1,91 @@
+//! A service's database: SQLite on one machine, PostgreSQL elsewhere, behind one small set of operations.
+
+mod checkpoint;
+mod connect;
+mod query;
+mod rows;
+mod sql;
+mod transaction;
+
+pub use query::{Compare, Filter, Order, Query};
+pub use sql::Dialect;
+pub(crate) use transaction::{Bind, Transaction};
+
+use event_store::{BatchError, PartitionId};
+use sqlx::{PgPool, SqlitePool};
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// Why a database did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// The address is of no database that is known here.
+    #[error("{0:?} is no database address: it must begin with sqlite:// or postgres:// and name a database")]
+    Url(String),
+    /// The database said no, or was not there.
+    #[error("database: {0}")]
+    Sql(#[from] sqlx::Error),
+    /// A row is not what the view's row type says.
+    #[error("a row does not fit its view: {0}")]
+    Row(#[from] serde_json::Error),
+    /// A checkpoint is not where it was expected: another reader has moved it.
+    #[error("the checkpoint of {0:?} was moved by another reader")]
+    Moved(PartitionId),
+}
+
+impl From<DatabaseError> for BatchError {
+    fn from(error: DatabaseError) -> Self {
+        match error {
+            DatabaseError::Moved(source) => Self::Moved(source),
+            DatabaseError::Url(_) | DatabaseError::Sql(_) | DatabaseError::Row(_) => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Pools {
+    /// SQLite takes one writer at a time, so there is one connection for writing and a few for reading.
+    Sqlite {
+        writer: SqlitePool,
+        readers: SqlitePool,
+    },
+    Postgres(PgPool),
+}
+
+/// One service's database. Cheap to clone; clones share the connections.
+#[derive(Clone, Debug)]
+pub struct Database {
+    pools: Pools,
+    /// Counts the checkpoints that this process has moved, so that waiters wake at once.
+    moved: Arc<watch::Sender<u64>>,
+}
+
+impl Database {
+    /// Whose SQL it speaks.
+    pub fn dialect(&self) -> Dialect {
+        match self.pools {
+            Pools::Sqlite { .. } => Dialect::Sqlite,
+            Pools::Postgres(_) => Dialect::Postgres,
+        }
+    }
+
+    /// Changes whenever this process moves a checkpoint in this database.
+    pub(crate) fn moves(&self) -> watch::Receiver<u64> {
+        self.moved.subscribe()
+    }
+
+    pub(crate) fn tell_moved(&self) {
+        self.moved.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// Closes the connections, after what runs on them has ended.
+    pub async fn close(&self) {
+        match &self.pools {
+            Pools::Sqlite { writer, readers } => {
+                readers.close().await;
+                writer.close().await;
+            }
+            Pools::Postgres(pool) => pool.close().await,
+        }
+    }
+}

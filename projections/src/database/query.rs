@@ -1,0 +1,118 @@
+//! Keyset queries: a page of a table in a total order, after a row that is named by its values.
+
+use super::{Bind, Database, DatabaseError, sql::quoted};
+use crate::table::{Kind, Table, TableSpec};
+use serde_json::Value;
+
+/// How a filter compares a column with its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compare {
+    /// Equal.
+    Is,
+    /// At this value or above.
+    From,
+    /// Below this value.
+    Below,
+}
+
+/// A condition on one column.
+#[derive(Clone, Debug)]
+pub struct Filter {
+    /// The column.
+    pub column: &'static str,
+    /// The comparison.
+    pub compare: Compare,
+    /// A string or a whole number, as the column is.
+    pub value: Value,
+}
+
+/// The order of all columns of a query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Small before great.
+    Rising,
+    /// Great before small.
+    Falling,
+}
+
+/// A page of a table. `by` must tell any two rows apart.
+#[derive(Clone, Debug)]
+pub struct Query {
+    /// Conditions that all hold.
+    pub filters: Vec<Filter>,
+    /// The columns that the rows are ordered by; none of them is ever null.
+    pub by: &'static [&'static str],
+    /// In which direction.
+    pub order: Order,
+    /// The `by` values of the row before the page; none for the first page.
+    pub after: Option<Vec<Value>>,
+    /// The most rows that are answered.
+    pub limit: u32,
+}
+
+impl Query {
+    /// True when each value is of its `by` column's kind: what a cursor must hold before it is used.
+    pub fn fits(table: &TableSpec, by: &[&str], values: &[Value]) -> bool {
+        let fits = |name: &str, value: &Value| match table.column(name).map(|column| column.kind) {
+            Some(Kind::Text) => value.is_string(),
+            Some(Kind::Integer | Kind::Timestamp) => value.is_i64(),
+            Some(Kind::Boolean | Kind::Json) | None => false,
+        };
+        by.len() == values.len() && by.iter().zip(values).all(|(name, value)| fits(name, value))
+    }
+
+    fn conditions(&self, binds: &mut Vec<Bind>) -> Vec<String> {
+        let mut conditions: Vec<String> = Vec::new();
+        for Filter { column, compare, value } in &self.filters {
+            let sign = match compare {
+                Compare::Is => "=",
+                Compare::From => ">=",
+                Compare::Below => "<",
+            };
+            binds.push(bind(value));
+            conditions.push(format!("{} {sign} ${}", quoted(column), binds.len()));
+        }
+        if let Some(after) = &self.after {
+            let places: Vec<String> = (1..=after.len()).map(|i| format!("${}", binds.len() + i)).collect();
+            binds.extend(after.iter().map(bind));
+            let sign = if self.order == Order::Rising { ">" } else { "<" };
+            let columns: Vec<String> = self.by.iter().map(|name| quoted(name)).collect();
+            conditions.push(format!("({}) {sign} ({})", columns.join(", "), places.join(", ")));
+        }
+        conditions
+    }
+
+    fn statement(&self, row: &str, table: &TableSpec) -> (String, Vec<Bind>) {
+        let mut binds = Vec::new();
+        let conditions = self.conditions(&mut binds);
+        let conditions = if conditions.is_empty() { "true".to_owned() } else { conditions.join(" AND ") };
+        let direction = if self.order == Order::Rising { "ASC" } else { "DESC" };
+        let order: Vec<String> = self.by.iter().map(|name| format!("{} {direction}", quoted(name))).collect();
+        binds.push(Bind::Integer(self.limit.into()));
+        let (name, order, limit) = (quoted(table.name), order.join(", "), binds.len());
+        (format!("SELECT {row} FROM {name} WHERE {conditions} ORDER BY {order} LIMIT ${limit}"), binds)
+    }
+}
+
+fn bind(value: &Value) -> Bind {
+    match value {
+        Value::Number(number) => Bind::Integer(number.as_i64().unwrap_or(i64::MAX)),
+        Value::String(text) => Bind::Text(text.clone()),
+        other @ (Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_)) => Bind::Text(other.to_string()),
+    }
+}
+
+impl Database {
+    /// The rows of a page, in order.
+    pub async fn select<T: Table>(&self, query: &Query) -> Result<Vec<T>, DatabaseError> {
+        let (statement, binds) = query.statement(&self.dialect().row(&T::SPEC), &T::SPEC);
+        let rows = self.texts(statement, binds).await?;
+        rows.iter().map(|row| serde_json::from_str(row).map_err(DatabaseError::from)).collect()
+    }
+
+    /// The row of a key, where there is one.
+    pub async fn row<T: Table>(&self, key: &str) -> Result<Option<T>, DatabaseError> {
+        let rows = self.texts(self.dialect().load(&T::SPEC), vec![Bind::Keys(vec![key.to_owned()])]).await?;
+        rows.first().map(|row| serde_json::from_str(row).map_err(DatabaseError::from)).transpose()
+    }
+}

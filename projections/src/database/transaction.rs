@@ -1,0 +1,92 @@
+//! Statements on either database: text in, text out.
+
+use super::{Database, DatabaseError, Pools};
+use sqlx::{AssertSqlSafe, Postgres, Sqlite, postgres::PgArguments, query::Query, sqlite::SqliteArguments};
+
+/// A value for a statement's parameter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Bind {
+    Text(String),
+    Integer(i64),
+    OptionalInteger(Option<i64>),
+    /// Keys for `IN`: a JSON array on SQLite, an array of text on PostgreSQL.
+    Keys(Vec<String>),
+}
+
+fn for_sqlite(sql: String, binds: Vec<Bind>) -> Query<'static, Sqlite, SqliteArguments> {
+    binds.into_iter().fold(sqlx::query(AssertSqlSafe(sql)), |query, bind| match bind {
+        Bind::Text(text) => query.bind(text),
+        Bind::Integer(number) => query.bind(number),
+        Bind::OptionalInteger(number) => query.bind(number),
+        Bind::Keys(keys) => query.bind(serde_json::Value::from(keys).to_string()),
+    })
+}
+
+fn for_postgres(sql: String, binds: Vec<Bind>) -> Query<'static, Postgres, PgArguments> {
+    binds.into_iter().fold(sqlx::query(AssertSqlSafe(sql)), |query, bind| match bind {
+        Bind::Text(text) => query.bind(text),
+        Bind::Integer(number) => query.bind(number),
+        Bind::OptionalInteger(number) => query.bind(number),
+        Bind::Keys(keys) => query.bind(keys),
+    })
+}
+
+/// The first column of each row, which is text.
+fn texts<R: sqlx::Row>(rows: Vec<R>) -> Result<Vec<String>, DatabaseError>
+where
+    usize: sqlx::ColumnIndex<R>,
+    String: for<'r> sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+{
+    rows.iter().map(|row| row.try_get(0).map_err(DatabaseError::from)).collect()
+}
+
+/// A transaction that writes. Dropped without a commit it is rolled back.
+pub(crate) enum Transaction {
+    Sqlite(sqlx::Transaction<'static, Sqlite>),
+    Postgres(sqlx::Transaction<'static, Postgres>),
+}
+
+impl Transaction {
+    /// Runs a statement; says how many rows it changed.
+    pub(crate) async fn execute(&mut self, sql: String, binds: Vec<Bind>) -> Result<u64, DatabaseError> {
+        Ok(match self {
+            Self::Sqlite(open) => for_sqlite(sql, binds).execute(&mut **open).await?.rows_affected(),
+            Self::Postgres(open) => for_postgres(sql, binds).execute(&mut **open).await?.rows_affected(),
+        })
+    }
+
+    /// Runs a query; answers its first column.
+    pub(crate) async fn texts(&mut self, sql: String, binds: Vec<Bind>) -> Result<Vec<String>, DatabaseError> {
+        match self {
+            Self::Sqlite(open) => texts(for_sqlite(sql, binds).fetch_all(&mut **open).await?),
+            Self::Postgres(open) => texts(for_postgres(sql, binds).fetch_all(&mut **open).await?),
+        }
+    }
+
+    /// Makes all of it visible at once.
+    pub(crate) async fn commit(self) -> Result<(), DatabaseError> {
+        match self {
+            Self::Sqlite(open) => open.commit().await?,
+            Self::Postgres(open) => open.commit().await?,
+        }
+        Ok(())
+    }
+}
+
+impl Database {
+    /// Begins to write. SQLite's lock is taken at once, since a reader cannot become a writer when another has written.
+    pub(crate) async fn begin(&self) -> Result<Transaction, DatabaseError> {
+        Ok(match &self.pools {
+            Pools::Sqlite { writer, .. } => Transaction::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
+            Pools::Postgres(pool) => Transaction::Postgres(pool.begin().await?),
+        })
+    }
+
+    /// Runs a query outside of any transaction; answers its first column.
+    pub(crate) async fn texts(&self, sql: String, binds: Vec<Bind>) -> Result<Vec<String>, DatabaseError> {
+        match &self.pools {
+            Pools::Sqlite { readers, .. } => texts(for_sqlite(sql, binds).fetch_all(readers).await?),
+            Pools::Postgres(pool) => texts(for_postgres(sql, binds).fetch_all(pool).await?),
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! What a view's table looks like, said once: both databases' SQL is made from it.
+
+use serde::{Serialize, de::DeserializeOwned};
+
+/// What a column holds. A row travels as a JSON object whose members are the columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Text, compared byte by byte in both databases.
+    Text,
+    /// A whole number of 64 bits.
+    Integer,
+    /// True or false.
+    Boolean,
+    /// Any JSON.
+    Json,
+    /// A moment, in milliseconds since 1970-01-01T00:00:00Z.
+    Timestamp,
+}
+
+/// A column; it may be null unless the view never leaves it out.
+#[derive(Clone, Copy, Debug)]
+pub struct Column {
+    /// The column's name, which is the name of the row's field.
+    pub name: &'static str,
+    /// What it holds.
+    pub kind: Kind,
+}
+
+impl Column {
+    /// A column of text.
+    pub const fn text(name: &'static str) -> Self {
+        Self { name, kind: Kind::Text }
+    }
+
+    /// A column of whole numbers.
+    pub const fn integer(name: &'static str) -> Self {
+        Self { name, kind: Kind::Integer }
+    }
+
+    /// A column of true and false.
+    pub const fn boolean(name: &'static str) -> Self {
+        Self { name, kind: Kind::Boolean }
+    }
+
+    /// A column of JSON.
+    pub const fn json(name: &'static str) -> Self {
+        Self { name, kind: Kind::Json }
+    }
+
+    /// A column of moments.
+    pub const fn timestamp(name: &'static str) -> Self {
+        Self { name, kind: Kind::Timestamp }
+    }
+}
+
+/// A table. Its primary key is one column of text.
+#[derive(Debug)]
+pub struct TableSpec {
+    /// The table's name.
+    pub name: &'static str,
+    /// The column that tells rows apart.
+    pub key: &'static str,
+    /// All columns, the key among them.
+    pub columns: &'static [Column],
+    /// The columns of each index.
+    pub indexes: &'static [&'static [&'static str]],
+}
+
+impl TableSpec {
+    /// The column of this name, where there is one.
+    pub fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+}
+
+/// A row that knows its table: its fields are the table's columns.
+pub trait Table: Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// The table.
+    const SPEC: TableSpec;
+}
