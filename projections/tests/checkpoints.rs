@@ -1,0 +1,70 @@
+//! Checkpoints, in each kind of database.
+
+mod support;
+
+use event_store::{Batch, BatchError, Checkpoint, PartitionId};
+use projections::DatabaseError;
+
+fn source() -> PartitionId {
+    PartitionId { service: "orders".into(), partition: 3 }
+}
+
+fn batch(from: i64, to: i64, claim: Option<i64>) -> Batch {
+    let (from, to) = (Checkpoint { next: from, claim: None }, Checkpoint { next: to, claim });
+    Batch { source: source(), from, to, records: Vec::new() }
+}
+
+#[tokio::test]
+async fn a_reader_begins_at_the_beginning_and_goes_on_where_it_stopped() {
+    for fresh in support::fresh() {
+        let database = fresh.open().await;
+        assert_eq!(database.checkpoint("saga", &source()).await.unwrap(), Checkpoint::default(), "{}", fresh.kind);
+        database.advance("saga", &batch(0, 7, Some(2))).await.unwrap();
+        database.advance("saga", &batch(7, 9, None)).await.unwrap();
+        database.close().await;
+        let reopened = fresh.open().await;
+        assert_eq!(reopened.checkpoint("saga", &source()).await.unwrap(), Checkpoint { next: 9, claim: None }, "{}", fresh.kind);
+        assert_eq!(reopened.checkpoint("other", &source()).await.unwrap(), Checkpoint::default(), "{}", fresh.kind);
+    }
+}
+
+#[tokio::test]
+async fn the_claim_of_the_run_is_kept_with_the_offset() {
+    for fresh in support::fresh() {
+        let database = fresh.open().await;
+        database.advance("saga", &batch(0, 7, Some(2))).await.unwrap();
+        assert_eq!(database.checkpoint("saga", &source()).await.unwrap(), Checkpoint { next: 7, claim: Some(2) }, "{}", fresh.kind);
+    }
+}
+
+#[tokio::test]
+async fn a_checkpoint_that_somebody_moved_is_not_moved_again() {
+    for fresh in support::fresh() {
+        let (one, other) = (fresh.open().await, fresh.open().await);
+        one.advance("saga", &batch(0, 7, None)).await.unwrap();
+        for late in [batch(0, 7, None), batch(0, 3, None), batch(9, 12, None)] {
+            let error = other.advance("saga", &late).await.unwrap_err();
+            assert!(matches!(error, DatabaseError::Moved(ref moved) if *moved == source()), "{}: {error}", fresh.kind);
+            assert!(matches!(BatchError::from(error), BatchError::Moved(_)));
+        }
+        assert_eq!(other.checkpoint("saga", &source()).await.unwrap().next, 7, "{}", fresh.kind);
+    }
+}
+
+#[tokio::test]
+async fn of_two_readers_at_once_one_moves_the_checkpoint() {
+    for fresh in support::fresh() {
+        let (one, other) = (fresh.open().await, fresh.open().await);
+        let batch = batch(0, 7, None);
+        let (a, b) = tokio::join!(one.advance("saga", &batch), other.advance("saga", &batch));
+        assert!(a.is_ok() ^ b.is_ok(), "{}: {a:?} {b:?}", fresh.kind);
+    }
+}
+
+#[tokio::test]
+async fn an_address_of_no_database_is_refused() {
+    for url in ["mysql://localhost/x", "orders.db", ""] {
+        let error = projections::Database::open(url).await.unwrap_err();
+        assert!(matches!(error, DatabaseError::Url(ref said) if said == url), "{error}");
+    }
+}
