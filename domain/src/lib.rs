@@ -36,6 +36,12 @@ pub trait Aggregate: Default + Clone + Send + Sync + 'static {
     /// Decides: the events that the command makes, none when there is nothing left to do, or a refusal.
     fn handle(&self, command: Self::Command) -> Result<Vec<Self::Event>, Self::Error>;
 
+    /// What the caller meant, without what differs between two deliveries of the same command: the clock's readings.
+    /// Two commands under one idempotency key are the same when this is.
+    fn intent(command: &Self::Command) -> Self::Command {
+        command.clone()
+    }
+
     /// Folds one event that has happened. It cannot fail: what happened, happened.
     fn apply(&mut self, event: &Self::Event);
 }

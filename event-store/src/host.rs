@@ -133,7 +133,7 @@ where
 
     async fn try_execute(&self, id: Uuid, command: A::Command, meta: CommandMeta) -> Option<Result<Accepted, CommandError>> {
         let owner = self.owners.read().get(&LocalOwner::<A>::partition_of(self, id)).cloned()?;
-        let fingerprint = match fingerprint(id, &command) {
+        let fingerprint = match fingerprint(id, &A::intent(&command)) {
             Ok(fingerprint) => fingerprint,
             Err(error) => return Some(Err(owner::not_yet(&format!("the command has no JSON form: {error}")))),
         };
@@ -141,7 +141,7 @@ where
     }
 }
 
-/// Tells two commands apart, whoever decides them: 64 bits of SHA-256 over the aggregate's id and the command's JSON.
+/// Tells two commands apart, whoever decides them: 64 bits of SHA-256 over the aggregate's id and the JSON of what was meant.
 fn fingerprint<C: Serialize>(id: Uuid, command: &C) -> Result<u64, serde_json::Error> {
     let mut hash = Sha256::new_with_prefix(id.as_bytes());
     hash.update(serde_json::to_vec(command)?);

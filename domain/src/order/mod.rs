@@ -182,6 +182,20 @@ impl Aggregate for Order {
         }
     }
 
+    fn intent(command: &OrderCommand) -> OrderCommand {
+        let mut intent = command.clone();
+        match &mut intent {
+            OrderCommand::Place { placed_at, expires_at, .. } => (*placed_at, *expires_at) = Default::default(),
+            OrderCommand::Expire { now } => *now = Timestamp::default(),
+            OrderCommand::RecordReservation { .. }
+            | OrderCommand::RecordRejection { .. }
+            | OrderCommand::Confirm { .. }
+            | OrderCommand::RecordDecline { .. }
+            | OrderCommand::Cancel { .. } => {}
+        }
+        intent
+    }
+
     fn apply(&mut self, event: &OrderEvent) {
         match event {
             OrderEvent::Placed(placed) => *self = Self::Placed(OpenOrder::new(placed.clone())),

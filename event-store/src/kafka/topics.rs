@@ -9,6 +9,8 @@ use rdkafka::{
 use serde::Serialize;
 use std::{collections::HashMap, time::Duration};
 
+/// What the embedded broker makes of `retention.ms=-1`.
+const FOR_EVER: &str = "9223372036854775807";
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How safe the topics must be.
@@ -169,7 +171,7 @@ fn check_settings(topic: &str, resource: &ConfigResource, profile: Profile) -> V
     let min_insync = |value: &str| value.parse::<i32>().is_ok_and(|copies| copies >= profile.min_insync);
     let rules: [(&str, &dyn Fn(&str) -> bool, String); 5] = [
         ("cleanup.policy", &|value| value == "delete", "delete".into()),
-        ("retention.ms", &|value| value == "-1", "-1".into()),
+        ("retention.ms", &|value| value == "-1" || value == FOR_EVER, "-1".into()),
         ("retention.bytes", &|value| value == "-1", "-1".into()),
         ("unclean.leader.election.enable", &|value| value == "false", "false".into()),
         ("min.insync.replicas", &min_insync, format!("at least {}", profile.min_insync)),

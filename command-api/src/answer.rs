@@ -1,0 +1,77 @@
+//! From what became of a command to what the caller hears.
+
+use crate::{Problem, caller::Caller};
+use axum::{
+    Json,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use event_store::{Accepted, CommandError, Refused, Unavailable};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// The command is done.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Done {
+    /// The aggregate's id.
+    #[schema(example = "0198c5a2-7b1e-7c3a-9d2f-3b5a1c2d4e6f")]
+    pub id: String,
+    /// Its version after the command, as in `ETag`.
+    #[schema(example = 1)]
+    pub version: u64,
+}
+
+type Outcome = Result<Accepted, CommandError>;
+
+/// 201 with the place of what was made.
+pub(crate) fn created(caller: &Caller, path: &str, id: &impl ToString, outcome: Outcome) -> Response {
+    let id = id.to_string();
+    let location = HeaderValue::from_str(&format!("{path}/{id}")).ok();
+    respond(caller, StatusCode::CREATED, id, location, outcome)
+}
+
+/// 200: the command is done.
+pub(crate) fn done(caller: &Caller, id: &impl ToString, outcome: Outcome) -> Response {
+    respond(caller, StatusCode::OK, id.to_string(), None, outcome)
+}
+
+fn respond(caller: &Caller, status: StatusCode, id: String, location: Option<HeaderValue>, outcome: Outcome) -> Response {
+    let mut response = match outcome {
+        Ok(accepted) => {
+            let mut headers = accepted_headers(&accepted);
+            headers.extend(location.map(|location| (header::LOCATION, location)));
+            (status, headers, Json(Done { id, version: accepted.version })).into_response()
+        }
+        Err(error) => problem_of(error).into_response(),
+    };
+    response.headers_mut().insert("traceparent", caller.traceparent());
+    response
+}
+
+fn accepted_headers(accepted: &Accepted) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    let mut set = |name: &'static str, value: String| {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            headers.insert(name, value);
+        }
+    };
+    set("etag", format!("\"{}\"", accepted.version));
+    set("daybook-position", accepted.position.to_string());
+    if accepted.repeated {
+        set("idempotency-replayed", "true".to_owned());
+    }
+    headers
+}
+
+/// The problem that tells of a command that was not done.
+pub(crate) fn problem_of(error: CommandError) -> Problem {
+    match error {
+        CommandError::Refused(Refused { code, message, field, not_found }) => {
+            let status = if not_found { StatusCode::NOT_FOUND } else { StatusCode::UNPROCESSABLE_ENTITY };
+            Problem::new(status, &code, message).with_field(field)
+        }
+        error @ CommandError::Conflict { .. } => Problem::new(StatusCode::PRECONDITION_FAILED, "version-conflict", error.to_string()),
+        error @ CommandError::KeyReused => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", error.to_string()),
+        CommandError::Unavailable(Unavailable { reason, retry_after_millis }) => Problem::unavailable(reason, retry_after_millis),
+    }
+}

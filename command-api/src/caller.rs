@@ -1,0 +1,105 @@
+//! What the headers of a POST say: who asks, under which key, having seen which version.
+
+use crate::Problem;
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderMap, HeaderValue, request::Parts},
+};
+use domain::Timestamp;
+use event_store::{Cause, CommandMeta};
+use uuid::Uuid;
+
+const NAMESPACE: Uuid = Uuid::from_u128(0x31c9_42d0_7a0e_5b6d_9f0b_0d6f_11e2_5c77);
+
+/// The circumstances of a POST.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    /// Who asks: `Daybook-Actor`.
+    pub actor: String,
+    /// The caller's `Idempotency-Key`, where one was given.
+    pub key: Option<String>,
+    expected_version: Option<u64>,
+    traceparent: String,
+    correlation: Option<String>,
+    method_and_path: String,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let headers = &parts.headers;
+        Ok(Self {
+            actor: visible(headers, "daybook-actor", 100)?.unwrap_or_else(|| "anonymous".to_owned()),
+            key: visible(headers, "idempotency-key", 200)?,
+            expected_version: if_match(headers)?,
+            traceparent: traceparent(headers),
+            correlation: visible(headers, "daybook-correlation", 100)?,
+            method_and_path: format!("{} {}", parts.method, parts.uri.path()),
+        })
+    }
+}
+
+impl Caller {
+    /// The identity of what a POST creates: the key's, so that a retry names the same; a new one otherwise.
+    pub fn creates<T>(&self, derive: impl Fn(&str, &str) -> T, wrap: impl Fn(Uuid) -> T) -> T {
+        self.key.as_deref().map_or_else(|| wrap(Uuid::now_v7()), |key| derive(&self.actor, key))
+    }
+
+    /// True for those who may state prices that they agreed: actors whose name begins with `merchant/`.
+    pub fn is_merchant(&self) -> bool {
+        self.actor.starts_with("merchant/")
+    }
+
+    /// The command's circumstances, as of now.
+    pub fn meta(&self) -> CommandMeta {
+        let name = |key: &String| format!("{}\u{1f}{}\u{1f}{key}", self.actor, self.method_and_path);
+        let command_id = self.key.as_ref().map_or_else(Uuid::now_v7, |key| Uuid::new_v5(&NAMESPACE, name(key).as_bytes()));
+        let correlation_id = self.correlation.clone().unwrap_or_else(|| self.traceparent.split('-').nth(1).unwrap_or_default().to_owned());
+        let cause = Cause { actor: self.actor.clone(), correlation_id, causation_id: None, traceparent: Some(self.traceparent.clone()) };
+        CommandMeta { command_id, time: now(), expected_version: self.expected_version, cause }
+    }
+
+    /// The trace that the answer names.
+    pub fn traceparent(&self) -> HeaderValue {
+        HeaderValue::from_str(&self.traceparent).unwrap_or(HeaderValue::from_static(""))
+    }
+}
+
+/// The node's clock.
+pub(crate) fn now() -> Timestamp {
+    Timestamp(jiff::Timestamp::now().as_millisecond())
+}
+
+fn visible(headers: &HeaderMap, name: &str, most: usize) -> Result<Option<String>, Problem> {
+    let Some(value) = headers.get(name) else { return Ok(None) };
+    let text = value.to_str().ok().filter(|text| (1..=most).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()));
+    text.map(|text| Some(text.to_owned())).ok_or_else(|| Problem::field(name, format!("must be 1 to {most} visible ASCII characters without spaces")))
+}
+
+fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
+    let Some(value) = headers.get("if-match") else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default().trim();
+    let version = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).and_then(|version| version.parse().ok());
+    match (text, version) {
+        ("*", _) => Ok(None),
+        (_, Some(version)) => Ok(Some(version)),
+        (_, None) => Err(Problem::field("if-match", "must be one entity tag that holds a version, such as \"3\", or *")),
+    }
+}
+
+/// The caller's W3C trace context where it is well formed, else a new one.
+fn traceparent(headers: &HeaderMap) -> String {
+    let given = headers.get("traceparent").and_then(|value| value.to_str().ok()).filter(|text| is_traceparent(text));
+    given.map(str::to_owned).unwrap_or_else(|| {
+        let (trace, span) = (Uuid::new_v4().simple().to_string(), Uuid::new_v4().simple().to_string());
+        format!("00-{trace}-{}-01", &span[..16])
+    })
+}
+
+fn is_traceparent(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    let hex = |part: &str, length: usize| part.len() == length && part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let nonzero = |part: &str| part.bytes().any(|byte| byte != b'0');
+    matches!(parts[..], ["00", trace, span, flags] if hex(trace, 32) && nonzero(trace) && hex(span, 16) && nonzero(span) && hex(flags, 2))
+}

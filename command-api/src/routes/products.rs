@@ -1,0 +1,98 @@
+use super::{Changed, Made, PostHeaders};
+use crate::{
+    MoneyBody, Problem,
+    answer::{created, done},
+    body::Body,
+    caller::Caller,
+    checks::Checks,
+};
+use axum::{
+    extract::{Path, State},
+    response::Response,
+};
+use domain::{
+    ProductId,
+    product::{Product, ProductCommand},
+};
+use event_store::Execute;
+use serde::Deserialize;
+use std::sync::Arc;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+type Products = State<Arc<dyn Execute<Product>>>;
+
+pub(super) fn routes(execute: Arc<dyn Execute<Product>>) -> OpenApiRouter {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(change_price)).routes(routes!(receive_stock)).routes(routes!(withdraw)).with_state(execute)
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Listing {
+    #[schema(example = "85123A", min_length = 1, max_length = 64)]
+    sku: String,
+    #[schema(example = "White hanging heart T-light holder", min_length = 1, max_length = 200)]
+    name: String,
+    price: MoneyBody,
+}
+
+/// Puts a product into the catalogue.
+#[utoipa::path(post, path = "/products", tag = "products", params(PostHeaders), request_body = Listing, responses(Made))]
+async fn list(State(products): Products, caller: Caller, Body(body): Body<Listing>) -> Result<Response, Problem> {
+    let mut checks = Checks::default();
+    let (sku, name, price) = (checks.text("sku", &body.sku), checks.text("name", &body.name), checks.money("price", &body.price));
+    let ((sku, name), price) = checks.done(sku.zip(name).zip(price))?;
+    let id = caller.creates(ProductId::derive, ProductId);
+    let outcome = products.execute(id.0, ProductCommand::List { sku, name, price }, caller.meta()).await;
+    Ok(created(&caller, "/products", &id, outcome))
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct PriceChange {
+    price: MoneyBody,
+}
+
+/// Changes the price of future reservations.
+#[utoipa::path(post, path = "/products/{id}/price-changes", tag = "products", params(("id" = uuid::Uuid, Path), PostHeaders), request_body = PriceChange, responses(Changed))]
+async fn change_price(State(products): Products, Path(id): Path<String>, caller: Caller, Body(body): Body<PriceChange>) -> Result<Response, Problem> {
+    let mut checks = Checks::default();
+    let (id, price) = (checks.id::<ProductId>("id", &id), checks.money("price", &body.price));
+    let (id, price) = checks.done(id.zip(price))?;
+    let outcome = products.execute(id.0, ProductCommand::ChangePrice { price }, caller.meta()).await;
+    Ok(done(&caller, &id, outcome))
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct StockReceipt {
+    #[schema(example = 10, minimum = 1, maximum = 10_000_000)]
+    quantity: i64,
+}
+
+/// Takes goods into stock.
+#[utoipa::path(post, path = "/products/{id}/stock-receipts", tag = "products", params(("id" = uuid::Uuid, Path), PostHeaders), request_body = StockReceipt, responses(Changed))]
+async fn receive_stock(State(products): Products, Path(id): Path<String>, caller: Caller, Body(body): Body<StockReceipt>) -> Result<Response, Problem> {
+    let mut checks = Checks::default();
+    let (id, quantity) = (checks.id::<ProductId>("id", &id), checks.quantity("quantity", body.quantity));
+    let (id, quantity) = checks.done(id.zip(quantity))?;
+    let outcome = products.execute(id.0, ProductCommand::ReceiveStock { quantity }, caller.meta()).await;
+    Ok(done(&caller, &id, outcome))
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Withdrawal {
+    #[schema(min_length = 1, max_length = 200)]
+    reason: Option<String>,
+}
+
+/// Takes a product out of the catalogue.
+#[utoipa::path(post, path = "/products/{id}/withdrawal", tag = "products", params(("id" = uuid::Uuid, Path), PostHeaders), request_body = Withdrawal, responses(Changed))]
+async fn withdraw(State(products): Products, Path(id): Path<String>, caller: Caller, Body(body): Body<Withdrawal>) -> Result<Response, Problem> {
+    let mut checks = Checks::default();
+    let (id, reason) = (checks.id::<ProductId>("id", &id), checks.maybe("reason", body.reason.as_deref()));
+    let id = checks.done(id)?;
+    let outcome = products.execute(id.0, ProductCommand::Withdraw { reason }, caller.meta()).await;
+    Ok(done(&caller, &id, outcome))
+}
