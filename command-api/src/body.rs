@@ -29,19 +29,26 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
         return Ok(());
     }
     let said = given.map_or("none was given".to_owned(), |given| format!("{given:?} was given"));
-    Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", format!("Content-Type must be application/json, {said}")))
+    Err(Problem::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "unsupported-media-type",
+        format!("Content-Type must be application/json, {said}"),
+    ))
 }
 
 fn too_large_or_broken(rejection: BytesRejection) -> Response {
     let problem = match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "the body is larger than this server accepts"),
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "the body is larger than this server accepts")
+        }
         _ => Problem::new(StatusCode::BAD_REQUEST, "unreadable-body", rejection.body_text()),
     };
     problem.into_response()
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    let text = std::str::from_utf8(bytes).map_err(|error| malformed("body", format!("must be UTF-8, is not from byte {}", error.valid_up_to())))?;
+    let text = std::str::from_utf8(bytes)
+        .map_err(|error| malformed("body", format!("must be UTF-8, is not from byte {}", error.valid_up_to())))?;
     let mut json = serde_json::Deserializer::from_str(text);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
@@ -53,6 +60,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
 }
 
 fn malformed(field: &str, rule: String) -> Problem {
-    let detail = format!("{field}: {rule}");
-    Problem { errors: vec![FieldError { field: field.to_owned(), rule }], ..Problem::new(StatusCode::BAD_REQUEST, "malformed-body", detail) }
+    let mut problem = Problem::new(StatusCode::BAD_REQUEST, "malformed-body", format!("{field}: {rule}"));
+    problem.errors.push(FieldError { field: field.to_owned(), rule });
+    problem
 }

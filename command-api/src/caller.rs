@@ -74,7 +74,8 @@ pub(crate) fn now() -> Timestamp {
 fn visible(headers: &HeaderMap, name: &str, most: usize) -> Result<Option<String>, Problem> {
     let Some(value) = headers.get(name) else { return Ok(None) };
     let text = value.to_str().ok().filter(|text| (1..=most).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()));
-    text.map(|text| Some(text.to_owned())).ok_or_else(|| Problem::field(name, format!("must be 1 to {most} visible ASCII characters without spaces")))
+    text.map(|text| Some(text.to_owned()))
+        .ok_or_else(|| Problem::field(name, format!("must be 1 to {most} visible ASCII characters without spaces")))
 }
 
 fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {

@@ -40,7 +40,14 @@ impl Problem {
     /// A problem of a status and a stable code in kebab case.
     pub fn new(status: StatusCode, code: &str, detail: impl Into<String>) -> Self {
         let title = status.canonical_reason().unwrap_or("Error").to_owned();
-        Self { kind: format!("urn:daybook:problem:{code}"), title, status: status.as_u16(), detail: detail.into(), errors: Vec::new(), retry_after: None }
+        Self {
+            kind: format!("urn:daybook:problem:{code}"),
+            title,
+            status: status.as_u16(),
+            detail: detail.into(),
+            errors: Vec::new(),
+            retry_after: None,
+        }
     }
 
     /// A request whose fields break rules.

@@ -24,3 +24,9 @@ pub fn topic(service: &str) -> String {
 pub fn record_names() -> impl Iterator<Item = &'static str> {
     bundle::records().iter().map(|record| record.name)
 }
+
+/// The node protocol: a command on its way to the owner of its partition.
+#[allow(clippy::all, missing_docs, reason = "generated from proto/node.proto")]
+pub mod node {
+    tonic::include_proto!("daybook.node.v1");
+}

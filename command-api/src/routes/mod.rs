@@ -10,7 +10,7 @@ use domain::{order::Order, payment::Payment, product::Product, user::User};
 use event_store::Execute;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use utoipa::{
-    IntoResponses, PartialSchema,
+    IntoResponses,
     openapi::{Content, HeaderBuilder, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder, schema::Type},
 };
 use utoipa_axum::router::OpenApiRouter;
@@ -114,7 +114,7 @@ pub(crate) struct Made;
 
 impl IntoResponses for Made {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        let location = HeaderBuilder::new().schema(ObjectBuilder::new().schema_type(Type::String).build()).build();
+        let location = HeaderBuilder::new().schema(Some(ObjectBuilder::new().schema_type(Type::String).build())).build();
         let response = ResponseBuilder::from(success("Made")).header("Location", location).build();
         [("201".to_owned(), RefOr::T(response))].into_iter().chain(Problems::responses()).collect()
     }
@@ -130,8 +130,7 @@ impl IntoResponses for Changed {
 }
 
 fn success(says: &str) -> Response {
-    let text = || HeaderBuilder::new().schema(ObjectBuilder::new().schema_type(Type::String).build()).build();
-    let _ = Problem::schema as fn() -> _;
+    let text = || HeaderBuilder::new().schema(Some(ObjectBuilder::new().schema_type(Type::String).build())).build();
     ResponseBuilder::new()
         .description(says)
         .content("application/json", Content::new(Some(Ref::from_schema_name("Done"))))

@@ -104,7 +104,12 @@ struct Cancellation {
 
 /// Cancels an order that is not confirmed yet.
 #[utoipa::path(post, path = "/orders/{id}/cancellation", tag = "orders", params(("id" = uuid::Uuid, Path), PostHeaders), request_body = Cancellation, responses(Changed))]
-async fn cancel(State(orders): State<Orders>, Path(id): Path<String>, caller: Caller, Body(body): Body<Cancellation>) -> Result<Response, Problem> {
+async fn cancel(
+    State(orders): State<Orders>,
+    Path(id): Path<String>,
+    caller: Caller,
+    Body(body): Body<Cancellation>,
+) -> Result<Response, Problem> {
     let mut checks = Checks::default();
     let (id, reason) = (checks.id::<OrderId>("id", &id), checks.text("reason", &body.reason));
     let (id, reason) = checks.done(id.zip(reason))?;

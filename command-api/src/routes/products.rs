@@ -23,7 +23,12 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 type Products = State<Arc<dyn Execute<Product>>>;
 
 pub(super) fn routes(execute: Arc<dyn Execute<Product>>) -> OpenApiRouter {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(change_price)).routes(routes!(receive_stock)).routes(routes!(withdraw)).with_state(execute)
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(change_price))
+        .routes(routes!(receive_stock))
+        .routes(routes!(withdraw))
+        .with_state(execute)
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -55,7 +60,12 @@ struct PriceChange {
 
 /// Changes the price of future reservations.
 #[utoipa::path(post, path = "/products/{id}/price-changes", tag = "products", params(("id" = uuid::Uuid, Path), PostHeaders), request_body = PriceChange, responses(Changed))]
-async fn change_price(State(products): Products, Path(id): Path<String>, caller: Caller, Body(body): Body<PriceChange>) -> Result<Response, Problem> {
+async fn change_price(
+    State(products): Products,
+    Path(id): Path<String>,
+    caller: Caller,
+    Body(body): Body<PriceChange>,
+) -> Result<Response, Problem> {
     let mut checks = Checks::default();
     let (id, price) = (checks.id::<ProductId>("id", &id), checks.money("price", &body.price));
     let (id, price) = checks.done(id.zip(price))?;
@@ -72,7 +82,12 @@ struct StockReceipt {
 
 /// Takes goods into stock.
 #[utoipa::path(post, path = "/products/{id}/stock-receipts", tag = "products", params(("id" = uuid::Uuid, Path), PostHeaders), request_body = StockReceipt, responses(Changed))]
-async fn receive_stock(State(products): Products, Path(id): Path<String>, caller: Caller, Body(body): Body<StockReceipt>) -> Result<Response, Problem> {
+async fn receive_stock(
+    State(products): Products,
+    Path(id): Path<String>,
+    caller: Caller,
+    Body(body): Body<StockReceipt>,
+) -> Result<Response, Problem> {
     let mut checks = Checks::default();
     let (id, quantity) = (checks.id::<ProductId>("id", &id), checks.quantity("quantity", body.quantity));
     let (id, quantity) = checks.done(id.zip(quantity))?;
@@ -89,7 +104,12 @@ struct Withdrawal {
 
 /// Takes a product out of the catalogue.
 #[utoipa::path(post, path = "/products/{id}/withdrawal", tag = "products", params(("id" = uuid::Uuid, Path), PostHeaders), request_body = Withdrawal, responses(Changed))]
-async fn withdraw(State(products): Products, Path(id): Path<String>, caller: Caller, Body(body): Body<Withdrawal>) -> Result<Response, Problem> {
+async fn withdraw(
+    State(products): Products,
+    Path(id): Path<String>,
+    caller: Caller,
+    Body(body): Body<Withdrawal>,
+) -> Result<Response, Problem> {
     let mut checks = Checks::default();
     let (id, reason) = (checks.id::<ProductId>("id", &id), checks.maybe("reason", body.reason.as_deref()));
     let id = checks.done(id)?;

@@ -62,7 +62,12 @@ struct ProfileChange {
 
 /// Changes what is given, and leaves the rest.
 #[utoipa::path(post, path = "/users/{id}/profile-changes", tag = "users", params(("id" = uuid::Uuid, Path), PostHeaders), request_body = ProfileChange, responses(Changed))]
-async fn change_profile(State(users): Users, Path(id): Path<String>, caller: Caller, Body(body): Body<ProfileChange>) -> Result<Response, Problem> {
+async fn change_profile(
+    State(users): Users,
+    Path(id): Path<String>,
+    caller: Caller,
+    Body(body): Body<ProfileChange>,
+) -> Result<Response, Problem> {
     let mut checks = Checks::default();
     let id = checks.id::<UserId>("id", &id);
     let (email, name) = (checks.maybe("email", body.email.as_deref()), checks.maybe("name", body.name.as_deref()));

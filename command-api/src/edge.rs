@@ -1,0 +1,117 @@
+//! The edge of a process: limits, metrics, health, description, and a shutdown that answers what it accepted.
+
+mod metrics;
+mod readiness;
+
+pub use readiness::Readiness;
+
+use crate::{Problem, routes::Answers};
+use axum::{
+    Json, Router,
+    error_handling::HandleErrorLayer,
+    extract::{DefaultBodyLimit, Request, State},
+    http::{StatusCode, Uri},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use serde_json::json;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tower::{BoxError, ServiceBuilder, limit::GlobalConcurrencyLimitLayer, load_shed::LoadShedLayer};
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_swagger_ui::SwaggerUi;
+
+/// The limits of the HTTP edge.
+#[derive(Clone, Copy, Debug)]
+pub struct EdgeConfig {
+    /// The largest body, in bytes.
+    pub body_limit: usize,
+    /// The longest that a request may take.
+    pub request_timeout: Duration,
+    /// The most requests at once; more are answered 503 at once.
+    pub concurrency: usize,
+    /// How long a shutdown waits for what was accepted.
+    pub drain: Duration,
+}
+
+impl Default for EdgeConfig {
+    fn default() -> Self {
+        Self { body_limit: 1 << 20, request_timeout: Duration::from_secs(10), concurrency: 4096, drain: Duration::from_secs(10) }
+    }
+}
+
+#[derive(OpenApi)]
+#[openapi(info(title = "Daybook", description = "Commands append facts; everything else is a fold over them."))]
+struct Description;
+
+/// All routes of a process behind its limits, with health, metrics, `/openapi.json` and `/docs`.
+pub fn app(routes: OpenApiRouter, readiness: Readiness, config: EdgeConfig) -> Router {
+    let (router, mut description) = routes.split_for_parts();
+    description.merge(Description::openapi());
+    description.info = Description::openapi().info;
+    description.merge(Answers::openapi());
+    let limited = ServiceBuilder::new()
+        .layer(HandleErrorLayer::new(|_: BoxError| async { Problem::unavailable("the server has as many requests as it can take", 1000) }))
+        .layer(LoadShedLayer::new())
+        .layer(GlobalConcurrencyLimitLayer::new(config.concurrency))
+        .into_inner();
+    let business = router
+        .merge(SwaggerUi::new("/docs").url("/openapi.json", description))
+        .layer(limited)
+        .layer(middleware::from_fn_with_state(config.request_timeout, in_time))
+        .layer(DefaultBodyLimit::max(config.body_limit));
+    Router::new()
+        .route("/", get(index))
+        .route("/health/live", get(|| async { Json(json!({"status": "live"})) }))
+        .route("/health/ready", get(readiness::answer).with_state(readiness))
+        .route("/metrics", get(metrics::answer))
+        .merge(business)
+        .fallback(unknown_route)
+        .method_not_allowed_fallback(unknown_method)
+        .layer(CatchPanicLayer::custom(|_| {
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "an unforeseen error; it was logged").into_response()
+        }))
+        .layer(middleware::from_fn(metrics::measure))
+}
+
+/// Serves until `shutdown`; then takes no more, and answers what it has taken, within a bound.
+pub async fn serve(listener: TcpListener, app: Router, config: EdgeConfig, shutdown: CancellationToken) -> std::io::Result<()> {
+    let stopping = shutdown.clone();
+    let serving = axum::serve(listener, app).with_graceful_shutdown(async move { stopping.cancelled().await });
+    let give_up = async {
+        shutdown.cancelled().await;
+        tokio::time::sleep(config.drain).await;
+    };
+    tokio::select! {
+        served = serving => served,
+        () = give_up => Ok(()),
+    }
+}
+
+async fn index() -> Json<serde_json::Value> {
+    Json(json!({"name": "daybook", "docs": "/docs", "openapi": "/openapi.json", "ready": "/health/ready", "metrics": "/metrics"}))
+}
+
+async fn in_time(State(limit): State<Duration>, request: Request, next: Next) -> Response {
+    let late = || {
+        let detail = "no answer in time: the outcome is unknown; send the same request with the same Idempotency-Key again to learn it";
+        Problem::unavailable(detail, 1000).into_response()
+    };
+    tokio::time::timeout(limit, next.run(request)).await.unwrap_or_else(|_| late())
+}
+
+async fn unknown_route(uri: Uri) -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "unknown-path", format!("there is nothing at {}", uri.path()))
+}
+
+async fn unknown_method(request: Request) -> Problem {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method-not-allowed",
+        format!("{} is not among what {} takes", request.method(), request.uri().path()),
+    )
+}

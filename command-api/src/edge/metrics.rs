@@ -1,0 +1,32 @@
+//! How many requests, how fast, how they ended: by route, never by id.
+
+use axum::{
+    extract::{MatchedPath, Request},
+    http::{StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use prometheus::{HistogramVec, TextEncoder, register_histogram_vec};
+use std::{sync::LazyLock, time::Instant};
+
+static REQUESTS: LazyLock<HistogramVec> = LazyLock::new(|| {
+    let buckets = vec![0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0];
+    register_histogram_vec!("daybook_http_request_seconds", "How long requests took", &["method", "route", "status"], buckets)
+        .expect("registered once")
+});
+
+pub(super) async fn measure(request: Request, next: Next) -> Response {
+    let begun = Instant::now();
+    let method = request.method().to_string();
+    let route = request.extensions().get::<MatchedPath>().map_or("unmatched".to_owned(), |path| path.as_str().to_owned());
+    let response = next.run(request).await;
+    REQUESTS.with_label_values(&[&*method, &route, response.status().as_str()]).observe(begun.elapsed().as_secs_f64());
+    response
+}
+
+pub(super) async fn answer() -> Response {
+    match TextEncoder::new().encode_to_string(&prometheus::gather()) {
+        Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}

@@ -1,0 +1,82 @@
+//! Between nodes: a command that arrives at a node which does not own its partition is forwarded, once.
+
+mod routed;
+mod server;
+
+pub use routed::Routed;
+pub use server::NodeServer;
+
+use event_store::{Accepted, Cause, CommandError, CommandMeta, Position, Refused, Unavailable};
+use schemas::node::{self, ExecuteReply, ExecuteRequest, execute_reply::Outcome};
+use uuid::Uuid;
+
+/// Not now: `reason` for a person.
+fn unavailable(reason: impl Into<String>) -> CommandError {
+    CommandError::Unavailable(Unavailable { reason: reason.into(), retry_after_millis: 200 })
+}
+
+fn request(service: &str, id: Uuid, command_json: Vec<u8>, meta: &CommandMeta, known_run: i64) -> ExecuteRequest {
+    let Cause { actor, correlation_id, causation_id, traceparent } = meta.cause.clone();
+    ExecuteRequest {
+        service: service.to_owned(),
+        aggregate_id: id.to_string(),
+        command_json,
+        command_id: meta.command_id.to_string(),
+        time_millis: meta.time.0,
+        expected_version: meta.expected_version,
+        actor,
+        correlation_id,
+        causation_id,
+        traceparent,
+        known_run,
+    }
+}
+
+fn meta_of(request: &ExecuteRequest) -> Result<(Uuid, CommandMeta), uuid::Error> {
+    let cause = Cause {
+        actor: request.actor.clone(),
+        correlation_id: request.correlation_id.clone(),
+        causation_id: request.causation_id.clone(),
+        traceparent: request.traceparent.clone(),
+    };
+    let command_id = request.command_id.parse()?;
+    let meta = CommandMeta { command_id, time: domain::Timestamp(request.time_millis), expected_version: request.expected_version, cause };
+    Ok((request.aggregate_id.parse()?, meta))
+}
+
+fn to_wire(outcome: Result<Accepted, CommandError>) -> ExecuteReply {
+    let outcome = match outcome {
+        Ok(Accepted { version, position, events, repeated }) => {
+            let Position { service, partition, offset } = position;
+            Outcome::Accepted(node::Accepted { version, service: service.to_string(), partition, offset, events, repeated })
+        }
+        Err(CommandError::Refused(Refused { code, message, field, not_found })) => {
+            Outcome::Refused(node::Refused { code, message, field, not_found })
+        }
+        Err(CommandError::Conflict { expected, actual }) => Outcome::Conflict(node::Conflict { expected, actual }),
+        Err(CommandError::KeyReused) => Outcome::KeyReused(node::KeyReused {}),
+        Err(CommandError::Unavailable(Unavailable { reason, retry_after_millis })) => {
+            Outcome::Unavailable(node::Unavailable { reason, retry_after_millis })
+        }
+    };
+    ExecuteReply { outcome: Some(outcome) }
+}
+
+/// What a reply says: the outcome, or who owns the partition instead.
+fn from_wire(reply: ExecuteReply) -> Result<Result<Accepted, CommandError>, node::Moved> {
+    Ok(match reply.outcome {
+        Some(Outcome::Accepted(node::Accepted { version, service, partition, offset, events, repeated })) => {
+            Ok(Accepted { version, position: Position { service: service.into(), partition, offset }, events, repeated })
+        }
+        Some(Outcome::Refused(node::Refused { code, message, field, not_found })) => {
+            Err(CommandError::Refused(Refused { code, message, field, not_found }))
+        }
+        Some(Outcome::Conflict(node::Conflict { expected, actual })) => Err(CommandError::Conflict { expected, actual }),
+        Some(Outcome::KeyReused(node::KeyReused {})) => Err(CommandError::KeyReused),
+        Some(Outcome::Unavailable(node::Unavailable { reason, retry_after_millis })) => {
+            Err(CommandError::Unavailable(Unavailable { reason, retry_after_millis }))
+        }
+        Some(Outcome::Moved(moved)) => return Err(moved),
+        None => Err(unavailable("the owner's answer is empty: it runs another version")),
+    })
+}

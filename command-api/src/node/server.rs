@@ -1,0 +1,87 @@
+//! Takes commands from other nodes, for the partitions that this one owns.
+
+use super::{meta_of, to_wire};
+use domain::Aggregate;
+use event_store::{Directory, LocalOwner};
+use schemas::node::{ExecuteReply, ExecuteRequest, Moved, execute_reply::Outcome, node_server};
+use serde::de::DeserializeOwned;
+use std::{collections::HashMap, marker::PhantomData, sync::Arc};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status};
+
+/// An owner whose aggregate is not named by its type.
+#[async_trait::async_trait]
+trait AnyOwner: Send + Sync + 'static {
+    async fn execute(&self, request: &ExecuteRequest) -> Result<Option<ExecuteReply>, Status>;
+    fn partition(&self, request: &ExecuteRequest) -> Result<i32, Status>;
+}
+
+struct Typed<A>(Arc<dyn LocalOwner<A>>, PhantomData<fn() -> A>);
+
+#[async_trait::async_trait]
+impl<A> AnyOwner for Typed<A>
+where
+    A: Aggregate,
+    A::Command: DeserializeOwned,
+{
+    async fn execute(&self, request: &ExecuteRequest) -> Result<Option<ExecuteReply>, Status> {
+        let (id, meta) = meta_of(request).map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let command = serde_json::from_slice(&request.command_json).map_err(|error| Status::invalid_argument(error.to_string()))?;
+        Ok(self.0.try_execute(id, command, meta).await.map(to_wire))
+    }
+
+    fn partition(&self, request: &ExecuteRequest) -> Result<i32, Status> {
+        let id = request.aggregate_id.parse().map_err(|error: uuid::Error| Status::invalid_argument(error.to_string()))?;
+        Ok(self.0.partition_of(id))
+    }
+}
+
+/// The node-to-node server.
+pub struct NodeServer {
+    owners: HashMap<&'static str, Box<dyn AnyOwner>>,
+    directory: Arc<dyn Directory>,
+}
+
+impl NodeServer {
+    /// Takes nothing yet; what it does not own it points to by the directory.
+    pub fn new(directory: Arc<dyn Directory>) -> Self {
+        Self { owners: HashMap::new(), directory }
+    }
+
+    /// Takes commands of a service.
+    pub fn with<A>(mut self, service: &'static str, owner: Arc<dyn LocalOwner<A>>) -> Self
+    where
+        A: Aggregate,
+        A::Command: DeserializeOwned,
+    {
+        self.owners.insert(service, Box::new(Typed(owner, PhantomData)));
+        self
+    }
+
+    /// Serves until `shutdown`, and answers what was taken before.
+    pub async fn serve(self, listener: TcpListener, shutdown: CancellationToken) -> Result<(), tonic::transport::Error> {
+        let incoming = tonic::transport::server::TcpIncoming::from(listener).with_nodelay(Some(true));
+        let service = node_server::NodeServer::new(self);
+        tonic::transport::Server::builder().add_service(service).serve_with_incoming_shutdown(incoming, shutdown.cancelled_owned()).await
+    }
+
+    fn moved(&self, service: &str, partition: i32) -> ExecuteReply {
+        let known = self.directory.owner(service, partition);
+        let moved = known.map(|owner| Moved { node: owner.node, address: owner.address, run: owner.run }).unwrap_or_default();
+        ExecuteReply { outcome: Some(Outcome::Moved(moved)) }
+    }
+}
+
+#[tonic::async_trait]
+impl node_server::Node for NodeServer {
+    async fn execute(&self, request: Request<ExecuteRequest>) -> Result<Response<ExecuteReply>, Status> {
+        let request = request.into_inner();
+        let Some(owner) = self.owners.get(request.service.as_str()) else {
+            return Ok(Response::new(self.moved(&request.service, -1)));
+        };
+        let reply = owner.execute(&request).await?;
+        let partition = owner.partition(&request)?;
+        Ok(Response::new(reply.unwrap_or_else(|| self.moved(&request.service, partition))))
+    }
+}
