@@ -5,14 +5,17 @@
 mod bundle;
 mod claim;
 mod codec;
+pub mod compatibility;
 mod events;
 mod json;
+mod registry;
 mod wire;
 
 pub use bundle::Schemas;
 pub use claim::PartitionClaimed;
 pub use events::{AnyEvent, SERVICES};
 pub use json::to_json;
+pub use registry::RegistryError;
 pub use wire::{DecodeError, EncodeError, WireEvent};
 
 /// The topic of a service's log: `orders.events`.

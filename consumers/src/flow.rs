@@ -1,0 +1,111 @@
+//! Work in flight: each aggregate's in order, aggregates side by side, and a checkpoint that follows the slowest.
+
+use crate::runner::{Checkpoints, READER};
+use event_store::{Batch, BatchError, Counted, PartitionId};
+use parking_lot::Mutex;
+use std::{collections::HashMap, future::Future, sync::Arc, time::Duration};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use uuid::Uuid;
+
+/// How many batches of a partition may be unfinished before reading waits.
+const UNFINISHED_BATCHES: usize = 64;
+/// From how many remembered aggregates on the finished ones are forgotten.
+const PRUNE_FROM: usize = 4_096;
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// The end of an aggregate's queue: it resolves when the work before is done.
+type Tail = oneshot::Receiver<()>;
+
+pub(crate) struct Flow {
+    permits: Arc<Semaphore>,
+    checkpoints: Arc<dyn Checkpoints>,
+    sources: Mutex<HashMap<PartitionId, Source>>,
+}
+
+struct Source {
+    tails: HashMap<Uuid, Tail>,
+    finishing: mpsc::Sender<(Batch, Vec<Tail>)>,
+}
+
+impl Flow {
+    /// At most `concurrency` aggregates are worked on at once.
+    pub fn new(concurrency: usize, checkpoints: Arc<dyn Checkpoints>) -> Self {
+        Self { permits: Arc::new(Semaphore::new(concurrency)), checkpoints, sources: Mutex::default() }
+    }
+
+    /// Begins a partition anew: what is still in flight finishes, but moves no checkpoint any more.
+    pub fn begin(&self, source: &PartitionId) {
+        let (finishing, batches) = mpsc::channel(UNFINISHED_BATCHES);
+        tokio::spawn(finish(self.checkpoints.clone(), batches));
+        self.sources.lock().insert(source.clone(), Source { tails: HashMap::new(), finishing });
+    }
+
+    /// Sets a batch's work going, aggregate by aggregate, and returns as soon as the limits let it.
+    pub async fn take<W, F>(&self, batch: &Batch, lanes: HashMap<Uuid, Vec<Counted>>, work: W) -> Result<(), BatchError>
+    where
+        W: Fn(Vec<Counted>) -> F,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let mut ends = Vec::with_capacity(lanes.len());
+        for (aggregate, records) in lanes {
+            let permit = self.permits.clone().acquire_owned().await.map_err(|error| BatchError::Failed(error.to_string()))?;
+            ends.push(self.queue(&batch.source, aggregate, permit, work(records))?);
+        }
+        let finishing = self.sources.lock().get(&batch.source).map(|source| source.finishing.clone());
+        let moved = || BatchError::Moved(batch.source.clone());
+        let bare = Batch { records: Vec::new(), ..batch.clone() };
+        finishing.ok_or_else(moved)?.send((bare, ends)).await.map_err(|_| moved())
+    }
+
+    fn queue(
+        &self,
+        source: &PartitionId,
+        aggregate: Uuid,
+        permit: OwnedSemaphorePermit,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<Tail, BatchError> {
+        let mut sources = self.sources.lock();
+        let tails = &mut sources.get_mut(source).ok_or_else(|| BatchError::Moved(source.clone()))?.tails;
+        if tails.len() >= PRUNE_FROM {
+            tails.retain(|_, tail| matches!(tail.try_recv(), Err(oneshot::error::TryRecvError::Empty)));
+        }
+        let (done, tail) = oneshot::channel();
+        let (ended, end) = oneshot::channel();
+        let before = tails.insert(aggregate, tail);
+        tokio::spawn(async move {
+            if let Some(before) = before {
+                let _ = before.await;
+            }
+            work.await;
+            drop(permit);
+            let _ = done.send(());
+            let _ = ended.send(());
+        });
+        Ok(end)
+    }
+}
+
+/// Moves the checkpoint past each batch, in order, once all of it is done.
+async fn finish(checkpoints: Arc<dyn Checkpoints>, mut batches: mpsc::Receiver<(Batch, Vec<Tail>)>) {
+    while let Some((batch, ends)) = batches.recv().await {
+        for end in ends {
+            if end.await.is_err() {
+                return tracing::error!(source = ?batch.source, "work was cut off: it will be delivered again");
+            }
+        }
+        if !advance(&*checkpoints, &batch).await {
+            return;
+        }
+    }
+}
+
+async fn advance(checkpoints: &dyn Checkpoints, batch: &Batch) -> bool {
+    loop {
+        match checkpoints.advance(READER, batch).await {
+            Ok(()) => return true,
+            Err(BatchError::Moved(_)) => return false,
+            Err(BatchError::Failed(error)) => tracing::warn!(source = ?batch.source, error, "the reactors' checkpoint cannot be moved yet"),
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
