@@ -4,7 +4,24 @@
 //! both together in one transaction per batch. This crate never writes to the log.
 
 mod database;
+mod http;
+mod metrics;
+mod problem;
+mod registry;
+mod runner;
 mod table;
+mod view;
+pub mod views;
+mod wait;
 
 pub use database::{Compare, Database, DatabaseError, Dialect, Filter, Order, Query};
+pub use http::{ReadState, routes};
+pub use problem::{FieldError, Problem};
+pub use registry::{DATABASES, sources_of, views_of};
+pub use runner::ViewRunner;
 pub use table::{Column, Kind, Table, TableSpec};
+pub use view::{ErasedView, Fold, LogEvent, View, erased};
+pub use views::{
+    contacts::{Contact, email_of},
+    deadlines::{Deadline, due},
+};

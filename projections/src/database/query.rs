@@ -26,6 +26,13 @@ pub struct Filter {
     pub value: Value,
 }
 
+impl Filter {
+    /// The column is exactly this.
+    pub fn is(column: &'static str, value: impl Into<Value>) -> Self {
+        Self { column, compare: Compare::Is, value: value.into() }
+    }
+}
+
 /// The order of all columns of a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {

@@ -8,10 +8,11 @@ const TABLES_LOCK: &str = "SELECT pg_advisory_xact_lock(7265123901)::text";
 
 impl Database {
     /// Makes the tables and indexes that are missing.
-    pub async fn create(&self, tables: &[TableSpec]) -> Result<(), DatabaseError> {
+    pub async fn create<'a>(&self, tables: impl IntoIterator<Item = &'a TableSpec>) -> Result<(), DatabaseError> {
+        let statements: Vec<String> = tables.into_iter().flat_map(|table| self.dialect().create(table)).collect();
         let mut open = self.begin().await?;
         open.serialise_changes_of_tables().await?;
-        for statement in tables.iter().flat_map(|table| self.dialect().create(table)) {
+        for statement in statements {
             open.execute(statement, Vec::new()).await?;
         }
         open.commit().await

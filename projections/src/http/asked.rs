@@ -1,0 +1,166 @@
+//! What a request asks for: path segments and query parameters, checked, with every fault named at once.
+
+use crate::{FieldError, Problem};
+use axum::{
+    extract::{FromRequestParts, Path, Query},
+    http::{Uri, request::Parts},
+};
+use domain::Timestamp;
+use jiff::{civil::Date, tz::TimeZone};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::{collections::HashMap, str::FromStr};
+use uuid::Uuid;
+
+const UUID_RULE: &str = "must be a UUID such as 018f2f3a-7c1e-7b6a-9d53-0f4c8c7f2a11";
+const MOMENT_RULE: &str = "must be a date such as 2026-01-31 or an RFC 3339 time such as 2026-01-31T12:00:00Z";
+
+/// A request's path segments, query parameters and headers.
+pub(super) struct Asked {
+    pub(super) uri: Uri,
+    pub(super) if_none_match: Vec<String>,
+    segments: HashMap<String, String>,
+    parameters: Vec<(String, String)>,
+    errors: Vec<FieldError>,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Asked {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let segments = Path::<HashMap<String, String>>::from_request_parts(parts, state).await;
+        let Path(segments) = segments.map_err(|rejection| Problem::field("path", rejection.body_text()))?;
+        let parameters = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri);
+        let Query(parameters) = parameters.map_err(|rejection| Problem::field("query", rejection.body_text()))?;
+        let uri = parts.uri.clone();
+        let tags = parts.headers.get_all("if-none-match").iter().filter_map(|value| value.to_str().ok());
+        let if_none_match = tags.flat_map(|tags| tags.split(',')).map(|tag| tag.trim().to_owned()).collect();
+        Ok(Self { uri, if_none_match, segments, parameters, errors: Vec::new() })
+    }
+}
+
+impl Asked {
+    /// Notes that a field breaks a rule.
+    pub(super) fn refuse(&mut self, field: &str, rule: impl Into<String>) {
+        self.errors.push(FieldError { field: field.to_owned(), rule: rule.into() });
+    }
+
+    /// A path segment.
+    pub(super) fn segment(&self, name: &str) -> &str {
+        self.segments.get(name).map_or("", String::as_str)
+    }
+
+    /// A path segment that is a UUID.
+    pub(super) fn segment_id(&mut self, name: &'static str) -> Uuid {
+        let parsed = hyphenated(self.segment(name));
+        if parsed.is_none() {
+            self.refuse(name, UUID_RULE);
+        }
+        parsed.unwrap_or_default()
+    }
+
+    /// A parameter's text; given twice it is refused.
+    pub(super) fn text(&mut self, name: &str) -> Option<String> {
+        let (mut given, others): (Vec<_>, Vec<_>) = std::mem::take(&mut self.parameters).into_iter().partition(|(key, _)| key == name);
+        self.parameters = others;
+        if given.len() > 1 {
+            self.refuse(name, "must be given at most once");
+        }
+        given.pop().map(|(_, value)| value)
+    }
+
+    /// A parameter of 1 to `most` characters.
+    pub(super) fn short_text(&mut self, name: &str, most: usize) -> Option<String> {
+        let text = self.text(name)?;
+        let right = (1..=most).contains(&text.chars().count()) && !text.contains('\0');
+        if !right {
+            self.refuse(name, format!("must be 1 to {most} characters, none of them U+0000"));
+        }
+        right.then_some(text)
+    }
+
+    /// A parameter that is a UUID, as the views write it.
+    pub(super) fn id(&mut self, name: &str) -> Option<String> {
+        let text = self.text(name)?;
+        let parsed = hyphenated(&text);
+        if parsed.is_none() {
+            self.refuse(name, UUID_RULE);
+        }
+        parsed.map(|id| id.to_string())
+    }
+
+    /// A parameter that is one of an enum's names.
+    pub(super) fn one_of<T: DeserializeOwned>(&mut self, name: &str, names: &[&str]) -> Option<T> {
+        let text = self.text(name)?;
+        let parsed = serde_json::from_value(Value::String(text)).ok();
+        if parsed.is_none() {
+            self.refuse(name, format!("must be one of {}", names.join(", ")));
+        }
+        parsed
+    }
+
+    /// The first moment that counts: a date means its beginning in UTC.
+    pub(super) fn since(&mut self, name: &str) -> Option<Timestamp> {
+        self.moment(name, 0)
+    }
+
+    /// The first moment that counts no more: a date means the beginning of the next day in UTC, so that the day counts.
+    pub(super) fn until(&mut self, name: &str) -> Option<Timestamp> {
+        self.moment(name, 1)
+    }
+
+    fn moment(&mut self, name: &str, days: i64) -> Option<Timestamp> {
+        let text = self.text(name)?;
+        let parsed = moment(&text, days);
+        if parsed.is_none() {
+            self.refuse(name, MOMENT_RULE);
+        }
+        parsed
+    }
+
+    /// All was read that this resource knows: what is left over, and every fault before, is said now.
+    pub(super) fn finish(&mut self, known: &[&str]) -> Result<(), Problem> {
+        let rule = if known.is_empty() {
+            "is not known here: no query parameter is".to_owned()
+        } else {
+            format!("is not known here: the parameters are {}", known.join(", "))
+        };
+        let unknown = std::mem::take(&mut self.parameters);
+        self.errors.extend(unknown.into_iter().map(|(field, _)| FieldError { field, rule: rule.clone() }));
+        match std::mem::take(&mut self.errors) {
+            none if none.is_empty() => Ok(()),
+            errors => Err(Problem::invalid(errors)),
+        }
+    }
+}
+
+/// A UUID in its usual form alone, so that one thing has one name.
+fn hyphenated(text: &str) -> Option<Uuid> {
+    Uuid::from_str(text).ok().filter(|_| text.len() == 36)
+}
+
+/// A moment to the millisecond; a date means the beginning of the day that is `days` later.
+fn moment(text: &str, days: i64) -> Option<Timestamp> {
+    if let Ok(instant) = text.parse::<jiff::Timestamp>() {
+        return Some(Timestamp(instant.as_millisecond()));
+    }
+    // A date alone: jiff would also take the date of a time that names no zone, which is no moment.
+    let date = text.parse::<Date>().ok().filter(|_| text.len() == 10)?;
+    let midnight = date.to_zoned_datetime(TimeZone::UTC).ok()?.timestamp().as_millisecond();
+    Some(Timestamp(midnight).plus_millis(days * 86_400_000))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_date_begins_at_midnight_and_as_an_end_includes_its_day() {
+        assert_eq!(moment("1970-01-02", 0), Some(Timestamp(86_400_000)));
+        assert_eq!(moment("1970-01-02", 1), Some(Timestamp(172_800_000)));
+        assert_eq!(moment("1970-01-01T01:00:00+01:00", 1), Some(Timestamp(0)));
+        for wrong in ["", "yesterday", "1970-13-01", "1970-01-01T00:00:00"] {
+            assert_eq!(moment(wrong, 0), None, "{wrong:?}");
+        }
+    }
+}

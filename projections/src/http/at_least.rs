@@ -1,0 +1,59 @@
+//! `Daybook-At-Least`: the answer shows what the caller has written, or says that it does not yet.
+
+use super::ReadState;
+use crate::{Problem, sources_of};
+use axum::{
+    extract::{Request, State},
+    http::HeaderMap,
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use event_store::Position;
+use tokio::time::Instant;
+
+const HEADER: &str = "Daybook-At-Least";
+/// More positions than a client that follows its own writes ever has.
+const MOST: usize = 64;
+
+pub(super) async fn at_least(State(read): State<ReadState>, request: Request, next: Next) -> Response {
+    match reached(&read, request.headers()).await {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+/// Waits until the views have applied all the positions; one deadline is for all.
+async fn reached(read: &ReadState, headers: &HeaderMap) -> Result<(), Problem> {
+    let deadline = Instant::now() + read.wait;
+    for position in positions(read, headers)? {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if !read.database.wait_until_applied(&read.service, &position, left).await? {
+            let waited = read.wait.as_millis();
+            return Err(Problem::behind(format!("the views of {} have not applied {position} within {waited} ms", read.service)));
+        }
+    }
+    Ok(())
+}
+
+fn positions(read: &ReadState, headers: &HeaderMap) -> Result<Vec<Position>, Problem> {
+    let mut positions = Vec::new();
+    for value in headers.get_all(HEADER) {
+        let text = value.to_str().map_err(|_| Problem::field(HEADER, "must be printable ASCII"))?;
+        for part in text.split(',') {
+            positions.push(position(read, part.trim())?);
+        }
+    }
+    if positions.len() > MOST {
+        return Err(Problem::field(HEADER, format!("must name at most {MOST} positions")));
+    }
+    Ok(positions)
+}
+
+fn position(read: &ReadState, text: &str) -> Result<Position, Problem> {
+    let position: Position = text.parse().map_err(|error| Problem::field(HEADER, format!("is malformed: {error}")))?;
+    let sources = sources_of(&read.service);
+    if sources.contains(&&*position.service) {
+        return Ok(position);
+    }
+    Err(Problem::field(HEADER, format!("must name a log that this view reads ({}), not {}", sources.join(", "), position.service)))
+}

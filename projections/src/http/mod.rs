@@ -1,0 +1,60 @@
+//! The query API: thin, since the rows are the answers. Each service serves its own part.
+
+mod asked;
+mod at_least;
+mod audit;
+mod notifications;
+mod orders;
+mod page;
+mod payments;
+mod products;
+mod shown;
+mod users;
+
+pub(crate) use shown::MoneyShape;
+
+use crate::Database;
+use std::{sync::Arc, time::Duration};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// What the handlers of a service's part need.
+#[derive(Clone)]
+pub struct ReadState {
+    service: Arc<str>,
+    database: Database,
+    wait: Duration,
+}
+
+impl ReadState {
+    /// How long `Daybook-At-Least` waits unless it is told otherwise.
+    pub const WAIT: Duration = Duration::from_secs(5);
+
+    /// Reads from a service's database.
+    pub fn new(service: &str, database: Database) -> Self {
+        Self { service: service.into(), database, wait: Self::WAIT }
+    }
+
+    /// Waits at most so long for `Daybook-At-Least`.
+    pub fn with_wait(self, wait: Duration) -> Self {
+        Self { wait, ..self }
+    }
+}
+
+/// The routes that a service serves from its database; none for a service that is not in [`crate::DATABASES`].
+pub fn routes(state: ReadState) -> OpenApiRouter {
+    let open = OpenApiRouter::new();
+    let router = match &*state.service {
+        "users" => open.routes(routes!(users::user)),
+        "products" => open.routes(routes!(products::product)).routes(routes!(products::products)),
+        "orders" => open
+            .routes(routes!(orders::order))
+            .routes(routes!(orders::orders))
+            .routes(routes!(orders::orders_of_user))
+            .routes(routes!(orders::timeline)),
+        "payments" => open.routes(routes!(payments::payment)).routes(routes!(payments::payments)),
+        "notifications" => open.routes(routes!(notifications::notification)).routes(routes!(notifications::notifications)),
+        "audit" => open.routes(routes!(audit::audit_of)).routes(routes!(audit::audit)),
+        _ => open,
+    };
+    router.route_layer(axum::middleware::from_fn_with_state(state.clone(), at_least::at_least)).with_state(state)
+}

@@ -1,0 +1,132 @@
+//! Pages: each begins after the last row of the one before, so that what happens meanwhile neither doubles nor hides a row.
+
+use super::{ReadState, asked::Asked, shown::shown};
+use crate::{DatabaseError, Filter, Order, Problem, Query, Table};
+use axum::{
+    Json,
+    http::{Uri, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::{Value, json};
+
+const DEFAULT: u32 = 50;
+const MOST: u32 = 200;
+
+/// A page of a list.
+#[derive(utoipa::ToSchema)]
+#[expect(dead_code, reason = "it only describes what a page looks like")]
+pub(super) struct Page<T> {
+    /// The rows, in order.
+    items: Vec<T>,
+    /// What `after` takes for the next page; null on the last.
+    next: Option<String>,
+}
+
+/// Parameters that every list takes.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "it only describes what the handlers read")]
+pub(super) struct PageParams {
+    /// The most items of a page.
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    limit: Option<u32>,
+    /// The `next` of the page before.
+    after: Option<String>,
+}
+
+/// A list in its order: `by` tells any two rows apart.
+pub(super) struct List {
+    pub(super) filters: Vec<Option<Filter>>,
+    pub(super) by: &'static [&'static str],
+    pub(super) order: Order,
+    /// The names of the parameters that this list takes beside `limit` and `after`.
+    pub(super) known: &'static [&'static str],
+}
+
+impl List {
+    /// The page that is asked for.
+    pub(super) async fn answer<T: Table>(self, read: &ReadState, mut asked: Asked) -> Result<Response, Problem> {
+        let limit = limit(&mut asked);
+        let after = after::<T>(&mut asked, self.by);
+        asked.finish(&[self.known, &["limit", "after"]].concat())?;
+        let filters = self.filters.into_iter().flatten().collect();
+        // One row more than is shown tells whether there is a next page.
+        let query = Query { filters, by: self.by, order: self.order, after, limit: limit + 1 };
+        let mut rows: Vec<T> = read.database.select(&query).await?;
+        let more = rows.len() > limit as usize;
+        rows.truncate(limit as usize);
+        let next = rows.last().filter(|_| more).map(|row| cursor(row, self.by)).transpose().map_err(DatabaseError::Row)?;
+        let items: Vec<Value> = rows.iter().map(shown).collect::<Result<_, _>>().map_err(DatabaseError::Row)?;
+        Ok(respond(&asked.uri, items, next))
+    }
+}
+
+fn limit(asked: &mut Asked) -> u32 {
+    let Some(text) = asked.text("limit") else { return DEFAULT };
+    match text.parse() {
+        Ok(limit) if (1..=MOST).contains(&limit) => limit,
+        Ok(_) | Err(_) => {
+            asked.refuse("limit", format!("must be a whole number from 1 to {MOST}"));
+            DEFAULT
+        }
+    }
+}
+
+fn after<T: Table>(asked: &mut Asked, by: &[&str]) -> Option<Vec<Value>> {
+    let text = asked.text("after")?;
+    let values = uncursor(&text).filter(|values| Query::fits(&T::SPEC, by, values));
+    if values.is_none() {
+        asked.refuse("after", "must be the `next` of a page of this list");
+    }
+    values
+}
+
+/// Names a row by its values: a JSON array in hexadecimal digits, which need no escape in an address.
+fn cursor<T: Table>(row: &T, by: &[&str]) -> Result<String, serde_json::Error> {
+    let row = serde_json::to_value(row)?;
+    let values: Vec<&Value> = by.iter().map(|name| &row[*name]).collect();
+    Ok(serde_json::to_vec(&values)?.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn uncursor(text: &str) -> Option<Vec<Value>> {
+    let digits = text.as_bytes();
+    let plain = digits.len() % 2 == 0 && digits.len() <= 2048 && digits.iter().all(u8::is_ascii_hexdigit);
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    let bytes: Vec<u8> = plain.then(|| digits.chunks(2).map(byte).collect()).flatten()?;
+    serde_json::from_slice(&bytes).ok()
+}
+
+fn respond(uri: &Uri, items: Vec<Value>, next: Option<String>) -> Response {
+    let link = next.as_ref().map(|next| format!("<{}>; rel=\"next\"", next_page(uri, next)));
+    let mut response = Json(json!({ "items": items, "next": next })).into_response();
+    if let Some(link) = link.and_then(|link| link.parse().ok()) {
+        response.headers_mut().insert(header::LINK, link);
+    }
+    response
+}
+
+/// The same list, after another row.
+fn next_page(uri: &Uri, next: &str) -> String {
+    let kept = uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("after="));
+    let pairs: Vec<String> = kept.map(str::to_owned).chain([format!("after={next}")]).collect();
+    format!("{}?{}", uri.path(), pairs.join("&"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_that_nobody_gave_is_no_cursor() {
+        assert_eq!(uncursor("5b312c2261225d"), Some(vec![json!(1), json!("a")]));
+        for wrong in ["", "5", "zz", "5b", "+b", "7b7d"] {
+            assert_eq!(uncursor(wrong), None, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn the_next_page_keeps_the_filters() {
+        let uri: Uri = "/orders?status=placed&after=aa&limit=2".parse().unwrap();
+        assert_eq!(next_page(&uri, "bb"), "/orders?status=placed&limit=2&after=bb");
+    }
+}

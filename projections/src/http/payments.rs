@@ -1,0 +1,27 @@
+use super::{
+    ReadState,
+    asked::Asked,
+    page::{List, Page, PageParams},
+    shown::{ReadHeaders, shown, tagged},
+};
+use crate::{DatabaseError, Filter, Order, Problem, views::payments::PaymentRow};
+use axum::{extract::State, response::Response};
+
+/// A payment.
+#[utoipa::path(get, path = "/payments/{id}", tag = "payments", params(("id" = Uuid, Path), ReadHeaders), responses(
+    (status = 200, body = PaymentRow), (status = 304), (status = 400, body = Problem), (status = 404, body = Problem), (status = 503, body = Problem)))]
+pub(super) async fn payment(State(read): State<ReadState>, mut asked: Asked) -> Result<Response, Problem> {
+    let id = asked.segment_id("id");
+    asked.finish(&[])?;
+    let row: PaymentRow = read.database.row(&id.to_string()).await?.ok_or_else(|| Problem::not_found("payment", id))?;
+    Ok(tagged(&asked, row.version, shown(&row).map_err(DatabaseError::Row)?))
+}
+
+/// Payments, the newest first.
+#[utoipa::path(get, path = "/payments", tag = "payments", params(("order_id" = Option<Uuid>, Query), PageParams, ReadHeaders),
+    responses((status = 200, body = Page<PaymentRow>), (status = 400, body = Problem), (status = 503, body = Problem)))]
+pub(super) async fn payments(State(read): State<ReadState>, mut asked: Asked) -> Result<Response, Problem> {
+    let order = asked.id("order_id").map(|id| Filter::is("order_id", id));
+    let list = List { filters: vec![order], by: &["requested_at", "payment_id"], order: Order::Falling, known: &["order_id"] };
+    list.answer::<PaymentRow>(&read, asked).await
+}

@@ -1,0 +1,28 @@
+use super::{
+    ReadState,
+    asked::Asked,
+    page::{List, Page, PageParams},
+    shown::{ReadHeaders, shown, tagged},
+};
+use crate::{DatabaseError, Filter, Order, Problem, views::products::ProductRow};
+use axum::{extract::State, response::Response};
+
+/// A product and its stock.
+#[utoipa::path(get, path = "/products/{id}", tag = "products", params(("id" = Uuid, Path), ReadHeaders), responses(
+    (status = 200, body = ProductRow), (status = 304), (status = 400, body = Problem), (status = 404, body = Problem), (status = 503, body = Problem)))]
+pub(super) async fn product(State(read): State<ReadState>, mut asked: Asked) -> Result<Response, Problem> {
+    let id = asked.segment_id("id");
+    asked.finish(&[])?;
+    let row: ProductRow = read.database.row(&id.to_string()).await?.ok_or_else(|| Problem::not_found("product", id))?;
+    Ok(tagged(&asked, row.version, shown(&row).map_err(DatabaseError::Row)?))
+}
+
+/// Products by stock-keeping unit.
+#[utoipa::path(get, path = "/products", tag = "products",
+    params(("sku" = Option<String>, Query, description = "Exactly this stock-keeping unit"), PageParams, ReadHeaders),
+    responses((status = 200, body = Page<ProductRow>), (status = 400, body = Problem), (status = 503, body = Problem)))]
+pub(super) async fn products(State(read): State<ReadState>, mut asked: Asked) -> Result<Response, Problem> {
+    let sku = asked.short_text("sku", 64).map(|sku| Filter::is("sku", sku));
+    let list = List { filters: vec![sku], by: &["sku", "product_id"], order: Order::Rising, known: &["sku"] };
+    list.answer::<ProductRow>(&read, asked).await
+}

@@ -1,0 +1,36 @@
+//! What the projector counts, in prometheus' default registry. How far the log reaches beyond the applied offset is
+//! `daybook_log_end_offset`, which the event store sets.
+
+use event_store::Batch;
+use prometheus::{HistogramVec, IntCounterVec, IntGaugeVec, register_histogram_vec, register_int_counter_vec, register_int_gauge_vec};
+use std::{sync::LazyLock, time::Duration};
+
+const SIZES: [f64; 9] = [0.0, 1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0, 16384.0];
+
+/// Records that no view could read, by service.
+pub(crate) static UNDECODABLE: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    register_int_counter_vec!("daybook_undecodable_records_total", "Records that the views left out", &["service"])
+        .expect("registered once")
+});
+
+static APPLIED: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    let labels = &["database", "service", "partition"];
+    register_int_gauge_vec!("daybook_views_next_offset", "One past the last offset that the views have applied", labels)
+        .expect("registered once")
+});
+
+static SIZE: LazyLock<HistogramVec> = LazyLock::new(|| {
+    register_histogram_vec!("daybook_views_batch_records", "Records in a batch", &["database"], SIZES.to_vec()).expect("registered once")
+});
+
+static DURATION: LazyLock<HistogramVec> = LazyLock::new(|| {
+    register_histogram_vec!("daybook_views_batch_seconds", "From a batch's arrival to its commit", &["database"]).expect("registered once")
+});
+
+/// Counts a batch that was committed.
+pub(crate) fn applied(database: &str, batch: &Batch, took: Duration) {
+    let partition = batch.source.partition.to_string();
+    APPLIED.with_label_values(&[database, &*batch.source.service, &*partition]).set(batch.to.next);
+    SIZE.with_label_values(&[database]).observe(batch.records.len() as f64);
+    DURATION.with_label_values(&[database]).observe(took.as_secs_f64());
+}

@@ -1,0 +1,94 @@
+//! What a caller is told when a request was not answered: RFC 9457 problem details.
+
+use crate::DatabaseError;
+use axum::{
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+
+/// A field of the request and the rule, with its bounds, that it broke.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct FieldError {
+    /// The query parameter, path segment or header.
+    pub field: String,
+    /// What it must be.
+    pub rule: String,
+}
+
+/// Problem details.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct Problem {
+    /// `urn:daybook:problem:<code>`: stable, for programs.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What kind of problem it is, for people.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What went wrong this time.
+    pub detail: String,
+    /// The fields that were wrong.
+    pub errors: Vec<FieldError>,
+    /// After how many seconds it is worth trying again.
+    #[serde(skip)]
+    #[schema(ignore)]
+    pub retry_after: Option<u32>,
+}
+
+impl Problem {
+    fn new(status: StatusCode, code: &str, title: &str, detail: impl Into<String>) -> Self {
+        let (kind, title, status) = (format!("urn:daybook:problem:{code}"), title.to_owned(), status.as_u16());
+        Self { kind, title, status, detail: detail.into(), errors: Vec::new(), retry_after: None }
+    }
+
+    /// 400: the request breaks these rules.
+    pub fn invalid(errors: Vec<FieldError>) -> Self {
+        let detail = errors.iter().map(|error| format!("{} {}", error.field, error.rule)).collect::<Vec<_>>().join("; ");
+        Self { errors, ..Self::new(StatusCode::BAD_REQUEST, "invalid-request", "The request is not valid", detail) }
+    }
+
+    /// 400: this field breaks this rule.
+    pub fn field(field: &str, rule: impl Into<String>) -> Self {
+        Self::invalid(vec![FieldError { field: field.to_owned(), rule: rule.into() }])
+    }
+
+    /// 404: there is no such thing, or the view does not know it yet.
+    pub fn not_found(what: &str, id: impl std::fmt::Display) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not-found", "Not found", format!("no {what} {id} is known here"))
+    }
+
+    /// 503: the view did not reach the position in time.
+    pub fn behind(detail: impl Into<String>) -> Self {
+        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "view-behind", "The view is behind", detail);
+        Self { retry_after: Some(1), ..problem }
+    }
+}
+
+impl From<DatabaseError> for Problem {
+    fn from(error: DatabaseError) -> Self {
+        tracing::error!(%error, "a view cannot be read");
+        match error {
+            DatabaseError::Sql(_) | DatabaseError::Moved(_) => {
+                let detail = "the view's database did not answer";
+                let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not available now", detail);
+                Self { retry_after: Some(1), ..problem }
+            }
+            DatabaseError::Url(_) | DatabaseError::Row(_) => {
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "A defect", "the view could not be read; the log says why")
+            }
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = serde_json::to_vec(&self).expect("a problem is a struct of texts and numbers, which is always JSON");
+        let mut response = (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
