@@ -22,7 +22,7 @@ pub struct Problem {
     /// `urn:daybook:problem:<code>`: stable, for programs.
     #[serde(rename = "type")]
     pub kind: String,
-    /// What kind of problem it is, for people.
+    /// The status in words.
     pub title: String,
     /// The HTTP status.
     pub status: u16,
@@ -37,15 +37,16 @@ pub struct Problem {
 }
 
 impl Problem {
-    fn new(status: StatusCode, code: &str, title: &str, detail: impl Into<String>) -> Self {
-        let (kind, title, status) = (format!("urn:daybook:problem:{code}"), title.to_owned(), status.as_u16());
+    fn new(status: StatusCode, code: &str, detail: impl Into<String>) -> Self {
+        let title = status.canonical_reason().unwrap_or("Error").to_owned();
+        let (kind, status) = (format!("urn:daybook:problem:{code}"), status.as_u16());
         Self { kind, title, status, detail: detail.into(), errors: Vec::new(), retry_after: None }
     }
 
     /// 400: the request breaks these rules.
     pub fn invalid(errors: Vec<FieldError>) -> Self {
         let detail = errors.iter().map(|error| format!("{} {}", error.field, error.rule)).collect::<Vec<_>>().join("; ");
-        Self { errors, ..Self::new(StatusCode::BAD_REQUEST, "invalid-request", "The request is not valid", detail) }
+        Self { errors, ..Self::new(StatusCode::BAD_REQUEST, "invalid-request", detail) }
     }
 
     /// 400: this field breaks this rule.
@@ -55,12 +56,12 @@ impl Problem {
 
     /// 404: there is no such thing, or the view does not know it yet.
     pub fn not_found(what: &str, id: impl std::fmt::Display) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not-found", "Not found", format!("no {what} {id} is known here"))
+        Self::new(StatusCode::NOT_FOUND, "not-found", format!("no {what} {id} is known here"))
     }
 
     /// 503: the view did not reach the position in time.
     pub fn behind(detail: impl Into<String>) -> Self {
-        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "view-behind", "The view is behind", detail);
+        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "view-behind", detail);
         Self { retry_after: Some(1), ..problem }
     }
 }
@@ -71,11 +72,11 @@ impl From<DatabaseError> for Problem {
         match error {
             DatabaseError::Sql(_) | DatabaseError::Moved(_) => {
                 let detail = "the view's database did not answer";
-                let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not available now", detail);
+                let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail);
                 Self { retry_after: Some(1), ..problem }
             }
             DatabaseError::Url(_) | DatabaseError::Row(_) => {
-                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "A defect", "the view could not be read; the log says why")
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the view could not be read; the log says why")
             }
         }
     }

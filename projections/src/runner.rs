@@ -40,24 +40,28 @@ impl ViewRunner {
         self.readers(source).map(|view| at(view, standing)).min_by_key(|checkpoint| checkpoint.next).unwrap_or_default()
     }
 
-    /// The batch's records, decoded; one that cannot be decoded is counted, said and left out.
+    /// The batch's records, decoded. One that never can be is counted, said and left out; one whose schema is not known *yet*
+    /// holds the batch back, since a registry that is down for a minute must not cost a view its events.
     async fn decode(&self, batch: &Batch) -> Result<Vec<Recorded<AnyEvent>>, BatchError> {
         let mut events = Vec::with_capacity(batch.records.len());
         for record in &batch.records {
             match self.decode_one(record).await {
                 Ok(event) => events.push(record.with(event)),
-                Err(Undecoded::Later(reason)) => return Err(BatchError::Failed(reason)),
-                Err(Undecoded::Never(error)) => {
-                    metrics::UNDECODABLE.with_label_values(&[&*record.position.service]).inc();
-                    tracing::error!(position = %record.position, type_name = %record.type_name, %error, "a record cannot be decoded and is left out");
+                Err(error @ DecodeError::UnknownSchema(_)) => return Err(BatchError::Failed(format!("{}: {error}", record.position))),
+                Err(error @ (DecodeError::Framing(_) | DecodeError::ForeignRecord(_) | DecodeError::Body { .. })) => {
+                    leave_out(record, &error);
                 }
             }
         }
         Ok(events)
     }
 
-    async fn decode_one(&self, record: &Counted) -> Result<AnyEvent, Undecoded> {
-        AnyEvent::decode(&record.position.service, &record.event, &self.schemas).map_err(Undecoded::Never)
+    async fn decode_one(&self, record: &Counted) -> Result<AnyEvent, DecodeError> {
+        let decode = || AnyEvent::decode(&record.position.service, &record.event, &self.schemas);
+        match decode() {
+            Err(DecodeError::UnknownSchema(id)) if self.schemas.learn(id).await => decode(),
+            decoded => decoded,
+        }
     }
 
     async fn write(&self, batch: &Batch, events: &[Recorded<AnyEvent>]) -> Result<(), DatabaseError> {
@@ -79,12 +83,9 @@ impl ViewRunner {
     }
 }
 
-/// Why a record has no event.
-enum Undecoded {
-    /// The registry cannot be asked now.
-    Later(String),
-    /// It never will have one.
-    Never(DecodeError),
+fn leave_out(record: &Counted, error: &DecodeError) {
+    metrics::UNDECODABLE.with_label_values(&[&*record.position.service]).inc();
+    tracing::error!(position = %record.position, type_name = %record.type_name, %error, "a record cannot be decoded and is left out");
 }
 
 fn at(view: &ErasedView, standing: &HashMap<String, Checkpoint>) -> Checkpoint {

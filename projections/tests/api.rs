@@ -1,4 +1,5 @@
 //! The query API over real HTTP, on views that were fed with batches.
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed, and says where")]
 
 #[path = "support/feed.rs"]
 #[allow(dead_code)]

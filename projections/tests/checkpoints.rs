@@ -1,4 +1,5 @@
 //! Checkpoints, in each kind of database.
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed, and says where")]
 
 mod support;
 

@@ -90,7 +90,7 @@ fn cursor<T: Table>(row: &T, by: &[&str]) -> Result<String, serde_json::Error> {
 
 fn uncursor(text: &str) -> Option<Vec<Value>> {
     let digits = text.as_bytes();
-    let plain = digits.len() % 2 == 0 && digits.len() <= 2048 && digits.iter().all(u8::is_ascii_hexdigit);
+    let plain = digits.len().is_multiple_of(2) && digits.len() <= 2048 && digits.iter().all(u8::is_ascii_hexdigit);
     let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
     let bytes: Vec<u8> = plain.then(|| digits.chunks(2).map(byte).collect()).flatten()?;
     serde_json::from_slice(&bytes).ok()

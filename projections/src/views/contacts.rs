@@ -2,7 +2,7 @@
 
 use crate::{Column, Database, DatabaseError, Table, TableSpec, View};
 use domain::{
-    UserId,
+    Email, Text, UserId,
     user::{UserClosed, UserEvent, UserProfileChanged, UserRegistered},
 };
 use event_store::Recorded;
@@ -14,9 +14,9 @@ pub struct Contact {
     /// Whose.
     pub user_id: UserId,
     /// The address.
-    pub email: String,
+    pub email: Email,
     /// The name to greet.
-    pub name: String,
+    pub name: Text,
 }
 
 impl Table for Contact {
@@ -45,13 +45,11 @@ impl View for Contacts {
         let user_id = UserId(record.aggregate_id);
         match &record.event {
             UserEvent::Registered(UserRegistered { email, name, address: _ }) => {
-                Some(Contact { user_id, email: email.to_string(), name: name.to_string() })
+                Some(Contact { user_id, email: email.clone(), name: name.clone() })
             }
-            UserEvent::ProfileChanged(UserProfileChanged { email, name, address: _ }) => row.map(|row| Contact {
-                email: email.as_ref().map_or(row.email, ToString::to_string),
-                name: name.as_ref().map_or(row.name, ToString::to_string),
-                ..row
-            }),
+            UserEvent::ProfileChanged(UserProfileChanged { email, name, address: _ }) => {
+                row.map(|row| Contact { email: email.clone().unwrap_or(row.email), name: name.clone().unwrap_or(row.name), ..row })
+            }
             UserEvent::Closed(UserClosed { reason: _ }) => None,
         }
     }
@@ -75,7 +73,7 @@ mod tests {
     fn a_contact_follows_the_profile() {
         let change = UserEvent::ProfileChanged(UserProfileChanged { email: Some(text("al@example.com")), name: None, address: None });
         let row = folded::<Contacts>([ada(), change]).unwrap();
-        assert_eq!((&*row.email, &*row.name), ("al@example.com", "Ada"));
+        assert_eq!((row.email.as_str(), row.name.as_str()), ("al@example.com", "Ada"));
     }
 
     #[test]
