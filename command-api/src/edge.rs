@@ -15,6 +15,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use schemas::Schemas;
 use serde_json::json;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -49,7 +50,7 @@ impl Default for EdgeConfig {
 struct Description;
 
 /// All routes of a process behind its limits, with health, metrics, `/openapi.json` and `/docs`.
-pub fn app(routes: OpenApiRouter, readiness: Readiness, config: EdgeConfig) -> Router {
+pub fn app(routes: OpenApiRouter, readiness: Readiness, schemas: Schemas, config: EdgeConfig) -> Router {
     let (router, mut description) = routes.split_for_parts();
     description.merge(Description::openapi());
     description.info = Description::openapi().info;
@@ -69,6 +70,7 @@ pub fn app(routes: OpenApiRouter, readiness: Readiness, config: EdgeConfig) -> R
         .route("/health/live", get(|| async { Json(json!({"status": "live"})) }))
         .route("/health/ready", get(readiness::answer).with_state(readiness))
         .route("/metrics", get(metrics::answer))
+        .merge(registry(schemas))
         .merge(business)
         .fallback(unknown_route)
         .method_not_allowed_fallback(unknown_method)
@@ -76,6 +78,18 @@ pub fn app(routes: OpenApiRouter, readiness: Readiness, config: EdgeConfig) -> R
             Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "an unforeseen error; it was logged").into_response()
         }))
         .layer(middleware::from_fn(metrics::measure))
+}
+
+/// The bundled schemas under the registry's own paths.
+fn registry(schemas: Schemas) -> Router {
+    let answer = |State(schemas): State<Schemas>, uri: Uri| async move {
+        let found = schemas::rest::answer(&schemas, uri.path());
+        found
+            .map(Json)
+            .map_err(|missing| (StatusCode::NOT_FOUND, Json(json!({"error_code": missing.error_code, "message": missing.message}))))
+    };
+    let paths = ["/subjects", "/subjects/{*rest}", "/schemas/{*rest}", "/config", "/config/{subject}"];
+    paths.into_iter().fold(Router::new(), |router, path| router.route(path, get(answer))).with_state(schemas)
 }
 
 /// Serves until `shutdown`; then takes no more, and answers what it has taken, within a bound.

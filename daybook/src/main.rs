@@ -1,1 +1,41 @@
-fn main() {}
+//! The binary: run, import, topics, tail, gateway.
+
+mod cli;
+mod config;
+mod failure;
+mod gateway;
+mod import;
+mod run;
+mod tail;
+mod topics;
+
+use clap::{CommandFactory, Parser};
+use cli::{Cli, Command, TopicsCommand};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failure::Failure::failed(format!("the runtime cannot be started: {error}")).exit(),
+    };
+    match runtime.block_on(dispatch(cli)) {
+        Ok(code) => code,
+        Err(failure) => failure.exit(),
+    }
+}
+
+async fn dispatch(cli: Cli) -> Result<ExitCode, failure::Failure> {
+    match cli.command {
+        Command::Run(arguments) => run::run(arguments).await,
+        Command::Gateway(arguments) => gateway::run(arguments).await,
+        Command::Import(arguments) => import::run(arguments).await,
+        Command::Topics(TopicsCommand::Create(arguments)) => topics::create(arguments).await,
+        Command::Topics(TopicsCommand::Check(arguments)) => topics::check(arguments).await,
+        Command::Tail(arguments) => tail::run(arguments).await,
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "daybook", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}

@@ -9,6 +9,7 @@ pub mod compatibility;
 mod events;
 mod json;
 mod registry;
+pub mod rest;
 mod wire;
 
 pub use bundle::Schemas;

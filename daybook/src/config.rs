@@ -1,0 +1,57 @@
+//! From arguments to what the parts are told. Read in one place.
+
+use crate::cli::{KafkaArguments, Role, RunArguments};
+use event_store::kafka::{KafkaConfig, Profile, TopicPlan};
+
+/// The embedded broker does not wake a waiting fetch, so this is the latency of reading from it, in milliseconds.
+const EMBEDDED_FETCH_WAIT: u32 = 10;
+
+impl KafkaArguments {
+    /// True when no brokers are named.
+    pub fn is_embedded(&self) -> bool {
+        self.kafka.is_none()
+    }
+
+    /// How to reach the brokers.
+    pub fn config(&self, client_id: &str) -> KafkaConfig {
+        let embedded = format!("127.0.0.1:{}", self.broker_port);
+        let mut config = KafkaConfig::new(self.kafka.as_deref().unwrap_or(&embedded), client_id);
+        if self.is_embedded() {
+            config.fetch_wait_millis = EMBEDDED_FETCH_WAIT;
+        }
+        config
+    }
+
+    /// The topics as they should be.
+    pub fn plan(&self) -> TopicPlan {
+        let partitions = self.partitions.unwrap_or(if self.is_embedded() { 1 } else { 4 });
+        let profile = Profile { replication: self.replication, min_insync: self.min_insync };
+        TopicPlan { services: schemas::SERVICES.to_vec(), partitions, profile }
+    }
+}
+
+impl RunArguments {
+    /// Whether this process plays a role of a service.
+    pub fn plays(&self, service: &str, role: Role) -> bool {
+        let service = self.services.is_empty() || self.services.iter().any(|known| known == service);
+        service && (self.roles.is_empty() || self.roles.contains(&role))
+    }
+
+    /// The services of which this process plays a role, of those given.
+    pub fn playing<'a>(&self, services: &[&'a str], role: Role) -> Vec<&'a str> {
+        services.iter().copied().filter(|service| self.plays(service, role)).collect()
+    }
+
+    /// The database of a service.
+    pub fn database(&self, service: &str) -> String {
+        match &self.postgres {
+            Some(server) => format!("{}/daybook_{service}", server.trim_end_matches('/')),
+            None => format!("sqlite://{}", self.data.join("views").join(format!("{service}.db")).display()),
+        }
+    }
+
+    /// This node's name.
+    pub fn node_name(&self) -> String {
+        self.name.clone().unwrap_or_else(|| format!("node-{}", std::process::id()))
+    }
+}

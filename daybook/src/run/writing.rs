@@ -1,0 +1,225 @@
+//! The write side of this process: hosts, their placement, the routes between nodes.
+
+use super::in_use;
+use crate::{
+    cli::{Role, RunArguments},
+    failure::Failure,
+};
+use command_api::{
+    edge::Readiness,
+    node::{NodeServer, Routed},
+};
+use consumers::Commands;
+use domain::{Aggregate, notification::Notification, order::Order, payment::Payment, product::Product, user::User};
+use event_store::{
+    Execute, Host, Hosted, NodeName, Owner, PartitionId, WriterConfig,
+    kafka::{KafkaConfig, KafkaLog, KafkaProducer, OwnersTopic, Placed, Placement, Topics},
+};
+use schemas::{Schemas, WireEvent};
+use serde::{Serialize, de::DeserializeOwned};
+use std::{collections::HashMap, sync::Arc, time::Duration};
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+/// The longest that a forwarded command is waited for.
+const FORWARD_DEADLINE: Duration = Duration::from_secs(9);
+/// The consumer group that places the partitions' owners.
+const GROUP: &str = "daybook.owners";
+
+/// Everything that takes commands in this process, and the ways to every aggregate wherever it is owned.
+pub struct Writing {
+    /// To users.
+    pub users: Arc<dyn Execute<User>>,
+    /// To products.
+    pub products: Arc<dyn Execute<Product>>,
+    /// To orders.
+    pub orders: Arc<dyn Execute<Order>>,
+    /// To payments.
+    pub payments: Arc<dyn Execute<Payment>>,
+    notifications: Arc<dyn Execute<Notification>>,
+    hosts: Vec<Arc<dyn Hosted>>,
+    producer: KafkaProducer,
+    placement: Option<Placement>,
+    node: JoinHandle<()>,
+}
+
+/// What is needed to build the way to one aggregate.
+struct Building<'a> {
+    arguments: &'a RunArguments,
+    config: &'a KafkaConfig,
+    schemas: &'a Schemas,
+    readiness: &'a Readiness,
+    partitions: HashMap<&'static str, i32>,
+    producer: KafkaProducer,
+    owners: Arc<OwnersTopic>,
+    name: NodeName,
+    server: NodeServer,
+    hosts: Vec<Arc<dyn Hosted>>,
+}
+
+impl Building<'_> {
+    /// The way to one aggregate; its host is placed when this process takes the service's commands.
+    fn route<A>(&mut self) -> Result<Arc<dyn Execute<A>>, Failure>
+    where
+        A: Aggregate,
+        A::Event: WireEvent,
+        A::Command: Serialize + DeserializeOwned,
+    {
+        let service = A::Event::SERVICE;
+        let log = Arc::new(KafkaLog::new(self.producer.clone(), service, self.config.clone()));
+        let partitions = *self.partitions.get(service).ok_or_else(|| Failure::failed(format!("the topic of {service} is missing")))?;
+        let host = Arc::new(Host::<A>::new(log, partitions, self.schemas.clone(), self.name.clone(), WriterConfig::default()));
+        let server = NodeServer::new(self.owners.clone());
+        self.server = std::mem::replace(&mut self.server, server).with::<A>(service, host.clone());
+        if self.arguments.plays(service, Role::Commands) {
+            let announcing =
+                Announcing { owners: self.owners.clone(), name: self.name.clone(), readiness: self.readiness.clone(), host: host.clone() };
+            self.readiness.set(&format!("{service}/commands"), false);
+            tokio::spawn(announcing.run(host.changes()));
+            self.hosts.push(host.clone());
+        }
+        Ok(Arc::new(Routed::<A>::new(service, host, self.owners.clone(), FORWARD_DEADLINE)))
+    }
+}
+
+impl Writing {
+    /// Begins to own what this process is given.
+    pub async fn start(
+        arguments: &RunArguments,
+        config: &KafkaConfig,
+        schemas: &Schemas,
+        readiness: &Readiness,
+        stop: &CancellationToken,
+    ) -> Result<Self, Failure> {
+        let listener =
+            TcpListener::bind(&arguments.node).await.map_err(|error| in_use("nodes", &arguments.node, &error, "DAYBOOK_NODE"))?;
+        let bound = listener.local_addr().map_err(Failure::failed)?;
+        let host = arguments.node.rsplit_once(':').map_or("127.0.0.1", |(host, _)| host);
+        let name = NodeName { owner: arguments.node_name(), address: format!("{host}:{}", bound.port()) };
+        let partitions = Topics::new(config).and_then(|topics| topics.partitions(&schemas::SERVICES)).map_err(Failure::failed)?;
+        let producer = KafkaProducer::new(config).map_err(Failure::failed)?;
+        let owners = Arc::new(OwnersTopic::new(config.clone(), producer.clone()));
+        let server = NodeServer::new(owners.clone());
+        let mut building = Building {
+            arguments,
+            config,
+            schemas,
+            readiness,
+            partitions,
+            producer: producer.clone(),
+            owners,
+            name,
+            server,
+            hosts: Vec::new(),
+        };
+        let (users, products, orders) = (building.route()?, building.route()?, building.route()?);
+        let (payments, notifications) = (building.route()?, building.route()?);
+        let Building { server, hosts, .. } = building;
+        let until = stop.clone();
+        let node = tokio::spawn(async move {
+            if let Err(error) = server.serve(listener, until).await {
+                tracing::error!(%error, "the node-to-node server failed");
+            }
+        });
+        let placement = place(arguments, config, &hosts)?;
+        Ok(Self { users, products, orders, payments, notifications, hosts, producer, placement, node })
+    }
+
+    /// The ways that reactors need.
+    pub fn reactor_commands(&self) -> Commands {
+        Commands {
+            products: self.products.clone(),
+            orders: self.orders.clone(),
+            payments: self.payments.clone(),
+            notifications: self.notifications.clone(),
+        }
+    }
+
+    /// The process's producer.
+    pub fn producer(&self) -> KafkaProducer {
+        self.producer.clone()
+    }
+
+    /// Gives everything up, after it has answered what was taken.
+    pub async fn stop(mut self) {
+        let placement = self.placement.take();
+        let _ = tokio::task::spawn_blocking(move || drop(placement)).await;
+        for host in &self.hosts {
+            for (partition, _) in host.claims() {
+                host.stop(partition).await;
+            }
+        }
+        let _ = self.node.await;
+    }
+}
+
+/// On one machine every partition is ours at once; between machines a consumer group says whose it is.
+fn place(arguments: &RunArguments, config: &KafkaConfig, hosts: &[Arc<dyn Hosted>]) -> Result<Option<Placement>, Failure> {
+    if arguments.kafka.is_embedded() {
+        hosts.iter().for_each(|host| (0..host.partitions()).for_each(|partition| host.start(partition)));
+        return Ok(None);
+    }
+    if hosts.is_empty() {
+        return Ok(None);
+    }
+    let services: Vec<&str> = hosts.iter().map(|host| host.service()).collect();
+    let placed = PlacedHosts { hosts: hosts.to_vec(), runtime: tokio::runtime::Handle::current() };
+    Placement::join(config, GROUP, &services, Arc::new(placed)).map(Some).map_err(Failure::failed)
+}
+
+struct PlacedHosts {
+    hosts: Vec<Arc<dyn Hosted>>,
+    runtime: tokio::runtime::Handle,
+}
+
+impl PlacedHosts {
+    fn host(&self, source: &PartitionId) -> Option<&Arc<dyn Hosted>> {
+        self.hosts.iter().find(|host| host.service() == &*source.service)
+    }
+}
+
+impl Placed for PlacedHosts {
+    fn gained(&self, source: &PartitionId) {
+        let _inside = self.runtime.enter();
+        if let Some(host) = self.host(source) {
+            host.start(source.partition);
+        }
+    }
+
+    fn lost(&self, source: &PartitionId) {
+        if let Some(host) = self.host(source) {
+            self.runtime.block_on(host.stop(source.partition));
+        }
+    }
+}
+
+/// Tells the other nodes, and whoever asks for readiness, what a host writes.
+struct Announcing {
+    owners: Arc<OwnersTopic>,
+    name: NodeName,
+    readiness: Readiness,
+    host: Arc<dyn Hosted>,
+}
+
+impl Announcing {
+    async fn run(self, mut changes: tokio::sync::watch::Receiver<u64>) {
+        let mut told: HashMap<i32, i64> = HashMap::new();
+        loop {
+            changes.mark_unchanged();
+            let claims = self.host.claims();
+            for (partition, claim) in &claims {
+                if let Some(run) = claim
+                    && told.insert(*partition, *run) != Some(*run)
+                {
+                    let owner = Owner { node: self.name.owner.clone(), address: self.name.address.clone(), run: *run };
+                    self.owners.announce(self.host.service(), *partition, &owner);
+                }
+            }
+            let ready = claims.iter().all(|(_, claim)| claim.is_some());
+            self.readiness.set(&format!("{}/commands", self.host.service()), ready && !claims.is_empty());
+            if changes.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! `daybook topics create|check`.
+
+use crate::{cli::TopicsArguments, failure::Failure};
+use event_store::kafka::Topics;
+use serde_json::json;
+use std::process::ExitCode;
+
+/// What `check` answers when something is wrong.
+const VIOLATIONS: u8 = 4;
+
+/// Makes what is missing.
+pub async fn create(arguments: TopicsArguments) -> Result<ExitCode, Failure> {
+    let topics = Topics::new(&arguments.kafka.config("daybook-topics")).map_err(Failure::failed)?;
+    let created = topics.create(&arguments.kafka.plan()).await.map_err(Failure::failed)?;
+    if arguments.json {
+        println!("{}", json!({"created": created}));
+    } else if created.is_empty() {
+        println!("nothing to do: all topics are there");
+    } else {
+        created.iter().for_each(|topic| println!("created {topic}"));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Says what is wrong, a line each; exit code 4 when anything is.
+pub async fn check(arguments: TopicsArguments) -> Result<ExitCode, Failure> {
+    let topics = Topics::new(&arguments.kafka.config("daybook-topics")).map_err(Failure::failed)?;
+    let violations = topics.check(&arguments.kafka.plan()).await.map_err(Failure::failed)?;
+    if arguments.json {
+        println!("{}", json!({"violations": violations}));
+    } else {
+        violations.iter().for_each(|wrong| println!("{}: {} is {}, must be {}", wrong.topic, wrong.setting, wrong.is, wrong.must));
+        if violations.is_empty() {
+            println!("all topics are as they must be");
+        }
+    }
+    Ok(if violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(VIOLATIONS) })
+}
