@@ -37,6 +37,8 @@ pub enum RegistryError {
 impl Schemas {
     /// Registers the schemas of this build at a registry that speaks Confluent's API, under FULL_TRANSITIVE, and takes its ids.
     pub async fn connect(url: &str) -> Result<Self, RegistryError> {
+        // Which of rustls' providers is meant must be said once in a process; a second saying changes nothing.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let settings = settings(url)?;
         let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build().map_err(|error| failed(url, &error))?;
         let mut ids = HashMap::new();

@@ -22,14 +22,14 @@ pub struct GatewayConfig {
     pub concurrency: usize,
     /// After how many failures in a row it is left alone.
     pub failures: u32,
-    /// How long it is left alone at first, and at most.
+    /// How long it is left alone at first, from 1 s, and at most.
     pub leave_alone: (Duration, Duration),
 }
 
 impl GatewayConfig {
     /// The defaults for a gateway at `url`.
     pub fn new(url: &str) -> Self {
-        let leave_alone = (Duration::from_millis(500), Duration::from_secs(10));
+        let leave_alone = (Duration::from_secs(1), Duration::from_secs(10));
         Self {
             url: url.trim_end_matches('/').to_owned(),
             timeout: Duration::from_secs(2),
@@ -54,8 +54,10 @@ pub struct HttpGateway {
 impl HttpGateway {
     /// Connects when it is needed.
     pub fn new(config: GatewayConfig) -> Result<Self, GatewayError> {
+        // Which of rustls' providers is meant must be said once in a process; a second saying changes nothing.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder().timeout(config.timeout).build().map_err(|error| GatewayError::Failed(error.to_string()))?;
-        let (first, longest) = config.leave_alone;
+        let (first, longest) = (config.leave_alone.0.max(Duration::from_secs(1)), config.leave_alone.1);
         let policy = failsafe::failure_policy::consecutive_failures(config.failures, failsafe::backoff::equal_jittered(first, longest));
         let breaker = Config::new().failure_policy(policy).build();
         let bulkhead = Semaphore::new(config.concurrency);
