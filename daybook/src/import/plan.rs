@@ -1,0 +1,218 @@
+//! What a file asks for, worked out without asking anybody: the first pass.
+
+use super::invoice::{Columns, HeaderError, Line, parse};
+use csv::{ByteRecord, ReaderBuilder};
+use std::collections::{BTreeMap, HashMap};
+
+/// The most lines that the API takes in one order; a longer invoice becomes several.
+const MOST_LINES: usize = 1000;
+
+/// A line that is not imported, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skipped {
+    /// The physical line, the header being 1.
+    pub line: u64,
+    /// For the merchant.
+    pub reason: String,
+}
+
+/// An order to be placed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedOrder {
+    /// The invoice, with `/2` and so on where it takes several orders.
+    pub key: String,
+    /// The customer's number.
+    pub customer: String,
+    /// Its lines, in the file's order.
+    pub lines: Vec<Line>,
+}
+
+/// Money to be given back for a cancelled line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedRefund {
+    /// Names this refund: the cancellation's invoice, its line within it, and the part.
+    pub key: String,
+    /// The index of the order that it takes back a part of.
+    pub order: usize,
+    /// The index of the cancelled line among the order's lines.
+    pub line: usize,
+    /// The cancelling line's number in the file.
+    pub number: u64,
+    /// Pieces taken back.
+    pub quantity: i64,
+    /// Pence given back.
+    pub pence: i64,
+}
+
+/// A product as the file first shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedProduct {
+    /// The first description that is not empty, or the code.
+    pub name: String,
+    /// The first price, in pence.
+    pub pence: i64,
+    /// All that is sold of it in the file.
+    pub pieces: i64,
+}
+
+/// All of a file.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// Lines of the file, the header not counted.
+    pub lines: u64,
+    /// Customers by number, with their country.
+    pub customers: BTreeMap<String, String>,
+    /// Products by stock code.
+    pub products: BTreeMap<String, PlannedProduct>,
+    /// Orders, by time of their first line in the file.
+    pub orders: Vec<PlannedOrder>,
+    /// Refunds, in the file's order.
+    pub refunds: Vec<PlannedRefund>,
+    /// What is not imported.
+    pub skipped: Vec<Skipped>,
+    /// Distinguishes this file's stock receipts from another file's: 16 hexadecimal digits of its content.
+    pub fingerprint: String,
+}
+
+impl Plan {
+    /// Reads CSV.
+    pub fn read(bytes: &[u8]) -> Result<Self, HeaderError> {
+        let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(bytes);
+        let mut record = ByteRecord::new();
+        let read = reader.read_byte_record(&mut record).map_err(|error| HeaderError::Unreadable(error.to_string()))?;
+        let columns = if read { Columns::find(&record)? } else { return Err(HeaderError::Unreadable("the file is empty".into())) };
+        let mut plan = Self { fingerprint: fingerprint(bytes), ..Self::default() };
+        let mut accepted = Vec::new();
+        loop {
+            match reader.read_byte_record(&mut record) {
+                Ok(false) => break,
+                Ok(true) => plan.take(&columns, &record, &mut accepted),
+                Err(error) => return Err(HeaderError::Unreadable(error.to_string())),
+            }
+        }
+        let (cancelling, selling): (Vec<Line>, Vec<Line>) = accepted.into_iter().partition(|line| line.cancels);
+        plan.order(selling);
+        plan.cancel(cancelling);
+        plan.stock();
+        Ok(plan)
+    }
+
+    fn take(&mut self, columns: &Columns, record: &ByteRecord, accepted: &mut Vec<Line>) {
+        self.lines += 1;
+        // The position is that of the record's first byte, before which blank lines may stand.
+        let number = record.position().map_or(self.lines + 1, csv::Position::line);
+        match parse(columns, record, number) {
+            Ok(line) => accepted.push(line),
+            Err(reason) => self.skip(number, reason),
+        }
+    }
+
+    /// Notes that a line is not imported.
+    pub fn skip(&mut self, line: u64, reason: impl Into<String>) {
+        self.skipped.push(Skipped { line, reason: reason.into() });
+    }
+
+    /// An invoice is an order of the customer of its first line.
+    fn order(&mut self, lines: Vec<Line>) {
+        let mut invoices: HashMap<String, Vec<usize>> = HashMap::new();
+        for line in lines {
+            let orders = invoices.entry(line.invoice.clone()).or_default();
+            let customer = orders.first().map(|first| self.orders[*first].customer.clone());
+            if customer.is_some_and(|customer| customer != line.customer) {
+                self.skip(line.number, "another customer than the invoice's first line");
+                continue;
+            }
+            let open = orders.last().copied().filter(|last| self.orders[*last].lines.len() < MOST_LINES);
+            let index = open.unwrap_or_else(|| {
+                let key = if orders.is_empty() { line.invoice.clone() } else { format!("{}/{}", line.invoice, orders.len() + 1) };
+                self.orders.push(PlannedOrder { key, customer: line.customer.clone(), lines: Vec::new() });
+                orders.push(self.orders.len() - 1);
+                self.orders.len() - 1
+            });
+            self.orders[index].lines.push(line);
+        }
+    }
+
+    /// Matches each cancelled line to what it cancels: the same customer's earlier line of the same product at the same price
+    /// with enough pieces left, the latest first, spread over several where one is not enough.
+    fn cancel(&mut self, lines: Vec<Line>) {
+        let mut sold: HashMap<(String, String, i64), Vec<(usize, usize, i64)>> = HashMap::new();
+        for (order, planned) in self.orders.iter().enumerate() {
+            for (index, line) in planned.lines.iter().enumerate() {
+                sold.entry(what(line)).or_default().push((order, index, line.quantity));
+            }
+        }
+        let mut within: HashMap<String, u32> = HashMap::new();
+        for line in lines {
+            let nth = within.entry(line.invoice.clone()).or_default();
+            *nth += 1;
+            let earlier =
+                |(order, index, left): &&mut (usize, usize, i64)| *left > 0 && self.orders[*order].lines[*index].date <= line.date;
+            let matching: Vec<&mut (usize, usize, i64)> =
+                sold.get_mut(&what(&line)).map(|sold| sold.iter_mut().filter(earlier).collect()).unwrap_or_default();
+            match spread(matching, &line, *nth) {
+                Some(refunds) => self.refunds.extend(refunds),
+                None => self.skip(
+                    line.number,
+                    "cancels nothing that is imported: no earlier line of this customer, product and price with enough pieces",
+                ),
+            }
+        }
+    }
+
+    /// What the orders need to be in stock, and who and what they speak of.
+    fn stock(&mut self) {
+        for order in &self.orders {
+            for line in &order.lines {
+                self.customers.entry(line.customer.clone()).or_insert_with(|| line.country.clone());
+                let first = || PlannedProduct { name: String::new(), pence: line.pence, pieces: 0 };
+                let product = self.products.entry(line.product.clone()).or_insert_with(first);
+                product.pieces = product.pieces.saturating_add(line.quantity);
+                if product.name.is_empty() {
+                    product.name = name_of(&line.description);
+                }
+            }
+        }
+        for (code, product) in &mut self.products {
+            if product.name.is_empty() {
+                product.name.clone_from(code);
+            }
+        }
+    }
+}
+
+fn what(line: &Line) -> (String, String, i64) {
+    (line.customer.clone(), line.product.clone(), line.pence)
+}
+
+/// Takes the line's pieces from what was sold, the latest first; none when there are not enough.
+fn spread(mut matching: Vec<&mut (usize, usize, i64)>, line: &Line, nth: u32) -> Option<Vec<PlannedRefund>> {
+    let available: i64 = matching.iter().map(|(_, _, left)| *left).sum();
+    if available < line.quantity {
+        return None;
+    }
+    let mut wanted = line.quantity;
+    let mut refunds = Vec::new();
+    while let Some((order, index, left)) = matching.pop().filter(|_| wanted > 0) {
+        let quantity = wanted.min(*left);
+        (*left, wanted) = (*left - quantity, wanted - quantity);
+        let key = format!("C{}/{nth}/{}", line.invoice, refunds.len() + 1);
+        refunds.push(PlannedRefund { key, order: *order, line: *index, number: line.number, quantity, pence: quantity * line.pence });
+    }
+    Some(refunds)
+}
+
+/// A description as the domain takes it: printable, at most 200 characters.
+fn name_of(description: &str) -> String {
+    let printable: String = description.chars().filter(|c| !c.is_control()).take(200).collect();
+    printable.trim().to_owned()
+}
+
+fn fingerprint(bytes: &[u8]) -> String {
+    use sha2::{Digest, Sha256};
+    Sha256::digest(bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;
