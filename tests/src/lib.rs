@@ -1,1 +1,1 @@
-//!
+//! Whole-system tests: see the folder `tests`.

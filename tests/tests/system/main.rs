@@ -1,0 +1,7 @@
+//! The whole system: real processes, the public API, the embedded broker and the real parts.
+
+mod embedded;
+mod import;
+mod process;
+mod real;
+mod shop;

@@ -1,0 +1,49 @@
+//! On the real parts: Apache Kafka, PostgreSQL, a Confluent-compatible registry; services in processes of their own.
+
+use super::{
+    process::{Daybook, required},
+    shop::Shop,
+};
+
+/// The services in three processes: commands, views, reactors. Whatever is asked of one is done by another.
+#[tokio::test(flavor = "multi_thread")]
+async fn services_in_processes_of_their_own_confirm_an_order() {
+    let (Some(kafka), Some(postgres), Some(registry)) =
+        (required("DAYBOOK_KAFKA"), required("DAYBOOK_POSTGRES"), required("SCHEMA_REGISTRY_URL"))
+    else {
+        return;
+    };
+    let settings = [("DAYBOOK_KAFKA", kafka.as_str()), ("DAYBOOK_POSTGRES", &postgres), ("SCHEMA_REGISTRY_URL", &registry)];
+    let directories: Vec<_> = (0..3).map(|_| tempfile::tempdir().expect("a directory")).collect();
+    let writers = ["--role", "commands"];
+    let Some(first) = Daybook::start(directories[0].path(), &writers, &settings, &[]).await else { return };
+    let second = Daybook::start(directories[1].path(), &writers, &settings, &[]).await.expect("the program was there before");
+    let readers = Daybook::start(directories[2].path(), &["--role", "views", "--role", "reactors"], &settings, &[])
+        .await
+        .expect("the program was there before");
+    let name = format!("real-{}", uuid::Uuid::new_v4().simple());
+    let shop = Shop::open(Split::client(&first, &readers), &name, 10).await;
+    shop.every_way_an_order_can_go().await;
+    takeover(first, &second, &readers, &shop).await;
+}
+
+/// GETs go to the readers, POSTs to a writer: a test's own little router.
+struct Split;
+
+impl Split {
+    fn client(writer: &Daybook, reader: &Daybook) -> super::process::Client {
+        writer.client().reading_from(&reader.url)
+    }
+}
+
+/// A writer is killed; the other takes its partitions over, and nothing that was acknowledged is lost.
+async fn takeover(first: Daybook, second: &Daybook, readers: &Daybook, shop: &Shop) {
+    let before = shop.order("before-the-end", 1, "card").await;
+    first.kill();
+    let shop = Shop { client: Split::client(second, readers), user: shop.user.clone(), product: shop.product.clone() };
+    let after = shop.order("after-the-end", 1, "card").await;
+    shop.ended(&before, "confirmed").await;
+    shop.ended(&after, "confirmed").await;
+    assert_eq!(shop.order("before-the-end", 1, "card").await, before, "the successor remembers the key");
+    shop.stock(5, 0).await;
+}
