@@ -121,7 +121,7 @@ impl Writing {
                 tracing::error!(%error, "the node-to-node server failed");
             }
         });
-        let placement = place(arguments, config, &hosts)?;
+        let placement = place(arguments, config, &hosts, readiness)?;
         Ok(Self { users, products, orders, payments, notifications, hosts, producer, placement, node })
     }
 
@@ -154,7 +154,12 @@ impl Writing {
 }
 
 /// On one machine every partition is ours at once; between machines a consumer group says whose it is.
-fn place(arguments: &RunArguments, config: &KafkaConfig, hosts: &[Arc<dyn Hosted>]) -> Result<Option<Placement>, Failure> {
+fn place(
+    arguments: &RunArguments,
+    config: &KafkaConfig,
+    hosts: &[Arc<dyn Hosted>],
+    readiness: &Readiness,
+) -> Result<Option<Placement>, Failure> {
     if arguments.kafka.is_embedded() {
         hosts.iter().for_each(|host| (0..host.partitions()).for_each(|partition| host.start(partition)));
         return Ok(None);
@@ -163,14 +168,19 @@ fn place(arguments: &RunArguments, config: &KafkaConfig, hosts: &[Arc<dyn Hosted
         return Ok(None);
     }
     let services: Vec<&str> = hosts.iter().map(|host| host.service()).collect();
-    let placed = PlacedHosts { hosts: hosts.to_vec(), runtime: tokio::runtime::Handle::current() };
+    readiness.set(PLACEMENT, false);
+    let placed = PlacedHosts { hosts: hosts.to_vec(), readiness: readiness.clone(), runtime: tokio::runtime::Handle::current() };
     Placement::join(config, GROUP, &services, Arc::new(placed)).map(Some).map_err(Failure::failed)
 }
 
 struct PlacedHosts {
     hosts: Vec<Arc<dyn Hosted>>,
+    readiness: Readiness,
     runtime: tokio::runtime::Handle,
 }
+
+/// What is waited for until the group has said whose the partitions are.
+const PLACEMENT: &str = "placement";
 
 impl PlacedHosts {
     fn host(&self, source: &PartitionId) -> Option<&Arc<dyn Hosted>> {
@@ -190,6 +200,10 @@ impl Placed for PlacedHosts {
         if let Some(host) = self.host(source) {
             self.runtime.block_on(host.stop(source.partition));
         }
+    }
+
+    fn settled(&self) {
+        self.readiness.set(PLACEMENT, true);
     }
 }
 
@@ -216,7 +230,7 @@ impl Announcing {
                 }
             }
             let ready = claims.iter().all(|(_, claim)| claim.is_some());
-            self.readiness.set(&format!("{}/commands", self.host.service()), ready && !claims.is_empty());
+            self.readiness.set(&format!("{}/commands", self.host.service()), ready);
             if changes.changed().await.is_err() {
                 return;
             }

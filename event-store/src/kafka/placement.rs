@@ -16,6 +16,8 @@ pub trait Placed: Send + Sync + 'static {
     fn gained(&self, source: &PartitionId);
     /// This node is to give the partition up: answer what was taken, then return.
     fn lost(&self, source: &PartitionId);
+    /// The group has said what is this node's, which may be nothing.
+    fn settled(&self) {}
 }
 
 /// A member of a consumer group that fetches nothing.
@@ -83,6 +85,7 @@ impl ConsumerContext for Rebalances {
                     tracing::warn!(%error, "placement cannot pause its partitions");
                 }
                 sources(partitions).iter().for_each(|source| self.placed.gained(source));
+                self.placed.settled();
             }
             Rebalance::Revoke(_) => {}
             Rebalance::Error(error) => tracing::warn!(%error, "rebalance"),
