@@ -52,7 +52,8 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let mut json = serde_json::Deserializer::from_str(text);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
-        let field = if path == "." { "body".to_owned() } else { path };
+        // A path that is not known yet, and the root, are the body.
+        let field = if matches!(path.as_str(), "." | "?") { "body".to_owned() } else { path };
         malformed(&field, error.into_inner().to_string())
     })?;
     json.end().map_err(|error| malformed("body", error.to_string()))?;

@@ -3,7 +3,7 @@
 use super::{Gateway, GatewayError};
 use backon::{ExponentialBuilder, Retryable};
 use domain::{Money, PaymentId};
-use failsafe::{Config, StateMachine, backoff::EqualJittered, failure_policy::ConsecutiveFailures, futures::CircuitBreaker};
+use failsafe::{Config, StateMachine, backoff::Exponential, failure_policy::ConsecutiveFailures, futures::CircuitBreaker};
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -41,7 +41,7 @@ impl GatewayConfig {
     }
 }
 
-type Breaker = StateMachine<ConsecutiveFailures<EqualJittered>, ()>;
+type Breaker = StateMachine<ConsecutiveFailures<Exponential>, ()>;
 
 /// A gateway at a URL.
 pub struct HttpGateway {
@@ -58,7 +58,7 @@ impl HttpGateway {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder().timeout(config.timeout).build().map_err(|error| GatewayError::Failed(error.to_string()))?;
         let (first, longest) = (config.leave_alone.0.max(Duration::from_secs(1)), config.leave_alone.1);
-        let policy = failsafe::failure_policy::consecutive_failures(config.failures, failsafe::backoff::equal_jittered(first, longest));
+        let policy = failsafe::failure_policy::consecutive_failures(config.failures, failsafe::backoff::exponential(first, longest));
         let breaker = Config::new().failure_policy(policy).build();
         let bulkhead = Semaphore::new(config.concurrency);
         Ok(Self { client, config, breaker, bulkhead })

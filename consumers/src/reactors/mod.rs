@@ -10,8 +10,6 @@ use domain::{OrderId, PaymentId, UserId};
 use event_store::Recorded;
 use schemas::AnyEvent;
 use std::sync::Arc;
-#[cfg(test)]
-use uuid::Uuid;
 
 /// What an event leads to in one service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,19 +69,4 @@ fn order_of(event: &Recorded<AnyEvent>) -> OrderId {
 /// The payment that an event of the payments' log speaks of.
 fn payment_of(event: &Recorded<AnyEvent>) -> PaymentId {
     PaymentId(event.aggregate_id)
-}
-
-#[cfg(test)]
-pub(crate) fn recorded(service: &str, aggregate: Uuid, event: impl Into<AnyEvent>) -> Recorded<AnyEvent> {
-    let cause = event_store::Cause { actor: "test".into(), correlation_id: "corr".into(), causation_id: None, traceparent: None };
-    Recorded {
-        position: event_store::Position { service: service.into(), partition: 0, offset: 7 },
-        aggregate_id: aggregate,
-        version: 1,
-        event_id: format!("{aggregate}/1"),
-        type_name: "test".into(),
-        time: domain::Timestamp(1),
-        cause,
-        event: event.into(),
-    }
 }

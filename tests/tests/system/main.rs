@@ -1,5 +1,6 @@
 //! The whole system: real processes, the public API, the embedded broker and the real parts.
 
+mod bad_input;
 mod embedded;
 mod import;
 mod process;

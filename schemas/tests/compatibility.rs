@@ -1,0 +1,62 @@
+//! A change that would break a reader or a writer is refused, and the field is named.
+
+use apache_avro::Schema;
+use schemas::compatibility::check;
+
+fn record(fields: &str) -> Schema {
+    Schema::parse_str(&format!(r#"{{"type":"record","name":"Event","namespace":"test","fields":[{fields}]}}"#)).expect("it parses")
+}
+
+const ID: &str = r#"{"name":"id","type":"string"}"#;
+
+fn refused(old: &str, new: &str) -> String {
+    check(&record(old), &record(new)).expect_err("it is refused").field
+}
+
+#[test]
+fn a_field_with_a_default_may_come_and_go() {
+    let more = format!(r#"{ID},{{"name":"note","type":["null","string"],"default":null}}"#);
+    check(&record(ID), &record(&more)).expect("it may come");
+    check(&record(&more), &record(ID)).expect("it may go");
+}
+
+#[test]
+fn what_breaks_is_named() {
+    let note = format!(r#"{ID},{{"name":"note","type":"string"}}"#);
+    assert_eq!(refused(ID, &note), "Event.note", "added without a default");
+    assert_eq!(refused(&note, ID), "Event.note", "removed without a default");
+    assert_eq!(refused(ID, r#"{"name":"id","type":"long"}"#), "Event.id", "another type");
+    assert_eq!(refused(ID, r#"{"name":"key","type":"string"}"#), "Event.key", "renamed");
+    let money = |amount: &str| {
+        format!(r#"{{"name":"price","type":{{"type":"record","name":"Money","fields":[{{"name":"amount","type":"{amount}"}}]}}}}"#)
+    };
+    assert_eq!(refused(&money("long"), &money("string")), "Money.amount", "deep inside");
+}
+
+/// Each schema of this build is the newest of its history, and compatible with all of it.
+#[test]
+fn every_schema_agrees_with_its_history() {
+    let home = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("avro");
+    let read = |path: &std::path::Path| std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let mut checked = 0;
+    for name in schemas::record_names() {
+        let (service, record) = name.strip_prefix("daybook.").and_then(|name| name.split_once('.')).expect("daybook.<service>.<record>");
+        let now = read(&home.join(service).join(format!("{record}.avsc")));
+        let mut versions: Vec<_> = home
+            .join("history")
+            .join(record)
+            .read_dir()
+            .unwrap_or_else(|_| panic!("{record} has no history"))
+            .map(|entry| entry.expect("an entry").path())
+            .collect();
+        versions.sort();
+        let newest = versions.last().unwrap_or_else(|| panic!("{record} has no history"));
+        assert_eq!(read(newest), now, "{record} changed: keep the change as a new version in its history");
+        for version in &versions {
+            check(&Schema::parse_str(&read(version)).expect("it parses"), &Schema::parse_str(&now).expect("it parses"))
+                .unwrap_or_else(|why| panic!("{}: {why}", version.display()));
+            checked += 1;
+        }
+    }
+    assert!(checked >= 28);
+}
