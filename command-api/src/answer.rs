@@ -1,6 +1,6 @@
 //! From what became of a command to what the caller hears.
 
-use crate::{Problem, caller::Caller};
+use crate::Problem;
 use axum::{
     Json,
     http::{HeaderMap, HeaderValue, StatusCode, header},
@@ -24,28 +24,26 @@ pub struct Done {
 type Outcome = Result<Accepted, CommandError>;
 
 /// 201 with the place of what was made.
-pub(crate) fn created(caller: &Caller, path: &str, id: &impl ToString, outcome: Outcome) -> Response {
+pub(crate) fn created(path: &str, id: &impl ToString, outcome: Outcome) -> Response {
     let id = id.to_string();
     let location = HeaderValue::from_str(&format!("{path}/{id}")).ok();
-    respond(caller, StatusCode::CREATED, id, location, outcome)
+    respond(StatusCode::CREATED, id, location, outcome)
 }
 
 /// 200: the command is done.
-pub(crate) fn done(caller: &Caller, id: &impl ToString, outcome: Outcome) -> Response {
-    respond(caller, StatusCode::OK, id.to_string(), None, outcome)
+pub(crate) fn done(id: &impl ToString, outcome: Outcome) -> Response {
+    respond(StatusCode::OK, id.to_string(), None, outcome)
 }
 
-fn respond(caller: &Caller, status: StatusCode, id: String, location: Option<HeaderValue>, outcome: Outcome) -> Response {
-    let mut response = match outcome {
+fn respond(status: StatusCode, id: String, location: Option<HeaderValue>, outcome: Outcome) -> Response {
+    match outcome {
         Ok(accepted) => {
             let mut headers = accepted_headers(&accepted);
             headers.extend(location.map(|location| (header::LOCATION, location)));
             (status, headers, Json(Done { id, version: accepted.version })).into_response()
         }
         Err(error) => problem_of(error).into_response(),
-    };
-    response.headers_mut().insert("traceparent", caller.traceparent());
-    response
+    }
 }
 
 fn accepted_headers(accepted: &Accepted) -> HeaderMap {

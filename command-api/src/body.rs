@@ -8,16 +8,26 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::de::DeserializeOwned;
+use std::time::Duration;
+
+/// The most characters of the caller's own that an answer repeats.
+const MOST_REPEATED: usize = 300;
 
 /// A JSON body that was read with its fields' names kept, so that an error can name one.
 pub(crate) struct Body<T>(pub T);
+
+/// How long a body may take to arrive; the edge tells it in the request's extensions.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BodyTimeout(pub Duration);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Response;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
         check_content_type(request.headers()).map_err(IntoResponse::into_response)?;
-        let bytes = Bytes::from_request(request, state).await.map_err(too_large_or_broken)?;
+        let limit = request.extensions().get().map_or(Duration::MAX, |BodyTimeout(limit)| *limit);
+        let arrived = tokio::time::timeout(limit, Bytes::from_request(request, state)).await;
+        let bytes = arrived.map_err(|_| too_slow().into_response())?.map_err(too_large_or_broken)?;
         parse(&bytes).map(Self).map_err(IntoResponse::into_response)
     }
 }
@@ -28,12 +38,16 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
     if media.as_deref() == Some("application/json") {
         return Ok(());
     }
-    let said = given.map_or("none was given".to_owned(), |given| format!("{given:?} was given"));
+    let said = given.map_or("none was given".to_owned(), |given| format!("{:?} was given", shortened(&given)));
     Err(Problem::new(
         StatusCode::UNSUPPORTED_MEDIA_TYPE,
         "unsupported-media-type",
         format!("Content-Type must be application/json, {said}"),
     ))
+}
+
+fn too_slow() -> Problem {
+    Problem::new(StatusCode::REQUEST_TIMEOUT, "body-too-slow", "the body did not arrive in time; nothing was done")
 }
 
 fn too_large_or_broken(rejection: BytesRejection) -> Response {
@@ -52,15 +66,32 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let mut json = serde_json::Deserializer::from_str(text);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
-        // A path that is not known yet, and the root, are the body.
-        let field = if matches!(path.as_str(), "." | "?") { "body".to_owned() } else { path };
-        malformed(&field, error.into_inner().to_string())
+        let rule = error.into_inner().to_string();
+        malformed(&field_of(&path, &rule), rule)
     })?;
     json.end().map_err(|error| malformed("body", error.to_string()))?;
     Ok(value)
 }
 
+/// The field that an error is about. One that is missing, unknown or repeated is named by serde's words only: ``missing field `email` ``.
+fn field_of(path: &str, words: &str) -> String {
+    let begins = ["missing field `", "unknown field `", "duplicate field `"];
+    let name = begins.into_iter().find_map(|begins| words.strip_prefix(begins)?.split('`').next());
+    match (path, name) {
+        (".", None) => "body".to_owned(),
+        (".", Some(name)) => name.to_owned(),
+        (path, Some(name)) if path != name && !path.ends_with(&format!(".{name}")) => format!("{path}.{name}"),
+        (path, Some(_) | None) => path.to_owned(),
+    }
+}
+
+/// The beginning of what a caller sent: an answer does not repeat a megabyte.
+fn shortened(text: &str) -> String {
+    text.chars().take(MOST_REPEATED).collect()
+}
+
 fn malformed(field: &str, rule: String) -> Problem {
+    let (field, rule) = (&*shortened(field), shortened(&rule));
     let mut problem = Problem::new(StatusCode::BAD_REQUEST, "malformed-body", format!("{field}: {rule}"));
     problem.errors.push(FieldError { field: field.to_owned(), rule });
     problem

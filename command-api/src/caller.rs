@@ -1,6 +1,6 @@
 //! What the headers of a POST say: who asks, under which key, having seen which version.
 
-use crate::Problem;
+use crate::{Problem, trace::TraceParent};
 use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, HeaderValue, request::Parts},
@@ -19,7 +19,7 @@ pub(crate) struct Caller {
     /// The caller's `Idempotency-Key`, where one was given.
     pub key: Option<String>,
     expected_version: Option<u64>,
-    traceparent: String,
+    trace: TraceParent,
     correlation: Option<String>,
     method_and_path: String,
 }
@@ -33,7 +33,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
             actor: visible(headers, "daybook-actor", 100)?.unwrap_or_else(|| "anonymous".to_owned()),
             key: visible(headers, "idempotency-key", 200)?,
             expected_version: if_match(headers)?,
-            traceparent: traceparent(headers),
+            trace: TraceParent::of(parts),
             correlation: visible(headers, "daybook-correlation", 100)?,
             method_and_path: format!("{} {}", parts.method, parts.uri.path()),
         })
@@ -55,14 +55,10 @@ impl Caller {
     pub fn meta(&self) -> CommandMeta {
         let name = |key: &String| format!("{}\u{1f}{}\u{1f}{key}", self.actor, self.method_and_path);
         let command_id = self.key.as_ref().map_or_else(Uuid::now_v7, |key| Uuid::new_v5(&NAMESPACE, name(key).as_bytes()));
-        let correlation_id = self.correlation.clone().unwrap_or_else(|| self.traceparent.split('-').nth(1).unwrap_or_default().to_owned());
-        let cause = Cause { actor: self.actor.clone(), correlation_id, causation_id: None, traceparent: Some(self.traceparent.clone()) };
+        let correlation_id = self.correlation.clone().unwrap_or_else(|| self.trace.trace_id().to_owned());
+        let traceparent = Some(self.trace.as_str().to_owned());
+        let cause = Cause { actor: self.actor.clone(), correlation_id, causation_id: None, traceparent };
         CommandMeta { command_id, time: now(), expected_version: self.expected_version, cause }
-    }
-
-    /// The trace that the answer names.
-    pub fn traceparent(&self) -> HeaderValue {
-        HeaderValue::from_str(&self.traceparent).unwrap_or(HeaderValue::from_static(""))
     }
 }
 
@@ -71,36 +67,31 @@ pub(crate) fn now() -> Timestamp {
     Timestamp(jiff::Timestamp::now().as_millisecond())
 }
 
+/// A header's one value; said twice, nobody could tell which was meant.
+fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a HeaderValue>, Problem> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (_, Some(_)) => Err(Problem::field(name, "must be given once")),
+        (value, None) => Ok(value),
+    }
+}
+
 fn visible(headers: &HeaderMap, name: &str, most: usize) -> Result<Option<String>, Problem> {
-    let Some(value) = headers.get(name) else { return Ok(None) };
+    let Some(value) = single(headers, name)? else { return Ok(None) };
     let text = value.to_str().ok().filter(|text| (1..=most).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()));
     text.map(|text| Some(text.to_owned()))
         .ok_or_else(|| Problem::field(name, format!("must be 1 to {most} visible ASCII characters without spaces")))
 }
 
+/// The version that `If-Match` names; `*` asks for no version.
 fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
-    let Some(value) = headers.get("if-match") else { return Ok(None) };
+    let Some(value) = single(headers, "if-match")? else { return Ok(None) };
     let text = value.to_str().unwrap_or_default().trim();
-    let version = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).and_then(|version| version.parse().ok());
+    let quoted = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    let version = quoted.filter(|version| version.bytes().all(|byte| byte.is_ascii_digit())).and_then(|version| version.parse().ok());
     match (text, version) {
         ("*", _) => Ok(None),
         (_, Some(version)) => Ok(Some(version)),
         (_, None) => Err(Problem::field("if-match", "must be one entity tag that holds a version, such as \"3\", or *")),
     }
-}
-
-/// The caller's W3C trace context where it is well formed, else a new one.
-fn traceparent(headers: &HeaderMap) -> String {
-    let given = headers.get("traceparent").and_then(|value| value.to_str().ok()).filter(|text| is_traceparent(text));
-    given.map(str::to_owned).unwrap_or_else(|| {
-        let (trace, span) = (Uuid::new_v4().simple().to_string(), Uuid::new_v4().simple().to_string());
-        format!("00-{trace}-{}-01", &span[..16])
-    })
-}
-
-fn is_traceparent(text: &str) -> bool {
-    let parts: Vec<&str> = text.split('-').collect();
-    let hex = |part: &str, length: usize| part.len() == length && part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    let nonzero = |part: &str| part.bytes().any(|byte| byte != b'0');
-    matches!(parts[..], ["00", trace, span, flags] if hex(trace, 32) && nonzero(trace) && hex(span, 16) && nonzero(span) && hex(flags, 2))
 }

@@ -18,6 +18,9 @@ pub struct MoneyBody {
     pub currency: String,
 }
 
+/// The most fields that one answer names, so that an answer is never larger than what was sent.
+const MOST_NAMED: usize = 100;
+
 /// Collects what is wrong with a request.
 #[derive(Default)]
 pub(crate) struct Checks(Vec<FieldError>);
@@ -25,7 +28,9 @@ pub(crate) struct Checks(Vec<FieldError>);
 impl Checks {
     /// Notes what is wrong with a field.
     pub fn wrong(&mut self, field: &str, rule: impl Into<String>) {
-        self.0.push(FieldError { field: field.to_owned(), rule: rule.into() });
+        if self.0.len() < MOST_NAMED {
+            self.0.push(FieldError { field: field.to_owned(), rule: rule.into() });
+        }
     }
 
     fn keep<T>(&mut self, field: &str, parsed: Result<T, Invalid>) -> Option<T> {
@@ -54,9 +59,9 @@ impl Checks {
         currency.and(amount)
     }
 
-    /// An identity.
+    /// An identity, in the one spelling that we write ourselves: hyphenated.
     pub fn id<T: FromStr>(&mut self, field: &str, text: &str) -> Option<T> {
-        let parsed = text.parse().ok();
+        let parsed = Some(text).filter(|text| text.len() == 36).and_then(|text| text.parse().ok());
         if parsed.is_none() {
             self.wrong(field, "must be a UUID such as 0198c5a2-7b1e-7c3a-9d2f-3b5a1c2d4e6f");
         }

@@ -1,11 +1,14 @@
 //! The edge of a process: limits, metrics, health, description, and a shutdown that answers what it accepted.
 
+mod connections;
+mod description;
 mod metrics;
 mod readiness;
 
+pub use connections::serve;
 pub use readiness::Readiness;
 
-use crate::{Problem, routes::Answers};
+use crate::{Problem, body::BodyTimeout, trace};
 use axum::{
     Json, Router,
     error_handling::HandleErrorLayer,
@@ -18,12 +21,9 @@ use axum::{
 use schemas::Schemas;
 use serde_json::json;
 use std::time::Duration;
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 use tower::{BoxError, ServiceBuilder, limit::GlobalConcurrencyLimitLayer, load_shed::LoadShedLayer};
 use tower_http::catch_panic::CatchPanicLayer;
-use utoipa::OpenApi;
-use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::{router::OpenApiRouter, routes};
 use utoipa_swagger_ui::SwaggerUi;
 
 /// The limits of the HTTP edge.
@@ -33,6 +33,10 @@ pub struct EdgeConfig {
     pub body_limit: usize,
     /// The longest that a request may take.
     pub request_timeout: Duration,
+    /// The longest that a body may take to arrive; less than `request_timeout`, so that the caller hears that nothing was done.
+    pub body_timeout: Duration,
+    /// The longest that a connection may take to send a request's head, or stay idle.
+    pub header_timeout: Duration,
     /// The most requests at once; more are answered 503 at once.
     pub concurrency: usize,
     /// How long a shutdown waits for what was accepted.
@@ -41,36 +45,35 @@ pub struct EdgeConfig {
 
 impl Default for EdgeConfig {
     fn default() -> Self {
-        Self { body_limit: 1 << 20, request_timeout: Duration::from_secs(10), concurrency: 4096, drain: Duration::from_secs(10) }
+        Self {
+            body_limit: 1 << 20,
+            request_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(5),
+            header_timeout: Duration::from_secs(30),
+            concurrency: 4096,
+            drain: Duration::from_secs(10),
+        }
     }
 }
 
-#[derive(OpenApi)]
-#[openapi(info(title = "Daybook", description = "Commands append facts; everything else is a fold over them."))]
-struct Description;
-
 /// All routes of a process behind its limits, with health, metrics, `/openapi.json` and `/docs`.
 pub fn app(routes: OpenApiRouter, readiness: Readiness, schemas: Schemas, config: EdgeConfig) -> Router {
-    let (router, mut description) = routes.split_for_parts();
-    description.merge(Description::openapi());
-    description.info = Description::openapi().info;
-    description.merge(Answers::openapi());
+    let own = OpenApiRouter::new().routes(routes!(index)).routes(routes!(live)).routes(routes!(metrics::answer));
+    let own = own.merge(OpenApiRouter::new().routes(routes!(readiness::answer)).with_state(readiness));
+    let (own, mut description) = own.split_for_parts();
+    let (router, routes) = routes.split_for_parts();
+    description.merge(routes);
     let limited = ServiceBuilder::new()
         .layer(HandleErrorLayer::new(|_: BoxError| async { Problem::unavailable("the server has as many requests as it can take", 1000) }))
         .layer(LoadShedLayer::new())
         .layer(GlobalConcurrencyLimitLayer::new(config.concurrency))
         .into_inner();
     let business = router
-        .merge(SwaggerUi::new("/docs").url("/openapi.json", description))
+        .merge(SwaggerUi::new("/docs").url("/openapi.json", description::complete(description)))
         .layer(limited)
-        .layer(middleware::from_fn_with_state(config.request_timeout, in_time))
+        .layer(middleware::from_fn_with_state(config, in_time))
         .layer(DefaultBodyLimit::max(config.body_limit));
-    Router::new()
-        .route("/", get(index))
-        .route("/health/live", get(|| async { Json(json!({"status": "live"})) }))
-        .route("/health/ready", get(readiness::answer).with_state(readiness))
-        .route("/metrics", get(metrics::answer))
-        .merge(registry(schemas))
+    own.merge(registry(schemas))
         .merge(business)
         .fallback(unknown_route)
         .method_not_allowed_fallback(unknown_method)
@@ -78,6 +81,7 @@ pub fn app(routes: OpenApiRouter, readiness: Readiness, schemas: Schemas, config
             Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "an unforeseen error; it was logged").into_response()
         }))
         .layer(middleware::from_fn(metrics::measure))
+        .layer(middleware::from_fn(trace::follow))
 }
 
 /// The bundled schemas under the registry's own paths.
@@ -92,30 +96,25 @@ fn registry(schemas: Schemas) -> Router {
     paths.into_iter().fold(Router::new(), |router, path| router.route(path, get(answer))).with_state(schemas)
 }
 
-/// Serves until `shutdown`; then takes no more, and answers what it has taken, within a bound.
-pub async fn serve(listener: TcpListener, app: Router, config: EdgeConfig, shutdown: CancellationToken) -> std::io::Result<()> {
-    let stopping = shutdown.clone();
-    let serving = axum::serve(listener, app).with_graceful_shutdown(async move { stopping.cancelled().await });
-    let give_up = async {
-        shutdown.cancelled().await;
-        tokio::time::sleep(config.drain).await;
-    };
-    tokio::select! {
-        served = serving => served,
-        () = give_up => Ok(()),
-    }
-}
-
+/// Where everything is.
+#[utoipa::path(get, path = "/", tag = "process", responses((status = 200, description = "Names and paths", body = std::collections::HashMap<String, String>)))]
 async fn index() -> Json<serde_json::Value> {
-    Json(json!({"name": "daybook", "docs": "/docs", "openapi": "/openapi.json", "ready": "/health/ready", "metrics": "/metrics"}))
+    Json(json!({"name": "daybook", "docs": "/docs", "openapi": "/openapi.json", "ready": "/health/ready", "live": "/health/live", "metrics": "/metrics", "schemas": "/subjects"}))
 }
 
-async fn in_time(State(limit): State<Duration>, request: Request, next: Next) -> Response {
+/// Whether this process runs at all.
+#[utoipa::path(get, path = "/health/live", tag = "process", responses((status = 200, description = "It does", body = std::collections::HashMap<String, String>)))]
+async fn live() -> Json<serde_json::Value> {
+    Json(json!({"status": "live"}))
+}
+
+async fn in_time(State(config): State<EdgeConfig>, mut request: Request, next: Next) -> Response {
     let late = || {
         let detail = "no answer in time: the outcome is unknown; send the same request with the same Idempotency-Key again to learn it";
         Problem::unavailable(detail, 1000).into_response()
     };
-    tokio::time::timeout(limit, next.run(request)).await.unwrap_or_else(|_| late())
+    request.extensions_mut().insert(BodyTimeout(config.body_timeout));
+    tokio::time::timeout(config.request_timeout, next.run(request)).await.unwrap_or_else(|_| late())
 }
 
 async fn unknown_route(uri: Uri) -> Problem {

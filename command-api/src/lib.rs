@@ -8,8 +8,10 @@ mod caller;
 mod checks;
 pub mod edge;
 pub mod node;
+mod path;
 mod problem;
 mod routes;
+mod trace;
 
 pub use answer::Done;
 pub use checks::MoneyBody;

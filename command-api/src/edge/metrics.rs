@@ -2,7 +2,7 @@
 
 use axum::{
     extract::{MatchedPath, Request},
-    http::{StatusCode, header},
+    http::{Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -17,13 +17,21 @@ static REQUESTS: LazyLock<HistogramVec> = LazyLock::new(|| {
 
 pub(super) async fn measure(request: Request, next: Next) -> Response {
     let begun = Instant::now();
-    let method = request.method().to_string();
+    let method = known(request.method());
     let route = request.extensions().get::<MatchedPath>().map_or("unmatched".to_owned(), |path| path.as_str().to_owned());
     let response = next.run(request).await;
-    REQUESTS.with_label_values(&[&*method, &route, response.status().as_str()]).observe(begun.elapsed().as_secs_f64());
+    REQUESTS.with_label_values(&[method, &route, response.status().as_str()]).observe(begun.elapsed().as_secs_f64());
     response
 }
 
+/// The method's name; those that a caller made up share one, since each would be a series of its own.
+fn known(method: &Method) -> &'static str {
+    let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+    known.into_iter().find(|known| method == known).unwrap_or("other")
+}
+
+/// What this process counts and measures, for Prometheus.
+#[utoipa::path(get, path = "/metrics", tag = "process", responses((status = 200, description = "Prometheus' text format", body = String, content_type = "text/plain")))]
 pub(super) async fn answer() -> Response {
     match TextEncoder::new().encode_to_string(&prometheus::gather()) {
         Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),

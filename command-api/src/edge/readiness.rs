@@ -2,8 +2,9 @@
 
 use axum::{Json, extract::State, http::StatusCode};
 use parking_lot::RwLock;
-use serde_json::json;
+use serde::Serialize;
 use std::{collections::BTreeMap, sync::Arc};
+use utoipa::ToSchema;
 
 /// Named conditions, all of which must hold. Clones share them.
 #[derive(Clone, Default)]
@@ -21,8 +22,20 @@ impl Readiness {
     }
 }
 
-pub(super) async fn answer(State(readiness): State<Readiness>) -> (StatusCode, Json<serde_json::Value>) {
-    let missing = readiness.missing();
-    let (status, says) = if missing.is_empty() { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "starting") };
-    (status, Json(json!({"status": says, "waiting_for": missing})))
+/// What `/health/ready` answers.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Ready {
+    /// `ready` or `starting`.
+    status: &'static str,
+    /// The conditions that do not hold yet.
+    waiting_for: Vec<String>,
+}
+
+/// Whether this process should be sent requests, and what it waits for.
+#[utoipa::path(get, path = "/health/ready", tag = "process", responses(
+    (status = 200, description = "Ready", body = Ready), (status = 503, description = "Not yet", body = Ready)))]
+pub(super) async fn answer(State(readiness): State<Readiness>) -> (StatusCode, Json<Ready>) {
+    let waiting_for = readiness.missing();
+    let (code, status) = if waiting_for.is_empty() { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "starting") };
+    (code, Json(Ready { status, waiting_for }))
 }

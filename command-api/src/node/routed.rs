@@ -11,6 +11,8 @@ use tonic::transport::{Channel, Endpoint};
 use uuid::Uuid;
 
 const CONNECT: Duration = Duration::from_secs(1);
+/// How often a peer is asked whether it is there, and how long it may take to say so.
+const ALIVE: Duration = Duration::from_secs(2);
 
 /// An aggregate's commands, wherever its partitions are owned.
 pub struct Routed<A: Aggregate> {
@@ -32,7 +34,13 @@ impl<A: Aggregate> Routed<A> {
             return Ok(channel.clone());
         }
         let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(|error| unavailable(error.to_string()))?;
-        let channel = endpoint.connect_timeout(CONNECT).timeout(self.deadline).tcp_nodelay(true).connect_lazy();
+        let channel = endpoint
+            .connect_timeout(CONNECT)
+            .timeout(self.deadline)
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(ALIVE)
+            .keep_alive_timeout(ALIVE)
+            .connect_lazy();
         Ok(self.channels.lock().entry(address.to_owned()).or_insert(channel).clone())
     }
 
@@ -43,7 +51,10 @@ impl<A: Aggregate> Routed<A> {
         };
         match NodeClient::new(channel).execute(request).await {
             Ok(reply) => from_wire(reply.into_inner()),
-            Err(status) => Ok(Err(unavailable(format!("the owner at {address} does not answer: {}", status.message())))),
+            Err(status) => Ok(Err(unavailable(format!(
+                "the owner at {address} does not answer ({}): the outcome is unknown; send the same request with the same Idempotency-Key again to learn it",
+                status.message()
+            )))),
         }
     }
 

@@ -5,10 +5,13 @@ use domain::Aggregate;
 use event_store::{Directory, LocalOwner};
 use schemas::node::{ExecuteReply, ExecuteRequest, Moved, execute_reply::Outcome, node_server};
 use serde::de::DeserializeOwned;
-use std::{collections::HashMap, marker::PhantomData, sync::Arc};
+use std::{collections::HashMap, marker::PhantomData, sync::Arc, time::Duration};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
+
+/// How long a shutdown waits for what was taken.
+const DRAIN: Duration = Duration::from_secs(10);
 
 /// An owner whose aggregate is not named by its type.
 #[async_trait::async_trait]
@@ -59,11 +62,20 @@ impl NodeServer {
         self
     }
 
-    /// Serves until `shutdown`, and answers what was taken before.
+    /// Serves until `shutdown`, and answers what was taken before, within a bound: a peer may keep its connection open for ever.
     pub async fn serve(self, listener: TcpListener, shutdown: CancellationToken) -> Result<(), tonic::transport::Error> {
         let incoming = tonic::transport::server::TcpIncoming::from(listener).with_nodelay(Some(true));
         let service = node_server::NodeServer::new(self);
-        tonic::transport::Server::builder().add_service(service).serve_with_incoming_shutdown(incoming, shutdown.cancelled_owned()).await
+        let stopping = shutdown.clone().cancelled_owned();
+        let serving = tonic::transport::Server::builder().add_service(service).serve_with_incoming_shutdown(incoming, stopping);
+        let give_up = async {
+            shutdown.cancelled().await;
+            tokio::time::sleep(DRAIN).await;
+        };
+        tokio::select! {
+            served = serving => served,
+            () = give_up => Ok(()),
+        }
     }
 
     fn moved(&self, service: &str, partition: i32) -> ExecuteReply {

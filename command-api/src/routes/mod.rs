@@ -104,7 +104,8 @@ impl IntoResponses for Problems {
     }
 }
 
-fn problem(says: &str) -> Response {
+/// A problem as an answer of a route.
+pub(crate) fn problem(says: &str) -> Response {
     let schema = Ref::from_schema_name("Problem");
     ResponseBuilder::new().description(says).content("application/problem+json", Content::new(Some(schema))).build()
 }
@@ -137,6 +138,7 @@ fn success(says: &str) -> Response {
         .header("ETag", text())
         .header("Daybook-Position", text())
         .header("Idempotency-Replayed", text())
+        .header("traceparent", text())
         .build()
 }
 
@@ -156,7 +158,13 @@ pub(crate) struct PostHeaders {
     /// Who asks, for the audit. Those whose name begins with `merchant/` may state agreed prices.
     #[param(rename = "Daybook-Actor", min_length = 1, max_length = 100, pattern = "^[!-~]+$")]
     daybook_actor: Option<String>,
-    /// The version that the caller has seen: `"3"`.
+    /// The version that the caller has seen: `"3"`; the command is not done (412) when it is another. `*` asks for no version.
     #[param(rename = "If-Match")]
     if_match: Option<String>,
+    /// What this request belongs to, for the audit; the trace's id where it is left out.
+    #[param(rename = "Daybook-Correlation", min_length = 1, max_length = 100, pattern = "^[!-~]+$")]
+    daybook_correlation: Option<String>,
+    /// W3C trace context; one that is malformed is ignored, and a new one is begun.
+    #[param(rename = "traceparent", example = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")]
+    traceparent: Option<String>,
 }

@@ -5,9 +5,10 @@ use crate::{
     body::Body,
     caller::Caller,
     checks::Checks,
+    path::PathId,
 };
 use axum::{
-    extract::{Path, State},
+    extract::State,
     http::StatusCode,
     response::Response,
 };
@@ -20,6 +21,9 @@ use serde::Deserialize;
 use std::sync::Arc;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// The most lines that an order may have.
+const MOST_LINES: usize = 1000;
 
 #[derive(Clone)]
 struct Orders {
@@ -64,18 +68,18 @@ struct PaymentChoice {
 async fn place(State(orders): State<Orders>, caller: Caller, Body(body): Body<Placement>) -> Result<Response, Problem> {
     may_state_prices(&caller, &body.lines)?;
     let mut checks = Checks::default();
-    if !(1..=1000).contains(&body.lines.len()) {
-        checks.wrong("lines", format!("must be 1 to 1000 lines, are {}", body.lines.len()));
+    if !(1..=MOST_LINES).contains(&body.lines.len()) {
+        checks.wrong("lines", format!("must be 1 to {MOST_LINES} lines, are {}", body.lines.len()));
     }
     let user_id = checks.id::<UserId>("user_id", &body.user_id);
     let payment_method = checks.text("payment.method", &body.payment.method);
-    let lines: Vec<OrderLine> = body.lines.iter().enumerate().filter_map(|(index, line)| parse_line(&mut checks, index, line)).collect();
+    let lines: Vec<OrderLine> = body.lines.iter().take(MOST_LINES).enumerate().filter_map(|(index, line)| parse_line(&mut checks, index, line)).collect();
     let (user_id, payment_method) = checks.done(user_id.zip(payment_method))?;
     let meta = caller.meta();
     let deadline = i64::try_from(orders.config.order_deadline.as_millis()).unwrap_or(i64::MAX);
     let command = OrderCommand::Place { user_id, lines, payment_method, placed_at: meta.time, expires_at: meta.time.plus_millis(deadline) };
     let id = caller.creates(OrderId::derive, OrderId);
-    Ok(created(&caller, "/orders", &id, orders.execute.execute(id.0, command, meta).await))
+    Ok(created("/orders", &id, orders.execute.execute(id.0, command, meta).await))
 }
 
 fn may_state_prices(caller: &Caller, lines: &[Line]) -> Result<(), Problem> {
@@ -106,7 +110,7 @@ struct Cancellation {
 #[utoipa::path(post, path = "/orders/{id}/cancellation", tag = "orders", params(("id" = uuid::Uuid, Path), PostHeaders), request_body = Cancellation, responses(Changed))]
 async fn cancel(
     State(orders): State<Orders>,
-    Path(id): Path<String>,
+    PathId(id): PathId,
     caller: Caller,
     Body(body): Body<Cancellation>,
 ) -> Result<Response, Problem> {
@@ -114,5 +118,5 @@ async fn cancel(
     let (id, reason) = (checks.id::<OrderId>("id", &id), checks.text("reason", &body.reason));
     let (id, reason) = checks.done(id.zip(reason))?;
     let outcome = orders.execute.execute(id.0, OrderCommand::Cancel { reason }, caller.meta()).await;
-    Ok(done(&caller, &id, outcome))
+    Ok(done(&id, outcome))
 }

@@ -1,7 +1,7 @@
 use super::{Changed, PostHeaders};
-use crate::{MoneyBody, Problem, answer::done, body::Body, caller::Caller, checks::Checks};
+use crate::{MoneyBody, Problem, answer::done, body::Body, caller::Caller, checks::Checks, path::PathId};
 use axum::{
-    extract::{Path, State},
+    extract::State,
     response::Response,
 };
 use domain::{
@@ -28,7 +28,7 @@ struct Refund {
 #[utoipa::path(post, path = "/payments/{id}/refunds", tag = "payments", params(("id" = uuid::Uuid, Path), PostHeaders), request_body = Refund, responses(Changed))]
 async fn refund(
     State(payments): State<Arc<dyn Execute<Payment>>>,
-    Path(id): Path<String>,
+    PathId(id): PathId,
     caller: Caller,
     Body(body): Body<Refund>,
 ) -> Result<Response, Problem> {
@@ -37,5 +37,5 @@ async fn refund(
     let (id, amount) = checks.done(id.zip(amount))?;
     let meta = caller.meta();
     let command = PaymentCommand::Refund { refund_id: meta.command_id.to_string(), amount };
-    Ok(done(&caller, &id, payments.execute(id.0, command, meta).await))
+    Ok(done(&id, payments.execute(id.0, command, meta).await))
 }

@@ -5,9 +5,10 @@ use crate::{
     body::Body,
     caller::Caller,
     checks::Checks,
+    path::PathId,
 };
 use axum::{
-    extract::{Path, State},
+    extract::State,
     response::Response,
 };
 use domain::{
@@ -49,7 +50,7 @@ async fn list(State(products): Products, caller: Caller, Body(body): Body<Listin
     let ((sku, name), price) = checks.done(sku.zip(name).zip(price))?;
     let id = caller.creates(ProductId::derive, ProductId);
     let outcome = products.execute(id.0, ProductCommand::List { sku, name, price }, caller.meta()).await;
-    Ok(created(&caller, "/products", &id, outcome))
+    Ok(created("/products", &id, outcome))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -62,7 +63,7 @@ struct PriceChange {
 #[utoipa::path(post, path = "/products/{id}/price-changes", tag = "products", params(("id" = uuid::Uuid, Path), PostHeaders), request_body = PriceChange, responses(Changed))]
 async fn change_price(
     State(products): Products,
-    Path(id): Path<String>,
+    PathId(id): PathId,
     caller: Caller,
     Body(body): Body<PriceChange>,
 ) -> Result<Response, Problem> {
@@ -70,7 +71,7 @@ async fn change_price(
     let (id, price) = (checks.id::<ProductId>("id", &id), checks.money("price", &body.price));
     let (id, price) = checks.done(id.zip(price))?;
     let outcome = products.execute(id.0, ProductCommand::ChangePrice { price }, caller.meta()).await;
-    Ok(done(&caller, &id, outcome))
+    Ok(done(&id, outcome))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -84,7 +85,7 @@ struct StockReceipt {
 #[utoipa::path(post, path = "/products/{id}/stock-receipts", tag = "products", params(("id" = uuid::Uuid, Path), PostHeaders), request_body = StockReceipt, responses(Changed))]
 async fn receive_stock(
     State(products): Products,
-    Path(id): Path<String>,
+    PathId(id): PathId,
     caller: Caller,
     Body(body): Body<StockReceipt>,
 ) -> Result<Response, Problem> {
@@ -92,7 +93,7 @@ async fn receive_stock(
     let (id, quantity) = (checks.id::<ProductId>("id", &id), checks.quantity("quantity", body.quantity));
     let (id, quantity) = checks.done(id.zip(quantity))?;
     let outcome = products.execute(id.0, ProductCommand::ReceiveStock { quantity }, caller.meta()).await;
-    Ok(done(&caller, &id, outcome))
+    Ok(done(&id, outcome))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -106,7 +107,7 @@ struct Withdrawal {
 #[utoipa::path(post, path = "/products/{id}/withdrawal", tag = "products", params(("id" = uuid::Uuid, Path), PostHeaders), request_body = Withdrawal, responses(Changed))]
 async fn withdraw(
     State(products): Products,
-    Path(id): Path<String>,
+    PathId(id): PathId,
     caller: Caller,
     Body(body): Body<Withdrawal>,
 ) -> Result<Response, Problem> {
@@ -114,5 +115,5 @@ async fn withdraw(
     let (id, reason) = (checks.id::<ProductId>("id", &id), checks.maybe("reason", body.reason.as_deref()));
     let id = checks.done(id)?;
     let outcome = products.execute(id.0, ProductCommand::Withdraw { reason }, caller.meta()).await;
-    Ok(done(&caller, &id, outcome))
+    Ok(done(&id, outcome))
 }

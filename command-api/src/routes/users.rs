@@ -5,9 +5,10 @@ use crate::{
     body::Body,
     caller::Caller,
     checks::Checks,
+    path::PathId,
 };
 use axum::{
-    extract::{Path, State},
+    extract::State,
     response::Response,
 };
 use domain::{
@@ -46,7 +47,7 @@ async fn register(State(users): Users, caller: Caller, Body(body): Body<Registra
     let (email, name) = checks.done(email.zip(name))?;
     let id = caller.creates(UserId::derive, UserId);
     let outcome = users.execute(id.0, UserCommand::Register { email, name, address }, caller.meta()).await;
-    Ok(created(&caller, "/users", &id, outcome))
+    Ok(created("/users", &id, outcome))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -64,7 +65,7 @@ struct ProfileChange {
 #[utoipa::path(post, path = "/users/{id}/profile-changes", tag = "users", params(("id" = uuid::Uuid, Path), PostHeaders), request_body = ProfileChange, responses(Changed))]
 async fn change_profile(
     State(users): Users,
-    Path(id): Path<String>,
+    PathId(id): PathId,
     caller: Caller,
     Body(body): Body<ProfileChange>,
 ) -> Result<Response, Problem> {
@@ -74,7 +75,7 @@ async fn change_profile(
     let address = checks.maybe("address", body.address.as_deref());
     let id = checks.done(id)?;
     let outcome = users.execute(id.0, UserCommand::ChangeProfile { email, name, address }, caller.meta()).await;
-    Ok(done(&caller, &id, outcome))
+    Ok(done(&id, outcome))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -86,10 +87,10 @@ struct Closure {
 
 /// Closes an account for good.
 #[utoipa::path(post, path = "/users/{id}/closure", tag = "users", params(("id" = uuid::Uuid, Path), PostHeaders), request_body = Closure, responses(Changed))]
-async fn close(State(users): Users, Path(id): Path<String>, caller: Caller, Body(body): Body<Closure>) -> Result<Response, Problem> {
+async fn close(State(users): Users, PathId(id): PathId, caller: Caller, Body(body): Body<Closure>) -> Result<Response, Problem> {
     let mut checks = Checks::default();
     let (id, reason) = (checks.id::<UserId>("id", &id), checks.maybe("reason", body.reason.as_deref()));
     let id = checks.done(id)?;
     let outcome = users.execute(id.0, UserCommand::Close { reason }, caller.meta()).await;
-    Ok(done(&caller, &id, outcome))
+    Ok(done(&id, outcome))
 }

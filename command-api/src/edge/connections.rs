@@ -1,0 +1,49 @@
+//! Connections: each bounded in how long it may keep us waiting, and none cut off while its request is being answered.
+
+use super::EdgeConfig;
+use axum::{Router, body::Body, http::Request, serve::Listener};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{
+        conn::auto::Builder,
+        graceful::{GracefulShutdown, Watcher},
+    },
+    service::TowerToHyperService,
+};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+/// Serves until `shutdown`; then takes no more, and answers what it has taken, within a bound.
+pub async fn serve(mut listener: TcpListener, app: Router, config: EdgeConfig, shutdown: CancellationToken) -> std::io::Result<()> {
+    let (open, cut) = (GracefulShutdown::new(), CancellationToken::new());
+    let _cut_when_dropped = cut.clone().drop_guard();
+    loop {
+        let stream = tokio::select! {
+            (stream, _) = Listener::accept(&mut listener) => stream,
+            () = shutdown.cancelled() => break,
+        };
+        let (app, watcher, cut) = (app.clone(), open.watcher(), cut.clone());
+        tokio::spawn(async move { cut.run_until_cancelled(connection(stream, app, config, watcher)).await });
+    }
+    drop(listener);
+    if tokio::time::timeout(config.drain, open.shutdown()).await.is_err() {
+        tracing::warn!(seconds = config.drain.as_secs_f64(), "requests were still unanswered when the shutdown's bound was over");
+    }
+    Ok(())
+}
+
+async fn connection(stream: TcpStream, app: Router, config: EdgeConfig, watcher: Watcher) {
+    let silent = tokio::time::timeout(config.header_timeout, stream.readable()).await.is_err();
+    if silent || stream.set_nodelay(true).is_err() {
+        return;
+    }
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(config.header_timeout);
+    builder.http2().timer(TokioTimer::new()).keep_alive_interval(config.header_timeout).max_concurrent_streams(256);
+    let service = TowerToHyperService::new(app.map_request(|request: Request<_>| request.map(Body::new)));
+    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+    if let Err(error) = watcher.watch(connection).await {
+        tracing::debug!(error, "a connection ended");
+    }
+}

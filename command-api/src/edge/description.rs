@@ -1,0 +1,38 @@
+//! `/openapi.json`: what the routes say of themselves, and what the edge answers in their place.
+
+use crate::routes::{Answers, problem};
+use utoipa::{
+    OpenApi,
+    openapi::{OpenApi as Document, path::Operation, response::Response},
+};
+
+/// What the edge answers on behalf of any route.
+const EDGE_ANSWERS: [(&str, &str); 2] = [
+    ("500", "An unforeseen error, which was logged"),
+    ("503", "Not now, or no answer in time; `Retry-After` says when to ask again"),
+];
+
+#[derive(OpenApi)]
+#[openapi(info(
+    title = "Daybook",
+    description = "Commands append facts; everything else is a fold over them. Every error is a problem (RFC 9457). \
+    An answer to a POST names, in `Daybook-Position`, what a GET may ask its view to have applied, in `Daybook-At-Least`."
+))]
+struct Heading;
+
+/// The whole description of routes that described themselves.
+pub(super) fn complete(mut document: Document) -> Document {
+    document.info = Heading::openapi().info;
+    document.merge(Answers::openapi());
+    for item in document.paths.paths.values_mut() {
+        [&mut item.get, &mut item.post].into_iter().flatten().for_each(add_edge_answers);
+    }
+    document
+}
+
+fn add_edge_answers(operation: &mut Operation) {
+    for (status, says) in EDGE_ANSWERS {
+        let answers: &mut std::collections::BTreeMap<_, _> = &mut operation.responses.responses;
+        answers.entry(status.to_owned()).or_insert_with(|| Response::from(problem(says)).into());
+    }
+}
