@@ -20,7 +20,7 @@ use axum::{
 };
 use schemas::Schemas;
 use serde_json::json;
-use std::time::Duration;
+use std::{any::Any, time::Duration};
 use tower::{BoxError, ServiceBuilder, limit::GlobalConcurrencyLimitLayer, load_shed::LoadShedLayer};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -77,9 +77,7 @@ pub fn app(routes: OpenApiRouter, readiness: Readiness, schemas: Schemas, config
         .merge(business)
         .fallback(unknown_route)
         .method_not_allowed_fallback(unknown_method)
-        .layer(CatchPanicLayer::custom(|_| {
-            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "an unforeseen error; it was logged").into_response()
-        }))
+        .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn(metrics::measure))
         .layer(middleware::from_fn(trace::follow))
 }
@@ -99,7 +97,9 @@ fn registry(schemas: Schemas) -> Router {
 /// Where everything is.
 #[utoipa::path(get, path = "/", tag = "process", responses((status = 200, description = "Names and paths", body = std::collections::HashMap<String, String>)))]
 async fn index() -> Json<serde_json::Value> {
-    Json(json!({"name": "daybook", "docs": "/docs", "openapi": "/openapi.json", "ready": "/health/ready", "live": "/health/live", "metrics": "/metrics", "schemas": "/subjects"}))
+    Json(
+        json!({"name": "daybook", "docs": "/docs", "openapi": "/openapi.json", "ready": "/health/ready", "live": "/health/live", "metrics": "/metrics", "schemas": "/subjects"}),
+    )
 }
 
 /// Whether this process runs at all.
@@ -115,6 +115,13 @@ async fn in_time(State(config): State<EdgeConfig>, mut request: Request, next: N
     };
     request.extensions_mut().insert(BodyTimeout(config.body_timeout));
     tokio::time::timeout(config.request_timeout, next.run(request)).await.unwrap_or_else(|_| late())
+}
+
+/// The last line: a defect is a problem of one request, and not the end of the process.
+fn panicked(payload: Box<dyn Any + Send>) -> Response {
+    let words = payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    tracing::error!(panic = words, "a request met a defect");
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "an unforeseen error; it was logged").into_response()
 }
 
 async fn unknown_route(uri: Uri) -> Problem {

@@ -10,6 +10,7 @@ use hyper_util::{
     },
     service::TowerToHyperService,
 };
+use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
@@ -34,16 +35,28 @@ pub async fn serve(mut listener: TcpListener, app: Router, config: EdgeConfig, s
 }
 
 async fn connection(stream: TcpStream, app: Router, config: EdgeConfig, watcher: Watcher) {
-    let silent = tokio::time::timeout(config.header_timeout, stream.readable()).await.is_err();
-    if silent || stream.set_nodelay(true).is_err() {
+    if stream.set_nodelay(true).is_err() {
         return;
     }
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(config.header_timeout);
     builder.http2().timer(TokioTimer::new()).keep_alive_interval(config.header_timeout).max_concurrent_streams(256);
-    let service = TowerToHyperService::new(app.map_request(|request: Request<_>| request.map(Body::new)));
+    let asked = CancellationToken::new();
+    let first = asked.clone();
+    let service = TowerToHyperService::new(app.map_request(move |request: Request<_>| {
+        first.cancel();
+        request.map(Body::new)
+    }));
     let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
-    if let Err(error) = watcher.watch(connection).await {
-        tracing::debug!(error, "a connection ended");
+    tokio::select! {
+        ended = watcher.watch(connection) => ended.unwrap_or_else(|error| tracing::debug!(error, "a connection ended")),
+        () = silence(config.header_timeout, asked) => {}
+    }
+}
+
+/// Returns when nothing was asked in time. The builder's own limit begins only when it has seen which HTTP is spoken.
+async fn silence(limit: Duration, asked: CancellationToken) {
+    if tokio::time::timeout(limit, asked.cancelled()).await.is_ok() {
+        std::future::pending().await
     }
 }

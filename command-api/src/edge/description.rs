@@ -3,14 +3,12 @@
 use crate::routes::{Answers, problem};
 use utoipa::{
     OpenApi,
-    openapi::{OpenApi as Document, path::Operation, response::Response},
+    openapi::{OpenApi as Document, path::Operation},
 };
 
 /// What the edge answers on behalf of any route.
-const EDGE_ANSWERS: [(&str, &str); 2] = [
-    ("500", "An unforeseen error, which was logged"),
-    ("503", "Not now, or no answer in time; `Retry-After` says when to ask again"),
-];
+const EDGE_ANSWERS: [(&str, &str); 2] =
+    [("500", "An unforeseen error, which was logged"), ("503", "Not now, or no answer in time; `Retry-After` says when to ask again")];
 
 #[derive(OpenApi)]
 #[openapi(info(
@@ -33,6 +31,6 @@ pub(super) fn complete(mut document: Document) -> Document {
 fn add_edge_answers(operation: &mut Operation) {
     for (status, says) in EDGE_ANSWERS {
         let answers: &mut std::collections::BTreeMap<_, _> = &mut operation.responses.responses;
-        answers.entry(status.to_owned()).or_insert_with(|| Response::from(problem(says)).into());
+        answers.entry(status.to_owned()).or_insert_with(|| problem(says).into());
     }
 }

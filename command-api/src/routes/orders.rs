@@ -7,11 +7,7 @@ use crate::{
     checks::Checks,
     path::PathId,
 };
-use axum::{
-    extract::State,
-    http::StatusCode,
-    response::Response,
-};
+use axum::{extract::State, http::StatusCode, response::Response};
 use domain::{
     OrderId, UserId,
     order::{Order, OrderCommand, OrderLine},
@@ -73,7 +69,8 @@ async fn place(State(orders): State<Orders>, caller: Caller, Body(body): Body<Pl
     }
     let user_id = checks.id::<UserId>("user_id", &body.user_id);
     let payment_method = checks.text("payment.method", &body.payment.method);
-    let lines: Vec<OrderLine> = body.lines.iter().take(MOST_LINES).enumerate().filter_map(|(index, line)| parse_line(&mut checks, index, line)).collect();
+    let lines: Vec<OrderLine> =
+        body.lines.iter().take(MOST_LINES).enumerate().filter_map(|(index, line)| parse_line(&mut checks, index, line)).collect();
     let (user_id, payment_method) = checks.done(user_id.zip(payment_method))?;
     let meta = caller.meta();
     let deadline = i64::try_from(orders.config.order_deadline.as_millis()).unwrap_or(i64::MAX);

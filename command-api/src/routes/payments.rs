@@ -1,9 +1,6 @@
 use super::{Changed, PostHeaders};
 use crate::{MoneyBody, Problem, answer::done, body::Body, caller::Caller, checks::Checks, path::PathId};
-use axum::{
-    extract::State,
-    response::Response,
-};
+use axum::{extract::State, response::Response};
 use domain::{
     PaymentId,
     payment::{Payment, PaymentCommand},

@@ -7,10 +7,7 @@ use crate::{
     checks::Checks,
     path::PathId,
 };
-use axum::{
-    extract::State,
-    response::Response,
-};
+use axum::{extract::State, response::Response};
 use domain::{
     UserId,
     user::{User, UserCommand},

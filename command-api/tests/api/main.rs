@@ -1,0 +1,10 @@
+//! The write side from outside: real sockets, real hosts over a log in memory.
+#![allow(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
+
+mod answers;
+mod bad_input;
+mod description;
+mod edge;
+mod held;
+mod nodes;
+mod shop;

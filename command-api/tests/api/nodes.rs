@@ -1,0 +1,138 @@
+//! Between nodes: a command reaches the owner in one hop, or in two when it has moved, and no more.
+
+use crate::shop::{Heard, host, own, routed};
+use command_api::node::NodeServer;
+use domain::{
+    Timestamp,
+    user::{User, UserCommand},
+};
+use event_store::{Accepted, Cause, CommandError, CommandMeta, Execute, LocalOwner, MemoryLog, Owner, Refused};
+use std::{sync::Arc, time::Duration, time::Instant};
+use tokio::net::TcpListener;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use uuid::Uuid;
+
+fn meta(command_id: Uuid, expected_version: Option<u64>) -> CommandMeta {
+    let cause = Cause { actor: "a".into(), correlation_id: "c".into(), causation_id: Some("e/0".into()), traceparent: None };
+    CommandMeta { command_id, time: Timestamp(1), expected_version, cause }
+}
+
+fn register(name: &str) -> UserCommand {
+    UserCommand::Register { email: "ada@example.com".parse().unwrap(), name: name.parse().unwrap(), address: None }
+}
+
+fn owner_at(address: &str) -> Heard {
+    Heard(Some(Owner { node: "other".into(), address: address.into(), run: 0 }))
+}
+
+/// A node that serves these users, and points elsewhere for what it does not own.
+async fn node(users: Arc<dyn LocalOwner<User>>, heard: Heard) -> (String, DropGuard) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let shutdown = CancellationToken::new();
+    tokio::spawn(NodeServer::new(Arc::new(heard)).with("users", users).serve(listener, shutdown.clone()));
+    (address, shutdown.drop_guard())
+}
+
+async fn owning_node(log: &MemoryLog) -> (String, DropGuard) {
+    let users = host::<User>(log);
+    own(&users).await;
+    node(users, Heard(None)).await
+}
+
+/// Owns nothing and forwards to `address`.
+fn elsewhere(address: &str) -> Arc<dyn Execute<User>> {
+    routed(host(&MemoryLog::new(2)), owner_at(address))
+}
+
+fn is_unavailable(outcome: Result<Accepted, CommandError>) -> String {
+    match outcome {
+        Err(CommandError::Unavailable(unavailable)) => {
+            assert!(unavailable.retry_after_millis > 0);
+            unavailable.reason
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_forwarded_command_hears_what_the_owner_says() {
+    let log = MemoryLog::new(2);
+    let (address, _serving) = owning_node(&log).await;
+    let users = elsewhere(&address);
+    let (id, command_id) = (Uuid::now_v7(), Uuid::now_v7());
+    let accepted = users.execute(id, register("Ada"), meta(command_id, None)).await.unwrap();
+    assert_eq!((accepted.version, accepted.events, accepted.repeated, &*accepted.position.service), (1, 1, false, "users"));
+    assert_eq!(log.records(accepted.position.partition).len(), 2, "a claim and the event");
+
+    let again = users.execute(id, register("Ada"), meta(command_id, None)).await.unwrap();
+    assert_eq!(again, Accepted { repeated: true, ..accepted });
+    let reused = users.execute(id, register("Bob"), meta(command_id, None)).await;
+    assert!(matches!(reused, Err(CommandError::KeyReused)), "{reused:?}");
+    let conflict = users.execute(id, UserCommand::Close { reason: None }, meta(Uuid::now_v7(), Some(7))).await;
+    assert!(matches!(conflict, Err(CommandError::Conflict { expected: 7, actual: 1 })), "{conflict:?}");
+}
+
+#[tokio::test]
+async fn a_refusal_travels_whole() {
+    let (address, _serving) = owning_node(&MemoryLog::new(2)).await;
+    let close = UserCommand::Close { reason: None };
+    match elsewhere(&address).execute(Uuid::now_v7(), close, meta(Uuid::now_v7(), None)).await {
+        Err(CommandError::Refused(Refused { code, message, not_found: true, .. })) => {
+            assert_eq!(code, "unknown-user");
+            assert!(!message.is_empty());
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_command_follows_an_owner_that_has_moved_once_and_not_twice() {
+    let (owner, _serving) = owning_node(&MemoryLog::new(2)).await;
+    let (former, _serving_too) = node(host(&MemoryLog::new(2)), owner_at(&owner)).await;
+    let moved_once = elsewhere(&former).execute(Uuid::now_v7(), register("Ada"), meta(Uuid::now_v7(), None)).await;
+    assert_eq!(moved_once.unwrap().version, 1);
+    let (earlier, _serving_as_well) = node(host(&MemoryLog::new(2)), owner_at(&former)).await;
+    let moved_twice = elsewhere(&earlier).execute(Uuid::now_v7(), register("Ada"), meta(Uuid::now_v7(), None)).await;
+    assert_eq!(is_unavailable(moved_twice), "the partition is changing hands");
+}
+
+#[tokio::test]
+async fn nodes_that_point_at_each_other_are_not_asked_for_ever() {
+    let (a, _a) = node(host(&MemoryLog::new(2)), Heard(None)).await;
+    let (b, _b) = node(host(&MemoryLog::new(2)), owner_at(&a)).await;
+    let begun = Instant::now();
+    is_unavailable(elsewhere(&b).execute(Uuid::now_v7(), register("Ada"), meta(Uuid::now_v7(), None)).await);
+    assert!(begun.elapsed() < Duration::from_secs(2));
+}
+
+#[tokio::test]
+async fn an_owner_that_is_gone_or_silent_is_waited_for_within_a_bound() {
+    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    for address in [gone, silent.local_addr().unwrap().to_string(), "not an address".to_owned()] {
+        let begun = Instant::now();
+        is_unavailable(elsewhere(&address).execute(Uuid::now_v7(), register("Ada"), meta(Uuid::now_v7(), None)).await);
+        assert!(begun.elapsed() < Duration::from_secs(3), "{address}");
+    }
+}
+
+#[tokio::test]
+async fn an_owner_that_comes_back_at_its_address_is_found_again() {
+    let log = MemoryLog::new(2);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let users = elsewhere(&address);
+    drop(listener);
+    is_unavailable(users.execute(Uuid::now_v7(), register("Ada"), meta(Uuid::now_v7(), None)).await);
+    let owner = host::<User>(&log);
+    own(&owner).await;
+    let listener = TcpListener::bind(&address).await.unwrap();
+    let shutdown = CancellationToken::new();
+    let serving = tokio::spawn(
+        NodeServer::new(Arc::new(Heard(None))).with("users", owner as Arc<dyn LocalOwner<User>>).serve(listener, shutdown.clone()),
+    );
+    assert_eq!(users.execute(Uuid::now_v7(), register("Ada"), meta(Uuid::now_v7(), None)).await.unwrap().version, 1);
+    shutdown.cancel();
+    tokio::time::timeout(Duration::from_secs(5), serving).await.expect("it stops").unwrap().unwrap();
+}
