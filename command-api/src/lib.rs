@@ -11,6 +11,7 @@ pub mod node;
 mod path;
 mod problem;
 mod routes;
+mod shapes;
 mod trace;
 
 pub use answer::Done;

@@ -159,7 +159,7 @@ pub(crate) struct PostHeaders {
     #[param(rename = "Daybook-Actor", min_length = 1, max_length = 100, pattern = "^[!-~]+$")]
     daybook_actor: Option<String>,
     /// The version that the caller has seen: `"3"`; the command is not done (412) when it is another. `*` asks for no version.
-    #[param(rename = "If-Match")]
+    #[param(rename = "If-Match", example = "*", pattern = r#"^(\*|"[0-9]{1,19}")$"#)]
     if_match: Option<String>,
     /// What this request belongs to, for the audit; the trace's id where it is left out.
     #[param(rename = "Daybook-Correlation", min_length = 1, max_length = 100, pattern = "^[!-~]+$")]

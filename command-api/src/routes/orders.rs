@@ -6,6 +6,7 @@ use crate::{
     caller::Caller,
     checks::Checks,
     path::PathId,
+    shapes::LineOfText,
 };
 use axum::{extract::State, http::StatusCode, response::Response};
 use domain::{
@@ -55,7 +56,7 @@ struct Line {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct PaymentChoice {
-    #[schema(example = "card", min_length = 1, max_length = 200)]
+    #[schema(value_type = LineOfText, example = "card")]
     method: String,
 }
 
@@ -99,7 +100,7 @@ fn parse_line(checks: &mut Checks, index: usize, line: &Line) -> Option<OrderLin
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Cancellation {
-    #[schema(example = "changed my mind", min_length = 1, max_length = 200)]
+    #[schema(value_type = LineOfText, example = "changed my mind")]
     reason: String,
 }
 

@@ -6,6 +6,7 @@ use crate::{
     caller::Caller,
     checks::Checks,
     path::PathId,
+    shapes::{LineOfText, SkuCode},
 };
 use axum::{extract::State, response::Response};
 use domain::{
@@ -32,9 +33,9 @@ pub(super) fn routes(execute: Arc<dyn Execute<Product>>) -> OpenApiRouter {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Listing {
-    #[schema(example = "85123A", min_length = 1, max_length = 64)]
+    #[schema(value_type = SkuCode)]
     sku: String,
-    #[schema(example = "White hanging heart T-light holder", min_length = 1, max_length = 200)]
+    #[schema(value_type = LineOfText, example = "White hanging heart T-light holder")]
     name: String,
     price: MoneyBody,
 }
@@ -96,7 +97,7 @@ async fn receive_stock(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Withdrawal {
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(value_type = Option<LineOfText>)]
     reason: Option<String>,
 }
 

@@ -6,6 +6,7 @@ use crate::{
     caller::Caller,
     checks::Checks,
     path::PathId,
+    shapes::{EmailAddress, LineOfText},
 };
 use axum::{extract::State, response::Response};
 use domain::{
@@ -27,11 +28,11 @@ pub(super) fn routes(execute: Arc<dyn Execute<User>>) -> OpenApiRouter {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Registration {
-    #[schema(example = "ada@example.com", max_length = 254)]
+    #[schema(value_type = EmailAddress)]
     email: String,
-    #[schema(example = "Ada Lovelace", min_length = 1, max_length = 200)]
+    #[schema(value_type = LineOfText, example = "Ada Lovelace")]
     name: String,
-    #[schema(example = "1 High Street, London", min_length = 1, max_length = 200)]
+    #[schema(value_type = Option<LineOfText>, example = "1 High Street, London")]
     address: Option<String>,
 }
 
@@ -50,11 +51,11 @@ async fn register(State(users): Users, caller: Caller, Body(body): Body<Registra
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ProfileChange {
-    #[schema(max_length = 254)]
+    #[schema(value_type = Option<EmailAddress>)]
     email: Option<String>,
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(value_type = Option<LineOfText>)]
     name: Option<String>,
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(value_type = Option<LineOfText>)]
     address: Option<String>,
 }
 
@@ -78,7 +79,7 @@ async fn change_profile(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Closure {
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(value_type = Option<LineOfText>)]
     reason: Option<String>,
 }
 
