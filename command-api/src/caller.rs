@@ -88,7 +88,7 @@ fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     let Some(value) = single(headers, "if-match")? else { return Ok(None) };
     let text = value.to_str().unwrap_or_default().trim();
     let quoted = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-    let version = quoted.filter(|version| version.bytes().all(|byte| byte.is_ascii_digit())).and_then(|version| version.parse().ok());
+    let version = quoted.and_then(|quoted| quoted.parse::<u64>().ok().filter(|version| version.to_string() == quoted));
     match (text, version) {
         ("*", _) => Ok(None),
         (_, Some(version)) => Ok(Some(version)),

@@ -153,18 +153,18 @@ pub(crate) struct Answers;
 #[allow(dead_code, reason = "only described, never made")]
 pub(crate) struct PostHeaders {
     /// Names the command: a repeat with the same key gets the first answer again.
-    #[param(rename = "Idempotency-Key", min_length = 1, max_length = 200, pattern = "^[!-~]+$")]
-    idempotency_key: Option<String>,
+    #[param(required = false, rename = "Idempotency-Key", min_length = 1, max_length = 200, pattern = "^[!-~]+$")]
+    idempotency_key: String,
     /// Who asks, for the audit. Those whose name begins with `merchant/` may state agreed prices.
-    #[param(rename = "Daybook-Actor", min_length = 1, max_length = 100, pattern = "^[!-~]+$")]
-    daybook_actor: Option<String>,
+    #[param(required = false, rename = "Daybook-Actor", min_length = 1, max_length = 100, pattern = "^[!-~]+$")]
+    daybook_actor: String,
     /// The version that the caller has seen: `"3"`; the command is not done (412) when it is another. `*` asks for no version.
-    #[param(rename = "If-Match", example = "*", pattern = r#"^(\*|"[0-9]{1,19}")$"#)]
-    if_match: Option<String>,
+    #[param(required = false, rename = "If-Match", example = "*", pattern = r#"^(\*|"(0|[1-9][0-9]{0,18})")$"#)]
+    if_match: String,
     /// What this request belongs to, for the audit; the trace's id where it is left out.
-    #[param(rename = "Daybook-Correlation", min_length = 1, max_length = 100, pattern = "^[!-~]+$")]
-    daybook_correlation: Option<String>,
+    #[param(required = false, rename = "Daybook-Correlation", min_length = 1, max_length = 100, pattern = "^[!-~]+$")]
+    daybook_correlation: String,
     /// W3C trace context; one that is malformed is ignored, and a new one is begun.
-    #[param(rename = "traceparent", example = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")]
-    traceparent: Option<String>,
+    #[param(required = false, rename = "traceparent", example = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")]
+    traceparent: String,
 }
