@@ -73,16 +73,16 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     Ok(value)
 }
 
-/// The field that an error is about. One that is missing, unknown or repeated is named by serde's words only: ``missing field `email` ``.
+/// The field that an error is about. One that is missing or repeated is named by serde's words only (``missing field `email` ``):
+/// the path ends at what holds it.
 fn field_of(path: &str, words: &str) -> String {
     let path = path.trim_end_matches('?').trim_end_matches('.');
-    let begins = ["missing field `", "unknown field `", "duplicate field `"];
+    let begins = ["missing field `", "duplicate field `"];
     let name = begins.into_iter().find_map(|begins| words.strip_prefix(begins)?.split('`').next());
     match (path, name) {
-        ("", None) => "body".to_owned(),
-        ("", Some(name)) => name.to_owned(),
-        (path, Some(name)) if path != name && !path.ends_with(&format!(".{name}")) => format!("{path}.{name}"),
-        (path, Some(_) | None) => path.to_owned(),
+        ("", name) => name.unwrap_or("body").to_owned(),
+        (path, Some(name)) => format!("{path}.{name}"),
+        (path, None) => path.to_owned(),
     }
 }
 

@@ -71,6 +71,11 @@ async fn bodies_that_are_no_json_of_the_right_shape() {
             "price.amount",
             "invalid type",
         ),
+        malformed(&format!("/payments/{ID}/refunds"), "{\"amount\":{\"currency\":\"GBP\"}}", "amount.amount", "missing field"),
+        malformed(&format!("/payments/{ID}/refunds"), "{\"amount\":{\"amount\":1,\"amount\":1}}", "amount.amount", "duplicate field"),
+        malformed(&format!("/payments/{ID}/refunds"), "{\"amount\":{\"pence\":1}}", "amount.pence", "unknown field"),
+        malformed("/orders", format!("{{\"user_id\":\"{ID}\",\"lines\":[{{\"sku\":7"), "lines[0].sku", "unknown field"),
+        malformed("/orders", format!("{{\"user_id\":\"{ID}\",\"lines\":[{{}}]}}"), "lines[0].product_id", "missing field"),
         malformed("/orders", format!("{{\"user_id\":\"{ID}\",\"lines\":[{{\"product_id\":7}}]}}"), "lines[0].product_id", "invalid type"),
         malformed("/orders", format!("{{\"user_id\":\"{ID}\",\"lines\":{{}},\"payment\":{{}}}}"), "lines", "invalid type: map"),
     ])

@@ -36,7 +36,7 @@ fn all() -> Vec<Bad> {
         post("not JSON", "/users", "{", 400, Some("body")),
         post("not UTF-8", "/users", vec![b'"', 0xff, b'"'], 400, Some("body")),
         post("a field too many", "/users", r#"{"email":"ada@example.com","name":"Ada","admin":true}"#, 400, Some("admin")),
-        post("a field too few", "/users", r#"{"email":"ada@example.com"}"#, 400, Some("body")),
+        post("a field too few", "/users", r#"{"email":"ada@example.com"}"#, 400, Some("name")),
         post("a wrong type", "/users", r#"{"email":1,"name":"Ada"}"#, 400, Some("email")),
         post("a field twice", "/users", r#"{"email":"a@b.c","email":"a@b.c","name":"Ada"}"#, 400, None),
         post("something after the body", "/users", format!("{USER} 1"), 400, Some("body")),
