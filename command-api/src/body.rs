@@ -5,10 +5,8 @@ use axum::{
     body::Bytes,
     extract::{FromRequest, Request, rejection::BytesRejection},
     http::{HeaderMap, StatusCode, header},
-    response::{IntoResponse, Response},
 };
 use serde::de::DeserializeOwned;
-use std::time::Duration;
 
 /// The most characters of the caller's own that an answer repeats.
 const MOST_REPEATED: usize = 300;
@@ -16,19 +14,14 @@ const MOST_REPEATED: usize = 300;
 /// A JSON body that was read with its fields' names kept, so that an error can name one.
 pub(crate) struct Body<T>(pub T);
 
-/// How long a body may take to arrive; the edge tells it in the request's extensions.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct BodyTimeout(pub Duration);
-
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
-    type Rejection = Response;
+    type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
-        check_content_type(request.headers()).map_err(IntoResponse::into_response)?;
-        let limit = request.extensions().get().map_or(Duration::MAX, |BodyTimeout(limit)| *limit);
-        let arrived = tokio::time::timeout(limit, Bytes::from_request(request, state)).await;
-        let bytes = arrived.map_err(|_| too_slow().into_response())?.map_err(too_large_or_broken)?;
-        parse(&bytes).map(Self).map_err(IntoResponse::into_response)
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        check_content_type(request.headers())?;
+        let unreadable = |rejection: BytesRejection| Problem::new(StatusCode::BAD_REQUEST, "unreadable-body", rejection.body_text());
+        let bytes = Bytes::from_request(request, state).await.map_err(unreadable)?;
+        parse(&bytes).map(Self)
     }
 }
 
@@ -44,20 +37,6 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
         "unsupported-media-type",
         format!("Content-Type must be application/json, {said}"),
     ))
-}
-
-fn too_slow() -> Problem {
-    Problem::new(StatusCode::REQUEST_TIMEOUT, "body-too-slow", "the body did not arrive in time; nothing was done")
-}
-
-fn too_large_or_broken(rejection: BytesRejection) -> Response {
-    let problem = match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "the body is larger than this server accepts")
-        }
-        _ => Problem::new(StatusCode::BAD_REQUEST, "unreadable-body", rejection.body_text()),
-    };
-    problem.into_response()
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {

@@ -2,13 +2,14 @@
 
 mod connections;
 mod description;
+mod intake;
 mod metrics;
 mod readiness;
 
 pub use connections::serve;
 pub use readiness::Readiness;
 
-use crate::{Problem, body::BodyTimeout, trace};
+use crate::{Problem, trace};
 use axum::{
     Json, Router,
     error_handling::HandleErrorLayer,
@@ -70,14 +71,16 @@ pub fn app(routes: OpenApiRouter, readiness: Readiness, schemas: Schemas, config
         .into_inner();
     let business = router
         .merge(SwaggerUi::new("/docs").url("/openapi.json", description::complete(description)))
+        .layer(DefaultBodyLimit::disable())
+        .layer(middleware::from_fn_with_state(config, intake::read_whole))
         .layer(limited)
-        .layer(middleware::from_fn_with_state(config, in_time))
-        .layer(DefaultBodyLimit::max(config.body_limit));
+        .layer(middleware::from_fn_with_state(config, in_time));
     own.merge(registry(schemas))
         .merge(business)
         .fallback(unknown_route)
         .method_not_allowed_fallback(unknown_method)
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn(intake::close_when_unread))
         .layer(middleware::from_fn(metrics::measure))
         .layer(middleware::from_fn(trace::follow))
 }
@@ -108,12 +111,11 @@ async fn live() -> Json<serde_json::Value> {
     Json(json!({"status": "live"}))
 }
 
-async fn in_time(State(config): State<EdgeConfig>, mut request: Request, next: Next) -> Response {
+async fn in_time(State(config): State<EdgeConfig>, request: Request, next: Next) -> Response {
     let late = || {
         let detail = "no answer in time: the outcome is unknown; send the same request with the same Idempotency-Key again to learn it";
         Problem::unavailable(detail, 1000).into_response()
     };
-    request.extensions_mut().insert(BodyTimeout(config.body_timeout));
     tokio::time::timeout(config.request_timeout, next.run(request)).await.unwrap_or_else(|_| late())
 }
 

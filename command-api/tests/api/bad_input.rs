@@ -180,6 +180,15 @@ async fn content_types_sizes_paths_and_methods() {
     let answer = Answer::of(client.post(&url).header("content-type", "application/json").body(large)).await;
     answer.expecting(413).is_problem("body-too-large", "", "");
 
+    for (size, status) in [(1 << 20, 400), ((1 << 20) + 1, 413), (3 << 20, 413), (7 << 20, 413)] {
+        for path in ["/users", "/users/7/closure"] {
+            let request = client.post(shop.served.url(path)).header("content-type", "application/json").body(vec![b'x'; size]);
+            let answer = Answer::of(request.header("if-match", "nonsense")).await.expecting(status);
+            assert_eq!(answer.header("connection"), "close");
+        }
+        Answer::of(client.post(&url).header("content-type", "application/json").body(body)).await.expecting(201);
+    }
+
     for path in ["/nothing", "/users/x/y/z", "/%ff", "//users"] {
         Answer::of(client.post(shop.served.url(path))).await.expecting(404).is_problem("unknown-path", "", "");
     }

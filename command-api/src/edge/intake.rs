@@ -1,0 +1,66 @@
+//! Bodies: read whole before anything is decided, within bounds of size and time.
+//!
+//! An answer that is sent while the caller still sends may never be heard: the connection is reset under it. So a body that
+//! is too large is read on for a while, and where a rest may be left the connection is closed in good order.
+
+use super::EdgeConfig;
+use crate::Problem;
+use axum::{
+    body::{Body, HttpBody},
+    extract::{Request, State},
+    http::{HeaderValue, StatusCode, Version, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use futures::StreamExt;
+
+/// A body that is too large is read up to so many times what is accepted.
+const READ_ON: usize = 8;
+/// An unread rest of so many bytes is left to hyper, which takes it from its buffer.
+const SMALL: u64 = 8192;
+
+/// Hands the request on when its body is here.
+pub(super) async fn read_whole(State(config): State<EdgeConfig>, request: Request, next: Next) -> Response {
+    if request.body().is_end_stream() {
+        return next.run(request).await;
+    }
+    let (parts, body) = request.into_parts();
+    let read = tokio::time::timeout(config.body_timeout, read(body, config.body_limit)).await;
+    match read.unwrap_or_else(|_| Err(too_slow())) {
+        Ok(bytes) => next.run(Request::from_parts(parts, Body::from(bytes))).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+async fn read(body: Body, limit: usize) -> Result<Vec<u8>, Problem> {
+    let (mut chunks, mut bytes, mut size) = (body.into_data_stream(), Vec::new(), 0_usize);
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|error| Problem::new(StatusCode::BAD_REQUEST, "unreadable-body", error.to_string()))?;
+        size = size.saturating_add(chunk.len());
+        if size <= limit {
+            bytes.extend_from_slice(&chunk);
+        }
+        if size > limit.saturating_mul(READ_ON) {
+            break;
+        }
+    }
+    if size <= limit { Ok(bytes) } else { Err(too_large(limit)) }
+}
+
+fn too_large(limit: usize) -> Problem {
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", format!("the body is larger than {limit} bytes"))
+}
+
+fn too_slow() -> Problem {
+    Problem::new(StatusCode::REQUEST_TIMEOUT, "body-too-slow", "the body did not arrive in time; nothing was done")
+}
+
+/// Tells the caller not to reuse a connection on which the rest of a body may stand.
+pub(super) async fn close_when_unread(request: Request, next: Next) -> Response {
+    let large = request.version() <= Version::HTTP_11 && request.body().size_hint().upper().is_none_or(|size| size > SMALL);
+    let mut response = next.run(request).await;
+    if large && (response.status().is_client_error() || response.status().is_server_error()) {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
