@@ -6,6 +6,9 @@ use event_store::kafka::{KafkaConfig, Profile, TopicPlan};
 /// The embedded broker does not wake a waiting fetch, so this is the latency of reading from it, in milliseconds.
 const EMBEDDED_FETCH_WAIT: u32 = 10;
 
+/// How often an idle reader looks for what other processes have appended there, in milliseconds; its own process wakes it.
+const EMBEDDED_IDLE_LOOK: u32 = 500;
+
 impl KafkaArguments {
     /// True when no brokers are named.
     pub fn is_embedded(&self) -> bool {
@@ -18,6 +21,7 @@ impl KafkaArguments {
         let mut config = KafkaConfig::new(self.kafka.as_deref().unwrap_or(&embedded), client_id);
         if self.is_embedded() {
             config.fetch_wait_millis = EMBEDDED_FETCH_WAIT;
+            config.idle_look_millis = Some(EMBEDDED_IDLE_LOOK);
         }
         config
     }

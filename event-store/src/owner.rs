@@ -222,7 +222,13 @@ impl Port for World {
                 Ok(cursor) => cursor,
                 Err(error) => return drop(to.send(Err(error)).await),
             };
-            while to.send(cursor.next().await).await.is_ok() {}
+            // The writer drops its end once it has read up to its claim; the cursor would wait for more for ever.
+            loop {
+                tokio::select! {
+                    () = to.closed() => return,
+                    records = cursor.next() => drop(to.send(records).await),
+                }
+            }
         });
     }
 

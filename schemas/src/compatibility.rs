@@ -36,7 +36,7 @@ fn check_records(old: &RecordSchema, new: &RecordSchema) -> Result<(), Incompati
             None if field.default.is_none() => {
                 return broken(&field.name, "a field that is added needs a default, or old events cannot be read");
             }
-            Some(before) => check_field(&new.name.name().to_string(), before, field)?,
+            Some(before) => check_field(new.name.name(), before, field)?,
             None => {}
         }
     }

@@ -48,18 +48,16 @@ fn sources(folder: &str) -> Vec<(PathBuf, String)> {
 
 /// The lines of code (no comments) of a folder that break a rule, with their places.
 fn offending(folder: &str, breaks: impl Fn(&Path, &str) -> bool) -> Vec<String> {
-    let code = |text: &str| text.lines().map(|line| line.split("//").next().unwrap_or_default().to_owned()).enumerate().collect::<Vec<_>>();
-    let files = sources(folder).into_iter();
-    files
-        .flat_map(|(path, text)| {
-            let lines = code(&text)
-                .into_iter()
-                .filter(|(_, line)| breaks(&path, line))
-                .map(|(number, line)| format!("{}:{}: {}", path.display(), number + 1, line.trim()))
-                .collect::<Vec<_>>();
-            lines
-        })
-        .collect()
+    let mut found = Vec::new();
+    for (path, text) in sources(folder) {
+        for (number, line) in (1..).zip(text.lines()) {
+            let code = line.split("//").next().unwrap_or_default();
+            if breaks(&path, code) {
+                found.push(format!("{}:{number}: {}", path.display(), code.trim()));
+            }
+        }
+    }
+    found
 }
 
 const ROOMS: [&str; 8] = [

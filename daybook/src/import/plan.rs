@@ -136,7 +136,7 @@ impl Plan {
     /// Matches each cancelled line to what it cancels: the same customer's earlier line of the same product at the same price
     /// with enough pieces left, the latest first, spread over several where one is not enough.
     fn cancel(&mut self, lines: Vec<Line>) {
-        let mut sold: HashMap<(String, String, i64), Vec<(usize, usize, i64)>> = HashMap::new();
+        let mut sold: HashMap<What, Vec<Left>> = HashMap::new();
         for (order, planned) in self.orders.iter().enumerate() {
             for (index, line) in planned.lines.iter().enumerate() {
                 sold.entry(what(line)).or_default().push((order, index, line.quantity));
@@ -146,9 +146,8 @@ impl Plan {
         for line in lines {
             let nth = within.entry(line.invoice.clone()).or_default();
             *nth += 1;
-            let earlier =
-                |(order, index, left): &&mut (usize, usize, i64)| *left > 0 && self.orders[*order].lines[*index].date <= line.date;
-            let matching: Vec<&mut (usize, usize, i64)> =
+            let earlier = |(order, index, left): &&mut Left| *left > 0 && self.orders[*order].lines[*index].date <= line.date;
+            let matching: Vec<&mut Left> =
                 sold.get_mut(&what(&line)).map(|sold| sold.iter_mut().filter(earlier).collect()).unwrap_or_default();
             match spread(matching, &line, *nth) {
                 Some(refunds) => self.refunds.extend(refunds),
@@ -181,12 +180,17 @@ impl Plan {
     }
 }
 
-fn what(line: &Line) -> (String, String, i64) {
+/// Customer, product and price: what a cancellation must agree in.
+type What = (String, String, i64);
+/// An order's index, a line's index within it, and the pieces that nobody has cancelled.
+type Left = (usize, usize, i64);
+
+fn what(line: &Line) -> What {
     (line.customer.clone(), line.product.clone(), line.pence)
 }
 
 /// Takes the line's pieces from what was sold, the latest first; none when there are not enough.
-fn spread(mut matching: Vec<&mut (usize, usize, i64)>, line: &Line, nth: u32) -> Option<Vec<PlannedRefund>> {
+fn spread(mut matching: Vec<&mut Left>, line: &Line, nth: u32) -> Option<Vec<PlannedRefund>> {
     let available: i64 = matching.iter().map(|(_, _, left)| *left).sum();
     if available < line.quantity {
         return None;

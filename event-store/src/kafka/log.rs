@@ -1,6 +1,6 @@
 //! Appending to and reading from one topic.
 
-use super::{KafkaConfig, topic_of};
+use super::{KafkaConfig, topic_of, wake::Wake};
 use crate::{
     Append, RawRecord,
     log::{Ack, Cursor, Log, LogError, NotQueued, Tag},
@@ -25,7 +25,9 @@ pub struct AckTo {
 }
 
 /// Takes the broker's answers on the producer's own thread.
-pub struct AckContext;
+pub struct AckContext {
+    wake: Arc<Wake>,
+}
 
 impl ClientContext for AckContext {}
 
@@ -34,13 +36,14 @@ impl ProducerContext for AckContext {
 
     fn delivery(&self, result: &DeliveryResult<'_>, to: Box<AckTo>) {
         let offset = result.as_ref().map(|message| message.offset()).map_err(|(error, _)| error.to_string());
+        self.wake.ring();
         let _ = to.acks.send(Ack { tag: to.tag, offset });
     }
 }
 
 /// The process's one idempotent producer: sharing it between partitions is twice as fast as one each.
 #[derive(Clone)]
-pub struct KafkaProducer(Arc<ThreadedProducer<AckContext>>);
+pub struct KafkaProducer(Arc<ThreadedProducer<AckContext>>, Arc<Wake>);
 
 impl KafkaProducer {
     /// Connects in the background; an unreachable broker shows as failing appends.
@@ -49,8 +52,15 @@ impl KafkaProducer {
         client.set("enable.idempotence", "true").set("acks", "all").set("linger.ms", "0");
         client.set("message.timeout.ms", config.append_timeout_millis.to_string());
         client.set("request.timeout.ms", "5000").set("retry.backoff.ms", "20").set("queue.buffering.max.messages", "200000");
-        let producer = client.create_with_context(AckContext).map_err(|error| LogError(error.to_string()))?;
-        Ok(Self(Arc::new(producer)))
+        let wake = Arc::new(Wake::default());
+        let context = AckContext { wake: wake.clone() };
+        let producer = client.create_with_context(context).map_err(|error| LogError(error.to_string()))?;
+        Ok(Self(Arc::new(producer), wake))
+    }
+
+    /// Rings whenever a record of this process is acknowledged.
+    pub(super) fn wake(&self) -> Arc<Wake> {
+        self.1.clone()
     }
 
     /// Queues any record of any topic, for what is not an event: the owners' topic.

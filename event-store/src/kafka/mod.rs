@@ -5,6 +5,7 @@ mod log;
 mod placement;
 mod tail;
 mod topics;
+mod wake;
 
 pub use directory::OwnersTopic;
 pub use log::{KafkaLog, KafkaProducer};
@@ -37,6 +38,9 @@ pub struct KafkaConfig {
     /// How long the broker may hold a fetch back when there is nothing new, in milliseconds. Kafka wakes a waiting fetch when
     /// a record comes; the embedded broker does not, so there it is the latency of reading.
     pub fetch_wait_millis: u32,
+    /// For a broker that does not wake a waiting fetch: when nothing comes, look only this often, and at once when this process
+    /// appends. None for Kafka, where waiting costs nothing.
+    pub idle_look_millis: Option<u32>,
     /// After how many milliseconds without an acknowledgement an append is in doubt.
     pub append_timeout_millis: u32,
     /// Further librdkafka properties (security, for instance), as they are.
@@ -50,6 +54,7 @@ impl KafkaConfig {
             brokers: brokers.into(),
             client_id: client_id.into(),
             fetch_wait_millis: 500,
+            idle_look_millis: None,
             append_timeout_millis: 10_000,
             properties: Vec::new(),
         }

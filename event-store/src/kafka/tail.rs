@@ -1,13 +1,19 @@
 //! One consumer for all that a process reads: it keeps the newest records of each partition in a [`Ring`].
 
-use super::{KafkaConfig, log::is_passing, log::raw, service_of, topic_of};
+use super::{KafkaConfig, KafkaProducer, log::is_passing, log::raw, service_of, topic_of, wake::Wake};
 use crate::{LogError, PartitionId, RawRecord, metrics, ring::Ring};
 use parking_lot::Mutex;
 use rdkafka::{
     Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
+    error::KafkaError,
 };
-use std::{collections::HashMap, sync::Arc, thread::JoinHandle, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
 use tokio_util::sync::CancellationToken;
 
 /// How many records one step takes at most, before they are handed on.
@@ -24,16 +30,17 @@ pub struct KafkaTail {
 }
 
 impl KafkaTail {
-    /// Starts with no partition.
-    pub fn start(config: &KafkaConfig) -> Result<Self, LogError> {
+    /// Starts with no partition. The producer is the one with which this process appends.
+    pub fn start(config: &KafkaConfig, producer: &KafkaProducer) -> Result<Self, LogError> {
         let consumer: Arc<BaseConsumer> = Arc::new(config.reader().create().map_err(|error| LogError(error.to_string()))?);
         let (rings, stop) = (Rings::default(), CancellationToken::new());
         let (polled, filled, until) = (consumer.clone(), rings.clone(), stop.clone());
-        let poll = move || {
-            while !until.is_cancelled() {
-                step(&polled, &filled);
-            }
-        };
+        let idle = config.idle_look_millis.map(|millis| Idle {
+            wake: producer.wake(),
+            look_every: Duration::from_millis(millis.into()),
+            last: Instant::now(),
+        });
+        let poll = move || follow(&polled, &filled, idle, &until);
         let thread = std::thread::Builder::new().name("tail".into()).spawn(poll).map_err(|error| LogError(error.to_string()))?;
         Ok(Self { consumer, rings, stop, thread: Some(thread) })
     }
@@ -75,10 +82,52 @@ impl Drop for KafkaTail {
     }
 }
 
-/// Takes what the consumer has and hands it to the rings, each partition's records at once.
-fn step(consumer: &BaseConsumer, rings: &Rings) {
+/// How long nothing must come before the tail only looks now and then.
+const IDLE_AFTER: Duration = Duration::from_millis(300);
+/// How long one look takes: a fetch and its wait.
+const LOOK: Duration = Duration::from_millis(25);
+
+/// For a broker that does not wake a waiting fetch, and that pays for each.
+struct Idle {
+    wake: Arc<Wake>,
+    look_every: Duration,
+    last: Instant,
+}
+
+impl Idle {
+    /// Lets the consumer rest when nothing has come for a while, until this process appends or the next look is due.
+    fn rest(&mut self, consumer: &BaseConsumer, took: usize) -> Result<(), KafkaError> {
+        if took > 0 {
+            self.last = Instant::now();
+        }
+        if self.last.elapsed() < IDLE_AFTER {
+            return Ok(());
+        }
+        let assigned = consumer.assignment()?;
+        consumer.pause(&assigned)?;
+        let begun = Instant::now();
+        self.wake.wait(self.look_every);
+        consumer.resume(&assigned)?;
+        let rung = begun.elapsed() < self.look_every;
+        self.last = if rung { Instant::now() } else { Instant::now() - (IDLE_AFTER - LOOK) };
+        Ok(())
+    }
+}
+
+fn follow(consumer: &BaseConsumer, rings: &Rings, mut idle: Option<Idle>, until: &CancellationToken) {
+    let wait = if idle.is_some() { LOOK } else { Duration::from_millis(100) };
+    while !until.is_cancelled() {
+        let took = step(consumer, rings, wait);
+        if let Some(Err(error)) = idle.as_mut().map(|idle| idle.rest(consumer, took)) {
+            tracing::warn!(%error, "the tail cannot rest");
+        }
+    }
+}
+
+/// Takes what the consumer has and hands it to the rings, each partition's records at once. Answers how many there were.
+fn step(consumer: &BaseConsumer, rings: &Rings, first_wait: Duration) -> usize {
     let mut taken: HashMap<PartitionId, Vec<Arc<RawRecord>>> = HashMap::new();
-    let mut wait = Duration::from_millis(100);
+    let mut wait = first_wait;
     for _ in 0..MOST_RECORDS {
         match consumer.poll(wait) {
             None => break,
@@ -95,6 +144,7 @@ fn step(consumer: &BaseConsumer, rings: &Rings) {
         }
         wait = Duration::ZERO;
     }
+    let took = taken.values().map(Vec::len).sum();
     for (source, records) in taken {
         let end = records.last().map_or(0, |record| record.offset + 1);
         metrics::LOG_END.with_label_values(&[&*source.service, &source.partition.to_string()]).set(end);
@@ -103,4 +153,5 @@ fn step(consumer: &BaseConsumer, rings: &Rings) {
             ring.push(records);
         }
     }
+    took
 }

@@ -166,10 +166,13 @@ fn log_topic<'a>(name: &'a str, plan: &TopicPlan, min_insync: &'a str) -> NewTop
         .set("unclean.leader.election.enable", "false")
 }
 
+/// A setting, whether a value of it is right, and what it must be in words.
+type Rule<'a> = (&'a str, &'a dyn Fn(&str) -> bool, String);
+
 /// What would lose or rewrite history. A setting that the broker does not tell (the embedded one tells few) is not judged.
 fn check_settings(topic: &str, resource: &ConfigResource, profile: Profile) -> Vec<Violation> {
     let min_insync = |value: &str| value.parse::<i32>().is_ok_and(|copies| copies >= profile.min_insync);
-    let rules: [(&str, &dyn Fn(&str) -> bool, String); 5] = [
+    let rules: [Rule<'_>; 5] = [
         ("cleanup.policy", &|value| value == "delete", "delete".into()),
         ("retention.ms", &|value| value == "-1" || value == FOR_EVER, "-1".into()),
         ("retention.bytes", &|value| value == "-1", "-1".into()),
@@ -177,7 +180,7 @@ fn check_settings(topic: &str, resource: &ConfigResource, profile: Profile) -> V
         ("min.insync.replicas", &min_insync, format!("at least {}", profile.min_insync)),
     ];
     let value_of = |name: &str| resource.entries.iter().find(|entry| entry.name == name).and_then(|entry| entry.value.clone());
-    let judge = |(setting, holds, must): (&str, &dyn Fn(&str) -> bool, String)| {
+    let judge = |(setting, holds, must): Rule<'_>| {
         let is = value_of(setting)?;
         (!holds(&is)).then(|| Violation { topic: topic.into(), setting: setting.into(), is, must })
     };
