@@ -103,6 +103,7 @@ where
         owners.entry(partition).or_insert_with(|| {
             let owner = self.spawn(partition);
             self.tell_changes(owner.claim());
+            self.changes.send_modify(|count| *count += 1);
             Arc::new(owner)
         });
     }
