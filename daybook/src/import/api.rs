@@ -1,36 +1,73 @@
 //! The public HTTP API, as a careful client uses it: a key on every POST, and patience.
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use reqwest::{Client, Method, RequestBuilder, StatusCode, header};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, header};
 use serde_json::Value;
-use std::time::Duration;
+use std::{error::Error, time::Duration};
 
 /// Who the audit says it was; a merchant may state agreed prices.
-const ACTOR: &str = "merchant/import";
-/// How often a request is repeated while the answer is "not now" or nobody answers.
+pub const ACTOR: &str = "merchant/import";
+/// How often a request is repeated while the answer is "not now" or nobody answers: minutes, enough for a restart.
 const PATIENCE: usize = 40;
+/// How often the first question is repeated: seconds, for nobody wants to wait minutes to hear of a wrong address.
+const FIRST_PATIENCE: usize = 6;
+/// The longest that a `Retry-After` is obeyed.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// Why the import cannot go on.
+/// Why the API did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
-    /// Nobody answers, for minutes.
-    #[error("{url} does not answer: {why}")]
-    Unreachable {
-        /// What was asked.
+    /// This can be no API's address.
+    #[error("{url} is no address of an HTTP API: {why}")]
+    Address {
+        /// What was given.
         url: String,
-        /// What the client says.
+        /// What is wrong with it.
         why: String,
     },
-    /// The API said no to something that should have been right.
+    /// Nobody answers, or nothing but "not now", or nothing that can be understood.
+    #[error("no use of {url}: {why}")]
+    Unusable {
+        /// What was asked.
+        url: String,
+        /// What the client, or the answer, says.
+        why: String,
+    },
+    /// The API said no.
     #[error("{url} answered {status}: {detail}")]
     Refused {
         /// What was asked.
         url: String,
         /// The status.
         status: StatusCode,
+        /// The problem's stable name: `idempotency-key-reused`.
+        code: String,
         /// The problem's detail.
         detail: String,
     },
+}
+
+impl ApiError {
+    /// The detail, where a rule of the business said no (422): about what was asked, so other requests may go on.
+    pub fn rule(&self) -> Option<&str> {
+        match self {
+            Self::Refused { status: StatusCode::UNPROCESSABLE_ENTITY, detail, .. } => Some(detail),
+            Self::Refused { .. } | Self::Address { .. } | Self::Unusable { .. } => None,
+        }
+    }
+
+    /// True where the key was used before, for something else.
+    pub fn is_key_reused(&self) -> bool {
+        matches!(self, Self::Refused { code, .. } if code == "idempotency-key-reused")
+    }
+}
+
+/// What one attempt came to.
+enum Attempt {
+    Done(Value),
+    /// Ask again, after this pause where one was asked for.
+    Again(Option<Duration>, ApiError),
+    Failed(ApiError),
 }
 
 /// Daybook at a URL.
@@ -41,61 +78,101 @@ pub struct Api {
 
 impl Api {
     /// Asks nothing yet.
-    pub fn new(url: &str) -> Result<Self, reqwest::Error> {
+    pub fn new(url: &str) -> Result<Self, ApiError> {
+        let wrong = |why: String| ApiError::Address { url: url.to_owned(), why };
+        let parsed = Url::parse(url).map_err(|error| wrong(error.to_string()))?;
+        if !matches!(parsed.scheme(), "http" | "https") {
+            return Err(wrong("it must begin with http:// or https://".into()));
+        }
         // Which of rustls' providers is meant must be said once in a process; a second saying changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder().timeout(Duration::from_secs(30)).build()?;
+        let client = Client::builder().timeout(Duration::from_secs(30)).build().map_err(|error| wrong(words(&error)))?;
         Ok(Self { client, url: url.trim_end_matches('/').to_owned() })
     }
 
-    /// Posts under an idempotency key, until there is an answer.
-    pub async fn post(&self, path: &str, key: &str, body: Value) -> Result<Value, ApiError> {
-        let request =
-            |url: &str| self.client.request(Method::POST, url).header("Idempotency-Key", key).header("Daybook-Actor", ACTOR).json(&body);
-        self.ask(path, request).await
+    /// Sees whether anybody is there, for some seconds.
+    pub async fn greet(&self) -> Result<(), ApiError> {
+        match self.ask("/health/ready", FIRST_PATIENCE, |url| self.client.get(url)).await {
+            Ok(_) | Err(ApiError::Refused { status: StatusCode::NOT_FOUND, .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Posts under an idempotency key, until there is an answer: the id of what was made or changed.
+    pub async fn post(&self, path: &str, key: &str, body: Value) -> Result<String, ApiError> {
+        let request = |url: &str| self.client.post(url).header("Idempotency-Key", key).header("Daybook-Actor", ACTOR).json(&body);
+        let made = self.ask(path, PATIENCE, request).await?;
+        let nameless = || ApiError::Unusable { url: format!("{}{path}", self.url), why: "its answer has no id".into() };
+        made["id"].as_str().map(str::to_owned).ok_or_else(nameless)
     }
 
     /// Gets, until there is an answer; none where there is no such thing (yet).
     pub async fn get(&self, path: &str) -> Result<Option<Value>, ApiError> {
-        match self.ask(path, |url| self.client.get(url)).await {
+        match self.ask(path, PATIENCE, |url| self.client.get(url)).await {
             Ok(found) => Ok(Some(found)),
             Err(ApiError::Refused { status: StatusCode::NOT_FOUND, .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    async fn ask(&self, path: &str, request: impl Fn(&str) -> RequestBuilder) -> Result<Value, ApiError> {
+    async fn ask(&self, path: &str, patience: usize, request: impl Fn(&str) -> RequestBuilder) -> Result<Value, ApiError> {
         let url = format!("{}{path}", self.url);
-        let mut pauses = ExponentialBuilder::default()
-            .with_min_delay(Duration::from_millis(50))
-            .with_max_delay(Duration::from_secs(5))
-            .with_jitter()
-            .with_max_times(PATIENCE)
-            .build();
+        let mut pauses = pauses(patience);
         loop {
-            let (pause, error) = match request(&url).send().await {
-                Ok(response) if response.status() == StatusCode::SERVICE_UNAVAILABLE => {
-                    let asked = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-                    (
-                        asked.map(Duration::from_secs),
-                        ApiError::Refused { url: url.clone(), status: response.status(), detail: "not now".into() },
-                    )
-                }
-                Ok(response) if response.status().is_success() => match response.json().await {
-                    Ok(value) => return Ok(value),
-                    Err(error) => (None, ApiError::Unreachable { url: url.clone(), why: error.to_string() }),
+            match attempt(&url, request(&url)).await {
+                Attempt::Done(value) => return Ok(value),
+                Attempt::Failed(error) => return Err(error),
+                Attempt::Again(asked, error) => match pauses.next() {
+                    // Everybody was asked to come back at the same moment: the jitter of our own pause spreads them.
+                    Some(own) => tokio::time::sleep(asked.map_or(own, |asked| asked.min(LONGEST_PAUSE) + own.min(asked))).await,
+                    None => return Err(error),
                 },
-                Ok(response) => {
-                    let status = response.status();
-                    let problem: Value = response.json().await.unwrap_or_default();
-                    return Err(ApiError::Refused { url, status, detail: problem["detail"].as_str().unwrap_or_default().to_owned() });
-                }
-                Err(error) => (None, ApiError::Unreachable { url: url.clone(), why: error.to_string() }),
-            };
-            match pauses.next() {
-                Some(own) => tokio::time::sleep(pause.unwrap_or(own).min(Duration::from_secs(10))).await,
-                None => return Err(error),
             }
         }
     }
+}
+
+fn pauses(times: usize) -> impl Iterator<Item = Duration> {
+    ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(50))
+        .with_max_delay(Duration::from_secs(5))
+        .with_jitter()
+        .with_max_times(times)
+        .build()
+}
+
+async fn attempt(url: &str, request: RequestBuilder) -> Attempt {
+    let unusable = |why: String| ApiError::Unusable { url: url.to_owned(), why };
+    match request.send().await {
+        Ok(response) if response.status() == StatusCode::SERVICE_UNAVAILABLE => {
+            Attempt::Again(retry_after(&response), unusable("it keeps answering 503, not now".into()))
+        }
+        Ok(response) if response.status().is_success() => match response.json().await {
+            Ok(value) => Attempt::Done(value),
+            Err(error) if error.is_decode() => Attempt::Failed(unusable(format!("its answer is not JSON: {}", words(&error)))),
+            Err(error) => Attempt::Again(None, unusable(words(&error))),
+        },
+        Ok(response) => Attempt::Failed(refused(url, response).await),
+        Err(error) if error.is_builder() => Attempt::Failed(unusable(words(&error))),
+        Err(error) => Attempt::Again(None, unusable(words(&error))),
+    }
+}
+
+fn retry_after(response: &Response) -> Option<Duration> {
+    let seconds = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
+async fn refused(url: &str, response: Response) -> ApiError {
+    let status = response.status();
+    let problem: Value = response.json().await.unwrap_or_default();
+    let text = |name: &str| problem[name].as_str().unwrap_or_default();
+    let code = text("type").rsplit(':').next().unwrap_or_default().to_owned();
+    ApiError::Refused { url: url.to_owned(), status, code, detail: text("detail").to_owned() }
+}
+
+/// An error with its causes: reqwest keeps "connection refused" in the third.
+fn words(error: &dyn Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string);
+    causes.collect::<Vec<_>>().join(": ")
 }

@@ -1,32 +1,76 @@
 //! Carrying a plan out: the second pass.
 
 use super::{
-    api::{Api, ApiError},
-    plan::{Plan, PlannedOrder, PlannedProduct},
+    api::{ACTOR, Api, ApiError},
+    invoice::Line,
+    plan::{Plan, PlannedOrder, PlannedProduct, PlannedRefund},
 };
+use domain::{ProductId, UserId};
 use futures::{StreamExt, TryStreamExt, stream};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
+use tokio::time::Instant;
 
 /// The largest stock receipt that the API takes.
 const MOST_PIECES: i64 = domain::Quantity::MAX;
-/// How long one order is waited for, from its last look.
-const LOOKS: u32 = 1_200;
+/// The longest pause between two looks at the same thing.
+const LONGEST_LOOK: Duration = Duration::from_millis(500);
 
-/// How an order ended.
-struct Ended {
-    status: String,
-    payment: Option<String>,
+/// Ids in the shop by numbers or codes in the file.
+type Ids = HashMap<String, String>;
+
+/// Why an import stops before its end; a second run goes on.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// The API did not do its part.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    /// Something that should happen by itself did not, in time.
+    #[error("{what} after {seconds} seconds")]
+    Unsettled {
+        /// What, and how it stands.
+        what: String,
+        /// How long it was waited for.
+        seconds: u64,
+    },
 }
 
-/// Users, products with their stock, orders, and the refunds of what was cancelled.
-pub async fn execute(plan: &mut Plan, api: &Api, concurrency: usize) -> Result<(), ApiError> {
-    let users = users(plan, api, concurrency).await?;
-    let products = products(plan, api, concurrency).await?;
-    let ended = orders(plan, api, concurrency, &users, &products).await?;
+/// How hard to try.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Requests under way at once, at least one.
+    pub concurrency: usize,
+    /// How long one order is waited for; longer than orders live, so that each ends in one way or another.
+    pub settle: Duration,
+}
+
+/// How an order ended.
+#[derive(Clone, Debug)]
+enum Ended {
+    Confirmed {
+        payment: String,
+    },
+    /// No sale, and why, for the report.
+    Not(String),
+}
+
+/// Users, products with their stock, orders, and the refunds of what was cancelled. What the shop would not take moves from
+/// the plan's orders and refunds to its skipped lines.
+pub async fn execute(plan: &mut Plan, api: &Api, limits: Limits) -> Result<(), ImportError> {
+    let users = users(plan, api, limits).await?;
+    let products = products(plan, api, limits).await?;
+    let ended = orders(plan, api, limits, &users, &products).await?;
     leave_out_unconfirmed(plan, &ended);
-    refunds(plan, api, concurrency, &ended).await
+    let refused = refunds(plan, api, limits, &ended).await?;
+    for (number, why) in refused {
+        plan.refunds.retain(|refund| refund.number != number);
+        plan.skip(number, why);
+    }
+    Ok(())
 }
 
 fn bar(what: &str, length: usize) -> ProgressBar {
@@ -37,41 +81,70 @@ fn bar(what: &str, length: usize) -> ProgressBar {
     bar
 }
 
-fn id_of(made: &Value) -> String {
-    made["id"].as_str().unwrap_or_default().to_owned()
-}
-
-async fn users(plan: &Plan, api: &Api, concurrency: usize) -> Result<HashMap<String, String>, ApiError> {
+async fn users(plan: &Plan, api: &Api, limits: Limits) -> Result<Ids, ImportError> {
     let bar = bar("users", plan.customers.len());
     let register = |(number, country): (&String, &String)| {
         let (number, country, bar) = (number.clone(), country.clone(), bar.clone());
         async move {
-            let mut body =
-                json!({"email": format!("customer-{}@example.com", number.to_lowercase()), "name": format!("Customer {number}")});
+            let (email, key) = (format!("customer-{}@example.com", number.to_lowercase()), format!("import/user/{number}"));
+            let mut body = json!({"email": email, "name": format!("Customer {number}")});
             if country.parse::<domain::Text>().is_ok() {
                 body["address"] = json!(country);
             }
-            let made = api.post("/users", &format!("import/user/{number}"), body).await?;
+            let id = match api.post("/users", &key, body).await {
+                Err(error) if error.is_key_reused() => {
+                    known(api, limits, format!("/users/{}", UserId::derive(ACTOR, &key)), ("email", &email)).await?
+                }
+                made => made?,
+            };
             bar.inc(1);
-            Ok((number, id_of(&made)))
+            Ok((number, id))
         }
     };
-    stream::iter(plan.customers.iter().map(register)).buffer_unordered(concurrency).try_collect().await
+    stream::iter(plan.customers.iter().map(register)).buffer_unordered(limits.concurrency).try_collect().await
 }
 
-async fn products(plan: &Plan, api: &Api, concurrency: usize) -> Result<HashMap<String, String>, ApiError> {
+async fn products(plan: &Plan, api: &Api, limits: Limits) -> Result<Ids, ImportError> {
     let bar = bar("products", plan.products.len());
     let list = |(code, product): (&String, &PlannedProduct)| {
         let (code, product, bar, file) = (code.clone(), product.clone(), bar.clone(), plan.fingerprint.clone());
         async move {
+            let key = format!("import/product/{}", keyed(&code));
             let body = json!({"sku": code, "name": product.name, "price": {"amount": product.pence, "currency": "GBP"}});
-            let id = id_of(&api.post("/products", &format!("import/product/{}", keyed(&code)), body).await?);
+            let id = match api.post("/products", &key, body).await {
+                Err(error) if error.is_key_reused() => {
+                    known(api, limits, format!("/products/{}", ProductId::derive(ACTOR, &key)), ("sku", &code)).await?
+                }
+                made => made?,
+            };
             receive(api, &id, &code, product.pieces, &file).await?;
             bar.inc(1);
             Ok((code, id))
         }
     };
-    stream::iter(plan.products.iter().map(list)).buffer_unordered(concurrency).try_collect().await
+    stream::iter(plan.products.iter().map(list)).buffer_unordered(limits.concurrency).try_collect().await
+}
+
+/// What another file of the same merchant brought in under the same key with another price, description or country. Its id
+/// follows from the key; that it is the same customer or product is seen by the field that names it.
+async fn known(api: &Api, limits: Limits, path: String, (field, expected): (&str, &str)) -> Result<String, ImportError> {
+    let unsettled = format!("{path} was made before, but does not show {field} {expected}");
+    let found = async || Ok(api.get(&path).await?.filter(|found| found[field] == expected).map(|_| ()));
+    look(limits, unsettled, found).await?;
+    Ok(path.rsplit('/').next().unwrap_or_default().to_owned())
+}
+
+/// Looks again and again, until there is something to see.
+async fn look<T>(limits: Limits, unsettled: String, seen: impl AsyncFn() -> Result<Option<T>, ApiError>) -> Result<T, ImportError> {
+    let (end, mut pause) = (Instant::now() + limits.settle, Duration::from_millis(20));
+    while Instant::now() < end {
+        if let Some(seen) = seen().await? {
+            return Ok(seen);
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_LOOK);
+    }
+    Err(ImportError::Unsettled { what: unsettled, seconds: limits.settle.as_secs() })
 }
 
 /// A stock code as part of a key, which knows no spaces.
@@ -85,97 +158,108 @@ async fn receive(api: &Api, id: &str, code: &str, pieces: i64, file: &str) -> Re
     while left > 0 {
         part += 1;
         let quantity = left.min(MOST_PIECES);
-        api.post(
-            &format!("/products/{id}/stock-receipts"),
-            &format!("import/receipt/{file}/{}/{part}", keyed(code)),
-            json!({"quantity": quantity}),
-        )
-        .await?;
+        let key = format!("import/receipt/{file}/{}/{part}", keyed(code));
+        api.post(&format!("/products/{id}/stock-receipts"), &key, json!({"quantity": quantity})).await?;
         left -= quantity;
     }
     Ok(())
 }
 
-async fn orders(
-    plan: &Plan,
-    api: &Api,
-    concurrency: usize,
-    users: &HashMap<String, String>,
-    products: &HashMap<String, String>,
-) -> Result<Vec<Ended>, ApiError> {
+async fn orders(plan: &Plan, api: &Api, limits: Limits, users: &Ids, products: &Ids) -> Result<Vec<Ended>, ImportError> {
     let bar = bar("orders", plan.orders.len());
     let place = |order: &PlannedOrder| {
         let (body, key, bar) = (body_of(order, users, products), format!("import/order/{}", order.key), bar.clone());
         async move {
-            let made = api.post("/orders", &key, body).await?;
-            let ended = wait_for_end(api, &id_of(&made)).await?;
+            let ended = match api.post("/orders", &key, body).await {
+                Ok(id) => end_of(api, limits, &id).await?,
+                Err(error) if error.is_key_reused() => Ended::Not("its invoice was imported before, with other lines".into()),
+                Err(error) => Ended::Not(format!("its order was refused: {}", error.rule().map(str::to_owned).ok_or(error)?)),
+            };
             bar.inc(1);
             Ok(ended)
         }
     };
-    stream::iter(plan.orders.iter().map(place)).buffered(concurrency).try_collect().await
+    stream::iter(plan.orders.iter().map(place)).buffered(limits.concurrency).try_collect().await
 }
 
-fn body_of(order: &PlannedOrder, users: &HashMap<String, String>, products: &HashMap<String, String>) -> Value {
-    let line = |line: &super::invoice::Line| json!({"product_id": products.get(&line.product), "quantity": line.quantity, "agreed_price": {"amount": line.pence, "currency": "GBP"}});
-    json!({"user_id": users.get(&order.customer), "lines": order.lines.iter().map(line).collect::<Vec<_>>(), "payment": {"method": "invoice"}})
+fn body_of(order: &PlannedOrder, users: &Ids, products: &Ids) -> Value {
+    let line = |line: &Line| {
+        let agreed_price = json!({"amount": line.pence, "currency": "GBP"});
+        json!({"product_id": products.get(&line.product), "quantity": line.quantity, "agreed_price": agreed_price})
+    };
+    let lines: Vec<Value> = order.lines.iter().map(line).collect();
+    json!({"user_id": users.get(&order.customer), "lines": lines, "payment": {"method": "invoice"}})
 }
 
 /// Looks at an order until the saga has ended, in one way or another.
-async fn wait_for_end(api: &Api, id: &str) -> Result<Ended, ApiError> {
-    let mut pause = Duration::from_millis(20);
-    for _ in 0..LOOKS {
-        if let Some(order) = api.get(&format!("/orders/{id}")).await? {
-            let status = order["status"].as_str().unwrap_or_default();
-            if !status.is_empty() && status != "placed" {
-                return Ok(Ended { status: status.to_owned(), payment: order["payment_id"].as_str().map(str::to_owned) });
-            }
-        }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_millis(500));
-    }
-    Ok(Ended { status: "placed".into(), payment: None })
+async fn end_of(api: &Api, limits: Limits, id: &str) -> Result<Ended, ImportError> {
+    let ended = async || Ok(api.get(&format!("/orders/{id}")).await?.and_then(|order| ended(&order)));
+    look(limits, format!("the order {id} is neither confirmed nor off"), ended).await
 }
 
-/// An order that was not confirmed is no sale: its lines, and what would cancel them, are left out.
+fn ended(order: &Value) -> Option<Ended> {
+    match (order["status"].as_str()?, order["payment_id"].as_str()) {
+        ("confirmed", payment) => Some(Ended::Confirmed { payment: payment?.to_owned() }),
+        ("placed", _) => None,
+        (off, _) => Some(Ended::Not(match order["reason"].as_str() {
+            Some(reason) => format!("its order was {off}: {reason}"),
+            None => format!("its order was {off}"),
+        })),
+    }
+}
+
+/// An order that was not confirmed is no sale: its lines are left out, and so is, whole, a line that would cancel any of them.
 fn leave_out_unconfirmed(plan: &mut Plan, ended: &[Ended]) {
-    let lost: Vec<usize> = (0..plan.orders.len()).filter(|index| ended[*index].status != "confirmed").collect();
-    for index in lost {
-        let lines = std::mem::take(&mut plan.orders[index].lines);
-        lines.iter().for_each(|line| plan.skip(line.number, format!("its order ended as {}", ended[index].status)));
+    for (index, ended) in ended.iter().enumerate() {
+        if let Ended::Not(why) = ended {
+            let lines = std::mem::take(&mut plan.orders[index].lines);
+            lines.iter().for_each(|line| plan.skip(line.number, why.clone()));
+        }
     }
-    let kept: Vec<_> =
-        plan.refunds.iter().filter(|refund| !plan.orders[refund.order].lines.is_empty()).map(|refund| refund.number).collect();
-    let (refunds, without): (Vec<_>, Vec<_>) =
-        std::mem::take(&mut plan.refunds).into_iter().partition(|refund| kept.contains(&refund.number));
-    plan.refunds = refunds;
-    without.iter().for_each(|refund| plan.skip(refund.number, "the order that it cancels was not confirmed"));
+    let off = |refund: &&PlannedRefund| plan.orders[refund.order].lines.is_empty();
+    let lost: BTreeSet<u64> = plan.refunds.iter().filter(off).map(|refund| refund.number).collect();
+    plan.refunds.retain(|refund| !lost.contains(&refund.number));
+    lost.into_iter().for_each(|number| plan.skip(number, "cancels nothing that was imported: the order it cancels was not confirmed"));
 }
 
-async fn refunds(plan: &Plan, api: &Api, concurrency: usize, ended: &[Ended]) -> Result<(), ApiError> {
-    let bar = bar("refunds", plan.refunds.len());
-    let give_back = |refund: &super::plan::PlannedRefund| {
-        let (payment, key, pence, bar) =
-            (ended[refund.order].payment.clone().unwrap_or_default(), refund.key.clone(), refund.pence, bar.clone());
+/// Gives back what each cancelling line takes back; the lines that the shop refused, with the reason.
+async fn refunds(plan: &Plan, api: &Api, limits: Limits, ended: &[Ended]) -> Result<Vec<(u64, String)>, ImportError> {
+    let lines: Vec<&[PlannedRefund]> = plan.refunds.chunk_by(|one, next| one.number == next.number).collect();
+    let bar = bar("refunds", lines.len());
+    let give_back = |parts: &[PlannedRefund]| {
+        let (parts, bar) = (parts.to_vec(), bar.clone());
         async move {
-            wait_for_capture(api, &payment).await?;
-            let body = json!({"amount": {"amount": pence, "currency": "GBP"}});
-            api.post(&format!("/payments/{payment}/refunds"), &format!("import/refund/{key}"), body).await?;
+            for (index, part) in parts.iter().enumerate() {
+                let Ended::Confirmed { payment } = &ended[part.order] else { continue };
+                match refund(api, limits, payment, part).await {
+                    Ok(()) => {}
+                    // Once a part was given back the line cannot be called skipped, so a later refusal stops the import.
+                    Err(ImportError::Api(error)) if index == 0 && error.rule().is_some() => {
+                        return Ok(Some((part.number, format!("its refund was refused: {}", error.rule().unwrap_or_default()))));
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
             bar.inc(1);
-            Ok(())
+            Ok(None)
         }
     };
-    stream::iter(plan.refunds.iter().map(give_back)).buffer_unordered(concurrency).try_collect().await
+    let refused: Vec<Option<_>> = stream::iter(lines.into_iter().map(give_back)).buffer_unordered(limits.concurrency).try_collect().await?;
+    Ok(refused.into_iter().flatten().collect())
+}
+
+async fn refund(api: &Api, limits: Limits, payment: &str, part: &PlannedRefund) -> Result<(), ImportError> {
+    wait_for_capture(api, limits, payment).await?;
+    let body = json!({"amount": {"amount": part.pence, "currency": "GBP"}});
+    api.post(&format!("/payments/{payment}/refunds"), &format!("import/refund/{}", part.key), body).await?;
+    Ok(())
 }
 
 /// A payment is captured a moment after its order is confirmed.
-async fn wait_for_capture(api: &Api, payment: &str) -> Result<(), ApiError> {
-    for _ in 0..LOOKS {
+async fn wait_for_capture(api: &Api, limits: Limits, payment: &str) -> Result<(), ImportError> {
+    let captured = async || {
         let found = api.get(&format!("/payments/{payment}")).await?;
-        if found.is_some_and(|payment| !matches!(payment["status"].as_str(), Some("requested" | "authorised") | None)) {
-            return Ok(());
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    Ok(())
+        Ok(found.filter(|payment| !matches!(payment["status"].as_str(), Some("requested" | "authorised") | None)).map(|_| ()))
+    };
+    look(limits, format!("the payment {payment} is not captured"), captured).await
 }

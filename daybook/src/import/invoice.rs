@@ -1,6 +1,7 @@
 //! One line of an invoice, parsed, or the reason why it cannot be.
 
 use csv::{ByteRecord, StringRecord};
+use jiff::civil::DateTime;
 
 /// The columns that are needed, in any order; further ones are ignored.
 const COLUMNS: [&str; 8] = ["InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID", "Country"];
@@ -80,6 +81,7 @@ pub fn parse(columns: &Columns, record: &ByteRecord, number: u64) -> Result<Line
     if pence == 0 {
         return Err("the price is 0: not a sale".into());
     }
+    amount(quantity, pence)?;
     let customer = customer_number(customer)?;
     let own = |text: &str| text.to_owned();
     Ok(Line {
@@ -155,6 +157,13 @@ fn pence(text: &str) -> Result<i64, String> {
     if total <= domain::Money::MAX { Ok(total) } else { Err(format!("malformed: the price is more than {} pence", domain::Money::MAX)) }
 }
 
+/// One line for more than the API's largest amount is a slip, and would not be counted rightly.
+fn amount(quantity: i64, pence: i64) -> Result<(), String> {
+    let most = domain::Money::MAX;
+    let within = quantity.checked_mul(pence).is_some_and(|amount| amount <= most);
+    if within { Ok(()) } else { Err(format!("malformed: quantity x price is more than {most} pence")) }
+}
+
 /// `13047.0` is what a spreadsheet makes of 13047.
 fn customer_number(text: &str) -> Result<String, String> {
     let number = text.strip_suffix(".0").unwrap_or(text);
@@ -165,15 +174,17 @@ fn customer_number(text: &str) -> Result<String, String> {
     }
 }
 
-/// `2010-12-01 08:34:00`, checked as a date.
+/// `2010-12-01 08:34:00`, or `12/1/2010 8:34` with the month first as the source's own CSV has it; checked as a date.
 fn moment(text: &str) -> Result<String, String> {
-    let parsed: Result<jiff::civil::DateTime, _> = text.parse();
-    parsed.map(|moment| moment.to_string()).map_err(|_| "malformed: the date must be like 2010-12-01 08:34:00".into())
+    let american = |form| DateTime::strptime(form, text).ok();
+    let moment = text.parse().ok().or_else(|| american("%m/%d/%Y %H:%M")).or_else(|| american("%m/%d/%Y %H:%M:%S"));
+    let sortable = moment.filter(|moment: &DateTime| (0..=9999).contains(&moment.year()));
+    sortable.map(|moment| moment.to_string()).ok_or_else(|| "malformed: the date must be like 2010-12-01 08:34:00 or 12/1/2010 8:34".into())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{customer_number, invoice_number, pence, pieces, stock_code};
+    use super::{amount, customer_number, invoice_number, moment, pence, pieces, stock_code};
 
     #[test]
     fn prices_are_exact() {
@@ -214,5 +225,21 @@ mod tests {
     fn customers_have_whole_numbers() {
         assert_eq!(customer_number("13047.0"), customer_number("13047"));
         assert_eq!(customer_number(""), Err("no customer".into()));
+    }
+
+    #[test]
+    fn an_amount_beyond_counting_is_refused_and_not_wrapped() {
+        assert_eq!(amount(1, domain::Money::MAX), Ok(()));
+        assert!(amount(2, domain::Money::MAX).is_err() && amount(super::MOST_PIECES, domain::Money::MAX).is_err());
+    }
+
+    #[test]
+    fn dates_are_read_in_both_forms_and_sort_by_time() {
+        assert_eq!(moment("12/1/2010 8:26"), moment("2010-12-01 08:26:00"));
+        assert_eq!(moment("12/1/2010 8:26:30"), moment("2010-12-01 08:26:30"));
+        assert!(moment("12/1/2010 8:26") < moment("1/4/2011 10:00") && moment("2010-12-01 09:00:00") < moment("2010-12-01 10:00:00"));
+        for nonsense in ["", "yesterday", "13/13/2010 8:26", "2010-02-30 08:00:00", "-000001-01-01 00:00:00"] {
+            assert!(moment(nonsense).is_err(), "{nonsense}");
+        }
     }
 }
