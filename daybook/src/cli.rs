@@ -3,6 +3,21 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::{net::SocketAddr, path::PathBuf};
 
+/// What `import --help` says beyond its arguments.
+const IMPORT_HELP: &str = "\
+The first line names the columns, in any order: InvoiceNo, StockCode, Description, Quantity, InvoiceDate, UnitPrice (GBP), CustomerID, Country.
+
+An invoice becomes an order of its customer at the invoice's prices. An invoice that begins with C cancels: each of its lines becomes a refund
+of the latest earlier lines of the same customer, product and price. Left out, counted and reported: charges (fewer than four digits in the
+stock code), prices of 0 or less or with a fraction of a penny, quantities of 0 or less on a sale, lines without a customer, malformed lines,
+cancellations of nothing that was imported, orders that the shop did not confirm, and invoices imported before with other lines.
+
+`units` and `revenue` are net: the sums over the file's lines that are not in the report. A second run changes nothing, and one that was cut
+off is simply run again.
+
+Exit codes: 0 everything that can be imported is, though lines may have been skipped; 1 failed, run it again to go on; 2 wrong usage: the
+arguments, the file, a column that is missing.";
+
 /// An event-sourced commerce backend over Kafka.
 #[derive(Parser)]
 #[command(
@@ -19,6 +34,7 @@ pub enum Command {
     /// Run services: all of them in one process, or a part.
     Run(Box<RunArguments>),
     /// Bring a merchant's invoices (CSV) in through the HTTP API.
+    #[command(after_long_help = IMPORT_HELP)]
     Import(ImportArguments),
     /// Make the topics, or check that nobody made them dangerous.
     #[command(subcommand)]

@@ -14,6 +14,9 @@ const FIRST_PATIENCE: usize = 6;
 /// The longest that a `Retry-After` is obeyed.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
+/// The most that is added to it.
+const MOST_JITTER: Duration = Duration::from_secs(1);
+
 /// Why the API did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
@@ -124,7 +127,7 @@ impl Api {
                 Attempt::Failed(error) => return Err(error),
                 Attempt::Again(asked, error) => match pauses.next() {
                     // Everybody was asked to come back at the same moment: the jitter of our own pause spreads them.
-                    Some(own) => tokio::time::sleep(asked.map_or(own, |asked| asked.min(LONGEST_PAUSE) + own.min(asked))).await,
+                    Some(own) => tokio::time::sleep(asked.map_or(own, |asked| asked.min(LONGEST_PAUSE) + own.min(MOST_JITTER))).await,
                     None => return Err(error),
                 },
             }
@@ -173,6 +176,10 @@ async fn refused(url: &str, response: Response) -> ApiError {
 
 /// An error with its causes: reqwest keeps "connection refused" in the third.
 fn words(error: &dyn Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string);
-    causes.collect::<Vec<_>>().join(": ")
+    let (mut words, mut cause) = (error.to_string(), error.source());
+    while let Some(error) = cause {
+        words = format!("{words}: {error}");
+        cause = error.source();
+    }
+    words
 }

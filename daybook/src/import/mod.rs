@@ -11,18 +11,31 @@ mod plan;
 mod report;
 
 use crate::{cli::ImportArguments, failure::Failure};
-use std::{fs::File, io::Read, process::ExitCode};
+use std::{
+    fmt::Display,
+    io::Read,
+    path::Path,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+/// How long one order is waited for: longer than the 15 minutes after which an unconfirmed order expires by default.
+const SETTLE: Duration = Duration::from_secs(20 * 60);
 
 /// Imports a file; the exit code is 0 when everything that could be imported was, though lines may have been skipped.
 pub async fn run(arguments: ImportArguments) -> Result<ExitCode, Failure> {
-    let begun = std::time::Instant::now();
-    let bytes = read(&arguments.file)?;
-    let mut plan = plan::Plan::read(&bytes).map_err(|error| Failure::usage(format!("{}: {error}", arguments.file.display())))?;
+    let begun = Instant::now();
+    let wrong = |path: &Path, error: &dyn Display| Failure::usage(format!("{}: {error}", path.display()));
+    if let Some(path) = &arguments.report {
+        report::check(path).map_err(|error| wrong(path, &error))?;
+    }
+    let api = api::Api::new(&arguments.url).map_err(Failure::usage)?;
+    let bytes = read(&arguments.file).map_err(|error| wrong(&arguments.file, &error))?;
+    let mut plan = plan::Plan::read(&bytes).map_err(|error| wrong(&arguments.file, &error))?;
     drop(bytes);
-    let api = api::Api::new(&arguments.url).map_err(Failure::failed)?;
-    execute::execute(&mut plan, &api, usize::from(arguments.concurrency))
-        .await
-        .map_err(|error| Failure::failed(format!("{error}; run it again to go on")))?;
+    api.greet().await.map_err(|error| Failure::failed(format!("{error}; does Daybook run there? --url says where it is")))?;
+    let limits = execute::Limits { concurrency: usize::from(arguments.concurrency), settle: SETTLE };
+    execute::execute(&mut plan, &api, limits).await.map_err(|error| Failure::failed(format!("{error}; run it again to go on")))?;
     if let Some(path) = &arguments.report {
         report::write(path, &plan).map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?;
     }
@@ -36,14 +49,17 @@ pub async fn run(arguments: ImportArguments) -> Result<ExitCode, Failure> {
 }
 
 /// The file's bytes, unpacked where they are gzip, whatever the file is called.
-fn read(path: &std::path::Path) -> Result<Vec<u8>, Failure> {
-    let failed = |error: std::io::Error| Failure::usage(format!("{}: {error}", path.display()));
-    let mut packed = Vec::new();
-    File::open(path).and_then(|mut file| file.read_to_end(&mut packed)).map_err(failed)?;
+fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    let packed = std::fs::read(path)?;
     if !packed.starts_with(&[0x1f, 0x8b]) {
         return Ok(packed);
     }
     let mut bytes = Vec::new();
-    flate2::read::MultiGzDecoder::new(&packed[..]).read_to_end(&mut bytes).map_err(failed)?;
+    flate2::read::MultiGzDecoder::new(&packed[..]).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod tests;

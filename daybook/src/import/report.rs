@@ -2,19 +2,45 @@
 
 use super::plan::Plan;
 use serde_json::{Value, json};
-use std::{collections::BTreeSet, fmt, fs, io::Write, path::Path, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fmt, fs,
+    io::{self, Write},
+    path::Path,
+    time::Duration,
+};
+
+/// Sees, before anything is imported, that there will be a place for the report.
+pub fn check(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match (path.is_dir(), folder.is_dir()) {
+        (true, _) => Err(io::Error::from(io::ErrorKind::IsADirectory)),
+        (false, false) => Err(io::Error::new(io::ErrorKind::NotFound, "there is no such directory")),
+        (false, true) => Ok(()),
+    }
+}
 
 /// Writes each line that was not imported, in the file's order: `{"line": n, "reason": "..."}`. The file appears whole or not at all.
-pub fn write(path: &Path, plan: &Plan) -> std::io::Result<()> {
-    let mut skipped = plan.skipped.clone();
+pub fn write(path: &Path, plan: &Plan) -> io::Result<()> {
+    // A pipe or a device cannot be replaced; renaming a file over /dev/null would even succeed for root.
+    if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+        return write_lines(fs::OpenOptions::new().write(true).open(path)?, plan).map(drop);
+    }
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let unfinished = path.with_file_name(format!(".{name}.{}.unfinished", std::process::id()));
+    let written =
+        fs::File::create(&unfinished).and_then(|file| write_lines(file, plan)?.sync_all()).and_then(|()| fs::rename(&unfinished, path));
+    written.inspect_err(|_| drop(fs::remove_file(&unfinished)))
+}
+
+fn write_lines(file: fs::File, plan: &Plan) -> io::Result<fs::File> {
+    let mut skipped: Vec<_> = plan.skipped.iter().collect();
     skipped.sort_by_key(|skipped| skipped.line);
-    let unfinished = path.with_extension("unfinished");
-    let mut file = std::io::BufWriter::new(fs::File::create(&unfinished)?);
-    for line in &skipped {
+    let mut file = io::BufWriter::new(file);
+    for line in skipped {
         writeln!(file, "{}", json!({"line": line.line, "reason": line.reason}))?;
     }
-    file.into_inner().map_err(|error| error.into_error())?.sync_all()?;
-    fs::rename(unfinished, path)
+    file.into_inner().map_err(io::IntoInnerError::into_error)
 }
 
 /// Lines, pieces and pence.
