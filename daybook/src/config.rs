@@ -7,7 +7,7 @@ use event_store::kafka::{KafkaConfig, Profile, TopicPlan};
 const EMBEDDED_FETCH_WAIT: u32 = 10;
 
 /// How often an idle reader looks for what other processes have appended there, in milliseconds; its own process wakes it.
-const EMBEDDED_IDLE_LOOK: u32 = 500;
+const EMBEDDED_IDLE_LOOK: u32 = 2000;
 
 impl KafkaArguments {
     /// True when no brokers are named.

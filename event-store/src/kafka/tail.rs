@@ -35,11 +35,7 @@ impl KafkaTail {
         let consumer: Arc<BaseConsumer> = Arc::new(config.reader().create().map_err(|error| LogError(error.to_string()))?);
         let (rings, stop) = (Rings::default(), CancellationToken::new());
         let (polled, filled, until) = (consumer.clone(), rings.clone(), stop.clone());
-        let idle = config.idle_look_millis.map(|millis| Idle {
-            wake: producer.wake(),
-            look_every: Duration::from_millis(millis.into()),
-            last: Instant::now(),
-        });
+        let idle = config.idle_look_millis.map(|millis| Idle::new(producer.wake(), Duration::from_millis(millis.into())));
         let poll = move || follow(&polled, &filled, idle, &until);
         let thread = std::thread::Builder::new().name("tail".into()).spawn(poll).map_err(|error| LogError(error.to_string()))?;
         Ok(Self { consumer, rings, stop, thread: Some(thread) })
@@ -83,39 +79,50 @@ impl Drop for KafkaTail {
 }
 
 /// How long nothing must come before the tail only looks now and then.
-const IDLE_AFTER: Duration = Duration::from_millis(300);
-/// How long one look takes: a fetch and its wait.
-const LOOK: Duration = Duration::from_millis(25);
+const IDLE_AFTER: Duration = Duration::from_secs(1);
+/// How long one look takes: time enough for a fetch on a busy machine, since a pause discards one that is under way.
+const LOOK: Duration = Duration::from_millis(150);
+/// How long a record that this process has appended is waited for before the tail rests all the same.
+const EXPECT: Duration = Duration::from_secs(10);
 
 /// For a broker that does not wake a waiting fetch, and that pays for each.
 struct Idle {
     wake: Arc<Wake>,
     look_every: Duration,
+    /// When a record came last.
     last: Instant,
+    /// Set while something that this process has appended has not come yet.
+    expects: Option<Instant>,
 }
 
 impl Idle {
+    fn new(wake: Arc<Wake>, look_every: Duration) -> Self {
+        Self { wake, look_every, last: Instant::now(), expects: Some(Instant::now() + EXPECT) }
+    }
+
     /// Lets the consumer rest when nothing has come for a while, until this process appends or the next look is due.
     fn rest(&mut self, consumer: &BaseConsumer, took: usize) -> Result<(), KafkaError> {
-        if took > 0 {
-            self.last = Instant::now();
+        if self.wake.take() {
+            self.expects = Some(Instant::now() + EXPECT);
         }
-        if self.last.elapsed() < IDLE_AFTER {
+        if took > 0 {
+            (self.last, self.expects) = (Instant::now(), None);
+        }
+        if self.last.elapsed() < IDLE_AFTER || self.expects.is_some_and(|until| Instant::now() < until) {
             return Ok(());
         }
         let assigned = consumer.assignment()?;
         consumer.pause(&assigned)?;
-        let begun = Instant::now();
-        self.wake.wait(self.look_every);
+        let rung = self.wake.wait(self.look_every);
         consumer.resume(&assigned)?;
-        let rung = begun.elapsed() < self.look_every;
+        self.expects = rung.then(|| Instant::now() + EXPECT);
         self.last = if rung { Instant::now() } else { Instant::now() - (IDLE_AFTER - LOOK) };
         Ok(())
     }
 }
 
 fn follow(consumer: &BaseConsumer, rings: &Rings, mut idle: Option<Idle>, until: &CancellationToken) {
-    let wait = if idle.is_some() { LOOK } else { Duration::from_millis(100) };
+    let wait = Duration::from_millis(if idle.is_some() { 25 } else { 100 });
     while !until.is_cancelled() {
         let took = step(consumer, rings, wait);
         if let Some(Err(error)) = idle.as_mut().map(|idle| idle.rest(consumer, took)) {

@@ -20,12 +20,17 @@ impl Wake {
         }
     }
 
-    /// Waits for a ring, at most so long.
-    pub fn wait(&self, most: Duration) {
+    /// Whether it rang since it was asked last.
+    pub fn take(&self) -> bool {
+        std::mem::take(&mut *self.rung.lock())
+    }
+
+    /// Waits for a ring, at most so long, and says whether there was one.
+    pub fn wait(&self, most: Duration) -> bool {
         let mut rung = self.rung.lock();
         if !*rung {
             self.bell.wait_for(&mut rung, most);
         }
-        *rung = false;
+        std::mem::take(&mut *rung)
     }
 }

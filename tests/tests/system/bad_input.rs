@@ -1,6 +1,6 @@
 //! What must never be a 5xx: requests that make no sense, each answered by a problem that says what is wrong and where.
 
-use super::process::{Daybook, free_port};
+use super::process::{Daybook, eventually, free_port};
 use reqwest::{Client, Method, header::CONTENT_TYPE};
 use serde_json::{Value, json};
 
@@ -155,9 +155,12 @@ async fn the_description_names_every_path_and_the_metrics_speak() {
     }
     let page = reqwest::get(format!("{}/docs/", daybook.url)).await.expect("an answer");
     assert_eq!(page.status(), 200);
-    let metrics = reqwest::get(format!("{}/metrics", daybook.url)).await.expect("an answer").text().await.expect("text");
     for name in ["daybook_claims_total", "daybook_http_request_seconds", "daybook_reader_next_offset"] {
-        assert!(metrics.contains(name), "{name} is not among {metrics}");
+        eventually(name, async || {
+            let metrics = reqwest::get(format!("{}/metrics", daybook.url)).await.ok()?.text().await.ok()?;
+            metrics.contains(name).then_some(())
+        })
+        .await;
     }
     let latest = daybook.client().get("/subjects/daybook.order.OrderPlaced/versions/latest").await.expect("an answer").1;
     assert_eq!(latest["version"], 1);
