@@ -36,7 +36,10 @@ impl ProducerContext for AckContext {
 
     fn delivery(&self, result: &DeliveryResult<'_>, to: Box<AckTo>) {
         let offset = result.as_ref().map(|message| message.offset()).map_err(|(error, _)| error.to_string());
-        self.wake.ring();
+        // Epoch 0 is nobody's: an announcement, which no reader of a log will ever see.
+        if to.tag.epoch > 0 {
+            self.wake.ring();
+        }
         let _ = to.acks.send(Ack { tag: to.tag, offset });
     }
 }
