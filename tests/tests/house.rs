@@ -7,7 +7,7 @@ use std::{
 };
 
 fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests are a room of the house").to_owned()
 }
 
 /// What a crate may depend on of the workspace: the arrows of the house.
@@ -44,7 +44,9 @@ fn sources(folder: &str) -> Vec<(PathBuf, String)> {
         if path.is_dir() {
             open.extend(path.read_dir().expect("it can be listed").map(|entry| entry.expect("an entry").path()));
         } else if path.extension().is_some_and(|ending| ending == "rs") {
-            found.push((path.clone(), std::fs::read_to_string(&path).expect("it is text")));
+            let text = std::fs::read_to_string(&path).expect("it is text");
+            // Without the place of the checkout, whose name must not make a rule pass.
+            found.push((path.strip_prefix(root()).expect("it stands in the house").to_owned(), text));
         }
     }
     assert!(!found.is_empty(), "{folder} has no sources: the rule would hold of nothing");
@@ -158,9 +160,9 @@ fn a_catch_all_is_known_by_sight() {
 
 #[test]
 fn a_service_reads_its_own_database_only() {
-    let opened = offending("projections/src", |_, line| line.contains("Database::open("));
-    let elsewhere: Vec<String> = opened.into_iter().filter(|line| !line.contains("/database/") && !line.contains("test")).collect();
-    assert_eq!(elsewhere, Vec::<String>::new(), "views are given their database, they never open one");
+    let opened =
+        offending("projections/src", |path, line| line.contains("Database::open(") && !path.starts_with("projections/src/database"));
+    assert_eq!(opened, Vec::<String>::new(), "views are given their database, they never open one");
     for room in ["command-api/src", "event-store/src", "consumers/src", "domain/src"] {
         assert_eq!(offending(room, |_, line| line.contains("sqlx")), Vec::<String>::new(), "SQL belongs to projections");
     }
