@@ -70,6 +70,14 @@ pub(crate) fn problem_of(error: CommandError) -> Problem {
         }
         error @ CommandError::Conflict { .. } => Problem::new(StatusCode::PRECONDITION_FAILED, "version-conflict", error.to_string()),
         error @ CommandError::KeyReused => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", error.to_string()),
+        error @ CommandError::Defect(_) => {
+            tracing::error!(%error, "a command met a defect");
+            Problem::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "internal",
+                "the aggregate met an unforeseen error; nothing was done, and it was logged",
+            )
+        }
         CommandError::Unavailable(Unavailable { reason, retry_after_millis }) => Problem::unavailable(reason, retry_after_millis),
     }
 }

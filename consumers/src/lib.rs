@@ -16,4 +16,4 @@ pub mod simulated_gateway;
 pub use commands::Commands;
 pub use deadlines::{Deadlines, keep_deadlines};
 pub use reactors::{Effects, sources_of};
-pub use runner::{Checkpoints, ReactorParts, Reactors};
+pub use runner::{Checkpoints, DeadLetters, READER, ReactorParts, Reactors};

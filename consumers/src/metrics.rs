@@ -9,8 +9,8 @@ pub(crate) static COMMANDS: LazyLock<IntCounterVec> = LazyLock::new(|| {
         .expect("registered once")
 });
 
-/// Records that a reactor could not decode, by service.
-pub(crate) static UNDECODABLE: LazyLock<IntCounterVec> = LazyLock::new(|| {
-    register_int_counter_vec!("daybook_reactor_undecodable_records_total", "Records that a reactor could not decode", &["service"])
+/// Records that a reactor could not take, and that were put aside with their aggregate, by service.
+pub(crate) static DEAD_LETTERS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    register_int_counter_vec!("daybook_reactor_dead_letters_total", "Records that a reactor put aside", &["service"])
         .expect("registered once")
 });

@@ -1,7 +1,7 @@
 //! The reactors over batches: order within an aggregate, aggregates side by side, the same ids at every delivery.
 
 use consumers::{
-    Checkpoints, Commands, Effects, ReactorParts, Reactors,
+    Checkpoints, Commands, DeadLetters, Effects, ReactorParts, Reactors,
     gateway::{Gateway, GatewayError},
     mail::{Contacts, Post},
 };
@@ -15,7 +15,7 @@ use event_store::{
 };
 use schemas::{Schemas, WireEvent};
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -27,6 +27,7 @@ struct Taken {
     commands: Mutex<Vec<(Uuid, String, CommandMeta)>>,
     not_now: Mutex<HashMap<Uuid, u32>>,
     checkpoint: Mutex<Checkpoint>,
+    letters: Mutex<Vec<(Recorded<Vec<u8>>, Option<String>)>>,
 }
 
 #[async_trait::async_trait]
@@ -44,6 +45,10 @@ where
         let position = Position { service: "x".into(), partition: 0, offset: 0 };
         Ok(Accepted { version: 1, position, events: 1, repeated: false })
     }
+
+    async fn read(&self, _: Uuid) -> Result<Accepted, CommandError> {
+        unreachable!("reactors ask no questions")
+    }
 }
 
 #[async_trait::async_trait]
@@ -54,6 +59,20 @@ impl Checkpoints for Taken {
 
     async fn advance(&self, _: &str, batch: &Batch) -> Result<(), BatchError> {
         *self.checkpoint.lock().expect("not poisoned") = batch.to;
+        Ok(())
+    }
+}
+
+#[async_trait::async_trait]
+impl DeadLetters for Taken {
+    async fn parked(&self, _: &PartitionId) -> Result<HashSet<Uuid>, String> {
+        Ok(self.letters.lock().expect("not poisoned").iter().map(|(record, _)| record.aggregate_id).collect())
+    }
+    async fn has(&self, aggregate: Uuid) -> Result<bool, String> {
+        Ok(self.letters.lock().expect("not poisoned").iter().any(|(record, _)| record.aggregate_id == aggregate))
+    }
+    async fn park(&self, record: &Recorded<Vec<u8>>, reason: Option<&str>) -> Result<(), String> {
+        self.letters.lock().expect("not poisoned").push((record.clone(), reason.map(str::to_owned)));
         Ok(())
     }
 }
@@ -85,7 +104,15 @@ fn reactors(service: &'static str, taken: &Arc<Taken>, mailbox: &std::path::Path
     let commands = Commands { products: taken.clone(), orders: taken.clone(), payments: taken.clone(), notifications: taken.clone() };
     let post = Post::folder(mailbox.to_owned(), taken.clone(), "shop@example.com").expect("a folder");
     let effects = Effects { gateway: taken.clone(), post: Arc::new(post) };
-    Reactors::new(ReactorParts { service, commands, effects, checkpoints: taken.clone(), schemas: Schemas::bundled(), concurrency: 8 })
+    Reactors::new(ReactorParts {
+        service,
+        commands,
+        effects,
+        checkpoints: taken.clone(),
+        dead_letters: taken.clone(),
+        schemas: Schemas::bundled(),
+        concurrency: 8,
+    })
 }
 
 fn record(offset: i64, order: OrderId, event: &OrderEvent) -> Recorded<Vec<u8>> {
@@ -174,4 +201,25 @@ async fn a_second_delivery_asks_the_same_under_the_same_ids() {
     let meta = &commands[0].2;
     assert_eq!((meta.cause.actor.as_str(), meta.cause.correlation_id.as_str()), ("reactor/reserve-stock", "corr"));
     assert!(meta.cause.causation_id.is_some());
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_decoded_parks_its_aggregate_alone() {
+    let (taken, mailbox) = (Arc::new(Taken::default()), tempfile::tempdir().expect("a directory"));
+    let reactors = reactors("products", &taken, mailbox.path());
+    let (one, two, product) = (OrderId::derive("t", "1"), OrderId::derive("t", "2"), ProductId::derive("t", "p"));
+    let broken = Recorded { event: b"nonsense".to_vec(), ..record(0, one, &placed(product)) };
+    let batch = batch(vec![broken.clone(), record(1, one, &cancelled(product)), record(2, two, &placed(product))]);
+    reactors.start(&batch.source).await.expect("a checkpoint");
+    reactors.apply(&batch).await.expect("it is taken");
+    done(&taken, 3).await;
+    let commands: Vec<String> = taken.commands.lock().expect("not poisoned").iter().map(|(_, what, _)| what.clone()).collect();
+    assert_eq!(commands, ["Reserve"], "of the second order only");
+    let letters: Vec<(i64, bool)> =
+        taken.letters.lock().expect("not poisoned").iter().map(|(record, reason)| (record.position.offset, reason.is_some())).collect();
+    assert_eq!(letters, [(0, true), (1, false)], "the broken record with its reason, and what stands behind it");
+    assert!(reactors.take_up(&broken).await.is_err(), "it is as broken as before");
+    let mended = record(0, one, &placed(product));
+    reactors.take_up(&mended).await.expect("once it can be decoded it is taken up");
+    assert_eq!(taken.commands.lock().expect("not poisoned").len(), 2);
 }

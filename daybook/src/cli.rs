@@ -22,7 +22,7 @@ arguments, the file, a column that is missing.";
 #[derive(Parser)]
 #[command(
     version,
-    after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage (arguments, files, a port in use), 4 `topics check` found violations."
+    after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage (arguments, files, a port in use), 4 a check found something: `topics check`, `replay`, `verify`."
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -41,6 +41,17 @@ pub enum Command {
     Topics(TopicsCommand),
     /// Show the log as people read it.
     Tail(TailArguments),
+    /// Prove the views: make each anew from the log in a shadow table, and compare it with the live one, row by row.
+    Replay(ReplayArguments),
+    /// Make a view anew from the log beside the live one, compare, and put it in the live one's place.
+    Rebuild(RebuildArguments),
+    /// Prove the log: runs, groups, versions, command ids, schemas; say what does not count and why.
+    Verify(VerifyArguments),
+    /// Say what happened to an aggregate, who did it, and what it was then.
+    Audit(AuditArguments),
+    /// What was put aside because it could not be taken.
+    #[command(subcommand)]
+    DeadLetters(DeadLettersCommand),
     /// Run the simulated payment gateway.
     Gateway(GatewayArguments),
     /// Print a shell's completions.
@@ -75,6 +86,25 @@ pub struct KafkaArguments {
     pub min_insync: i32,
 }
 
+/// Where the log, its schemas and the databases are.
+#[derive(Args, Clone)]
+pub struct StoreArguments {
+    #[command(flatten)]
+    pub kafka: KafkaArguments,
+    /// Where this machine keeps its data: the embedded broker's log, SQLite, the mailbox.
+    #[arg(long, env = "DAYBOOK_DATA", default_value = "data")]
+    pub data: PathBuf,
+    /// PostgreSQL, `postgres://user:password@host:port`; each service uses the database daybook_<service>. Without it, SQLite.
+    #[arg(long, env = "DAYBOOK_POSTGRES", hide_env_values = true)]
+    pub postgres: Option<String>,
+    /// A Confluent-compatible schema registry. Without it, the schema ids of this build.
+    #[arg(long, env = "SCHEMA_REGISTRY_URL")]
+    pub registry: Option<String>,
+    /// The embedded broker's program. Default: beside this one.
+    #[arg(long, env = "DAYBOOK_EMBEDDED_BROKER")]
+    pub embedded_broker: Option<PathBuf>,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Role {
     /// Take commands: own partitions, decide, append.
@@ -102,17 +132,8 @@ pub struct RunArguments {
     /// This node's name, for people.
     #[arg(long, env = "DAYBOOK_NAME")]
     pub name: Option<String>,
-    /// Where this machine keeps its data: the embedded broker's log, SQLite, the mailbox.
-    #[arg(long, env = "DAYBOOK_DATA", default_value = "data")]
-    pub data: PathBuf,
     #[command(flatten)]
-    pub kafka: KafkaArguments,
-    /// PostgreSQL, `postgres://user:password@host:port`; each service uses the database daybook_<service>. Without it, SQLite.
-    #[arg(long, env = "DAYBOOK_POSTGRES", hide_env_values = true)]
-    pub postgres: Option<String>,
-    /// A Confluent-compatible schema registry. Without it, the schema ids of this build.
-    #[arg(long, env = "SCHEMA_REGISTRY_URL")]
-    pub registry: Option<String>,
+    pub store: StoreArguments,
     /// The payment gateway. Without it, a simulated one is started.
     #[arg(long, env = "DAYBOOK_GATEWAY_URL")]
     pub gateway_url: Option<String>,
@@ -125,9 +146,6 @@ pub struct RunArguments {
     /// Seconds that an order may take to be confirmed before it expires.
     #[arg(long, env = "DAYBOOK_ORDER_DEADLINE", default_value_t = 900, value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
     pub order_deadline: u64,
-    /// The embedded broker's program. Default: beside this one.
-    #[arg(long, env = "DAYBOOK_EMBEDDED_BROKER")]
-    pub embedded_broker: Option<PathBuf>,
     /// Log lines as JSON.
     #[arg(long, env = "DAYBOOK_LOG_JSON")]
     pub json: bool,
@@ -182,6 +200,102 @@ pub struct TailArguments {
     /// One JSON object a line.
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Args)]
+pub struct ReplayArguments {
+    /// Whose views; all when none is named.
+    #[arg(value_parser = ["users", "products", "orders", "payments", "notifications", "audit"])]
+    pub services: Vec<String>,
+    #[command(flatten)]
+    pub store: StoreArguments,
+    /// How many differing rows of a view are shown.
+    #[arg(long, default_value_t = 10)]
+    pub examples: usize,
+    /// One JSON object on standard output.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+pub struct RebuildArguments {
+    /// Which view: `orders`, `timeline`, ...
+    pub view: String,
+    #[command(flatten)]
+    pub store: StoreArguments,
+    /// Go on with what a rebuild that was cut off has done already, instead of beginning anew. Not after a change of the view's code.
+    #[arg(long)]
+    pub resume: bool,
+    /// One JSON object on standard output.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+pub struct VerifyArguments {
+    /// Which services' logs; all when none is named.
+    #[arg(value_parser = ["users", "products", "orders", "payments", "notifications"])]
+    pub services: Vec<String>,
+    #[command(flatten)]
+    pub store: StoreArguments,
+    /// Show each record that does not count.
+    #[arg(long)]
+    pub all: bool,
+    /// One JSON object on standard output.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+pub struct AuditArguments {
+    /// What kind of aggregate.
+    #[arg(value_parser = ["user", "product", "order", "payment", "notification"])]
+    pub aggregate: String,
+    /// Its id.
+    pub id: uuid::Uuid,
+    /// As it was then: an RFC 3339 time, or a position in its log such as orders/0/17.
+    #[arg(long)]
+    pub at: Option<String>,
+    /// Where Daybook is.
+    #[arg(long, env = "DAYBOOK_URL", default_value = "http://127.0.0.1:8080")]
+    pub url: String,
+    /// One JSON object on standard output.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Subcommand)]
+pub enum DeadLettersCommand {
+    /// Each aggregate that was put aside, by reader: how many records, since when, why.
+    List(LettersArguments),
+    /// The records of one aggregate that a reader has put aside, in order.
+    Show(LetterArguments),
+    /// Take them up after all, in order, up to the first that still cannot be taken.
+    Redrive(LetterArguments),
+    /// Give the first of them up for good. Those behind it stay; redrive them.
+    Drop(LetterArguments),
+}
+
+#[derive(Args)]
+pub struct LettersArguments {
+    /// Where Daybook is.
+    #[arg(long, env = "DAYBOOK_URL", default_value = "http://127.0.0.1:8080")]
+    pub url: String,
+    /// One JSON object on standard output.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+pub struct LetterArguments {
+    /// The service in whose database they are.
+    pub database: String,
+    /// The view that put them aside, or `reactors`.
+    pub reader: String,
+    /// The aggregate's id.
+    pub aggregate: uuid::Uuid,
+    #[command(flatten)]
+    pub at: LettersArguments,
 }
 
 #[derive(Args)]

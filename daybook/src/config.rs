@@ -1,7 +1,11 @@
 //! From arguments to what the parts are told. Read in one place.
 
-use crate::cli::{KafkaArguments, Role, RunArguments};
+use crate::{
+    cli::{KafkaArguments, Role, RunArguments, StoreArguments},
+    failure::Failure,
+};
 use event_store::kafka::{KafkaConfig, Profile, TopicPlan};
+use schemas::Schemas;
 
 /// The embedded broker does not wake a waiting fetch, so this is the latency of reading from it, in milliseconds.
 const EMBEDDED_FETCH_WAIT: u32 = 10;
@@ -34,6 +38,24 @@ impl KafkaArguments {
     }
 }
 
+impl StoreArguments {
+    /// The database of a service.
+    pub fn database(&self, service: &str) -> String {
+        match &self.postgres {
+            Some(server) => format!("{}/daybook_{service}", server.trim_end_matches('/')),
+            None => format!("sqlite://{}", self.data.join("views").join(format!("{service}.db")).display()),
+        }
+    }
+
+    /// How events become bytes: by the registry's ids where one is named.
+    pub async fn schemas(&self) -> Result<Schemas, Failure> {
+        match &self.registry {
+            Some(url) => Schemas::connect(url).await.map_err(Failure::failed),
+            None => Ok(Schemas::bundled()),
+        }
+    }
+}
+
 impl RunArguments {
     /// Whether this process plays a role of a service.
     pub fn plays(&self, service: &str, role: Role) -> bool {
@@ -44,14 +66,6 @@ impl RunArguments {
     /// The services of which this process plays a role, of those given.
     pub fn playing<'a>(&self, services: &[&'a str], role: Role) -> Vec<&'a str> {
         services.iter().copied().filter(|service| self.plays(service, role)).collect()
-    }
-
-    /// The database of a service.
-    pub fn database(&self, service: &str) -> String {
-        match &self.postgres {
-            Some(server) => format!("{}/daybook_{service}", server.trim_end_matches('/')),
-            None => format!("sqlite://{}", self.data.join("views").join(format!("{service}.db")).display()),
-        }
     }
 
     /// This node's name.

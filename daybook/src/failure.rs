@@ -2,6 +2,9 @@
 
 use std::process::ExitCode;
 
+/// The exit code of a check that found something.
+pub const FOUND: u8 = 4;
+
 /// One line for a person, and the exit code for a script.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]

@@ -1,13 +1,17 @@
-//! The binary: run, import, topics, tail, gateway.
+//! The binary: run, import, topics, tail, replay, rebuild, verify, audit, dead-letters, gateway.
 
+mod ask;
 mod cli;
 mod config;
 mod failure;
 mod gateway;
 mod import;
+mod replay;
 mod run;
+mod store;
 mod tail;
 mod topics;
+mod verify;
 
 use clap::{CommandFactory, Parser};
 use cli::{Cli, Command, TopicsCommand};
@@ -33,6 +37,11 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, failure::Failure> {
         Command::Topics(TopicsCommand::Create(arguments)) => topics::create(arguments).await,
         Command::Topics(TopicsCommand::Check(arguments)) => topics::check(arguments).await,
         Command::Tail(arguments) => tail::run(arguments).await,
+        Command::Replay(arguments) => replay::replay(arguments).await,
+        Command::Rebuild(arguments) => replay::rebuild(arguments).await,
+        Command::Verify(arguments) => verify::run(arguments).await,
+        Command::Audit(arguments) => ask::audit(arguments).await,
+        Command::DeadLetters(command) => ask::dead_letters(command).await,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "daybook", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)

@@ -92,7 +92,7 @@ impl Shown {
         }
         let mut shown = schemas::to_json(&record.payload, &self.schemas);
         if let Err(schemas::DecodeError::UnknownSchema(id)) = shown
-            && self.schemas.learn(id).await
+            && self.schemas.learn(id).await == schemas::Learned::Known
         {
             shown = schemas::to_json(&record.payload, &self.schemas);
         }

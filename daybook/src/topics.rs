@@ -1,12 +1,12 @@
 //! `daybook topics create|check`.
 
-use crate::{cli::TopicsArguments, failure::Failure};
+use crate::{
+    cli::TopicsArguments,
+    failure::{FOUND, Failure},
+};
 use event_store::kafka::Topics;
 use serde_json::json;
 use std::process::ExitCode;
-
-/// What `check` answers when something is wrong.
-const VIOLATIONS: u8 = 4;
 
 /// Makes what is missing.
 pub async fn create(arguments: TopicsArguments) -> Result<ExitCode, Failure> {
@@ -34,5 +34,5 @@ pub async fn check(arguments: TopicsArguments) -> Result<ExitCode, Failure> {
             println!("all topics are as they must be");
         }
     }
-    Ok(if violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(VIOLATIONS) })
+    Ok(if violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
 }

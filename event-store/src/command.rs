@@ -17,6 +17,14 @@ pub struct CommandMeta {
     pub cause: Cause,
 }
 
+impl CommandMeta {
+    /// The circumstances of a question, which leaves no record.
+    pub(crate) fn question() -> Self {
+        let cause = Cause { actor: String::new(), correlation_id: String::new(), causation_id: None, traceparent: None };
+        Self { command_id: Uuid::nil(), time: Timestamp(0), expected_version: None, cause }
+    }
+}
+
 /// The command is done, and what it made is in the log for good.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accepted {
@@ -47,6 +55,9 @@ pub enum CommandError {
     /// The command id was used before, for another command.
     #[error("this idempotency key was used before, for another command")]
     KeyReused,
+    /// The aggregate's code panicked on this command: a defect of the build. Nothing was appended.
+    #[error("the aggregate met a defect: {0}")]
+    Defect(String),
     /// Nobody can say yet; nothing is lost by asking again with the same command id.
     #[error(transparent)]
     Unavailable(Unavailable),
@@ -88,6 +99,10 @@ pub struct Unavailable {
 pub trait Execute<A: Aggregate>: Send + Sync + 'static {
     /// Decides the command on the aggregate's state and appends what it makes; returns when that is settled.
     async fn execute(&self, id: Uuid, command: A::Command, meta: CommandMeta) -> Result<Accepted, CommandError>;
+
+    /// The aggregate's version (0 where there is none) as of some moment between this question and its answer, and a position that
+    /// everything acknowledged before the question stands at or below: a strong read.
+    async fn read(&self, id: Uuid) -> Result<Accepted, CommandError>;
 }
 
 /// Who owns a partition's writing, as far as this node has heard. It may be out of date: safety never rests on it.
@@ -109,6 +124,9 @@ pub trait LocalOwner<A: Aggregate>: Send + Sync + 'static {
 
     /// As [`Execute::execute`], or none when this node does not own the partition.
     async fn try_execute(&self, id: Uuid, command: A::Command, meta: CommandMeta) -> Option<Result<Accepted, CommandError>>;
+
+    /// As [`Execute::read`], or none when this node does not own the partition.
+    async fn try_read(&self, id: Uuid) -> Option<Result<Accepted, CommandError>>;
 }
 
 /// Tells who owns a partition.

@@ -3,8 +3,19 @@
 use crate::{Checkpoint, PartitionId, RawRecord, envelope::Entry, envelope::EventEntry, run::RunRule, run::Verdict};
 use domain::Aggregate;
 use schemas::{Schemas, WireEvent};
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 use uuid::Uuid;
+
+/// Runs an aggregate's code. A panic in it is a defect of that aggregate alone, and not the partition's end.
+pub(crate) fn guarded<T>(code: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(code)).map_err(|panic| {
+        let words = panic.downcast_ref::<&str>().map(|words| (*words).to_owned());
+        words.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without words".to_owned())
+    })
+}
 
 /// An aggregate as its confirmed events make it.
 #[derive(Clone, Debug, Default)]
@@ -121,12 +132,11 @@ where
     fn apply_entry(&mut self, entry: &EventEntry) {
         let folded = self.aggregates.entry(entry.record.aggregate_id).or_default();
         folded.version = entry.record.version;
-        match A::Event::decode(&entry.record.event, &self.schemas) {
-            Ok(event) => folded.state.apply(&event),
-            Err(error) => {
-                tracing::error!(position = %entry.record.position, aggregate = %entry.record.aggregate_id, %error, "event cannot be decoded");
-                folded.unreadable = Some(format!("its event at {} cannot be decoded: {error}", entry.record.position));
-            }
+        let event = A::Event::decode(&entry.record.event, &self.schemas).map_err(|error| error.to_string());
+        if let Err(why) = event.and_then(|event| guarded(|| folded.state.apply(&event))) {
+            let position = &entry.record.position;
+            tracing::error!(%position, aggregate = %entry.record.aggregate_id, why, "an event cannot be folded");
+            folded.unreadable = Some(format!("its event at {position} cannot be folded: {why}"));
         }
     }
 
@@ -141,7 +151,9 @@ where
     /// Folds a command of this owner's own, which was acknowledged at exactly the offsets that it asked for.
     pub fn confirm(&mut self, aggregate_id: Uuid, events: &[A::Event], command_id: Uuid, remembered: Remembered) {
         let folded = self.aggregates.entry(aggregate_id).or_default();
-        events.iter().for_each(|event| folded.state.apply(event));
+        if let Err(why) = guarded(|| events.iter().for_each(|event| folded.state.apply(event))) {
+            folded.unreadable = Some(format!("an event of command {command_id} cannot be folded: {why}"));
+        }
         folded.version = remembered.version;
         self.commands.insert(command_id, remembered);
         self.checkpoint.next = remembered.offset + 1;

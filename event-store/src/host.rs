@@ -140,6 +140,11 @@ where
         };
         Some(owner.execute(id, command, meta, fingerprint).await)
     }
+
+    async fn try_read(&self, id: Uuid) -> Option<Result<Accepted, CommandError>> {
+        let owner = self.owners.read().get(&LocalOwner::<A>::partition_of(self, id)).cloned()?;
+        Some(owner.read(id).await)
+    }
 }
 
 /// Tells two commands apart, whoever decides them: 64 bits of SHA-256 over the aggregate's id and the JSON of what was meant.

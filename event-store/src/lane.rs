@@ -27,7 +27,7 @@ pub(crate) struct Lane {
 }
 
 /// Between the checkpoint and what was read past it.
-struct Reading {
+pub(crate) struct Reading {
     rule: RunRule,
     checkpoint: Checkpoint,
     /// The next offset to read.
@@ -36,12 +36,22 @@ struct Reading {
 }
 
 impl Reading {
-    fn at(checkpoint: Checkpoint) -> Self {
+    pub fn at(checkpoint: Checkpoint) -> Self {
         Self { rule: RunRule::resume(checkpoint.claim, checkpoint.next), checkpoint, next: checkpoint.next, held: Vec::new() }
     }
 
+    /// The next offset to read.
+    pub fn next(&self) -> i64 {
+        self.next
+    }
+
+    /// Where a reader stands that has taken every batch.
+    pub fn checkpoint(&self) -> Checkpoint {
+        self.checkpoint
+    }
+
     /// Applies the run rule to the next records; a batch when the checkpoint can move.
-    fn take(&mut self, source: &PartitionId, records: Vec<RawRecord>) -> Option<Batch> {
+    pub fn take(&mut self, source: &PartitionId, records: Vec<RawRecord>) -> Option<Batch> {
         let from = self.checkpoint;
         let mut counted = Vec::new();
         for raw in records {

@@ -20,9 +20,11 @@ mod metrics;
 mod owner;
 mod readers;
 mod recorded;
+mod replay;
 mod ring;
 pub mod run;
 mod subscription;
+pub mod verify;
 mod writer;
 
 pub use command::{Accepted, CommandError, CommandMeta, Directory, Execute, LocalOwner, Owner, Refused, Unavailable};
@@ -34,6 +36,7 @@ pub use memory::MemoryLog;
 pub use owner::{OwnerParts, PartitionOwner};
 pub use readers::{PlacedReaders, Reader, Readers};
 pub use recorded::{Cause, InvalidPosition, Position, Recorded};
+pub use replay::Replay;
 pub use subscription::{Batch, BatchError, BatchHandler, Checkpoint, Counted, PartitionId};
 pub use writer::{NodeName, WriterConfig};
 

@@ -74,6 +74,15 @@ where
 
     /// Sends a command and waits until it is settled.
     pub async fn execute(&self, id: Uuid, command: A::Command, meta: CommandMeta, fingerprint: u64) -> Answer {
+        self.ask(id, Some(command), meta, fingerprint).await
+    }
+
+    /// Asks for an aggregate's version, behind the read barrier.
+    pub async fn read(&self, id: Uuid) -> Answer {
+        self.ask(id, None, CommandMeta::question(), 0).await
+    }
+
+    async fn ask(&self, id: Uuid, command: Option<A::Command>, meta: CommandMeta, fingerprint: u64) -> Answer {
         let (reply, answer) = oneshot::channel();
         let gone = || unavailable("the owner of this partition has stopped", 100);
         if self.inbox.send(Message::Command(Pending { id, command, meta, fingerprint, reply })).is_err() {

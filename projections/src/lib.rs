@@ -5,8 +5,11 @@
 
 mod database;
 mod http;
+mod kept;
 mod metrics;
 mod problem;
+mod rebuild;
+mod redrive;
 mod registry;
 mod runner;
 mod table;
@@ -14,12 +17,14 @@ mod view;
 pub mod views;
 mod wait;
 
-pub use database::{Compare, Database, DatabaseError, Dialect, Filter, Order, Query};
-pub use http::{ReadState, routes};
+pub use database::{Compare, Database, DatabaseError, DeadLetterRow, Dialect, Filter, Order, Query};
+pub use http::{LetterBox, Owners, ReadState, letter_routes, routes};
 pub use problem::{FieldError, Problem};
+pub use rebuild::{Comparison, Difference, Logs, Progress, RebuildError, RebuildParts, Rebuilding};
+pub use redrive::{Redrive, Redriven};
 pub use registry::{DATABASES, sources_of, views_of};
 pub use runner::ViewRunner;
-pub use table::{Column, Kind, Table, TableSpec};
+pub use table::{Column, Kind, Relation, Table, TableSpec};
 pub use view::{ErasedView, Fold, LogEvent, View, erased};
 pub use views::{
     contacts::{Contact, email_of},

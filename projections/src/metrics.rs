@@ -7,10 +7,10 @@ use std::{sync::LazyLock, time::Duration};
 
 const SIZES: [f64; 9] = [0.0, 1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0, 16384.0];
 
-/// Records that no view could read, by service.
-pub(crate) static UNDECODABLE: LazyLock<IntCounterVec> = LazyLock::new(|| {
-    register_int_counter_vec!("daybook_undecodable_records_total", "Records that the views left out", &["service"])
-        .expect("registered once")
+/// Records that a view could not take, and that were put aside with their aggregate.
+pub(crate) static DEAD_LETTERS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    let labels = &["database", "reader"];
+    register_int_counter_vec!("daybook_dead_letters_total", "Records that a view put aside", labels).expect("registered once")
 });
 
 static APPLIED: LazyLock<IntGaugeVec> = LazyLock::new(|| {

@@ -66,16 +66,20 @@ impl Problem {
     }
 }
 
+impl Problem {
+    /// 503: not now.
+    pub fn unavailable(detail: impl Into<String>) -> Self {
+        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail);
+        Self { retry_after: Some(1), ..problem }
+    }
+}
+
 impl From<DatabaseError> for Problem {
     fn from(error: DatabaseError) -> Self {
         tracing::error!(%error, "a view cannot be read");
         match error {
-            DatabaseError::Sql(_) | DatabaseError::Moved(_) => {
-                let detail = "the view's database did not answer";
-                let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail);
-                Self { retry_after: Some(1), ..problem }
-            }
-            DatabaseError::Url(_) | DatabaseError::Row(_) => {
+            DatabaseError::Sql(_) | DatabaseError::Moved(_) => Self::unavailable("the view's database did not answer"),
+            DatabaseError::Url(_) | DatabaseError::Row(_) | DatabaseError::View(_) => {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the view could not be read; the log says why")
             }
         }

@@ -1,21 +1,39 @@
 //! Keeps the views of one database: rows and checkpoints of a batch in one transaction.
 
 use crate::{
-    database::{Database, DatabaseError},
+    database::{Database, DatabaseError, DeadLetterRow, Parked, Transaction},
+    kept::Kept,
     metrics,
     view::ErasedView,
     views_of,
 };
 use event_store::{Batch, BatchError, BatchHandler, Checkpoint, Counted, PartitionId, Recorded};
-use schemas::{AnyEvent, DecodeError, Schemas};
-use std::{collections::HashMap, time::Instant};
+use schemas::{AnyEvent, DecodeError, Learned, Schemas};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Instant,
+};
+use uuid::Uuid;
 
 /// A database and the views that it holds.
 pub struct ViewRunner {
     name: String,
     database: Database,
-    views: Vec<ErasedView>,
+    views: Vec<Kept>,
     schemas: Schemas,
+}
+
+/// A record, and the event in it or why there is none.
+pub(crate) struct Decoded<'a> {
+    record: &'a Counted,
+    event: Result<Recorded<AnyEvent>, String>,
+}
+
+/// How a batch is folded: at once, or record by record, so that one that cannot be applied is found and put aside.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Care {
+    AtOnce,
+    EachRecord,
 }
 
 impl ViewRunner {
@@ -26,70 +44,161 @@ impl ViewRunner {
 
     /// Views of your own; `name` stands in metrics and logs.
     pub async fn with_views(name: &str, database: Database, views: Vec<ErasedView>, schemas: Schemas) -> Result<Self, DatabaseError> {
-        database.create(views.iter().map(|view| view.table())).await?;
+        Self::keeping(name, database, views.into_iter().map(Kept::live).collect(), schemas).await
+    }
+
+    pub(crate) async fn keeping(name: &str, database: Database, views: Vec<Kept>, schemas: Schemas) -> Result<Self, DatabaseError> {
+        database.create(views.iter().map(|kept| &kept.table)).await?;
         Ok(Self { name: name.to_owned(), database, views, schemas })
     }
 
+    /// The view whose checkpoint and letters stand under this name.
+    pub(crate) fn kept(&self, reader: &str) -> Option<&Kept> {
+        self.views.iter().find(|kept| kept.reader == reader)
+    }
+
+    /// The names under which its views' checkpoints and letters stand.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.views.iter().map(|kept| kept.reader.clone()).collect()
+    }
+
+    pub(crate) fn database(&self) -> &Database {
+        &self.database
+    }
+
     /// The views that read this log.
-    fn readers(&self, source: &PartitionId) -> impl Iterator<Item = &ErasedView> {
-        self.views.iter().filter(|view| view.sources().contains(&&*source.service))
+    fn readers(&self, source: &PartitionId) -> impl Iterator<Item = &Kept> {
+        self.views.iter().filter(|kept| kept.reads(&source.service))
     }
 
     /// The least of the views' checkpoints: what any of them still needs begins there.
     fn least(&self, source: &PartitionId, standing: &HashMap<String, Checkpoint>) -> Checkpoint {
-        self.readers(source).map(|view| at(view, standing)).min_by_key(|checkpoint| checkpoint.next).unwrap_or_default()
+        self.readers(source).map(|kept| at(kept, standing)).min_by_key(|checkpoint| checkpoint.next).unwrap_or_default()
     }
 
-    /// The batch's records, decoded. One that never can be is counted, said and left out; one whose schema is not known *yet*
-    /// holds the batch back, since a registry that is down for a minute must not cost a view its events.
-    async fn decode(&self, batch: &Batch) -> Result<Vec<Recorded<AnyEvent>>, BatchError> {
-        let mut events = Vec::with_capacity(batch.records.len());
+    /// The batch's records, decoded. One that never can be is put aside later; one whose schema is not known *yet* holds the batch
+    /// back, since a registry that is down for a minute must not cost a view its events.
+    pub(crate) async fn decode<'a>(&self, batch: &'a Batch) -> Result<Vec<Decoded<'a>>, BatchError> {
+        let mut decoded = Vec::with_capacity(batch.records.len());
         for record in &batch.records {
-            match self.decode_one(record).await {
-                Ok(event) => events.push(record.with(event)),
-                Err(error @ DecodeError::UnknownSchema(_)) => return Err(BatchError::Failed(format!("{}: {error}", record.position))),
-                Err(error @ (DecodeError::Framing(_) | DecodeError::ForeignRecord(_) | DecodeError::Body { .. })) => {
-                    leave_out(record, &error);
-                }
-            }
+            let event = self.decode_one(record).await?.map_err(|error| error.to_string());
+            decoded.push(Decoded { record, event });
         }
-        Ok(events)
+        Ok(decoded)
     }
 
-    async fn decode_one(&self, record: &Counted) -> Result<AnyEvent, DecodeError> {
+    /// The event, or why there will never be one; fails where nobody can say yet.
+    pub(crate) async fn decode_one(&self, record: &Counted) -> Result<Result<Recorded<AnyEvent>, DecodeError>, BatchError> {
         let decode = || AnyEvent::decode(&record.position.service, &record.event, &self.schemas);
-        match decode() {
-            Err(DecodeError::UnknownSchema(id)) if self.schemas.learn(id).await => decode(),
+        let decoded = match decode() {
+            Err(DecodeError::UnknownSchema(id)) => match self.schemas.learn(id).await {
+                Learned::Known => decode(),
+                Learned::NeverGiven => Err(DecodeError::UnknownSchema(id)),
+                Learned::NotNow => return Err(BatchError::Failed(format!("{}: schema id {id} cannot be learned now", record.position))),
+            },
             decoded => decoded,
+        };
+        Ok(decoded.map(|event| record.with(event)))
+    }
+
+    async fn write(&self, batch: &Batch, decoded: &[Decoded<'_>]) -> Result<(), DatabaseError> {
+        match self.write_with(batch, decoded, Care::AtOnce).await {
+            Err(error) if error.is_poison() => {
+                tracing::warn!(database = self.name, source = ?batch.source, %error, "a batch holds something that cannot be applied: record by record");
+                self.write_with(batch, decoded, Care::EachRecord).await
+            }
+            settled => settled,
         }
     }
 
-    async fn write(&self, batch: &Batch, events: &[Recorded<AnyEvent>]) -> Result<(), DatabaseError> {
+    async fn write_with(&self, batch: &Batch, decoded: &[Decoded<'_>], care: Care) -> Result<(), DatabaseError> {
         let mut open = self.database.begin().await?;
+        self.write_in(&mut open, batch, decoded, care).await?;
+        open.commit().await
+    }
+
+    /// Writes a batch within a transaction that goes on.
+    pub(crate) async fn write_carefully(
+        &self,
+        open: &mut Transaction,
+        batch: &Batch,
+        decoded: &[Decoded<'_>],
+    ) -> Result<(), DatabaseError> {
+        self.write_in(open, batch, decoded, Care::EachRecord).await
+    }
+
+    async fn write_in(&self, open: &mut Transaction, batch: &Batch, decoded: &[Decoded<'_>], care: Care) -> Result<(), DatabaseError> {
         let standing = open.checkpoints(&batch.source).await?;
         if self.least(&batch.source, &standing).next != batch.from.next {
             return Err(DatabaseError::Moved(batch.source.clone()));
         }
-        for view in self.readers(&batch.source) {
-            let at = at(view, &standing);
+        let parked = open.parked(&batch.source).await?;
+        for kept in self.readers(&batch.source) {
+            let at = at(kept, &standing);
             if at.next < batch.to.next {
                 // The checkpoint comes first: its lock keeps a second projector from loading rows that are about to change.
-                open.advance(view.name(), &batch.source, at, batch.to).await?;
-                let new = events.partition_point(|event| event.position.offset < at.next);
-                open.keep(&**view, &events[new..]).await?;
+                open.advance(&kept.reader, &batch.source, at, batch.to).await?;
+                let new = decoded.partition_point(|one| one.record.position.offset < at.next);
+                self.fold(open, kept, &decoded[new..], parked_by(&parked, kept), care).await?;
             }
         }
-        open.commit().await
+        Ok(())
+    }
+
+    /// Folds what can be folded, and puts aside what cannot, with all that stands behind it in its aggregate.
+    async fn fold(
+        &self,
+        open: &mut Transaction,
+        kept: &Kept,
+        decoded: &[Decoded<'_>],
+        mut parked: HashSet<Uuid>,
+        care: Care,
+    ) -> Result<(), DatabaseError> {
+        let (mut fine, mut letters) = (Vec::with_capacity(decoded.len()), Vec::new());
+        for Decoded { record, event } in decoded {
+            let failed = match event {
+                _ if parked.contains(&record.aggregate_id) => {
+                    letters.push(DeadLetterRow::behind(&kept.reader, record));
+                    continue;
+                }
+                Err(why) => Some(why.clone()),
+                Ok(event) if care == Care::EachRecord => applied(open.try_keep(kept, event).await)?,
+                Ok(event) => {
+                    fine.push(event.clone());
+                    None
+                }
+            };
+            if let Some(why) = failed {
+                parked.insert(record.aggregate_id);
+                letters.push(self.letter(kept, record, why));
+            }
+        }
+        open.keep(kept, &fine).await?;
+        open.park(letters).await
+    }
+
+    fn letter(&self, kept: &Kept, record: &Counted, why: String) -> DeadLetterRow {
+        metrics::DEAD_LETTERS.with_label_values(&[&self.name, &kept.reader]).inc();
+        tracing::error!(position = %record.position, reader = kept.reader, why, "a record is put aside, and its aggregate with it");
+        DeadLetterRow::new(&kept.reader, record, why)
     }
 }
 
-fn leave_out(record: &Counted, error: &DecodeError) {
-    metrics::UNDECODABLE.with_label_values(&[&*record.position.service]).inc();
-    tracing::error!(position = %record.position, type_name = %record.type_name, %error, "a record cannot be decoded and is left out");
+/// None where a record was applied, the reason where it never can be; fails where the database failed.
+pub(crate) fn applied(outcome: Result<(), DatabaseError>) -> Result<Option<String>, DatabaseError> {
+    match outcome {
+        Ok(()) => Ok(None),
+        Err(error) if error.is_poison() => Ok(Some(error.to_string())),
+        Err(error) => Err(error),
+    }
 }
 
-fn at(view: &ErasedView, standing: &HashMap<String, Checkpoint>) -> Checkpoint {
-    standing.get(view.name()).copied().unwrap_or_default()
+fn parked_by(parked: &Parked, kept: &Kept) -> HashSet<Uuid> {
+    parked.get(&kept.reader).cloned().unwrap_or_default()
+}
+
+fn at(kept: &Kept, standing: &HashMap<String, Checkpoint>) -> Checkpoint {
+    standing.get(&kept.reader).copied().unwrap_or_default()
 }
 
 #[async_trait::async_trait]
@@ -101,8 +210,8 @@ impl BatchHandler for ViewRunner {
 
     async fn apply(&self, batch: &Batch) -> Result<(), BatchError> {
         let began = Instant::now();
-        let events = self.decode(batch).await?;
-        self.write(batch, &events).await?;
+        let decoded = self.decode(batch).await?;
+        self.write(batch, &decoded).await?;
         self.database.tell_moved();
         metrics::applied(&self.name, batch, began.elapsed());
         Ok(())

@@ -73,6 +73,27 @@ impl TableSpec {
     }
 }
 
+/// A table under the name that it has in a database: its own, or a shadow's while it is made anew.
+#[derive(Clone, Debug)]
+pub struct Relation {
+    /// What it looks like.
+    pub spec: &'static TableSpec,
+    /// Its name.
+    pub name: String,
+}
+
+impl Relation {
+    /// Under its own name.
+    pub fn live(spec: &'static TableSpec) -> Self {
+        Self { spec, name: spec.name.to_owned() }
+    }
+
+    /// The table's shadow, which another name keeps apart from the live one.
+    pub fn shadow(spec: &'static TableSpec, of: &str) -> Self {
+        Self { spec, name: format!("{of}_{}", spec.name) }
+    }
+}
+
 /// A row that knows its table: its fields are the table's columns.
 pub trait Table: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The table.

@@ -1,9 +1,6 @@
 //! What a view is.
 
-use crate::{
-    database::{DatabaseError, Transaction},
-    table::{Table, TableSpec},
-};
+use crate::table::{Table, TableSpec};
 use domain::{notification::NotificationEvent, order::OrderEvent, payment::PaymentEvent, product::ProductEvent, user::UserEvent};
 use event_store::Recorded;
 use schemas::{AnyEvent, SERVICES, WireEvent};
@@ -164,14 +161,4 @@ fn changes<R: Table>(rows: BTreeMap<String, Option<R>>, before: &BTreeSet<String
         }
     }
     Ok(changes)
-}
-
-impl Transaction {
-    /// Folds records into a view's table.
-    pub(crate) async fn keep(&mut self, view: &dyn Fold, records: &[Recorded<AnyEvent>]) -> Result<(), DatabaseError> {
-        let loaded = self.load(view.table(), view.keys(records)).await?;
-        let Folded(changes) = view.fold(loaded, records)?;
-        self.upsert(view.table(), changes.written).await?;
-        self.delete(view.table(), changes.deleted).await
-    }
 }

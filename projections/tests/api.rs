@@ -333,6 +333,7 @@ async fn the_description_names_every_path_and_its_parameters() {
     let expected = [
         "/audit",
         "/audit/{aggregate}/{id}",
+        "/audit/{aggregate}/{id}/state",
         "/notifications",
         "/notifications/{id}",
         "/orders",

@@ -18,7 +18,6 @@ use projections::{
         orders::{OrderRow, OrderStatus},
         products::ProductRow,
         timeline::{Timeline, TimelineRow},
-        users::UserRow,
     },
 };
 use schemas::Schemas;
@@ -184,42 +183,6 @@ async fn a_contact_is_found_until_its_account_is_closed() {
         log.write(user("Ada").0, 2, &domain::user::UserEvent::Closed(domain::user::UserClosed { reason: None }));
         views.apply(&log.batch()).await.unwrap();
         assert_eq!(email_of(&database, user("Ada")).await.unwrap(), None, "{}", fresh.kind);
-    }
-}
-
-#[tokio::test]
-async fn a_record_that_cannot_be_decoded_is_left_out_and_counted() {
-    for fresh in support::fresh() {
-        let database = fresh.open().await;
-        let views = runner("users", &database).await;
-        let counted = || {
-            let families = prometheus::gather();
-            let family = families.iter().find(|family| family.name() == "daybook_undecodable_records_total");
-            family.map_or(0.0, |family| family.get_metric().iter().map(|metric| metric.get_counter().get_value()).sum())
-        };
-        let before: f64 = counted();
-        let mut log = Feed::new("users", 0);
-        log.write_bytes(user("Bob").0, 1, "daybook.user.UserRegistered", b"nonsense".to_vec()).write(user("Ada").0, 2, &registered("Ada"));
-        views.apply(&log.batch()).await.unwrap();
-        assert_eq!(counted() - before, 1.0, "{}", fresh.kind);
-        let ada: Option<UserRow> = database.row(&user("Ada").to_string()).await.unwrap();
-        assert!(ada.is_some(), "{}", fresh.kind);
-        assert_eq!(views.start(log.source()).await.unwrap().next, 3, "{}", fresh.kind);
-    }
-}
-
-#[tokio::test]
-async fn a_record_whose_schema_is_not_known_yet_holds_its_batch_back() {
-    for fresh in support::fresh() {
-        let database = fresh.open().await;
-        let views = runner("users", &database).await;
-        let mut log = Feed::new("users", 0);
-        let unknown = [&[0][..], &i32::MAX.to_be_bytes(), b"body"].concat();
-        log.write(user("Ada").0, 1, &registered("Ada")).write_bytes(user("Bob").0, 2, "daybook.user.UserPraised", unknown);
-        let error = views.apply(&log.batch()).await.unwrap_err();
-        assert!(matches!(error, BatchError::Failed(ref why) if why.contains("users/0/2")), "{}: {error}", fresh.kind);
-        assert_eq!(views.start(log.source()).await.unwrap(), Checkpoint::default(), "{}", fresh.kind);
-        assert_eq!(database.row::<UserRow>(&user("Ada").to_string()).await.unwrap(), None, "{}: a batch is taken whole", fresh.kind);
     }
 }
 

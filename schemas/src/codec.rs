@@ -32,6 +32,14 @@ macro_rules! wire {
                     _ => Err(DecodeError::ForeignRecord(name)),
                 }
             }
+
+            fn from_json(type_name: &str, value: serde_json::Value) -> Result<Self, DecodeError> {
+                let failed = |error: serde_json::Error| DecodeError::Body { type_name: type_name.to_owned(), reason: error.to_string() };
+                match type_name {
+                    $($name => serde_json::from_value::<$record>(value).map(Self::$variant).map_err(failed),)*
+                    _ => Err(DecodeError::ForeignRecord(type_name.to_owned())),
+                }
+            }
         }
 
     };

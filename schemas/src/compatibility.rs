@@ -2,59 +2,80 @@
 
 use apache_avro::{
     Schema,
-    error::CompatibilityError,
-    schema::{RecordField, RecordSchema},
-    schema_compatibility::SchemaCompatibility,
+    schema::{RecordField, RecordSchema, UnionSchema},
+    schema_compatibility::{Compatibility, SchemaCompatibility},
 };
 
 /// Two versions of a record that cannot both read what the other wrote.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {rule}")]
 pub struct Incompatible {
-    /// The field's path: `OrderPlaced.user_id`.
+    /// The field's path: `OrderPlaced.lines[].quantity`.
     pub field: String,
     /// The rule that it breaks.
     pub rule: String,
 }
 
-/// Checks that each version reads what the other wrote.
+/// Checks that each version reads all that the other wrote. The library says whether; where it does not, we look for the field.
 pub fn check(old: &Schema, new: &Schema) -> Result<(), Incompatible> {
-    if let (Schema::Record(old), Schema::Record(new)) = (old, new) {
-        check_records(old, new)?;
+    match broken_rule(old, new) {
+        None => Ok(()),
+        Some(rule) => Err(find(name_of(new), old, new, rule)),
     }
-    SchemaCompatibility::mutual_read(old, new).map(drop).map_err(|error| Incompatible { field: name_of(new), rule: error.to_string() })
+}
+
+/// The library's verdict in words; none where both read everything. It calls "partial" what fails for some values only, such as
+/// an optional field made required: for a log that is kept for ever this is broken.
+fn broken_rule(old: &Schema, new: &Schema) -> Option<String> {
+    match SchemaCompatibility::mutual_read(old, new) {
+        Ok(Compatibility::Full) => None,
+        Ok(Compatibility::Partial) => Some("its type changed so that one version writes values that the other cannot read".into()),
+        Err(error) => Some(format!("its type changed: {error}")),
+    }
 }
 
 fn name_of(schema: &Schema) -> String {
     schema.name().map(|name| name.name().to_string()).unwrap_or_default()
 }
 
-fn check_records(old: &RecordSchema, new: &RecordSchema) -> Result<(), Incompatible> {
-    let broken = |field: &str, rule: &str| Err(Incompatible { field: format!("{}.{field}", new.name.name()), rule: rule.to_owned() });
-    for field in &new.fields {
-        match find(old, &field.name) {
-            None if field.default.is_none() => {
-                return broken(&field.name, "a field that is added needs a default, or old events cannot be read");
-            }
-            Some(before) => check_field(new.name.name(), before, field)?,
-            None => {}
-        }
+/// The innermost place that breaks the rule, below `path`.
+fn find(path: String, old: &Schema, new: &Schema, rule: String) -> Incompatible {
+    match (old, new) {
+        (Schema::Record(old), Schema::Record(new)) => find_in_record(&path, old, new),
+        (Schema::Array(old), Schema::Array(new)) => find_below(format!("{path}[]"), &old.items, &new.items),
+        (Schema::Map(old), Schema::Map(new)) => find_below(format!("{path}{{}}"), &old.types, &new.types),
+        (Schema::Union(old), Schema::Union(new)) => find_in_union(&path, old, new),
+        _ => None,
     }
-    match old.fields.iter().find(|field| find(new, &field.name).is_none() && field.default.is_none()) {
-        Some(gone) => broken(&gone.name, "a field that is removed must have had a default, or old readers cannot read new events"),
-        None => Ok(()),
-    }
+    .unwrap_or(Incompatible { field: path, rule })
 }
 
-fn find<'a>(record: &'a RecordSchema, name: &str) -> Option<&'a RecordField> {
+fn find_below(path: String, old: &Schema, new: &Schema) -> Option<Incompatible> {
+    broken_rule(old, new).map(|rule| find(path, old, new, rule))
+}
+
+fn find_in_record(path: &str, old: &RecordSchema, new: &RecordSchema) -> Option<Incompatible> {
+    let broken = |field: &RecordField, rule: &str| Incompatible { field: format!("{path}.{}", field.name), rule: rule.into() };
+    for field in &new.fields {
+        let below = match named(old, &field.name) {
+            Some(before) => find_below(format!("{path}.{}", field.name), &before.schema, &field.schema),
+            None if field.default.is_none() => Some(broken(field, "a field that is added needs a default, or old events cannot be read")),
+            None => None,
+        };
+        if below.is_some() {
+            return below;
+        }
+    }
+    let gone = old.fields.iter().find(|field| field.default.is_none() && named(new, &field.name).is_none());
+    gone.map(|gone| broken(gone, "a field that is removed must have had a default, or old readers cannot read new events"))
+}
+
+fn named<'a>(record: &'a RecordSchema, name: &str) -> Option<&'a RecordField> {
     record.fields.iter().find(|field| field.name == name)
 }
 
-fn check_field(record: &str, old: &RecordField, new: &RecordField) -> Result<(), Incompatible> {
-    if let (Schema::Record(old), Schema::Record(new)) = (&old.schema, &new.schema) {
-        check_records(old, new)?;
-    }
-    let explain =
-        |error: CompatibilityError| Incompatible { field: format!("{record}.{}", new.name), rule: format!("its type changed: {error}") };
-    SchemaCompatibility::mutual_read(&old.schema, &new.schema).map(drop).map_err(explain)
+/// A variant that both have by name, and that broke.
+fn find_in_union(path: &str, old: &UnionSchema, new: &UnionSchema) -> Option<Incompatible> {
+    let same = |new: &Schema| old.variants().iter().find(|old| old.name().is_some() && old.name() == new.name());
+    new.variants().iter().find_map(|new| same(new).and_then(|old| find_below(path.to_owned(), old, new)))
 }

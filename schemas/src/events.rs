@@ -33,6 +33,18 @@ impl AnyEvent {
             unknown => Err(DecodeError::ForeignRecord(format!("of service {unknown}"))),
         }
     }
+
+    /// The event of a service's log that a JSON object in the shape of its Avro record holds.
+    pub fn from_json(service: &str, type_name: &str, value: serde_json::Value) -> Result<Self, DecodeError> {
+        match service {
+            UserEvent::SERVICE => UserEvent::from_json(type_name, value).map(Self::User),
+            ProductEvent::SERVICE => ProductEvent::from_json(type_name, value).map(Self::Product),
+            OrderEvent::SERVICE => OrderEvent::from_json(type_name, value).map(Self::Order),
+            PaymentEvent::SERVICE => PaymentEvent::from_json(type_name, value).map(Self::Payment),
+            NotificationEvent::SERVICE => NotificationEvent::from_json(type_name, value).map(Self::Notification),
+            unknown => Err(DecodeError::ForeignRecord(format!("of service {unknown}"))),
+        }
+    }
 }
 
 macro_rules! from {

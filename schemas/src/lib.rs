@@ -16,7 +16,7 @@ pub use bundle::Schemas;
 pub use claim::PartitionClaimed;
 pub use events::{AnyEvent, SERVICES};
 pub use json::to_json;
-pub use registry::RegistryError;
+pub use registry::{Learned, RegistryError};
 pub use wire::{DecodeError, EncodeError, WireEvent};
 
 /// The topic of a service's log: `orders.events`.

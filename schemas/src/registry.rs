@@ -6,12 +6,16 @@ use crate::{
     compatibility::{Incompatible, check},
 };
 use apache_avro::Schema;
+use backon::{ExponentialBuilder, Retryable};
 use schema_registry_converter::{
     async_impl::schema_registry::{SrSettings, get_schema_by_id, get_schema_by_subject, post_schema},
     error::SRCError,
     schema_registry_common::{SchemaType, SubjectNameStrategy, SuppliedSchema},
 };
 use std::{collections::HashMap, time::Duration};
+
+/// How often a rule that another node sets at the same moment is set again.
+const MOST_CONFLICTS: usize = 8;
 
 /// The registry cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -49,23 +53,35 @@ impl Schemas {
         Ok(Self::with_ids(ids, Some(url.to_owned())))
     }
 
-    /// Asks the registry for a schema that was met in a log. True when it is known now.
-    pub async fn learn(&self, id: i32) -> bool {
+    /// Asks the registry for a schema that was met in a log.
+    pub async fn learn(&self, id: i32) -> Learned {
         if self.by_id(id).is_some() {
-            return true;
+            return Learned::Known;
         }
-        let Some(url) = self.registry() else { return false };
+        let Some(url) = self.registry() else { return Learned::NeverGiven };
         match fetch(url, id).await {
-            Ok(schema) => {
+            Ok(Some(schema)) => {
                 self.add(id, schema);
-                true
+                Learned::Known
             }
+            Ok(None) => Learned::NeverGiven,
             Err(error) => {
-                tracing::warn!(id, %error, "a schema cannot be learned");
-                false
+                tracing::warn!(id, %error, "a schema cannot be learned now");
+                Learned::NotNow
             }
         }
     }
+}
+
+/// What became of asking for a schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Learned {
+    /// It is known: decoding may be tried again.
+    Known,
+    /// No schema has this id: a record that names it will never be decoded. (An id is given before it is used.)
+    NeverGiven,
+    /// The registry did not answer: a record that names it must wait.
+    NotNow,
 }
 
 fn failed(url: &str, reason: &impl ToString) -> RegistryError {
@@ -76,15 +92,24 @@ fn settings(url: &str) -> Result<SrSettings, RegistryError> {
     SrSettings::new_builder(url.to_owned()).set_timeout(Duration::from_secs(10)).build().map_err(|error| failed(url, &error))
 }
 
-async fn fetch(url: &str, id: i32) -> Result<Schema, RegistryError> {
-    let id = u32::try_from(id).map_err(|error| failed(url, &error))?;
-    let registered = get_schema_by_id(id, &settings(url)?).await.map_err(|error| failed(url, &error))?;
-    Schema::parse_str(&registered.schema).map_err(|error| failed(url, &error))
+/// The schema of an id; none where the registry says that there is none.
+async fn fetch(url: &str, id: i32) -> Result<Option<Schema>, RegistryError> {
+    let Ok(id) = u32::try_from(id) else { return Ok(None) };
+    match get_schema_by_id(id, &settings(url)?).await {
+        Ok(registered) => Schema::parse_str(&registered.schema).map(Some).map_err(|error| failed(url, &error)),
+        Err(error) if error.error.contains("status 404") => Ok(None),
+        Err(error) => Err(failed(url, &error)),
+    }
 }
 
+/// Nodes that start together on a new registry set the same rule at once, and the registry answers all but one 409: they ask again.
 async fn require_compatibility(client: &reqwest::Client, url: &str, subject: &str) -> Result<(), RegistryError> {
     let put = client.put(format!("{url}/config/{subject}")).json(&serde_json::json!({"compatibility": "FULL_TRANSITIVE"}));
-    put.send().await.and_then(reqwest::Response::error_for_status).map(drop).map_err(|error| failed(url, &error))
+    let put =
+        || async { put.try_clone().expect("a JSON body can be sent again").send().await.and_then(reqwest::Response::error_for_status) };
+    let pauses = ExponentialBuilder::default().with_min_delay(Duration::from_millis(20)).with_jitter().with_max_times(MOST_CONFLICTS);
+    let lost_a_race = |error: &reqwest::Error| error.status() == Some(reqwest::StatusCode::CONFLICT);
+    put.retry(pauses).when(lost_a_race).await.map(drop).map_err(|error| failed(url, &error))
 }
 
 async fn register(settings: &SrSettings, url: &str, record: &'static Record) -> Result<i32, RegistryError> {

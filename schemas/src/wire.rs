@@ -15,6 +15,11 @@ pub trait WireEvent: Clone + std::fmt::Debug + Send + Sync + Sized + 'static {
 
     /// The event that framed bytes hold, whatever version of the schema wrote them.
     fn decode(bytes: &[u8], schemas: &Schemas) -> Result<Self, DecodeError>;
+
+    /// The event that a JSON object in the shape of its Avro record holds. Events that never travel as JSON need not know it.
+    fn from_json(type_name: &str, _: serde_json::Value) -> Result<Self, DecodeError> {
+        Err(DecodeError::ForeignRecord(type_name.to_owned()))
+    }
 }
 
 /// The event does not fit its schema: a defect of the build, not of the input.

@@ -30,7 +30,25 @@ fn what_breaks_is_named() {
     let money = |amount: &str| {
         format!(r#"{{"name":"price","type":{{"type":"record","name":"Money","fields":[{{"name":"amount","type":"{amount}"}}]}}}}"#)
     };
-    assert_eq!(refused(&money("long"), &money("string")), "Money.amount", "deep inside");
+    assert_eq!(refused(&money("long"), &money("string")), "Event.price.amount", "deep inside");
+}
+
+#[test]
+fn what_fails_for_some_values_only_is_broken_too() {
+    let (required, optional) = (r#"{"name":"note","type":"string"}"#, r#"{"name":"note","type":["null","string"]}"#);
+    assert_eq!(refused(optional, required), "Event.note", "an optional field made required: a null that was written cannot be read");
+    assert_eq!(refused(required, optional), "Event.note", "and back: an old reader meets a null");
+    let status = |symbols: &str| format!(r#"{{"name":"status","type":{{"type":"enum","name":"Status","symbols":[{symbols}]}}}}"#);
+    assert_eq!(refused(&status(r#""A""#), &status(r#""A","B""#)), "Event.status", "a symbol that old readers do not know");
+}
+
+#[test]
+fn the_path_leads_through_lists_and_optional_records() {
+    let line = |kind: &str| format!(r#"{{"type":"record","name":"Line","fields":[{{"name":"quantity","type":"{kind}"}}]}}"#);
+    let lines = |kind: &str| format!(r#"{{"name":"lines","type":{{"type":"array","items":{}}}}}"#, line(kind));
+    assert_eq!(refused(&lines("long"), &lines("string")), "Event.lines[].quantity");
+    let optional = |kind: &str| format!(r#"{{"name":"line","type":["null",{}],"default":null}}"#, line(kind));
+    assert_eq!(refused(&optional("long"), &optional("string")), "Event.line.quantity");
 }
 
 /// Each schema of this build is the newest of its history, and compatible with all of it.

@@ -29,6 +29,20 @@ fn request(service: &str, id: Uuid, command_json: Vec<u8>, meta: &CommandMeta, k
         causation_id,
         traceparent,
         known_run,
+        question: false,
+    }
+}
+
+/// Asks for an aggregate's version.
+fn question(service: &str, id: Uuid, known_run: i64) -> ExecuteRequest {
+    let command_id = Uuid::nil().to_string();
+    ExecuteRequest {
+        service: service.to_owned(),
+        aggregate_id: id.to_string(),
+        command_id,
+        known_run,
+        question: true,
+        ..ExecuteRequest::default()
     }
 }
 
@@ -55,6 +69,7 @@ fn to_wire(outcome: Result<Accepted, CommandError>) -> ExecuteReply {
         }
         Err(CommandError::Conflict { expected, actual }) => Outcome::Conflict(node::Conflict { expected, actual }),
         Err(CommandError::KeyReused) => Outcome::KeyReused(node::KeyReused {}),
+        Err(CommandError::Defect(what)) => Outcome::Defect(node::Defect { what }),
         Err(CommandError::Unavailable(Unavailable { reason, retry_after_millis })) => {
             Outcome::Unavailable(node::Unavailable { reason, retry_after_millis })
         }
@@ -73,6 +88,7 @@ fn from_wire(reply: ExecuteReply) -> Result<Result<Accepted, CommandError>, node
         }
         Some(Outcome::Conflict(node::Conflict { expected, actual })) => Err(CommandError::Conflict { expected, actual }),
         Some(Outcome::KeyReused(node::KeyReused {})) => Err(CommandError::KeyReused),
+        Some(Outcome::Defect(node::Defect { what })) => Err(CommandError::Defect(what)),
         Some(Outcome::Unavailable(node::Unavailable { reason, retry_after_millis })) => {
             Err(CommandError::Unavailable(Unavailable { reason, retry_after_millis }))
         }

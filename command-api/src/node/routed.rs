@@ -1,8 +1,8 @@
 //! Sends a command to its owner: here, or one hop away.
 
-use super::{from_wire, request, unavailable};
+use super::{from_wire, question, request, unavailable};
 use domain::Aggregate;
-use event_store::{Accepted, CommandError, CommandMeta, Directory, Execute, LocalOwner};
+use event_store::{Accepted, CommandError, CommandMeta, Directory, Execute, LocalOwner, Owner};
 use parking_lot::Mutex;
 use schemas::node::{ExecuteRequest, Moved, node_client::NodeClient};
 use serde::Serialize;
@@ -58,6 +58,13 @@ impl<A: Aggregate> Routed<A> {
         }
     }
 
+    /// The owner of the aggregate's partition, as far as this node has heard.
+    fn owner_of(&self, id: Uuid) -> Result<Owner, CommandError> {
+        let partition = self.local.partition_of(id);
+        let owner = self.directory.owner(self.service, partition);
+        owner.ok_or_else(|| unavailable(format!("nobody owns {}/{partition} yet", self.service)))
+    }
+
     /// Asks the owner that was heard of, and where that one points when it knows better; no further.
     async fn forward(&self, request: ExecuteRequest, address: &str) -> Result<Accepted, CommandError> {
         match self.ask(address, request.clone()).await {
@@ -81,12 +88,16 @@ where
         if let Some(outcome) = self.local.try_execute(id, command.clone(), meta.clone()).await {
             return outcome;
         }
-        let partition = self.local.partition_of(id);
-        let owner = self
-            .directory
-            .owner(self.service, partition)
-            .ok_or_else(|| unavailable(format!("nobody owns {}/{partition} yet", self.service)))?;
+        let owner = self.owner_of(id)?;
         let json = serde_json::to_vec(&command).map_err(|error| unavailable(error.to_string()))?;
         self.forward(request(self.service, id, json, &meta, owner.run), &owner.address).await
+    }
+
+    async fn read(&self, id: Uuid) -> Result<Accepted, CommandError> {
+        if let Some(outcome) = self.local.try_read(id).await {
+            return outcome;
+        }
+        let owner = self.owner_of(id)?;
+        self.forward(question(self.service, id, owner.run), &owner.address).await
     }
 }

@@ -37,6 +37,10 @@ impl Execute<User> for Held {
         let position = Position { service: "users".into(), partition: 0, offset: 1 };
         Ok(Accepted { version: 1, position, events: 1, repeated: false })
     }
+
+    async fn read(&self, _: Uuid) -> Result<Accepted, CommandError> {
+        unreachable!("nobody asks")
+    }
 }
 
 /// Breaks on each command.
@@ -45,6 +49,10 @@ pub struct Broken;
 #[async_trait::async_trait]
 impl Execute<User> for Broken {
     async fn execute(&self, _: Uuid, _: UserCommand, _: CommandMeta) -> Result<Accepted, CommandError> {
+        panic!("on purpose: the edge must survive it")
+    }
+
+    async fn read(&self, _: Uuid) -> Result<Accepted, CommandError> {
         panic!("on purpose: the edge must survive it")
     }
 }

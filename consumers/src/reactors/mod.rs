@@ -70,3 +70,6 @@ fn order_of(event: &Recorded<AnyEvent>) -> OrderId {
 fn payment_of(event: &Recorded<AnyEvent>) -> PaymentId {
     PaymentId(event.aggregate_id)
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 use super::{
     api::{ACTOR, Api, ApiError},
     invoice::Line,
-    plan::{Plan, PlannedOrder, PlannedProduct, PlannedRefund},
+    plan::{Plan, PlannedOrder, PlannedProduct, PlannedRefund, keyed},
 };
 use domain::{ProductId, UserId};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -145,11 +145,6 @@ async fn look<T>(limits: Limits, unsettled: String, seen: impl AsyncFn() -> Resu
         pause = (pause * 2).min(LONGEST_LOOK);
     }
     Err(ImportError::Unsettled { what: unsettled, seconds: limits.settle.as_secs() })
-}
-
-/// A stock code as part of a key, which knows no spaces.
-fn keyed(code: &str) -> String {
-    code.replace(' ', "%20")
 }
 
 /// Receives what this file sells; another file of the same merchant receives its own.

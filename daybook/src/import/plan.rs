@@ -30,7 +30,8 @@ pub struct PlannedOrder {
 /// Money to be given back for a cancelled line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlannedRefund {
-    /// Names this refund: the cancellation's invoice, its line within it, and the part.
+    /// Names this refund by what the line says (invoice, stock code, pieces and price, which of those that are alike) and the part, so
+    /// that another sample of the same cancellation names it the same.
     pub key: String,
     /// The index of the order that it takes back a part of.
     pub order: usize,
@@ -142,14 +143,15 @@ impl Plan {
                 sold.entry(what(line)).or_default().push((order, index, line.quantity));
             }
         }
-        let mut within: HashMap<String, u32> = HashMap::new();
+        let mut alike: HashMap<String, u32> = HashMap::new();
         for line in lines {
-            let nth = within.entry(line.invoice.clone()).or_default();
+            let name = format!("C{}/{}/{}x{}", line.invoice, keyed(&line.product), line.quantity, line.pence);
+            let nth = alike.entry(name.clone()).or_default();
             *nth += 1;
             let earlier = |(order, index, left): &&mut Left| *left > 0 && self.orders[*order].lines[*index].date <= line.date;
             let matching: Vec<&mut Left> =
                 sold.get_mut(&what(&line)).map(|sold| sold.iter_mut().filter(earlier).collect()).unwrap_or_default();
-            match spread(matching, &line, *nth) {
+            match spread(matching, &line, &format!("{name}/{nth}")) {
                 Some(refunds) => self.refunds.extend(refunds),
                 None => self.skip(
                     line.number,
@@ -189,8 +191,13 @@ fn what(line: &Line) -> What {
     (line.customer.clone(), line.product.clone(), line.pence)
 }
 
-/// Takes the line's pieces from what was sold, the latest first; none when there are not enough.
-fn spread(mut matching: Vec<&mut Left>, line: &Line, nth: u32) -> Option<Vec<PlannedRefund>> {
+/// A stock code as part of a key, which knows no spaces.
+pub fn keyed(code: &str) -> String {
+    code.replace(' ', "%20")
+}
+
+/// Takes the line's pieces from what was sold, the latest first; none when there are not enough. `name` begins the refunds' keys.
+fn spread(mut matching: Vec<&mut Left>, line: &Line, name: &str) -> Option<Vec<PlannedRefund>> {
     let available: i64 = matching.iter().map(|(_, _, left)| *left).sum();
     if available < line.quantity {
         return None;
@@ -200,7 +207,7 @@ fn spread(mut matching: Vec<&mut Left>, line: &Line, nth: u32) -> Option<Vec<Pla
     while let Some((order, index, left)) = matching.pop().filter(|_| wanted > 0) {
         let quantity = wanted.min(*left);
         (*left, wanted) = (*left - quantity, wanted - quantity);
-        let key = format!("C{}/{nth}/{}", line.invoice, refunds.len() + 1);
+        let key = format!("{name}/{}", refunds.len() + 1);
         refunds.push(PlannedRefund { key, order: *order, line: *index, number: line.number, quantity, pence: quantity * line.pence });
     }
     Some(refunds)

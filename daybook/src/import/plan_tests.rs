@@ -65,8 +65,17 @@ fn a_cancellation_takes_back_the_latest_earlier_sale() {
          C7,10001,x,-1,2011-01-03 10:00:00,2.00,7,UK\nC8,10001,x,-1,2011-01-03 10:00:00,1.00,8,UK\n",
     );
     let refunds: Vec<_> = plan.refunds.iter().map(|refund| (refund.key.as_str(), refund.order, refund.quantity, refund.pence)).collect();
-    assert_eq!(refunds, [("C3/1/1", 1, 3, 300), ("C3/1/2", 0, 1, 100), ("C5/1/1", 0, 4, 400)]);
+    assert_eq!(refunds, [("C3/10001/4x100/1/1", 1, 3, 300), ("C3/10001/4x100/1/2", 0, 1, 100), ("C5/10001/4x100/1/1", 0, 4, 400)]);
     assert_eq!(skipped(&plan), [7, 8, 9], "nothing is left, another price, another customer");
+}
+
+#[test]
+fn another_sample_of_a_cancellation_names_its_refunds_the_same() {
+    let sale = "1,10001,x,5,2011-01-01 10:00:00,1.00,7,UK\n1,10002,x,5,2011-01-01 10:00:00,1.00,7,UK\n";
+    let (first, second) = ("C3,10001,x,-1,2011-01-03 10:00:00,1.00,7,UK\n", "C3,10002,x,-1,2011-01-03 10:00:00,1.00,7,UK\n");
+    let keys = |lines: &str| plan(&format!("{sale}{lines}")).refunds.into_iter().map(|refund| refund.key).collect::<Vec<_>>();
+    assert_eq!(keys(&format!("{first}{second}"))[1..], keys(second), "though its line is the second here and the first there");
+    assert_eq!(keys(&format!("{second}{second}")), ["C3/10002/1x100/1/1", "C3/10002/1x100/2/1"], "those that are alike are counted");
 }
 
 #[test]

@@ -153,7 +153,7 @@ async fn a_line_whose_orders_are_all_off_is_reported_once() {
 
 #[tokio::test]
 async fn a_refused_refund_is_a_skipped_line() {
-    let shop = Shop::open(Script { keeps: vec!["import/refund/C6/1/1"], ..Script::default() }).await;
+    let shop = Shop::open(Script { keeps: vec!["import/refund/C6/10001/2x85/1/1"], ..Script::default() }).await;
     let plan = import(YEAR, &shop).await;
     assert!(skipped(&plan).contains(&(8, "its refund was refused: it is refund-exceeds-captured")));
     assert_eq!(summary(&plan)["revenue"]["GBP"], shop.books.lock().sold().1);

@@ -2,7 +2,10 @@
 //! ends, because they watch their standard input.
 
 use super::in_use;
-use crate::{cli::RunArguments, failure::Failure};
+use crate::{
+    cli::{RunArguments, StoreArguments},
+    failure::Failure,
+};
 use std::{
     path::{Path, PathBuf},
     process::Stdio,
@@ -22,25 +25,26 @@ pub struct Children(Vec<Child>);
 
 impl Children {
     /// Starts the embedded broker and waits until it takes connections.
-    pub async fn start_broker(&mut self, arguments: &RunArguments) -> Result<(), Failure> {
-        let program = match &arguments.embedded_broker {
+    pub async fn start_broker(&mut self, store: &StoreArguments) -> Result<(), Failure> {
+        let program = match &store.embedded_broker {
             Some(program) => program.clone(),
             None => beside_us("embedded-broker")?,
         };
-        let port = arguments.kafka.broker_port;
+        let port = store.kafka.broker_port;
         std::net::TcpListener::bind(("127.0.0.1", port))
             .map_err(|error| in_use("the embedded broker", &format!("127.0.0.1:{port}"), &error, "DAYBOOK_BROKER_PORT"))?;
         let mut command = Command::new(&program);
-        command.args(["--exit-with-stdin", "--port", &port.to_string(), "--directory"]).arg(arguments.data.join("broker"));
+        command.args(["--exit-with-stdin", "--port", &port.to_string(), "--directory"]).arg(store.data.join("broker"));
         self.start(command, &program).await.map(drop)
     }
 
     /// Starts the simulated gateway on a free port, and answers its URL.
     pub async fn start_gateway(&mut self, arguments: &RunArguments) -> Result<String, Failure> {
-        std::fs::create_dir_all(&arguments.data).map_err(|error| Failure::usage(format!("{}: {error}", arguments.data.display())))?;
+        std::fs::create_dir_all(&arguments.store.data)
+            .map_err(|error| Failure::usage(format!("{}: {error}", arguments.store.data.display())))?;
         let program = std::env::current_exe().map_err(Failure::failed)?;
         let mut command = Command::new(&program);
-        command.args(["gateway", "--exit-with-stdin", "--http", "127.0.0.1:0", "--books"]).arg(arguments.data.join("gateway.jsonl"));
+        command.args(["gateway", "--exit-with-stdin", "--http", "127.0.0.1:0", "--books"]).arg(arguments.store.data.join("gateway.jsonl"));
         let line = self.start(command, &program).await?;
         line.split_whitespace()
             .find(|word| word.starts_with("http://"))

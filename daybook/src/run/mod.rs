@@ -1,7 +1,7 @@
 //! `daybook run`: the services of this process, from the log to HTTP.
 
 mod adapters;
-mod children;
+pub(crate) mod children;
 mod reading;
 mod writing;
 
@@ -14,7 +14,6 @@ use command_api::{
     edge::{self, EdgeConfig, Readiness},
 };
 use event_store::kafka::{KafkaConfig, Topics};
-use schemas::Schemas;
 use std::{process::ExitCode, time::Duration};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -26,18 +25,15 @@ pub async fn run(arguments: Box<RunArguments>) -> Result<ExitCode, Failure> {
     let stop = until_signal();
     let http = TcpListener::bind(arguments.http).await.map_err(|error| in_use("HTTP", &arguments.http, &error, "DAYBOOK_HTTP"))?;
     let mut children = children::Children::default();
-    if arguments.kafka.is_embedded() {
-        children.start_broker(&arguments).await?;
+    if arguments.store.kafka.is_embedded() {
+        children.start_broker(&arguments.store).await?;
     }
     let gateway = match &arguments.gateway_url {
         Some(url) => url.clone(),
         None => children.start_gateway(&arguments).await?,
     };
-    let schemas = match &arguments.registry {
-        Some(url) => Schemas::connect(url).await.map_err(Failure::failed)?,
-        None => Schemas::bundled(),
-    };
-    let config = arguments.kafka.config(&arguments.node_name());
+    let schemas = arguments.store.schemas().await?;
+    let config = arguments.store.kafka.config(&arguments.node_name());
     make_topics(&arguments, &config).await?;
     let readiness = Readiness::default();
     let writing = writing::Writing::start(&arguments, &config, &schemas, &readiness, &stop).await?;
@@ -53,7 +49,7 @@ pub async fn run(arguments: Box<RunArguments>) -> Result<ExitCode, Failure> {
         stop: &stop,
     })
     .await?;
-    let routes = command_routes(&arguments, &writing).merge(databases.routes(&arguments));
+    let routes = command_routes(&arguments, &writing).merge(databases.routes(&arguments, &writing.owners())).merge(reading.letter_routes());
     let edge = EdgeConfig::default();
     let app = edge::app(routes, readiness, schemas.clone(), edge);
     greet(&arguments, &http);
@@ -85,7 +81,7 @@ fn command_routes(arguments: &RunArguments, writing: &writing::Writing) -> utoip
 /// On the embedded broker the topics are made; on real ones, too, where they are missing, with the settings of the arguments.
 async fn make_topics(arguments: &RunArguments, config: &KafkaConfig) -> Result<(), Failure> {
     let topics = Topics::new(config).map_err(Failure::failed)?;
-    let created = topics.create(&arguments.kafka.plan()).await.map_err(Failure::failed)?;
+    let created = topics.create(&arguments.store.kafka.plan()).await.map_err(Failure::failed)?;
     if !created.is_empty() {
         tracing::info!(?created, "topics");
     }
@@ -94,9 +90,10 @@ async fn make_topics(arguments: &RunArguments, config: &KafkaConfig) -> Result<(
 
 fn greet(arguments: &RunArguments, http: &TcpListener) {
     let address = http.local_addr().map(|address| address.to_string()).unwrap_or_default();
-    let broker = arguments.kafka.kafka.clone().unwrap_or_else(|| format!("127.0.0.1:{} (embedded)", arguments.kafka.broker_port));
+    let broker =
+        arguments.store.kafka.kafka.clone().unwrap_or_else(|| format!("127.0.0.1:{} (embedded)", arguments.store.kafka.broker_port));
     println!("Daybook is on http://{address}  (API: /docs, ready: /health/ready, metrics: /metrics)");
-    println!("the log is on {broker}; data in {}", arguments.data.display());
+    println!("the log is on {broker}; data in {}", arguments.store.data.display());
     println!(
         "try: curl -s -X POST http://{address}/users -H 'content-type: application/json' -d '{{\"email\":\"ada@example.com\",\"name\":\"Ada\"}}'"
     );

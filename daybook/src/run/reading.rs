@@ -1,6 +1,6 @@
 //! The read side of this process: databases, views, reactors, and what feeds them.
 
-use super::adapters::Reacting;
+use super::adapters::{Reacting, ReactorRedrive};
 use crate::{
     cli::{Role, RunArguments},
     failure::Failure,
@@ -15,7 +15,7 @@ use event_store::{
     Log, PartitionId, PlacedReaders, Reader, Readers,
     kafka::{KafkaConfig, KafkaLog, KafkaProducer, KafkaTail, Placed, Placement, Topics},
 };
-use projections::{DATABASES, Database, ReadState, ViewRunner};
+use projections::{DATABASES, Database, LetterBox, Owners, ReadState, Redrive, ViewRunner};
 use schemas::Schemas;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
@@ -36,7 +36,7 @@ impl Databases {
         for service in
             DATABASES.into_iter().filter(|service| arguments.plays(service, Role::Views) || arguments.plays(service, Role::Reactors))
         {
-            let url = arguments.database(service);
+            let url = arguments.store.database(service);
             open.insert(
                 service,
                 Database::open(&url).await.map_err(|error| Failure::failed(format!("the database of {service}: {error}")))?,
@@ -46,10 +46,10 @@ impl Databases {
     }
 
     /// The GETs of the services with views here.
-    pub fn routes(&self, arguments: &RunArguments) -> OpenApiRouter {
+    pub fn routes(&self, arguments: &RunArguments, owners: &Arc<dyn Owners>) -> OpenApiRouter {
         let views = self.0.iter().filter(|(service, _)| arguments.plays(service, Role::Views));
         views.fold(OpenApiRouter::new(), |routes, (service, database)| {
-            routes.merge(projections::routes(ReadState::new(service, database.clone())))
+            routes.merge(projections::routes(ReadState::new(service, database.clone()).with_owners(owners.clone())))
         })
     }
 }
@@ -70,9 +70,15 @@ pub struct ReadingParts<'a> {
 pub struct Reading {
     readers: Arc<Readers>,
     placement: Option<Placement>,
+    boxes: BTreeMap<&'static str, LetterBox>,
 }
 
 impl Reading {
+    /// The dead letters of the databases here.
+    pub fn letter_routes(&self) -> OpenApiRouter {
+        if self.boxes.is_empty() { OpenApiRouter::new() } else { projections::letter_routes(self.boxes.clone()) }
+    }
+
     /// Waits for the lanes to end, after the stop signal.
     pub async fn finished(self) {
         let placement = self.placement;
@@ -81,11 +87,20 @@ impl Reading {
     }
 }
 
+/// A reader of this process, and who redrives what it puts aside, in whose database.
+struct Running {
+    service: &'static str,
+    reader: Reader,
+    redrive: Arc<dyn Redrive>,
+}
+
 /// Starts views and reactors, and reads for them.
 pub async fn start(parts: ReadingParts<'_>) -> Result<Reading, Failure> {
-    let mut readers = view_readers(&parts).await?;
-    readers.extend(reactor_readers(&parts)?);
+    let mut running = view_readers(&parts).await?;
+    running.extend(reactor_readers(&parts)?);
     keep_order_deadlines(&parts);
+    let boxes = letter_boxes(&parts, &running);
+    let readers: Vec<Reader> = running.into_iter().map(|running| running.reader).collect();
     let names: Vec<String> = readers.iter().map(|reader| reader.name.to_string()).collect();
     let logs = schemas::SERVICES.map(|service| {
         let log: Arc<dyn Log> = Arc::new(KafkaLog::new(parts.producer.clone(), service, parts.config.clone()));
@@ -94,39 +109,47 @@ pub async fn start(parts: ReadingParts<'_>) -> Result<Reading, Failure> {
     let tail = KafkaTail::start(parts.config, &parts.producer).map_err(Failure::failed)?;
     let readers = Readers::new(readers, logs.into_iter().collect(), tail, parts.stop.clone());
     let placement = place(&parts, &readers, &names)?;
-    Ok(Reading { readers, placement })
+    Ok(Reading { readers, placement, boxes })
 }
 
-async fn view_readers(parts: &ReadingParts<'_>) -> Result<Vec<Reader>, Failure> {
-    let mut readers = Vec::new();
+fn letter_boxes(parts: &ReadingParts<'_>, running: &[Running]) -> BTreeMap<&'static str, LetterBox> {
+    let of = |service: &'static str, database: &Database| {
+        let redrivers = running.iter().filter(|running| running.service == service).map(|running| running.redrive.clone());
+        (service, LetterBox { database: database.clone(), redrivers: redrivers.collect() })
+    };
+    parts.databases.0.iter().map(|(service, database)| of(service, database)).collect()
+}
+
+async fn view_readers(parts: &ReadingParts<'_>) -> Result<Vec<Running>, Failure> {
+    let mut running = Vec::new();
     for service in parts.arguments.playing(&DATABASES, Role::Views) {
         let Some((service, database)) = parts.databases.0.get_key_value(service) else { continue };
-        let runner = ViewRunner::new(service, database.clone(), parts.schemas.clone()).await.map_err(Failure::failed)?;
-        readers.push(Reader {
-            name: format!("{service}/views").into(),
-            sources: projections::sources_of(service),
-            handler: Arc::new(runner),
-        });
+        let runner = Arc::new(ViewRunner::new(service, database.clone(), parts.schemas.clone()).await.map_err(Failure::failed)?);
+        let reader = Reader { name: format!("{service}/views").into(), sources: projections::sources_of(service), handler: runner.clone() };
+        running.push(Running { service, reader, redrive: runner });
     }
-    Ok(readers)
+    Ok(running)
 }
 
-fn reactor_readers(parts: &ReadingParts<'_>) -> Result<Vec<Reader>, Failure> {
-    let mut readers = Vec::new();
-    for service in parts.arguments.playing(&schemas::SERVICES, Role::Reactors) {
+fn reactor_readers(parts: &ReadingParts<'_>) -> Result<Vec<Running>, Failure> {
+    let mut running = Vec::new();
+    for service in schemas::SERVICES.into_iter().filter(|service| parts.arguments.plays(service, Role::Reactors)) {
         let sources = consumers::sources_of(service);
         let Some(database) = parts.databases.0.get(service).filter(|_| !sources.is_empty()) else { continue };
-        let reactors = Reactors::new(ReactorParts {
-            service: schemas::SERVICES.into_iter().find(|known| *known == service).unwrap_or("orders"),
+        let reacting = Arc::new(Reacting(database.clone()));
+        let reactors = Arc::new(Reactors::new(ReactorParts {
+            service,
             commands: parts.commands.clone(),
             effects: effects(parts, database)?,
-            checkpoints: Arc::new(Reacting(database.clone())),
+            checkpoints: reacting.clone(),
+            dead_letters: reacting,
             schemas: parts.schemas.clone(),
             concurrency: CONCURRENCY,
-        });
-        readers.push(Reader { name: format!("{service}/reactors").into(), sources, handler: Arc::new(reactors) });
+        }));
+        let reader = Reader { name: format!("{service}/reactors").into(), sources, handler: reactors.clone() };
+        running.push(Running { service, reader, redrive: Arc::new(ReactorRedrive { database: database.clone(), reactors }) });
     }
-    Ok(readers)
+    Ok(running)
 }
 
 fn effects(parts: &ReadingParts<'_>, database: &Database) -> Result<Effects, Failure> {
@@ -135,7 +158,7 @@ fn effects(parts: &ReadingParts<'_>, database: &Database) -> Result<Effects, Fai
     let from = &parts.arguments.mail_from;
     let post = match &parts.arguments.smtp_url {
         Some(url) => Post::server(url, contacts, from),
-        None => Post::folder(parts.arguments.data.join("mailbox"), contacts, from),
+        None => Post::folder(parts.arguments.store.data.join("mailbox"), contacts, from),
     };
     Ok(Effects { gateway: Arc::new(gateway), post: Arc::new(post.map_err(Failure::failed)?) })
 }
@@ -155,7 +178,7 @@ fn place(parts: &ReadingParts<'_>, readers: &Arc<Readers>, names: &[String]) -> 
     if sources.is_empty() {
         return Ok(None);
     }
-    if !parts.arguments.kafka.is_embedded() {
+    if !parts.arguments.store.kafka.is_embedded() {
         let group = format!("daybook.readers.{}", names.join("+").replace('/', "-"));
         return Placement::join(parts.config, &group, &sources, Arc::new(placed)).map(Some).map_err(Failure::failed);
     }

@@ -1,6 +1,6 @@
 //! The write side of this process: hosts, their placement, the routes between nodes.
 
-use super::in_use;
+use super::{adapters::OwnersOf, in_use};
 use crate::{
     cli::{Role, RunArguments},
     failure::Failure,
@@ -15,6 +15,7 @@ use event_store::{
     Execute, Host, Hosted, NodeName, Owner, PartitionId, WriterConfig,
     kafka::{KafkaConfig, KafkaLog, KafkaProducer, OwnersTopic, Placed, Placement, Topics},
 };
+use projections::Owners;
 use schemas::{Schemas, WireEvent};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -135,6 +136,13 @@ impl Writing {
         }
     }
 
+    /// Who is asked for strong reads.
+    pub fn owners(&self) -> Arc<dyn Owners> {
+        let (users, products) = (self.users.clone(), self.products.clone());
+        let (orders, payments) = (self.orders.clone(), self.payments.clone());
+        Arc::new(OwnersOf { users, products, orders, payments })
+    }
+
     /// The process's producer.
     pub fn producer(&self) -> KafkaProducer {
         self.producer.clone()
@@ -160,7 +168,7 @@ fn place(
     hosts: &[Arc<dyn Hosted>],
     readiness: &Readiness,
 ) -> Result<Option<Placement>, Failure> {
-    if arguments.kafka.is_embedded() {
+    if arguments.store.kafka.is_embedded() {
         hosts.iter().for_each(|host| (0..host.partitions()).for_each(|partition| host.start(partition)));
         return Ok(None);
     }

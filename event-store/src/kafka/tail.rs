@@ -115,9 +115,17 @@ impl Idle {
         consumer.pause(&assigned)?;
         let rung = self.wake.wait(self.look_every);
         consumer.resume(&assigned)?;
+        stir(consumer, &assigned);
         self.expects = rung.then(|| Instant::now() + EXPECT);
         self.last = if rung { Instant::now() } else { Instant::now() - (IDLE_AFTER - LOOK) };
         Ok(())
+    }
+}
+
+/// Wakes librdkafka's broker thread, which would sleep on for up to a second after a resume: any request does.
+fn stir(consumer: &BaseConsumer, assigned: &TopicPartitionList) {
+    if let Some(first) = assigned.elements().first() {
+        let _ = consumer.fetch_watermarks(first.topic(), first.partition(), LOOK);
     }
 }
 

@@ -1,10 +1,11 @@
 //! Deciding: from a command to the records that it makes, or to an answer that rests on what is there.
 
 use super::{Answer, Flight, Pending, Port, Proof, Resting, Speculative, Writer, unavailable};
-use crate::{CommandError, Refused, envelope::EventHeaders, fold::Remembered, log::NotQueued, log::Tag, run::Place};
+use crate::{CommandError, Refused, envelope::EventHeaders, fold::Remembered, fold::guarded, log::NotQueued, log::Tag, run::Place};
 use domain::Aggregate;
 use schemas::WireEvent;
 use std::borrow::Cow;
+use uuid::Uuid;
 
 /// What a command leads to.
 enum Judgement<A: Aggregate> {
@@ -35,26 +36,40 @@ where
     }
 
     fn judge(&self, pending: &Pending<A>) -> Judgement<A> {
+        let Some(command) = &pending.command else { return self.answer_question(pending) };
         let command_id = pending.meta.command_id;
         if let Some(first) = self.fold.commands.get(&command_id).or_else(|| self.flying.get(&command_id).copied()) {
             let same = first.fingerprint == pending.fingerprint;
             return Judgement::Rests(if same { Ok(self.accepted(first, true)) } else { Err(CommandError::KeyReused) });
         }
-        if let Some(why) = self.fold.aggregates.get(&pending.id).and_then(|folded| folded.unreadable.as_deref()) {
+        if let Some(why) = self.unreadable(&pending.id) {
             return Judgement::Fails(unavailable(why, 60_000));
         }
         let (state, version) = self.state_of(pending);
         if let Some(expected) = pending.meta.expected_version.filter(|expected| *expected != version) {
             return Judgement::Rests(Err(CommandError::Conflict { expected, actual: version }));
         }
-        match state.handle(pending.command.clone()) {
-            Err(refusal) => Judgement::Rests(Err(CommandError::Refused(Refused::from(&refusal)))),
-            Ok(events) if events.is_empty() => {
+        match guarded(|| state.handle(command.clone())) {
+            Err(defect) => Judgement::Fails(Err(CommandError::Defect(defect))),
+            Ok(Err(refusal)) => Judgement::Rests(Err(CommandError::Refused(Refused::from(&refusal)))),
+            Ok(Ok(events)) if events.is_empty() => {
                 let nothing = Remembered { fingerprint: pending.fingerprint, version, offset: self.next - 1, events: 0 };
                 Judgement::Rests(Ok(self.accepted(nothing, false)))
             }
-            Ok(events) => Judgement::Writes(events, version),
+            Ok(Ok(events)) => Judgement::Writes(events, version),
         }
+    }
+
+    fn answer_question(&self, pending: &Pending<A>) -> Judgement<A> {
+        let (_, version) = self.state_of(pending);
+        let rests_on = Remembered { fingerprint: 0, version, offset: self.next - 1, events: 0 };
+        Judgement::Rests(Ok(self.accepted(rests_on, false)))
+    }
+
+    /// Why the aggregate's state is not known, where it is not.
+    fn unreadable(&self, id: &Uuid) -> Option<&str> {
+        let ahead = self.speculative.get(id).and_then(|ahead| ahead.defect.as_deref());
+        ahead.or_else(|| self.fold.aggregates.get(id)?.unreadable.as_deref())
     }
 
     fn state_of(&self, pending: &Pending<A>) -> (Cow<'_, A>, u64) {
@@ -121,8 +136,11 @@ where
             state: confirmed.map(|folded| folded.state.clone()).unwrap_or_default(),
             version,
             flights: 0,
+            defect: None,
         });
-        events.iter().for_each(|event| ahead.state.apply(event));
+        if let Err(defect) = guarded(|| events.iter().for_each(|event| ahead.state.apply(event))) {
+            ahead.defect = Some(defect);
+        }
         ahead.version = version;
         ahead.flights += 1;
         self.flying.insert(pending.meta.command_id, remembered);

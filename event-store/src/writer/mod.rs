@@ -44,7 +44,8 @@ pub(crate) trait Port {
 /// A command that has no answer yet.
 pub(crate) struct Pending<A: Aggregate> {
     pub id: Uuid,
-    pub command: A::Command,
+    /// None where only the aggregate's version is asked for.
+    pub command: Option<A::Command>,
     pub meta: CommandMeta,
     pub fingerprint: u64,
     pub reply: oneshot::Sender<Answer>,
@@ -114,6 +115,8 @@ struct Speculative<A> {
     state: A,
     version: u64,
     flights: u32,
+    /// Set when its code panicked on an event: nothing is decided on what is left.
+    defect: Option<String>,
 }
 
 /// The writer of one partition.

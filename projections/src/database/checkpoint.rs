@@ -93,4 +93,47 @@ impl Transaction {
             _one => Ok(()),
         }
     }
+
+    /// Where a reader stands in all partitions that it has read.
+    pub(crate) async fn standing(&mut self, reader: &str) -> Result<HashMap<PartitionId, Checkpoint>, DatabaseError> {
+        let statement = standing_statement(self.dialect());
+        standing(self.texts(statement, vec![Bind::Text(reader.to_owned())]).await?)
+    }
+
+    /// Keeps a reader's checkpoints where they are until the end of the transaction.
+    pub(crate) async fn lock_checkpoints(&mut self, reader: &str) -> Result<(), DatabaseError> {
+        let statement = "UPDATE \"checkpoints\" SET \"next_offset\" = \"next_offset\" WHERE \"reader\" = $1";
+        self.execute(statement.to_owned(), vec![Bind::Text(reader.to_owned())]).await.map(drop)
+    }
+
+    /// Gives the checkpoints of `from` to `to`, in place of those that `to` had.
+    pub(crate) async fn hand_checkpoints_over(&mut self, from: &str, to: &str) -> Result<(), DatabaseError> {
+        self.forget_checkpoints(to).await?;
+        let statement = "UPDATE \"checkpoints\" SET \"reader\" = $2 WHERE \"reader\" = $1";
+        self.execute(statement.to_owned(), vec![Bind::Text(from.to_owned()), Bind::Text(to.to_owned())]).await.map(drop)
+    }
+
+    /// Lets a reader begin anew.
+    pub(crate) async fn forget_checkpoints(&mut self, reader: &str) -> Result<(), DatabaseError> {
+        let statement = "DELETE FROM \"checkpoints\" WHERE \"reader\" = $1";
+        self.execute(statement.to_owned(), vec![Bind::Text(reader.to_owned())]).await.map(drop)
+    }
+}
+
+/// A reader's checkpoints as JSON, partition by partition.
+fn standing_statement(dialect: Dialect) -> String {
+    let columns = "\"service\", \"partition\", \"next_offset\", \"claim\"";
+    let array = match dialect {
+        Dialect::Sqlite => format!("json_array({columns})"),
+        Dialect::Postgres => format!("json_build_array({columns})::text"),
+    };
+    format!("SELECT {array} FROM \"checkpoints\" WHERE \"reader\" = $1")
+}
+
+fn standing(texts: Vec<String>) -> Result<HashMap<PartitionId, Checkpoint>, DatabaseError> {
+    let parse = |text: String| {
+        let (service, partition, next, claim): (String, i32, i64, Option<i64>) = serde_json::from_str(&text)?;
+        Ok((PartitionId { service: service.into(), partition }, Checkpoint { next, claim }))
+    };
+    texts.into_iter().map(parse).collect()
 }

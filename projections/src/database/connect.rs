@@ -32,6 +32,7 @@ impl Database {
         };
         let database = Self { pools, moved: Arc::new(watch::Sender::new(0)) };
         database.create_checkpoints().await?;
+        database.create_letters().await?;
         Ok(database)
     }
 }

@@ -2,11 +2,14 @@
 
 mod checkpoint;
 mod connect;
+mod letters;
 mod query;
 mod rows;
 mod sql;
 mod transaction;
 
+pub use letters::DeadLetterRow;
+pub(crate) use letters::Parked;
 pub use query::{Compare, Filter, Order, Query};
 pub use sql::Dialect;
 pub(crate) use transaction::{Bind, Transaction};
@@ -28,6 +31,9 @@ pub enum DatabaseError {
     /// A row is not what the view's row type says.
     #[error("a row does not fit its view: {0}")]
     Row(#[from] serde_json::Error),
+    /// A view's code panicked.
+    #[error("the view met a defect: {0}")]
+    View(String),
     /// A checkpoint is not where it was expected: another reader has moved it.
     #[error("the checkpoint of {0:?} was moved by another reader")]
     Moved(PartitionId),
@@ -37,8 +43,29 @@ impl From<DatabaseError> for BatchError {
     fn from(error: DatabaseError) -> Self {
         match error {
             DatabaseError::Moved(source) => Self::Moved(source),
-            DatabaseError::Url(_) | DatabaseError::Sql(_) | DatabaseError::Row(_) => Self::Failed(error.to_string()),
+            DatabaseError::Url(_) | DatabaseError::Sql(_) | DatabaseError::Row(_) | DatabaseError::View(_) => {
+                Self::Failed(error.to_string())
+            }
         }
+    }
+}
+
+impl DatabaseError {
+    /// True when the same records will fail again however often they are tried: what they hold is the reason, not the database.
+    pub(crate) fn is_poison(&self) -> bool {
+        match self {
+            Self::Row(_) | Self::View(_) => true,
+            Self::Sql(sqlx::Error::Database(error)) => error.code().is_some_and(|code| is_about_data(&code)),
+            Self::Sql(_) | Self::Url(_) | Self::Moved(_) => false,
+        }
+    }
+}
+
+/// PostgreSQL's classes 22 (data exception) and 23 (integrity), SQLite's TOOBIG, CONSTRAINT and MISMATCH (whose codes may be extended).
+fn is_about_data(code: &str) -> bool {
+    match code.len() {
+        5 => code.starts_with("22") || code.starts_with("23"),
+        _ => code.parse::<u32>().is_ok_and(|code| [18, 19, 20].contains(&(code & 0xff))),
     }
 }
 

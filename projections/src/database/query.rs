@@ -1,7 +1,7 @@
 //! Keyset queries: a page of a table in a total order, after a row that is named by its values.
 
 use super::{Bind, Database, DatabaseError, sql::quoted};
-use crate::table::{Kind, Table, TableSpec};
+use crate::table::{Kind, Relation, Table, TableSpec};
 use serde_json::Value;
 
 /// How a filter compares a column with its value.
@@ -112,14 +112,14 @@ fn bind(value: &Value) -> Bind {
 impl Database {
     /// The rows of a page, in order.
     pub async fn select<T: Table>(&self, query: &Query) -> Result<Vec<T>, DatabaseError> {
-        let (statement, binds) = query.statement(&self.dialect().row(&T::SPEC), &T::SPEC);
+        let (statement, binds) = query.statement(&self.dialect().row(&Relation::live(&T::SPEC)), &T::SPEC);
         let rows = self.texts(statement, binds).await?;
         rows.iter().map(|row| serde_json::from_str(row).map_err(DatabaseError::from)).collect()
     }
 
     /// The row of a key, where there is one.
     pub async fn row<T: Table>(&self, key: &str) -> Result<Option<T>, DatabaseError> {
-        let rows = self.texts(self.dialect().load(&T::SPEC), vec![Bind::Keys(vec![key.to_owned()])]).await?;
+        let rows = self.texts(self.dialect().load(&Relation::live(&T::SPEC)), vec![Bind::Keys(vec![key.to_owned()])]).await?;
         rows.first().map(|row| serde_json::from_str(row).map_err(DatabaseError::from)).transpose()
     }
 }

@@ -1,14 +1,14 @@
 //! A view's rows: loaded, written and deleted by the batch.
 
 use super::{Bind, Database, DatabaseError, Dialect, Transaction};
-use crate::table::TableSpec;
+use crate::table::Relation;
 
 /// Any number that no other lock of ours has.
 const TABLES_LOCK: &str = "SELECT pg_advisory_xact_lock(7265123901)::text";
 
 impl Database {
     /// Makes the tables and indexes that are missing.
-    pub async fn create<'a>(&self, tables: impl IntoIterator<Item = &'a TableSpec>) -> Result<(), DatabaseError> {
+    pub async fn create<'a>(&self, tables: impl IntoIterator<Item = &'a Relation>) -> Result<(), DatabaseError> {
         let statements: Vec<String> = tables.into_iter().flat_map(|table| self.dialect().create(table)).collect();
         let mut open = self.begin().await?;
         open.serialise_changes_of_tables().await?;
@@ -20,7 +20,7 @@ impl Database {
 }
 
 impl Transaction {
-    pub(super) fn dialect(&self) -> Dialect {
+    pub(crate) fn dialect(&self) -> Dialect {
         match self {
             Self::Sqlite(_) => Dialect::Sqlite,
             Self::Postgres(_) => Dialect::Postgres,
@@ -36,7 +36,7 @@ impl Transaction {
     }
 
     /// The rows of these keys, as JSON text; keys without a row are left out.
-    pub(crate) async fn load(&mut self, table: &TableSpec, keys: Vec<String>) -> Result<Vec<String>, DatabaseError> {
+    pub(crate) async fn load(&mut self, table: &Relation, keys: Vec<String>) -> Result<Vec<String>, DatabaseError> {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
@@ -45,7 +45,7 @@ impl Transaction {
     }
 
     /// Writes rows, new and old.
-    pub(crate) async fn upsert(&mut self, table: &TableSpec, rows: Vec<serde_json::Value>) -> Result<(), DatabaseError> {
+    pub(crate) async fn upsert(&mut self, table: &Relation, rows: Vec<serde_json::Value>) -> Result<(), DatabaseError> {
         if rows.is_empty() {
             return Ok(());
         }
@@ -54,7 +54,7 @@ impl Transaction {
     }
 
     /// Deletes the rows of these keys.
-    pub(crate) async fn delete(&mut self, table: &TableSpec, keys: Vec<String>) -> Result<(), DatabaseError> {
+    pub(crate) async fn delete(&mut self, table: &Relation, keys: Vec<String>) -> Result<(), DatabaseError> {
         if keys.is_empty() {
             return Ok(());
         }

@@ -1,7 +1,7 @@
-//! The SQL of a table in both dialects. Everything that is written into a statement here is a name from a [`TableSpec`];
+//! The SQL of a table in both dialects. Everything that is written into a statement here is a name from a [`Relation`];
 //! what a caller brings travels as a bound parameter.
 
-use crate::table::{Column, Kind, TableSpec};
+use crate::table::{Column, Kind, Relation};
 
 /// Whose SQL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,29 +34,65 @@ impl Dialect {
     }
 
     /// The statements that make the table and its indexes where they are missing.
-    pub fn create(self, table: &TableSpec) -> Vec<String> {
-        let columns = list(table.columns, |column| {
-            let key = if column.name == table.key { " PRIMARY KEY" } else { "" };
+    pub fn create(self, table: &Relation) -> Vec<String> {
+        let columns = list(table.spec.columns, |column| {
+            let key = if column.name == table.spec.key { " PRIMARY KEY" } else { "" };
             format!("{} {}{key}", quoted(column.name), self.column_type(column.kind))
         });
-        let indexes = table.indexes.iter().map(|index| {
-            let columns = index.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", ");
-            format!("CREATE INDEX IF NOT EXISTS \"{}_by_{}\" ON {} ({columns})", table.name, index.join("_"), quoted(table.name))
-        });
-        std::iter::once(format!("CREATE TABLE IF NOT EXISTS {} ({columns})", quoted(table.name))).chain(indexes).collect()
+        std::iter::once(format!("CREATE TABLE IF NOT EXISTS {} ({columns})", quoted(&table.name))).chain(indexes(table)).collect()
+    }
+
+    /// The statements that put a shadow in its live table's place.
+    pub fn replace(self, live: &Relation, shadow: &Relation) -> Vec<String> {
+        let (old, new) = (quoted(&live.name), quoted(&shadow.name));
+        let tables = [format!("DROP TABLE IF EXISTS {old}"), format!("ALTER TABLE {new} RENAME TO {old}")];
+        let indexes: Vec<String> = match self {
+            Self::Postgres => {
+                let pairs = live.spec.indexes.iter().map(|index| (index_name(live, index), index_name(shadow, index)));
+                let primary = format!(
+                    "ALTER INDEX {} RENAME TO {}",
+                    quoted(&format!("{}_pkey", shadow.name)),
+                    quoted(&format!("{}_pkey", live.name))
+                );
+                pairs.map(|(old, new)| format!("ALTER INDEX {new} RENAME TO {old}")).chain([primary]).collect()
+            }
+            // SQLite cannot rename an index.
+            Self::Sqlite => {
+                let gone = live.spec.indexes.iter().map(|index| format!("DROP INDEX IF EXISTS {}", index_name(shadow, index)));
+                gone.chain(indexes(live)).collect()
+            }
+        };
+        tables.into_iter().chain(indexes).collect()
+    }
+
+    /// The statement that removes a table.
+    pub fn drop(self, table: &Relation) -> String {
+        format!("DROP TABLE IF EXISTS {}", quoted(&table.name))
+    }
+
+    /// The keys and rows after the key `$1`, in the order of the keys, at most `$2`: each as a JSON array.
+    pub fn page(self, table: &Relation) -> String {
+        let key = quoted(table.spec.key);
+        let pair = match self {
+            Self::Postgres => format!("json_build_array({key}, to_jsonb({}))::text", quoted(&table.name)),
+            Self::Sqlite => format!("json_array({key}, {})", self.row(table)),
+        };
+        format!("SELECT {pair} FROM {} WHERE {key} > $1 ORDER BY {key} LIMIT $2", quoted(&table.name))
     }
 
     /// An expression that shows a row as JSON text.
-    pub fn row(self, table: &TableSpec) -> String {
+    pub fn row(self, table: &Relation) -> String {
         match self {
-            Self::Postgres => format!("to_jsonb({})::text", quoted(table.name)),
-            Self::Sqlite => format!("json_object({})", list(table.columns, |column| format!("'{}', {}", column.name, sqlite_json(column)))),
+            Self::Postgres => format!("to_jsonb({})::text", quoted(&table.name)),
+            Self::Sqlite => {
+                format!("json_object({})", list(table.spec.columns, |column| format!("'{}', {}", column.name, sqlite_json(column))))
+            }
         }
     }
 
     /// A condition that holds for the keys in `$1`.
-    fn keys(self, table: &TableSpec) -> String {
-        let key = quoted(table.key);
+    fn keys(self, table: &Relation) -> String {
+        let key = quoted(table.spec.key);
         match self {
             Self::Sqlite => format!("{key} IN (SELECT value FROM json_each($1))"),
             Self::Postgres => format!("{key} = ANY($1)"),
@@ -64,28 +100,39 @@ impl Dialect {
     }
 
     /// Reads the rows of the keys `$1`.
-    pub fn load(self, table: &TableSpec) -> String {
-        format!("SELECT {} FROM {} WHERE {}", self.row(table), quoted(table.name), self.keys(table))
+    pub fn load(self, table: &Relation) -> String {
+        format!("SELECT {} FROM {} WHERE {}", self.row(table), quoted(&table.name), self.keys(table))
     }
 
     /// Deletes the rows of the keys `$1`.
-    pub fn delete(self, table: &TableSpec) -> String {
-        format!("DELETE FROM {} WHERE {}", quoted(table.name), self.keys(table))
+    pub fn delete(self, table: &Relation) -> String {
+        format!("DELETE FROM {} WHERE {}", quoted(&table.name), self.keys(table))
     }
 
     /// Writes all rows of the JSON array `$1`, whether they are new or not.
-    pub fn upsert(self, table: &TableSpec) -> String {
-        let (name, key) = (quoted(table.name), quoted(table.key));
-        let names = list(table.columns, |column| quoted(column.name));
-        let others = table.columns.iter().filter(|column| column.name != table.key);
+    pub fn upsert(self, table: &Relation) -> String {
+        let (name, key) = (quoted(&table.name), quoted(table.spec.key));
+        let names = list(table.spec.columns, |column| quoted(column.name));
+        let others = table.spec.columns.iter().filter(|column| column.name != table.spec.key);
         let updates = list(others, |column| format!("{0} = excluded.{0}", quoted(column.name)));
         let rows = match self {
             Self::Postgres => format!("SELECT {names} FROM jsonb_populate_recordset(NULL::{name}, $1::jsonb)"),
             // `WHERE true` keeps SQLite from reading ON CONFLICT as a join's condition.
-            Self::Sqlite => format!("SELECT {} FROM json_each($1) WHERE true", list(table.columns, sqlite_member)),
+            Self::Sqlite => format!("SELECT {} FROM json_each($1) WHERE true", list(table.spec.columns, sqlite_member)),
         };
         format!("INSERT INTO {name} ({names}) {rows} ON CONFLICT ({key}) DO UPDATE SET {updates}")
     }
+}
+
+fn index_name(table: &Relation, columns: &[&str]) -> String {
+    quoted(&format!("{}_by_{}", table.name, columns.join("_")))
+}
+
+fn indexes(table: &Relation) -> impl Iterator<Item = String> {
+    table.spec.indexes.iter().map(|index| {
+        let columns = index.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", ");
+        format!("CREATE INDEX IF NOT EXISTS {} ON {} ({columns})", index_name(table, index), quoted(&table.name))
+    })
 }
 
 /// A SQLite column as a JSON value.
@@ -110,7 +157,9 @@ fn sqlite_member(column: &Column) -> String {
 mod tests {
     use super::*;
 
-    const TABLE: TableSpec = TableSpec {
+    use crate::table::TableSpec;
+
+    static TABLE: TableSpec = TableSpec {
         name: "things",
         key: "id",
         columns: &[Column::text("id"), Column::boolean("good"), Column::json("parts")],
@@ -120,16 +169,19 @@ mod tests {
     #[test]
     fn both_dialects_come_from_one_description() {
         assert_eq!(
-            Dialect::Sqlite.create(&TABLE),
+            Dialect::Sqlite.create(&Relation::live(&TABLE)),
             [
                 "CREATE TABLE IF NOT EXISTS \"things\" (\"id\" TEXT PRIMARY KEY, \"good\" INTEGER, \"parts\" TEXT)",
                 "CREATE INDEX IF NOT EXISTS \"things_by_good_id\" ON \"things\" (\"good\", \"id\")"
             ]
         );
         assert_eq!(
-            Dialect::Postgres.create(&TABLE)[0],
+            Dialect::Postgres.create(&Relation::live(&TABLE))[0],
             "CREATE TABLE IF NOT EXISTS \"things\" (\"id\" TEXT COLLATE \"C\" PRIMARY KEY, \"good\" BOOLEAN, \"parts\" JSONB)"
         );
-        assert_eq!(Dialect::Postgres.load(&TABLE), "SELECT to_jsonb(\"things\")::text FROM \"things\" WHERE \"id\" = ANY($1)");
+        assert_eq!(
+            Dialect::Postgres.load(&Relation::live(&TABLE)),
+            "SELECT to_jsonb(\"things\")::text FROM \"things\" WHERE \"id\" = ANY($1)"
+        );
     }
 }

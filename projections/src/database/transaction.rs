@@ -82,6 +82,14 @@ impl Database {
         })
     }
 
+    /// Begins to read: all that is read in it is as it was at one moment, whatever is written meanwhile.
+    pub(crate) async fn snapshot(&self) -> Result<Transaction, DatabaseError> {
+        Ok(match &self.pools {
+            Pools::Sqlite { readers, .. } => Transaction::Sqlite(readers.begin().await?),
+            Pools::Postgres(pool) => Transaction::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?),
+        })
+    }
+
     /// Runs a query outside of any transaction; answers its first column.
     pub(crate) async fn texts(&self, sql: String, binds: Vec<Bind>) -> Result<Vec<String>, DatabaseError> {
         match &self.pools {

@@ -1,19 +1,30 @@
 //! What a request asks for: path segments and query parameters, checked, with every fault named at once.
 
-use crate::{FieldError, Problem};
+use crate::{FieldError, Problem, views::as_of::AsOf};
 use axum::{
     extract::{FromRequestParts, Path, Query},
     http::{Uri, request::Parts},
 };
 use domain::Timestamp;
+use event_store::Position;
 use jiff::{civil::Date, tz::TimeZone};
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::{collections::HashMap, str::FromStr};
 use uuid::Uuid;
 
 const UUID_RULE: &str = "must be a UUID such as 018f2f3a-7c1e-7b6a-9d53-0f4c8c7f2a11";
 const MOMENT_RULE: &str = "must be a date such as 2026-01-31 or an RFC 3339 time such as 2026-01-31T12:00:00Z";
+
+/// How fresh an answer must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Consistency {
+    /// As fresh as the view happens to be: some milliseconds behind, as a rule.
+    Eventual,
+    /// Everything that was acknowledged before the question shows: the owner of the aggregate is asked first.
+    Strong,
+}
 
 /// A request's path segments, query parameters and headers.
 pub(super) struct Asked {
@@ -107,6 +118,22 @@ impl Asked {
     /// The first moment that counts no more: a date means the beginning of the next day in UTC, so that the day counts.
     pub(super) fn until(&mut self, name: &str) -> Option<Timestamp> {
         self.moment(name, 1)
+    }
+
+    /// A moment, or a place in a service's log.
+    pub(super) fn as_of(&mut self, name: &str, service: &str) -> Option<AsOf> {
+        let text = self.text(name)?;
+        let position = text.parse::<Position>().ok().filter(|position| &*position.service == service).map(AsOf::Position);
+        let parsed = position.or_else(|| text.parse::<jiff::Timestamp>().ok().map(|at| AsOf::Time(Timestamp(at.as_millisecond()))));
+        if parsed.is_none() {
+            self.refuse(name, format!("must be an RFC 3339 time such as 2026-01-31T12:00:00Z or a position such as {service}/0/17"));
+        }
+        parsed
+    }
+
+    /// Whether the answer must show everything that was acknowledged before the question: `consistency=strong`.
+    pub(super) fn strong(&mut self) -> bool {
+        self.one_of::<Consistency>("consistency", &["strong", "eventual"]) == Some(Consistency::Strong)
     }
 
     fn moment(&mut self, name: &str, days: i64) -> Option<Timestamp> {

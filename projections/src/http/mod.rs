@@ -3,15 +3,19 @@
 mod asked;
 mod at_least;
 mod audit;
+mod dead_letters;
 mod notifications;
 mod orders;
 mod page;
 mod payments;
 mod products;
 mod shown;
+mod strong;
 mod users;
 
-pub(crate) use shown::MoneyShape;
+pub use dead_letters::{LetterBox, letter_routes};
+pub(crate) use shown::{MoneyShape, shown};
+pub use strong::Owners;
 
 use crate::Database;
 use std::{sync::Arc, time::Duration};
@@ -23,6 +27,7 @@ pub struct ReadState {
     service: Arc<str>,
     database: Database,
     wait: Duration,
+    owners: Option<Arc<dyn Owners>>,
 }
 
 impl ReadState {
@@ -31,7 +36,12 @@ impl ReadState {
 
     /// Reads from a service's database.
     pub fn new(service: &str, database: Database) -> Self {
-        Self { service: service.into(), database, wait: Self::WAIT }
+        Self { service: service.into(), database, wait: Self::WAIT, owners: None }
+    }
+
+    /// Serves strong reads by asking these.
+    pub fn with_owners(self, owners: Arc<dyn Owners>) -> Self {
+        Self { owners: Some(owners), ..self }
     }
 
     /// Waits at most so long for `Daybook-At-Least`.
@@ -53,7 +63,7 @@ pub fn routes(state: ReadState) -> OpenApiRouter {
             .routes(routes!(orders::timeline)),
         "payments" => open.routes(routes!(payments::payment)).routes(routes!(payments::payments)),
         "notifications" => open.routes(routes!(notifications::notification)).routes(routes!(notifications::notifications)),
-        "audit" => open.routes(routes!(audit::audit_of)).routes(routes!(audit::audit)),
+        "audit" => open.routes(routes!(audit::audit_of)).routes(routes!(audit::state_of)).routes(routes!(audit::audit)),
         _ => open,
     };
     router.route_layer(axum::middleware::from_fn_with_state(state.clone(), at_least::at_least)).with_state(state)

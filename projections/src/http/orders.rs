@@ -1,12 +1,14 @@
 use super::{
     ReadState,
-    asked::Asked,
+    asked::{Asked, Consistency},
     page::{List, Page, PageParams},
     shown::{ReadHeaders, rfc3339, shown, tagged},
+    strong::settle,
 };
 use crate::{
     DatabaseError, Filter, Order, Problem, Query,
     views::{
+        as_of::{AsOf, of_timeline, row_of, up_to},
         orders::{OrderRow, OrderStatus},
         saga::{Wait, saga, story},
         timeline::TimelineRow,
@@ -17,6 +19,8 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
+use event_store::Recorded;
+use schemas::AnyEvent;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -26,13 +30,42 @@ const NEWEST_FIRST: &[&str] = &["placed_at", "order_id"];
 const LONGEST_STORY: u32 = 100_000;
 
 /// An order.
-#[utoipa::path(get, path = "/orders/{id}", tag = "orders", params(("id" = Uuid, Path), ReadHeaders), responses(
+#[utoipa::path(get, path = "/orders/{id}", tag = "orders", params(("id" = Uuid, Path), ("at" = Option<String>, Query, description = "As it was then: an RFC 3339 time, or a position such as orders/0/17"), ("consistency" = Option<Consistency>, Query), ReadHeaders), responses(
     (status = 200, body = OrderRow), (status = 304), (status = 400, body = Problem), (status = 404, body = Problem), (status = 503, body = Problem)))]
 pub(super) async fn order(State(read): State<ReadState>, mut asked: Asked) -> Result<Response, Problem> {
     let id = asked.segment_id("id");
-    asked.finish(&[])?;
+    let at = asked.as_of("at", "orders");
+    settle(&read, &mut asked, id).await?;
+    asked.finish(&["at", "consistency"])?;
+    if let Some(at) = at {
+        return as_it_was(&read, id, &at).await;
+    }
     let row: OrderRow = read.database.row(&id.to_string()).await?.ok_or_else(|| Problem::not_found("order", id))?;
     Ok(tagged(&asked, row.version, shown(&row).map_err(DatabaseError::Row)?))
+}
+
+/// The order as it was then, with the place of the last event that made it so.
+async fn as_it_was(read: &ReadState, id: Uuid, at: &AsOf) -> Result<Response, Problem> {
+    let rows = entries_of(read, id, vec![Filter::is("service", "orders")]).await?;
+    let events = of_timeline(rows).map_err(|error| Problem::unavailable(format!("the order's events cannot be read: {error}")))?;
+    as_of("order", id, up_to(events, at))
+}
+
+/// The row that these events make, with the place of the last of them; 404 where there is none.
+pub(super) fn as_of(aggregate: &str, id: Uuid, events: Vec<Recorded<AnyEvent>>) -> Result<Response, Problem> {
+    let row = row_of(aggregate, &events);
+    let (Some(mut row), Some(last)) = (row, events.last()) else {
+        return Err(Problem::not_found(&format!("{aggregate} (as of then)"), id));
+    };
+    row["as_of"] = json!({ "position": last.position.to_string(), "time": rfc3339(last.time) });
+    Ok(([("daybook-position", last.position.to_string())], Json(row)).into_response())
+}
+
+/// What the timeline keeps of an order, service by service, each in its log's order.
+async fn entries_of(read: &ReadState, id: Uuid, and: Vec<Filter>) -> Result<Vec<TimelineRow>, DatabaseError> {
+    let filters = [vec![Filter::is("order_id", id.to_string())], and].concat();
+    let query = Query { filters, by: &["service", "partition", "offset"], order: Order::Rising, after: None, limit: LONGEST_STORY };
+    read.database.select(&query).await
 }
 
 /// The status that is asked for, as a filter.
@@ -95,9 +128,7 @@ struct OrderTimeline {
 pub(super) async fn timeline(State(read): State<ReadState>, mut asked: Asked) -> Result<Response, Problem> {
     let id = asked.segment_id("id");
     asked.finish(&[])?;
-    let filters = vec![Filter::is("order_id", id.to_string())];
-    let query = Query { filters, by: &["service", "partition", "offset"], order: Order::Rising, after: None, limit: LONGEST_STORY };
-    let entries: Vec<TimelineRow> = story(read.database.select(&query).await?);
+    let entries: Vec<TimelineRow> = story(entries_of(&read, id, Vec::new()).await?);
     let saga = saga(&entries).ok_or_else(|| Problem::not_found("order", id))?;
     let body = json!({
         "order_id": id,

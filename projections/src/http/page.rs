@@ -61,7 +61,7 @@ impl List {
     }
 }
 
-fn limit(asked: &mut Asked) -> u32 {
+pub(super) fn limit(asked: &mut Asked) -> u32 {
     let Some(text) = asked.text("limit") else { return DEFAULT };
     match text.parse() {
         Ok(limit) if (1..=MOST).contains(&limit) => limit,
@@ -85,18 +85,20 @@ fn after<T: Table>(asked: &mut Asked, by: &[&str]) -> Option<Vec<Value>> {
 fn cursor<T: Table>(row: &T, by: &[&str]) -> Result<String, serde_json::Error> {
     let row = serde_json::to_value(row)?;
     let values: Vec<&Value> = by.iter().map(|name| &row[*name]).collect();
-    Ok(serde_json::to_vec(&values)?.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex::encode(serde_json::to_vec(&values)?))
 }
 
-fn uncursor(text: &str) -> Option<Vec<Value>> {
-    let digits = text.as_bytes();
-    let plain = digits.len().is_multiple_of(2) && digits.len() <= 2048 && digits.iter().all(u8::is_ascii_hexdigit);
-    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    let bytes: Vec<u8> = plain.then(|| digits.chunks(2).map(byte).collect()).flatten()?;
+/// As [`cursor`], of values that are there already.
+pub(super) fn cursor_of(place: &[Value]) -> String {
+    hex::encode(Value::from(place.to_vec()).to_string())
+}
+
+pub(super) fn uncursor(text: &str) -> Option<Vec<Value>> {
+    let bytes = hex::decode(text).ok().filter(|bytes| bytes.len() <= 1024)?;
     serde_json::from_slice(&bytes).ok()
 }
 
-fn respond(uri: &Uri, items: Vec<Value>, next: Option<String>) -> Response {
+pub(super) fn respond(uri: &Uri, items: Vec<Value>, next: Option<String>) -> Response {
     let link = next.as_ref().map(|next| format!("<{}>; rel=\"next\"", next_page(uri, next)));
     let mut response = Json(json!({ "items": items, "next": next })).into_response();
     if let Some(link) = link.and_then(|link| link.parse().ok()) {

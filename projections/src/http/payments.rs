@@ -1,18 +1,20 @@
 use super::{
     ReadState,
-    asked::Asked,
+    asked::{Asked, Consistency},
     page::{List, Page, PageParams},
     shown::{ReadHeaders, shown, tagged},
+    strong::settle,
 };
 use crate::{DatabaseError, Filter, Order, Problem, views::payments::PaymentRow};
 use axum::{extract::State, response::Response};
 
 /// A payment.
-#[utoipa::path(get, path = "/payments/{id}", tag = "payments", params(("id" = Uuid, Path), ReadHeaders), responses(
+#[utoipa::path(get, path = "/payments/{id}", tag = "payments", params(("id" = Uuid, Path), ("consistency" = Option<Consistency>, Query), ReadHeaders), responses(
     (status = 200, body = PaymentRow), (status = 304), (status = 400, body = Problem), (status = 404, body = Problem), (status = 503, body = Problem)))]
 pub(super) async fn payment(State(read): State<ReadState>, mut asked: Asked) -> Result<Response, Problem> {
     let id = asked.segment_id("id");
-    asked.finish(&[])?;
+    settle(&read, &mut asked, id).await?;
+    asked.finish(&["consistency"])?;
     let row: PaymentRow = read.database.row(&id.to_string()).await?.ok_or_else(|| Problem::not_found("payment", id))?;
     Ok(tagged(&asked, row.version, shown(&row).map_err(DatabaseError::Row)?))
 }

@@ -38,7 +38,7 @@ pub(super) fn rfc3339(moment: Timestamp) -> String {
 }
 
 /// A row as JSON.
-pub(super) fn shown<T: Table>(row: &T) -> Result<Value, serde_json::Error> {
+pub(crate) fn shown<T: Table>(row: &T) -> Result<Value, serde_json::Error> {
     let mut shown = serde_json::to_value(row)?;
     for column in T::SPEC.columns.iter().filter(|column| column.kind == Kind::Timestamp) {
         if let Some(millis) = shown[column.name].as_i64() {

@@ -1,17 +1,19 @@
 use super::{
     ReadState,
-    asked::Asked,
+    asked::{Asked, Consistency},
     shown::{ReadHeaders, shown, tagged},
+    strong::settle,
 };
 use crate::{DatabaseError, Problem, views::users::UserRow};
 use axum::{extract::State, response::Response};
 
 /// A user.
-#[utoipa::path(get, path = "/users/{id}", tag = "users", params(("id" = Uuid, Path), ReadHeaders), responses(
+#[utoipa::path(get, path = "/users/{id}", tag = "users", params(("id" = Uuid, Path), ("consistency" = Option<Consistency>, Query), ReadHeaders), responses(
     (status = 200, body = UserRow), (status = 304), (status = 400, body = Problem), (status = 404, body = Problem), (status = 503, body = Problem)))]
 pub(super) async fn user(State(read): State<ReadState>, mut asked: Asked) -> Result<Response, Problem> {
     let id = asked.segment_id("id");
-    asked.finish(&[])?;
+    settle(&read, &mut asked, id).await?;
+    asked.finish(&["consistency"])?;
     let row: UserRow = read.database.row(&id.to_string()).await?.ok_or_else(|| Problem::not_found("user", id))?;
     Ok(tagged(&asked, row.version, shown(&row).map_err(DatabaseError::Row)?))
 }

@@ -1,5 +1,6 @@
 //! The shop's views, one file each. They are pure: a row and an event make a row.
 
+pub mod as_of;
 pub mod audit;
 pub mod contacts;
 pub mod deadlines;

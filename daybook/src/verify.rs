@@ -1,0 +1,90 @@
+//! `daybook verify`: what the raw topics prove.
+
+use crate::{
+    cli::VerifyArguments,
+    failure::{FOUND, Failure},
+    store::Store,
+};
+use event_store::{
+    Log, LogError, PartitionId,
+    verify::{Findings, Verifier},
+};
+use schemas::{AnyEvent, DecodeError, Learned, Schemas};
+use serde_json::json;
+use std::{process::ExitCode, sync::Arc};
+
+/// Reads each partition from its beginning to its present end; exit code 4 when a promise is broken.
+pub async fn run(arguments: VerifyArguments) -> Result<ExitCode, Failure> {
+    let store = Store::open(&arguments.store).await?;
+    let asked = |service: &&'static str| arguments.services.is_empty() || arguments.services.iter().any(|asked| asked == service);
+    let mut found = Vec::new();
+    for service in schemas::SERVICES.into_iter().filter(asked) {
+        let Some(log) = store.logs.get(service) else { continue };
+        let partitions = store.partitions.get(service).copied().unwrap_or(0);
+        for partition in 0..partitions {
+            let source = PartitionId { service: service.into(), partition };
+            let findings = verify(log, &source, partitions, &store.schemas).await.map_err(Failure::failed)?;
+            if !arguments.json {
+                say(&source, &findings, arguments.all);
+            }
+            found.push((source, findings));
+        }
+    }
+    store.close().await;
+    let violations: u64 = found.iter().map(|(_, findings)| findings.violations).sum();
+    if arguments.json {
+        let partitions: Vec<_> = found.iter().map(|(source, findings)| json!({"partition": name(source), "findings": findings})).collect();
+        println!("{}", json!({"violations": violations, "partitions": partitions}));
+    } else if violations == 0 {
+        println!("every promise is kept");
+    }
+    Ok(if violations == 0 { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
+}
+
+fn name(source: &PartitionId) -> String {
+    format!("{}/{}", source.service, source.partition)
+}
+
+async fn verify(log: &Arc<dyn Log>, source: &PartitionId, partitions: i32, schemas: &Schemas) -> Result<Findings, LogError> {
+    let (end, mut next) = (log.end(source.partition).await?, 0);
+    let mut verifier = Verifier::new(source.clone(), partitions);
+    if end == 0 {
+        return Ok(verifier.finish());
+    }
+    let mut cursor = log.read(source.partition, 0).await?;
+    while next < end {
+        for record in cursor.next().await?.into_iter().filter(|record| record.offset < end) {
+            next = record.offset + 1;
+            learn(source, &record.payload, schemas).await;
+            verifier.take(record, |bytes| AnyEvent::decode(&source.service, bytes, schemas).map(drop).map_err(|error| error.to_string()));
+        }
+    }
+    Ok(verifier.finish())
+}
+
+/// Asks the registry for a schema that this build does not have.
+async fn learn(source: &PartitionId, payload: &[u8], schemas: &Schemas) {
+    if let Err(DecodeError::UnknownSchema(id)) = AnyEvent::decode(&source.service, payload, schemas)
+        && schemas.learn(id).await == Learned::NotNow
+    {
+        tracing::warn!(id, "a schema cannot be learned now");
+    }
+}
+
+fn say(source: &PartitionId, findings: &Findings, all: bool) {
+    let Findings { records, runs, counted, commands, aggregates, uncounted, uncounted_records, violations, broken } = findings;
+    println!(
+        "{:20} {records:>8} records: {runs} runs, {counted} events of {commands} commands and {aggregates} aggregates count",
+        name(source)
+    );
+    for (reason, count) in uncounted {
+        println!("  {count} do not count: {reason}");
+    }
+    for remark in uncounted_records.iter().filter(|_| all) {
+        println!("    at {}: {}", remark.offset, remark.what);
+    }
+    if *violations > 0 {
+        println!("  {violations} PROMISES ARE BROKEN");
+        broken.iter().for_each(|remark| println!("    at {}: {}", remark.offset, remark.what));
+    }
+}

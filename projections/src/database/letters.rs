@@ -1,0 +1,206 @@
+//! Dead letters: records that a reader could not take, and what stands behind them in their aggregates, in the log's order.
+
+use super::{Bind, Database, DatabaseError, Dialect, Filter, Order, Query, Transaction};
+use crate::table::{Column, Relation, Table, TableSpec};
+use domain::Timestamp;
+use event_store::{Cause, Counted, PartitionId, Position, Recorded};
+use serde::{Deserialize, Serialize};
+use std::collections::{HashMap, HashSet};
+use uuid::Uuid;
+
+/// A record that a reader has put aside. As long as an aggregate has one, its later events follow it here.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = DeadLetter)]
+pub struct DeadLetterRow {
+    /// `<reader>@<position>`.
+    #[schema(example = "orders@orders/3/17")]
+    pub id: String,
+    /// Who put it aside: a view's name, or `reactors`.
+    pub reader: String,
+    pub service: String,
+    pub partition: i32,
+    pub offset: i64,
+    pub aggregate_id: Uuid,
+    /// The Avro record's full name, as its header says.
+    pub r#type: String,
+    /// Why it could not be taken, or that it waits behind one that could not.
+    pub reason: String,
+    #[schema(value_type = String, format = DateTime)]
+    pub parked_at: Timestamp,
+    /// The rest of the record.
+    pub record: Envelope,
+}
+
+/// What else a record holds; the event's bytes in hexadecimal digits.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Envelope {
+    pub version: u64,
+    pub event_id: String,
+    pub time: i64,
+    pub actor: String,
+    pub correlation_id: String,
+    pub causation_id: Option<String>,
+    pub traceparent: Option<String>,
+    pub payload: String,
+}
+
+/// The reason of those that follow.
+const WAITS: &str = "waits behind an earlier dead letter of its aggregate";
+
+impl Table for DeadLetterRow {
+    const SPEC: TableSpec = TableSpec {
+        name: "dead_letters",
+        key: "id",
+        columns: &[
+            Column::text("id"),
+            Column::text("reader"),
+            Column::text("service"),
+            Column::integer("partition"),
+            Column::integer("offset"),
+            Column::text("aggregate_id"),
+            Column::text("type"),
+            Column::text("reason"),
+            Column::timestamp("parked_at"),
+            Column::json("record"),
+        ],
+        indexes: &[&["service", "partition"], &["reader", "aggregate_id"], &["parked_at", "id"]],
+    };
+}
+
+static SPEC: TableSpec = DeadLetterRow::SPEC;
+
+fn relation() -> Relation {
+    Relation::live(&SPEC)
+}
+
+impl DeadLetterRow {
+    /// The letter of a record that `reader` cannot take.
+    pub fn new(reader: &str, record: &Counted, reason: impl Into<String>) -> Self {
+        let Recorded { position, aggregate_id, version, event_id, type_name, time, cause, event } = record;
+        let Cause { actor, correlation_id, causation_id, traceparent } = cause.clone();
+        let (event_id, payload) = (event_id.clone(), hex::encode(event));
+        Self {
+            id: format!("{reader}@{position}"),
+            reader: reader.to_owned(),
+            service: position.service.to_string(),
+            partition: position.partition,
+            offset: position.offset,
+            aggregate_id: *aggregate_id,
+            r#type: type_name.to_string(),
+            reason: reason.into(),
+            parked_at: Timestamp(jiff::Timestamp::now().as_millisecond()),
+            record: Envelope { version: *version, event_id, time: time.0, actor, correlation_id, causation_id, traceparent, payload },
+        }
+    }
+
+    /// The letter of a record whose aggregate is parked already.
+    pub fn behind(reader: &str, record: &Counted) -> Self {
+        Self::new(reader, record, WAITS)
+    }
+
+    /// The record, as the log holds it.
+    ///
+    /// # Errors
+    /// Somebody has changed the payload by hand, and not to hexadecimal digits.
+    pub fn counted(&self) -> Result<Counted, DatabaseError> {
+        let Envelope { version, event_id, time, actor, correlation_id, causation_id, traceparent, payload } = self.record.clone();
+        let malformed = |error: hex::FromHexError| serde::de::Error::custom(format!("payload: {error}"));
+        Ok(Recorded {
+            position: Position { service: self.service.as_str().into(), partition: self.partition, offset: self.offset },
+            aggregate_id: self.aggregate_id,
+            version,
+            event_id,
+            type_name: self.r#type.as_str().into(),
+            time: Timestamp(time),
+            cause: Cause { actor, correlation_id, causation_id, traceparent },
+            event: hex::decode(payload).map_err(|error| DatabaseError::Row(malformed(error)))?,
+        })
+    }
+}
+
+/// Which aggregates each reader has put aside.
+pub(crate) type Parked = HashMap<String, HashSet<Uuid>>;
+
+impl Database {
+    pub(super) async fn create_letters(&self) -> Result<(), DatabaseError> {
+        self.create([&relation()]).await
+    }
+
+    /// An aggregate's letters of one reader, in the log's order.
+    pub async fn letters_of(&self, reader: &str, aggregate: Uuid) -> Result<Vec<DeadLetterRow>, DatabaseError> {
+        let filters = vec![Filter::is("reader", reader), Filter::is("aggregate_id", aggregate.to_string())];
+        let query = Query { filters, by: &["service", "partition", "offset"], order: Order::Rising, after: None, limit: u32::MAX };
+        self.select(&query).await
+    }
+
+    /// Puts letters aside; one that is there already is written again.
+    pub async fn park(&self, letters: Vec<DeadLetterRow>) -> Result<(), DatabaseError> {
+        let mut open = self.begin().await?;
+        open.park(letters).await?;
+        open.commit().await
+    }
+
+    /// Takes letters away, by their ids: they were redriven, or are dropped.
+    pub async fn unpark(&self, ids: Vec<String>) -> Result<(), DatabaseError> {
+        let mut open = self.begin().await?;
+        open.unpark(ids).await?;
+        open.commit().await
+    }
+
+    /// The aggregates of a partition that `reader` has put aside.
+    pub async fn parked_by(&self, reader: &str, source: &PartitionId) -> Result<HashSet<Uuid>, DatabaseError> {
+        let texts = self.texts(parked_statement(self.dialect()), parked_binds(source)).await?;
+        Ok(parked(texts)?.remove(reader).unwrap_or_default())
+    }
+}
+
+impl Transaction {
+    pub(crate) async fn park(&mut self, letters: Vec<DeadLetterRow>) -> Result<(), DatabaseError> {
+        let rows = letters.iter().map(serde_json::to_value).collect::<Result<Vec<_>, _>>()?;
+        self.upsert(&relation(), rows).await
+    }
+
+    pub(crate) async fn unpark(&mut self, ids: Vec<String>) -> Result<(), DatabaseError> {
+        self.delete(&relation(), ids).await
+    }
+
+    /// The aggregates of a partition that are put aside, by reader.
+    pub(crate) async fn parked(&mut self, source: &PartitionId) -> Result<Parked, DatabaseError> {
+        let statement = parked_statement(self.dialect());
+        parked(self.texts(statement, parked_binds(source)).await?)
+    }
+
+    /// Gives the letters of `from` to `to`, in place of those that `to` had.
+    pub(crate) async fn hand_letters_over(&mut self, from: &str, to: &str) -> Result<(), DatabaseError> {
+        self.forget_letters(to).await?;
+        let statement = "UPDATE \"dead_letters\" SET \"reader\" = $2, \"id\" = $2 || substr(\"id\", length($1) + 1) WHERE \"reader\" = $1";
+        self.execute(statement.to_owned(), vec![Bind::Text(from.to_owned()), Bind::Text(to.to_owned())]).await.map(drop)
+    }
+
+    /// Takes all letters of a reader away.
+    pub(crate) async fn forget_letters(&mut self, reader: &str) -> Result<(), DatabaseError> {
+        let statement = "DELETE FROM \"dead_letters\" WHERE \"reader\" = $1";
+        self.execute(statement.to_owned(), vec![Bind::Text(reader.to_owned())]).await.map(drop)
+    }
+}
+
+fn parked_statement(dialect: Dialect) -> String {
+    let pair = match dialect {
+        Dialect::Sqlite => "json_array(\"reader\", \"aggregate_id\")",
+        Dialect::Postgres => "json_build_array(\"reader\", \"aggregate_id\")::text",
+    };
+    format!("SELECT DISTINCT {pair} FROM \"dead_letters\" WHERE \"service\" = $1 AND \"partition\" = $2")
+}
+
+fn parked_binds(source: &PartitionId) -> Vec<Bind> {
+    vec![Bind::Text(source.service.to_string()), Bind::Integer(source.partition.into())]
+}
+
+fn parked(texts: Vec<String>) -> Result<Parked, DatabaseError> {
+    let mut parked = Parked::new();
+    for text in texts {
+        let (reader, aggregate): (String, Uuid) = serde_json::from_str(&text)?;
+        parked.entry(reader).or_default().insert(aggregate);
+    }
+    Ok(parked)
+}

@@ -1,0 +1,65 @@
+//! A view where it is kept: its table and its reader's name, which differ from the view's own while a shadow is made.
+
+use crate::{
+    database::{DatabaseError, Transaction},
+    table::Relation,
+    view::{ErasedView, Folded},
+};
+use event_store::Recorded;
+use schemas::AnyEvent;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// A view, the table that holds its rows, and the name under which its checkpoint and its dead letters stand.
+#[derive(Clone)]
+pub(crate) struct Kept {
+    pub view: ErasedView,
+    pub table: Relation,
+    pub reader: String,
+}
+
+impl Kept {
+    /// The view as everybody reads it.
+    pub fn live(view: ErasedView) -> Self {
+        Self { table: Relation::live(view.table()), reader: view.name().to_owned(), view }
+    }
+
+    /// The view made anew beside the live one, for this purpose.
+    pub fn shadow(view: ErasedView, purpose: &str) -> Self {
+        Self { table: Relation::shadow(view.table(), purpose), reader: format!("{purpose}/{}", view.name()), view }
+    }
+
+    /// Whether the view reads this log.
+    pub fn reads(&self, service: &str) -> bool {
+        self.view.sources().contains(&service)
+    }
+}
+
+/// Runs a view's code; a panic in it is an error of the event at hand, not the end of the reader.
+fn guarded<T>(view: impl FnOnce() -> T) -> Result<T, DatabaseError> {
+    catch_unwind(AssertUnwindSafe(view)).map_err(|panic| {
+        let words = panic.downcast_ref::<&str>().map(|words| (*words).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
+        DatabaseError::View(words.unwrap_or_default())
+    })
+}
+
+impl Transaction {
+    /// Folds records into a view's table.
+    pub(crate) async fn keep(&mut self, kept: &Kept, records: &[Recorded<AnyEvent>]) -> Result<(), DatabaseError> {
+        let keys = guarded(|| kept.view.keys(records))?;
+        let loaded = self.load(&kept.table, keys).await?;
+        let Folded(changes) = guarded(|| kept.view.fold(loaded, records))??;
+        self.upsert(&kept.table, changes.written).await?;
+        self.delete(&kept.table, changes.deleted).await
+    }
+
+    /// As [`Transaction::keep`], one record; what it did is taken back when it fails, and the transaction goes on.
+    pub(crate) async fn try_keep(&mut self, kept: &Kept, record: &Recorded<AnyEvent>) -> Result<(), DatabaseError> {
+        self.execute("SAVEPOINT one_record".to_owned(), Vec::new()).await?;
+        let done = self.keep(kept, std::slice::from_ref(record)).await;
+        if done.is_err() {
+            self.execute("ROLLBACK TO SAVEPOINT one_record".to_owned(), Vec::new()).await?;
+        }
+        self.execute("RELEASE SAVEPOINT one_record".to_owned(), Vec::new()).await?;
+        done
+    }
+}
