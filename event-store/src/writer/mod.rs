@@ -9,6 +9,8 @@
 //! 3. An answer that leaves no record waits for a barrier ([`Writer::barrier`]): at its time this writer was the owner.
 
 mod decide;
+#[cfg(test)]
+mod tests;
 
 use crate::{
     Accepted, Append, CommandError, CommandMeta, RawRecord, Unavailable,
@@ -265,7 +267,10 @@ where
         self.ever_wrote = true;
         self.next = claim + 1;
         self.acked_next = claim + 1;
-        for (seq, pending) in std::mem::take(&mut self.queue) {
+        // A command that can be queued only in part ends the run: those behind it wait for the next one.
+        while matches!(self.phase, Phase::Writing { .. })
+            && let Some((seq, pending)) = self.queue.pop_front()
+        {
             self.decide(seq, pending, port);
         }
     }
