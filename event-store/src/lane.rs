@@ -27,7 +27,7 @@ pub(crate) struct Lane {
 }
 
 /// Between the checkpoint and what was read past it.
-struct Reading {
+pub(crate) struct Reading {
     rule: RunRule,
     checkpoint: Checkpoint,
     /// The next offset to read.
@@ -36,12 +36,17 @@ struct Reading {
 }
 
 impl Reading {
-    fn at(checkpoint: Checkpoint) -> Self {
+    pub fn at(checkpoint: Checkpoint) -> Self {
         Self { rule: RunRule::resume(checkpoint.claim, checkpoint.next), checkpoint, next: checkpoint.next, held: Vec::new() }
     }
 
+    /// The next offset to read.
+    pub fn next(&self) -> i64 {
+        self.next
+    }
+
     /// Applies the run rule to the next records; a batch when the checkpoint can move.
-    fn take(&mut self, source: &PartitionId, records: Vec<RawRecord>) -> Option<Batch> {
+    pub fn take(&mut self, source: &PartitionId, records: Vec<RawRecord>) -> Option<Batch> {
         let from = self.checkpoint;
         let mut counted = Vec::new();
         for raw in records {
@@ -99,7 +104,7 @@ impl Lane {
         let mut end = self.ring.watch();
         loop {
             end.mark_unchanged();
-            match self.ring.window(reading.next, MOST_RECORDS) {
+            match self.ring.window(reading.next(), MOST_RECORDS) {
                 Window::Records(records) => self.hand_on(&mut reading, records.iter().map(|record| (**record).clone()).collect()).await?,
                 Window::Behind => self.catch_up(&mut reading).await?,
                 Window::Empty => end.changed().await.map_err(|_| BatchError::Failed("the consumer has stopped".into()))?,

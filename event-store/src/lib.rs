@@ -25,6 +25,8 @@ mod readers;
 mod recorded;
 mod ring;
 pub mod run;
+#[cfg(test)]
+mod simulation;
 mod subscription;
 mod writer;
 

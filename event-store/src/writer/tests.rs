@@ -1,4 +1,4 @@
-//! What was found once by chance, told step by step.
+//! What a schedule of the [simulation](crate::simulation) found once, told step by step.
 
 use super::{Answer, NodeName, Pending, Port, Writer, WriterConfig};
 use crate::{
