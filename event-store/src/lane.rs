@@ -109,7 +109,7 @@ impl Lane {
         let mut end = self.ring.watch();
         loop {
             end.mark_unchanged();
-            match self.ring.window(reading.next, MOST_RECORDS) {
+            match self.ring.window(reading.next(), MOST_RECORDS) {
                 Window::Records(records) => self.hand_on(&mut reading, records.iter().map(|record| (**record).clone()).collect()).await?,
                 Window::Behind => self.catch_up(&mut reading).await?,
                 Window::Empty => end.changed().await.map_err(|_| BatchError::Failed("the consumer has stopped".into()))?,

@@ -7,6 +7,9 @@
 //! (`writer`: the whole protocol, without I/O) over a [`Log`]. Reading: [`Readers`] run a lane for each handler and
 //! partition, which applies the [run rule](run) and hands on a [`Batch`].
 
+#[cfg(test)]
+#[path = "../tests/contract/account.rs"]
+mod account;
 mod command;
 mod envelope;
 mod fold;
@@ -23,6 +26,8 @@ mod recorded;
 mod replay;
 mod ring;
 pub mod run;
+#[cfg(test)]
+mod simulation;
 mod subscription;
 pub mod verify;
 mod writer;

@@ -9,6 +9,8 @@
 //! 3. An answer that leaves no record waits for a barrier ([`Writer::barrier`]): at its time this writer was the owner.
 
 mod decide;
+#[cfg(test)]
+mod tests;
 
 use crate::{
     Accepted, Append, CommandError, CommandMeta, RawRecord, Unavailable,
@@ -268,7 +270,10 @@ where
         self.ever_wrote = true;
         self.next = claim + 1;
         self.acked_next = claim + 1;
-        for (seq, pending) in std::mem::take(&mut self.queue) {
+        // A command that can be queued only in part ends the run: those behind it wait for the next one.
+        while matches!(self.phase, Phase::Writing { .. })
+            && let Some((seq, pending)) = self.queue.pop_front()
+        {
             self.decide(seq, pending, port);
         }
     }
@@ -359,6 +364,7 @@ where
         let proved = |resting: &Resting<A>| matches!(resting.proof, Proof::Until(offset) if offset <= confirmed);
         while self.resting.front().is_some_and(proved) {
             let Some(resting) = self.resting.pop_front() else { break };
+            self.attempts = 0;
             resting.pending.answer(resting.answer);
         }
     }

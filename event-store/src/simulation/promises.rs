@@ -1,0 +1,126 @@
+//! What was promised of each answer and of each record that counts.
+
+use super::{
+    Violation,
+    account::{Account, Moved},
+    book::{Book, Group},
+    clients::{Clients, Order},
+    violation,
+};
+use crate::{Accepted, CommandError, Refused, writer::Answer};
+use domain::Aggregate;
+
+/// What an order leads to, at one moment.
+#[derive(Debug, PartialEq, Eq)]
+enum Right {
+    Repeats { version: u64, offset: i64, events: u32 },
+    KeyReused,
+    Conflict { expected: u64, actual: u64 },
+    Refused(Refused),
+    Nothing { version: u64 },
+    Writes(Vec<i64>),
+}
+
+/// What is right to do about an order when the log is so long, whatever anybody did.
+fn right(book: &Book, order: &Order, length: i64) -> Right {
+    if let Some(group) = book.group(&order.id, length) {
+        let Group { version, last, ref amounts, .. } = *group;
+        let same = group.fingerprint == order.fingerprint;
+        return if same { Right::Repeats { version, offset: last, events: amounts.len() as u32 } } else { Right::KeyReused };
+    }
+    let row = book.row(&order.account, length);
+    if let Some(expected) = order.expected.filter(|expected| *expected != row.version) {
+        return Right::Conflict { expected, actual: row.version };
+    }
+    match (Account { balance: row.balance, entries: Vec::new() }).handle(order.command.clone()) {
+        Err(refusal) => Right::Refused(Refused::from(&refusal)),
+        Ok(events) if events.is_empty() => Right::Nothing { version: row.version },
+        Ok(events) => Right::Writes(events.into_iter().map(|Moved(amount)| amount).collect()),
+    }
+}
+
+/// A group counts: somebody ordered just this, and it was right where it stands.
+pub fn judge_group(book: &Book, clients: &Clients, group: &Group) -> Result<(), Violation> {
+    let mut orders = clients.orders.iter().map(|(order, _)| order);
+    let Some(order) = orders.find(|order| order.id == group.command && order.fingerprint == group.fingerprint) else {
+        return violation(format!("nobody ordered what counts at {}", group.last));
+    };
+    match right(book, order, group.last) {
+        Right::Writes(amounts) if amounts == group.amounts && order.account == group.account => Ok(()),
+        other => violation(format!("{:?} counts at {}, but right was {other:?}", group.amounts, group.last)),
+    }
+}
+
+/// An answer was heard: it is right now, or was at some moment since the question.
+pub fn judge_answer(book: &Book, order: &Order, asked: i64, answer: &Answer) -> Result<(), Violation> {
+    let claimed = match answer {
+        Ok(accepted) if accepted.repeated => return judge_repeat(book, order, accepted),
+        Ok(accepted) if accepted.events > 0 => return judge_accepted(book, order, asked, accepted),
+        Ok(accepted) => Right::Nothing { version: nothing_to_do(book, order, accepted)? },
+        Err(CommandError::Refused(refused)) => Right::Refused(refused.clone()),
+        Err(CommandError::Conflict { expected, actual }) => Right::Conflict { expected: *expected, actual: *actual },
+        Err(CommandError::KeyReused) => Right::KeyReused,
+        Err(CommandError::Unavailable(_)) => return Ok(()),
+    };
+    let moments = asked..=book.length;
+    if moments.clone().any(|length| right(book, order, length) == claimed) {
+        return Ok(());
+    }
+    violation(format!("{claimed:?} was right at no moment of {moments:?}; now it is {:?}", right(book, order, book.length)))
+}
+
+/// The kinds of answer there are.
+pub const KINDS: [&str; 7] = ["accepted", "conflict", "key reused", "nothing to do", "refused", "repeated", "unavailable"];
+
+/// What kind an answer is of.
+pub fn kind(answer: &Answer) -> &'static str {
+    match answer {
+        Ok(accepted) if accepted.repeated => "repeated",
+        Ok(accepted) if accepted.events == 0 => "nothing to do",
+        Ok(_) => "accepted",
+        Err(CommandError::Refused(_)) => "refused",
+        Err(CommandError::Conflict { .. }) => "conflict",
+        Err(CommandError::KeyReused) => "key reused",
+        Err(CommandError::Unavailable(_)) => "unavailable",
+    }
+}
+
+fn judge_repeat(book: &Book, order: &Order, accepted: &Accepted) -> Result<(), Violation> {
+    let Accepted { version, position, events, .. } = accepted;
+    let claimed = Right::Repeats { version: *version, offset: position.offset, events: *events };
+    match right(book, order, book.length) {
+        now if now == claimed => Ok(()),
+        now => violation(format!("repeated as {claimed:?}, but right is {now:?}")),
+    }
+}
+
+/// Its records stand where it says, and were written since the question.
+fn judge_accepted(book: &Book, order: &Order, asked: i64, accepted: &Accepted) -> Result<(), Violation> {
+    judge_repeat(book, order, accepted)?;
+    match book.group(&order.id, book.length) {
+        Some(group) if group.first >= asked => Ok(()),
+        found => violation(format!("accepted as new, but it is older than the question: {found:?}")),
+    }
+}
+
+/// A view that has applied the position shows the version that was answered.
+fn nothing_to_do(book: &Book, order: &Order, accepted: &Accepted) -> Result<u64, Violation> {
+    let Accepted { version, position, .. } = accepted;
+    let shown = book.row(&order.account, position.offset + 1).version;
+    if position.offset < book.length && shown >= *version {
+        return Ok(*version);
+    }
+    violation(format!("nothing to do at version {version}, but {position} shows {shown}"))
+}
+
+/// What was never accepted, and never left in doubt, is not there.
+pub fn judge_end(book: &Book, clients: &Clients) -> Result<(), Violation> {
+    for group in book.groups() {
+        let meant = |order: &Order| order.id == group.command && order.fingerprint == group.fingerprint;
+        let heard = clients.orders.iter().find(|(order, _)| meant(order)).map(|(_, heard)| *heard).unwrap_or_default();
+        if !heard.accepted && !heard.unknown {
+            return violation(format!("command {:x} was never accepted, and counts at {}", group.command.as_u128(), group.last));
+        }
+    }
+    Ok(())
+}

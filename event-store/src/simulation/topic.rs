@@ -1,0 +1,189 @@
+//! The faulty log: one partition, the records on their way to it, and what it has to say of itself.
+
+use super::{
+    chance::Chance,
+    faults::Faults,
+    history::History,
+    weakness::{Blindness, Lens, Weakness},
+};
+use crate::{
+    Append, RawRecord,
+    log::{Ack, Tag},
+};
+
+/// A life of a node: a node that comes back after a crash is another.
+pub type NodeId = u32;
+
+/// A record on its way to the log, and what its sender calls it if it hears of it at all.
+pub struct Sent {
+    pub by: NodeId,
+    pub record: Append,
+    pub tag: Option<Tag>,
+}
+
+/// What becomes of a record that arrives.
+#[derive(Debug)]
+enum Fate {
+    Lost,
+    AckLost,
+    Late,
+    Doubled,
+    Lands,
+}
+
+/// One partition.
+pub struct Topic {
+    records: Vec<RawRecord>,
+    /// As views see it, where they see something else than all others.
+    shown: Option<(Lens, Vec<RawRecord>)>,
+    lens: Option<Lens>,
+    pub wire: Vec<Sent>,
+    pub acks: Vec<(NodeId, Ack)>,
+}
+
+impl Topic {
+    pub fn new(weakness: Weakness) -> Self {
+        let of_views = |blindness: Blindness| (Lens::new(blindness), Vec::new());
+        let (lens, shown) = match weakness {
+            Weakness::OfAll(blindness) => (Some(Lens::new(blindness)), None),
+            Weakness::OfViews(blindness) => (None, Some(of_views(blindness))),
+            Weakness::None | Weakness::NoBarrier | Weakness::AnyOffset | Weakness::Forgetful | Weakness::NoGuard => (None, None),
+        };
+        Self { records: Vec::new(), shown, lens, wire: Vec::new(), acks: Vec::new() }
+    }
+
+    pub fn end(&self) -> i64 {
+        self.records.len() as i64
+    }
+
+    /// The records, as writers read them.
+    pub fn records(&self) -> &[RawRecord] {
+        &self.records
+    }
+
+    /// The records, as views read them.
+    pub fn shown(&self) -> &[RawRecord] {
+        self.shown.as_ref().map_or(&self.records, |(_, records)| records)
+    }
+
+    /// How many records of a node are on their way.
+    pub fn waiting(&self, by: NodeId) -> usize {
+        self.wire.iter().filter(|sent| sent.by == by).count()
+    }
+
+    /// A record of nobody's making.
+    pub fn intrude(&mut self) {
+        self.append(Append { key: "stranger".to_owned(), payload: b"hello".to_vec(), headers: Vec::new() });
+    }
+
+    fn append(&mut self, record: Append) -> i64 {
+        let offset = self.end();
+        let headers = record.headers.into_iter().map(|(key, value)| (key.to_owned(), value.into_bytes())).collect();
+        let raw = RawRecord { offset, key: record.key.into_bytes(), payload: record.payload, headers };
+        if let Some((lens, shown)) = &mut self.shown {
+            shown.push(lens.show(raw.clone()));
+        }
+        self.records.push(match &mut self.lens {
+            Some(lens) => lens.show(raw),
+            None => raw,
+        });
+        offset
+    }
+
+    /// One record arrives, if there is any of a node whose records move.
+    pub fn land(&mut self, chance: &mut Chance, faults: &Faults, moves: impl Fn(NodeId) -> bool, history: &mut History, step: u64) {
+        let Some(index) = self.next_to_land(chance, faults, moves) else { return };
+        let sent = self.wire.remove(index);
+        let (by, at, fate) = (sent.by, sent.tag.map(|tag| tag.at), fate(chance, faults));
+        history.note(step, || format!("node {by}: a record meant for {at:?}: {fate:?}"));
+        let doubt = Err("timed out".to_owned());
+        let outcome = match fate {
+            Fate::Lost => doubt,
+            Fate::AckLost => {
+                self.append(sent.record);
+                doubt
+            }
+            Fate::Late => {
+                self.wire.insert(index, Sent { by, record: sent.record, tag: None });
+                doubt
+            }
+            Fate::Doubled => Ok(self.land_twice(chance, by, sent.record)),
+            Fate::Lands => Ok(self.append(sent.record)),
+        };
+        self.acks.extend(sent.tag.map(|tag| (by, Ack { tag, offset: outcome })));
+    }
+
+    fn next_to_land(&self, chance: &mut Chance, faults: &Faults, moves: impl Fn(NodeId) -> bool) -> Option<usize> {
+        let moving: Vec<usize> = (0..self.wire.len()).filter(|index| moves(self.wire[*index].by)).collect();
+        let chosen = *chance.pick(&moving)?;
+        let by = self.wire[chosen].by;
+        let first = moving.into_iter().find(|index| self.wire[*index].by == by);
+        if chance.strikes(faults.overtaking) { Some(chosen) } else { first }
+    }
+
+    /// Both stand, now or later, and the sender hears of either.
+    fn land_twice(&mut self, chance: &mut Chance, by: NodeId, record: Append) -> i64 {
+        let first = self.append(record.clone());
+        if chance.strikes(500) {
+            self.wire.push(Sent { by, record, tag: None });
+            return first;
+        }
+        let second = self.append(record);
+        if chance.strikes(500) { second } else { first }
+    }
+
+    /// The next acknowledgement of a node; now and then a later one.
+    pub fn next_ack(&mut self, of: NodeId, chance: &mut Chance, faults: &Faults) -> Option<Ack> {
+        let mine: Vec<usize> = (0..self.acks.len()).filter(|index| self.acks[*index].0 == of).collect();
+        let index = if chance.strikes(faults.overtaking_ack) { chance.pick(&mine) } else { mine.first() };
+        index.map(|index| self.acks.remove(*index).1)
+    }
+
+    /// What a dead node has not sent is lost, from some place on; nobody hears of the rest.
+    pub fn bury(&mut self, dead: NodeId, chance: &mut Chance) {
+        let mut left = chance.below(self.waiting(dead) + 1);
+        self.wire.retain(|sent| {
+            let kept = sent.by != dead || left > 0;
+            left -= usize::from(sent.by == dead && kept);
+            kept
+        });
+        self.wire.iter_mut().filter(|sent| sent.by == dead).for_each(|sent| sent.tag = None);
+        self.acks.retain(|(of, _)| *of != dead);
+    }
+}
+
+fn fate(chance: &mut Chance, faults: &Faults) -> Fate {
+    if chance.strikes(faults.lost_record) {
+        Fate::Lost
+    } else if chance.strikes(faults.lost_ack) {
+        Fate::AckLost
+    } else if chance.strikes(faults.late_record) {
+        Fate::Late
+    } else if chance.strikes(faults.doubled) {
+        Fate::Doubled
+    } else {
+        Fate::Lands
+    }
+}
+
+/// A record in a line.
+pub fn told(raw: &RawRecord) -> String {
+    let text = |name: &str| {
+        let header = raw.headers.iter().find(|(key, _)| key == name);
+        header.map_or_else(|| "-".into(), |(_, value)| String::from_utf8_lossy(value).into_owned())
+    };
+    let RawRecord { offset, payload, .. } = raw;
+    match text("group").as_str() {
+        "-" => format!("[{offset}] {} {}", text("ce_type"), text("ce_id")),
+        group => {
+            let id = |text: &str| text.trim_start_matches(['0', '-']).to_owned();
+            let (run, at, version) = (text("run"), text("at"), text("version"));
+            let payload = String::from_utf8_lossy(payload);
+            format!(
+                "[{offset}] run {run} at {at} group {group} account {} v{version} command {} moves {payload}",
+                id(&text("ce_subject")),
+                id(&text("ce_id"))
+            )
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! The protocol with one part left out: what a simulation must find to be worth its name.
+//!
+//! The real code is never touched. A rule is weakened by showing it the log through a [`Lens`] that hides just what the
+//! missing part looks at; a writer, by a world that tells it what it wants to hear.
+
+use crate::{
+    RawRecord,
+    envelope::{CLAIM_TYPE, Entry, EventEntry},
+    run::Place,
+};
+
+/// What is left out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Weakness {
+    #[default]
+    None,
+    /// Of the run rule, by views alone.
+    OfViews(Blindness),
+    /// Of the run rule, by all who read.
+    OfAll(Blindness),
+    /// Answers that leave no record do not wait for the log's end.
+    NoBarrier,
+    /// Any offset will do for an acknowledgement.
+    AnyOffset,
+    /// A command id is forgotten at once.
+    Forgetful,
+    /// A view's checkpoint moves whoever moved it before.
+    NoGuard,
+}
+
+/// What of a record the run rule does not see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blindness {
+    /// `at`: a record counts wherever it stands in its run.
+    Places,
+    /// That the run was broken: the next record that fits by itself counts again.
+    Breaks,
+    /// `group`: each record counts by itself.
+    Groups,
+}
+
+/// Shows a log to those who are blind to a part of it.
+pub struct Lens {
+    blindness: Blindness,
+    /// The claim that a record must name, and the run as which it is shown.
+    run: Option<(i64, i64)>,
+    held: u32,
+}
+
+impl Lens {
+    pub fn new(blindness: Blindness) -> Self {
+        Self { blindness, run: None, held: 0 }
+    }
+
+    /// The next record of the log, as the blind see it.
+    pub fn show(&mut self, mut raw: RawRecord) -> RawRecord {
+        let offset = raw.offset;
+        match (self.blindness, Entry::read(&"accounts".into(), 0, raw.clone())) {
+            (Blindness::Places, Entry::Event(_)) => set(&mut raw, "at", offset.to_string()),
+            (Blindness::Groups, Entry::Event(_)) => set(&mut raw, "group", "1/1".to_owned()),
+            (Blindness::Breaks, Entry::Claim { .. }) => (self.run, self.held) = (Some((offset, offset)), 0),
+            (Blindness::Breaks, Entry::Event(event)) => self.mend(&mut raw, Some(&event)),
+            (Blindness::Breaks, Entry::Foreign(_)) => self.mend(&mut raw, None),
+            (Blindness::Places | Blindness::Groups, Entry::Claim { .. } | Entry::Foreign(_)) => {}
+        }
+        raw
+    }
+
+    /// A record that breaks the run is shown as a claim, and what fits after it as of the run that this begins: so the run
+    /// goes on.
+    fn mend(&mut self, raw: &mut RawRecord, event: Option<&EventEntry>) {
+        let Some((claim, shown)) = self.run else { return };
+        let offset = raw.offset;
+        let fits = |place: Place| place.run == claim && place.at == offset && place.index == self.held + 1;
+        match event.map(|event| event.place).filter(|place| fits(*place)) {
+            Some(place) => {
+                set(raw, "run", shown.to_string());
+                self.held = if place.index == place.of { 0 } else { place.index };
+            }
+            None => {
+                (self.run, self.held) = (Some((claim, offset)), 0);
+                raw.headers = vec![("ce_type".into(), CLAIM_TYPE.into()), ("ce_id".into(), "mended".into())];
+            }
+        }
+    }
+}
+
+fn set(raw: &mut RawRecord, header: &str, value: String) {
+    raw.headers.iter_mut().filter(|(key, _)| key == header).for_each(|(_, old)| *old = value.clone().into_bytes());
+}
