@@ -143,6 +143,9 @@ pub struct RunArguments {
     /// The sender of the messages.
     #[arg(long, env = "DAYBOOK_MAIL_FROM", default_value = "Daybook <shop@daybook.example>")]
     pub mail_from: String,
+    /// How many nodes follow each partition that another owns, so that they can take it over at once. Not on the embedded broker.
+    #[arg(long, env = "DAYBOOK_STANDBYS", default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=9))]
+    pub standbys: u8,
     /// Seconds that an order may take to be confirmed before it expires.
     #[arg(long, env = "DAYBOOK_ORDER_DEADLINE", default_value_t = 900, value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
     pub order_deadline: u64,

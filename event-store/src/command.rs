@@ -2,6 +2,7 @@
 
 use crate::{Cause, Position};
 use domain::{Aggregate, Timestamp};
+use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// The circumstances of a command.
@@ -127,10 +128,17 @@ pub trait LocalOwner<A: Aggregate>: Send + Sync + 'static {
 
     /// As [`Execute::read`], or none when this node does not own the partition.
     async fn try_read(&self, id: Uuid) -> Option<Result<Accepted, CommandError>>;
+
+    /// Takes the aggregate's partition over, since its owner is gone, without waiting for the group to place it: safety rests on the
+    /// claim alone. True once this node writes it; false where it may not (again so soon), or does not in time.
+    async fn take_over(&self, id: Uuid) -> bool;
 }
 
 /// Tells who owns a partition.
 pub trait Directory: Send + Sync + 'static {
     /// The owner that was heard of last, none when nobody was.
     fn owner(&self, service: &str, partition: i32) -> Option<Owner>;
+
+    /// The nodes that own any partition of a service, by name, with their addresses.
+    fn nodes(&self, service: &str) -> BTreeMap<String, String>;
 }

@@ -2,15 +2,21 @@
 
 use crate::{
     Accepted, CommandError, CommandMeta, LocalOwner, NodeName, PartitionId, WriterConfig,
+    fold::Fold,
     log::Log,
     owner::{self, OwnerParts, PartitionOwner},
+    standby::Standby,
 };
 use domain::Aggregate;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use schemas::{Schemas, WireEvent};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -30,8 +36,10 @@ pub trait Hosted: Send + Sync + 'static {
     fn service(&self) -> &str;
     /// How many partitions its log has.
     fn partitions(&self) -> i32;
-    /// Begins to own a partition; owning it already changes nothing.
+    /// Begins to own a partition, since it was placed here; owning it already changes nothing.
     fn start(&self, partition: i32);
+    /// Follows exactly these partitions of those that it does not own.
+    fn stand_by(&self, partitions: &HashSet<i32>);
     /// Gives a partition up: answers what was taken, then stops.
     async fn stop(&self, partition: i32);
     /// The claims under which partitions are written now, by partition; none where one is not ready yet.
@@ -46,9 +54,21 @@ pub struct Host<A: Aggregate> {
     schemas: Schemas,
     node: NodeName,
     config: WriterConfig,
-    owners: RwLock<HashMap<i32, Arc<PartitionOwner<A>>>>,
+    owners: Arc<RwLock<Owners<A>>>,
+    standing_by: Mutex<HashMap<i32, Standby<A>>>,
+    /// What standbys read; none where this node may neither stand by nor take over.
+    standby_log: Option<Arc<dyn Log>>,
+    /// When a partition was taken over last without having been placed here.
+    taken: Mutex<HashMap<i32, Instant>>,
     changes: watch::Sender<u64>,
 }
+
+type Owners<A> = HashMap<i32, Arc<PartitionOwner<A>>>;
+
+/// A partition is taken over at most so often by one node: a flapping network must not become a storm of claims.
+const TAKE_OVER_EVERY: Duration = Duration::from_secs(3);
+/// How long a partition that was taken over may take until it is written.
+const TAKE_OVER_WITHIN: Duration = Duration::from_secs(3);
 
 impl<A> Host<A>
 where
@@ -59,7 +79,13 @@ where
     pub fn new(log: Arc<dyn Log>, partitions: i32, schemas: Schemas, node: NodeName, config: WriterConfig) -> Self {
         let service = A::Event::SERVICE.into();
         let (changes, _) = watch::channel(0);
-        Self { log, service, partitions, schemas, node, config, owners: RwLock::default(), changes }
+        let (owners, standing_by, taken) = (Arc::default(), Mutex::default(), Mutex::default());
+        Self { log, service, partitions, schemas, node, config, owners, standing_by, standby_log: None, taken, changes }
+    }
+
+    /// May stand by, reading `log`, and take over partitions whose owner is gone.
+    pub fn standing_by(self, log: Arc<dyn Log>) -> Self {
+        Self { standby_log: Some(log), ..self }
     }
 
     /// Wakes whenever a partition is gained, begins to be written, or is lost.
@@ -67,11 +93,48 @@ where
         self.changes.subscribe()
     }
 
-    fn spawn(&self, partition: i32) -> PartitionOwner<A> {
+    /// Owns the partition, with what a standby knows already.
+    fn own(&self, partition: i32, placed: bool) {
+        let mut owners = self.owners.write();
+        if let Some(owner) = owners.get(&partition) {
+            return if placed {
+                owner.place()
+            };
+        }
         let source = PartitionId { service: self.service.clone(), partition };
         let parts =
             OwnerParts { log: self.log.clone(), source, schemas: self.schemas.clone(), node: self.node.clone(), config: self.config };
-        PartitionOwner::spawn(parts)
+        let standby = self.standing_by.lock().remove(&partition);
+        let owner = Arc::new(PartitionOwner::begin(parts, standby, placed));
+        self.tell_changes(owner.claim());
+        self.forget_when_done(partition, &owner);
+        owners.insert(partition, owner);
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    /// An owner that steps down is one no more.
+    fn forget_when_done(&self, partition: i32, owner: &Arc<PartitionOwner<A>>) {
+        let (owners, changes, done) = (self.owners.clone(), self.changes.clone(), owner.done());
+        let this = Arc::downgrade(owner);
+        tokio::spawn(async move {
+            done.await;
+            let mut owners = owners.write();
+            if owners.get(&partition).is_some_and(|owner| std::ptr::eq(Arc::as_ptr(owner), this.as_ptr())) {
+                owners.remove(&partition);
+                changes.send_modify(|count| *count += 1);
+            }
+        });
+    }
+
+    /// Whether the partition may be taken over now.
+    fn may_take_over(&self, partition: i32) -> bool {
+        let (now, mut taken) = (Instant::now(), self.taken.lock());
+        let recent = taken.get(&partition).is_some_and(|last| now.duration_since(*last) < TAKE_OVER_EVERY);
+        if self.standby_log.is_none() || recent {
+            return false;
+        }
+        taken.insert(partition, now);
+        true
     }
 
     fn tell_changes(&self, mut claim: watch::Receiver<Option<i64>>) {
@@ -99,13 +162,20 @@ where
     }
 
     fn start(&self, partition: i32) {
-        let mut owners = self.owners.write();
-        owners.entry(partition).or_insert_with(|| {
-            let owner = self.spawn(partition);
-            self.tell_changes(owner.claim());
-            self.changes.send_modify(|count| *count += 1);
-            Arc::new(owner)
-        });
+        self.own(partition, true);
+    }
+
+    fn stand_by(&self, partitions: &HashSet<i32>) {
+        let Some(log) = &self.standby_log else { return };
+        let (owners, mut standing_by) = (self.owners.read(), self.standing_by.lock());
+        let gone: Vec<i32> = standing_by.keys().filter(|partition| !partitions.contains(partition)).copied().collect();
+        gone.iter().filter_map(|partition| standing_by.remove(partition)).for_each(Standby::stop);
+        for partition in partitions.iter().filter(|partition| !owners.contains_key(partition)) {
+            standing_by.entry(*partition).or_insert_with(|| {
+                let source = PartitionId { service: self.service.clone(), partition: *partition };
+                Standby::spawn(log.clone(), Fold::new(source, self.schemas.clone(), self.config.remembered_commands))
+            });
+        }
     }
 
     async fn stop(&self, partition: i32) {
@@ -144,6 +214,17 @@ where
     async fn try_read(&self, id: Uuid) -> Option<Result<Accepted, CommandError>> {
         let owner = self.owners.read().get(&LocalOwner::<A>::partition_of(self, id)).cloned()?;
         Some(owner.read(id).await)
+    }
+
+    async fn take_over(&self, id: Uuid) -> bool {
+        let partition = LocalOwner::<A>::partition_of(self, id);
+        if self.may_take_over(partition) {
+            tracing::warn!(service = %self.service, partition, "its owner is gone: taking the partition over");
+            self.own(partition, false);
+        }
+        let Some(mut claim) = self.owners.read().get(&partition).map(|owner| owner.claim()) else { return false };
+        let writing = tokio::time::timeout(TAKE_OVER_WITHIN, claim.wait_for(Option::is_some)).await;
+        matches!(writing, Ok(Ok(_)))
     }
 }
 

@@ -28,6 +28,7 @@ mod ring;
 pub mod run;
 #[cfg(test)]
 mod simulation;
+mod standby;
 mod subscription;
 pub mod verify;
 mod writer;
@@ -42,6 +43,7 @@ pub use owner::{OwnerParts, PartitionOwner};
 pub use readers::{PlacedReaders, Reader, Readers};
 pub use recorded::{Cause, InvalidPosition, Position, Recorded};
 pub use replay::Replay;
+pub use standby::standbys;
 pub use subscription::{Batch, BatchError, BatchHandler, Checkpoint, Counted, PartitionId};
 pub use writer::{NodeName, WriterConfig};
 

@@ -5,12 +5,19 @@ use crate::{
     fold::Fold,
     log::{Ack, Log, NotQueued, Tag},
     metrics,
+    standby::Standby,
     writer::{Answer, NodeName, Pending, Phase, Port, Writer, WriterConfig, unavailable},
 };
 use domain::{Aggregate, Timestamp};
 use rand::RngExt;
 use schemas::{Schemas, WireEvent};
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::Instant,
@@ -33,6 +40,7 @@ pub struct PartitionOwner<A: Aggregate> {
     claim: watch::Receiver<Option<i64>>,
     done: watch::Receiver<bool>,
     task: tokio::task::AbortHandle,
+    placed: Arc<AtomicBool>,
 }
 
 /// What an owner is made of.
@@ -54,17 +62,39 @@ where
     A: Aggregate,
     A::Event: WireEvent,
 {
-    /// Starts claiming the partition.
+    /// Starts claiming the partition, which is placed here.
     pub fn spawn(parts: OwnerParts) -> Self {
+        Self::begin(parts, None, true)
+    }
+
+    /// Starts claiming the partition, from what a standby knows. One that is not placed here is owned only until somebody else
+    /// claims it: then this owner steps down instead of claiming again.
+    pub(crate) fn begin(parts: OwnerParts, standby: Option<Standby<A>>, placed: bool) -> Self {
         let (inbox, commands) = mpsc::unbounded_channel();
         let (claimed, claim) = watch::channel(None);
         let (finished, done) = watch::channel(false);
-        let driver = Driver::new(parts, commands, claimed);
+        let placed = Arc::new(AtomicBool::new(placed));
+        let until_claimed = placed.clone();
         let task = tokio::spawn(async move {
-            driver.run().await;
+            let fold = match standby {
+                Some(standby) => standby.hand_over().await,
+                None => None,
+            };
+            Driver::new(parts, fold, commands, claimed, until_claimed).run().await;
             let _ = finished.send(true);
         });
-        Self { inbox, claim, done, task: task.abort_handle() }
+        Self { inbox, claim, done, task: task.abort_handle(), placed }
+    }
+
+    /// The partition is placed here now: it is claimed again whenever somebody else has.
+    pub(crate) fn place(&self) {
+        self.placed.store(true, Ordering::Relaxed);
+    }
+
+    /// Resolves when it owns nothing any more.
+    pub(crate) fn done(&self) -> impl Future<Output = ()> + Send + use<A> {
+        let mut done = self.done.clone();
+        async move { drop(done.wait_for(|done| *done).await) }
     }
 
     /// The claim under which this owner writes now; none while it claims or replays.
@@ -111,6 +141,7 @@ struct Driver<A: Aggregate> {
     ends: mpsc::UnboundedReceiver<(u64, Result<i64, LogError>)>,
     claimed: watch::Sender<Option<i64>>,
     stop_by: Option<Instant>,
+    placed: Arc<AtomicBool>,
 }
 
 impl<A> Driver<A>
@@ -118,21 +149,37 @@ where
     A: Aggregate,
     A::Event: WireEvent,
 {
-    fn new(parts: OwnerParts, commands: mpsc::UnboundedReceiver<Message<A>>, claimed: watch::Sender<Option<i64>>) -> Self {
+    fn new(
+        parts: OwnerParts,
+        fold: Option<Fold<A>>,
+        commands: mpsc::UnboundedReceiver<Message<A>>,
+        claimed: watch::Sender<Option<i64>>,
+        placed: Arc<AtomicBool>,
+    ) -> Self {
         let OwnerParts { log, source, schemas, node, config } = parts;
         let (acks_to, acks) = mpsc::unbounded_channel();
         let (ends_to, ends) = mpsc::unbounded_channel();
         let world = World { log, partition: source.partition, acks: acks_to, ends: ends_to, replay: None, claim_at: None };
-        let fold = Fold::new(source, schemas, config.remembered_commands);
-        Self { writer: Writer::new(fold, node, config), world, commands, acks, ends, claimed, stop_by: None }
+        let fold = fold.unwrap_or_else(|| Fold::new(source, schemas, config.remembered_commands));
+        Self { writer: Writer::new(fold, node, config), world, commands, acks, ends, claimed, stop_by: None, placed }
     }
 
     async fn run(mut self) {
         self.writer.claim(&mut self.world);
-        while !self.is_done() {
+        while !self.is_done() && !self.steps_down() {
             self.turn().await;
             self.publish();
         }
+    }
+
+    /// Whether somebody else has claimed a partition that was only taken over. Those who wait hear that they should ask again.
+    fn steps_down(&self) -> bool {
+        let steps_down = self.writer.is_superseded() && !self.placed.load(Ordering::Relaxed);
+        if steps_down {
+            let source = &self.writer.fold.source;
+            tracing::info!(service = %source.service, partition = source.partition, "somebody else owns the partition now");
+        }
+        steps_down
     }
 
     fn is_done(&self) -> bool {

@@ -30,6 +30,7 @@ fn request(service: &str, id: Uuid, command_json: Vec<u8>, meta: &CommandMeta, k
         traceparent,
         known_run,
         question: false,
+        take_over: false,
     }
 }
 

@@ -1,32 +1,54 @@
-//! Sends a command to its owner: here, or one hop away.
+//! Sends a command to its owner: here, or one hop away; where the owner is gone, to who takes over from it.
 
 use super::{from_wire, question, request, unavailable};
 use domain::Aggregate;
-use event_store::{Accepted, CommandError, CommandMeta, Directory, Execute, LocalOwner, Owner};
+use event_store::{Accepted, CommandError, CommandMeta, Directory, Execute, LocalOwner, Owner, standbys};
 use parking_lot::Mutex;
 use schemas::node::{ExecuteRequest, Moved, node_client::NodeClient};
 use serde::Serialize;
-use std::{collections::HashMap, sync::Arc, time::Duration};
-use tonic::transport::{Channel, Endpoint};
+use std::{collections::HashMap, error::Error, io, sync::Arc, time::Duration};
+use tonic::{
+    Status,
+    transport::{Channel, Endpoint},
+};
 use uuid::Uuid;
 
 const CONNECT: Duration = Duration::from_secs(1);
 /// How often a peer is asked whether it is there, and how long it may take to say so.
 const ALIVE: Duration = Duration::from_secs(2);
+/// How many nodes are asked to take a partition over before the caller hears that nobody did.
+const CANDIDATES: usize = 3;
 
 /// An aggregate's commands, wherever its partitions are owned.
 pub struct Routed<A: Aggregate> {
     service: &'static str,
+    node: String,
     local: Arc<dyn LocalOwner<A>>,
     directory: Arc<dyn Directory>,
     deadline: Duration,
     channels: Mutex<HashMap<String, Channel>>,
 }
 
+/// Why a node gave no outcome.
+enum NoOutcome {
+    /// It does not own the partition.
+    Moved(Moved),
+    /// Nobody listens there: its process is gone. What was sent to it before may have been done.
+    Gone,
+}
+
+type Asked = Result<Result<Accepted, CommandError>, NoOutcome>;
+
 impl<A: Aggregate> Routed<A> {
-    /// Routes commands of a service; a forwarded command is waited for until `deadline`.
-    pub fn new(service: &'static str, local: Arc<dyn LocalOwner<A>>, directory: Arc<dyn Directory>, deadline: Duration) -> Self {
-        Self { service, local, directory, deadline, channels: Mutex::default() }
+    /// Routes commands of a service from this node; a forwarded command is waited for until `deadline`.
+    pub fn new(
+        service: &'static str,
+        node: &str,
+        local: Arc<dyn LocalOwner<A>>,
+        directory: Arc<dyn Directory>,
+        deadline: Duration,
+    ) -> Self {
+        Self { service, node: node.to_owned(), local, directory, deadline, channels: Mutex::default() }
     }
 
     fn channel(&self, address: &str) -> Result<Channel, CommandError> {
@@ -44,13 +66,20 @@ impl<A: Aggregate> Routed<A> {
         Ok(self.channels.lock().entry(address.to_owned()).or_insert(channel).clone())
     }
 
-    async fn ask(&self, address: &str, request: ExecuteRequest) -> Result<Result<Accepted, CommandError>, Moved> {
+    /// Asks a node. A connection that broke is tried once more, to learn whether anybody is still there: the command's id makes that safe.
+    async fn ask(&self, address: &str, request: ExecuteRequest) -> Asked {
         let channel = match self.channel(address) {
             Ok(channel) => channel,
             Err(error) => return Ok(Err(error)),
         };
-        match NodeClient::new(channel).execute(request).await {
-            Ok(reply) => from_wire(reply.into_inner()),
+        let mut client = NodeClient::new(channel);
+        let mut answer = client.execute(request.clone()).await;
+        if answer.as_ref().is_err_and(|status| is_broken(status) && !is_refused(status)) {
+            answer = client.execute(request).await;
+        }
+        match answer {
+            Ok(reply) => from_wire(reply.into_inner()).map_err(NoOutcome::Moved),
+            Err(status) if is_refused(&status) => Err(NoOutcome::Gone),
             Err(status) => Ok(Err(unavailable(format!(
                 "the owner at {address} does not answer ({}): the outcome is unknown; send the same request with the same Idempotency-Key again to learn it",
                 status.message()
@@ -66,16 +95,59 @@ impl<A: Aggregate> Routed<A> {
     }
 
     /// Asks the owner that was heard of, and where that one points when it knows better; no further.
-    async fn forward(&self, request: ExecuteRequest, address: &str) -> Result<Accepted, CommandError> {
+    async fn forward(&self, request: &ExecuteRequest, address: &str) -> Asked {
         match self.ask(address, request.clone()).await {
-            Ok(outcome) => outcome,
-            Err(Moved { address: next, run, .. }) if !next.is_empty() && next != address => {
-                let again = ExecuteRequest { known_run: run, ..request };
-                self.ask(&next, again).await.unwrap_or_else(|_| Err(unavailable("the partition is changing hands")))
+            Err(NoOutcome::Moved(Moved { address: next, run, .. })) if !next.is_empty() && next != address => {
+                let again = ExecuteRequest { known_run: run, ..request.clone() };
+                match self.ask(&next, again).await {
+                    Err(NoOutcome::Moved(_)) => Ok(changing_hands()),
+                    answered => answered,
+                }
             }
-            Err(Moved { .. }) => Err(unavailable("the partition is changing hands")),
+            Err(NoOutcome::Moved(_)) => Ok(changing_hands()),
+            answered => answered,
         }
     }
+
+    /// Nobody listens where the owner was. Whoever stands by takes over at once: safety rests on the claim, and not on the group that
+    /// will notice some seconds later. None once this node writes the partition itself.
+    async fn take_over(&self, id: Uuid, owner: &Owner, request: ExecuteRequest) -> Option<Result<Accepted, CommandError>> {
+        let mut nodes = self.directory.nodes(self.service);
+        nodes.entry(self.node.clone()).or_default();
+        let names = nodes.keys().map(String::as_str);
+        for candidate in standbys(self.service, self.local.partition_of(id), &owner.node, names, CANDIDATES) {
+            if candidate == self.node {
+                if self.local.take_over(id).await {
+                    return None;
+                }
+            } else if let Ok(outcome) = self.ask(&nodes[candidate], ExecuteRequest { take_over: true, ..request.clone() }).await {
+                return Some(outcome);
+            }
+        }
+        Some(Err(unavailable(format!("the owner at {} is gone, and nobody has taken over yet", owner.address))))
+    }
+}
+
+/// What is said when a partition that was this node's a moment ago is not any more.
+fn changing_hands() -> Result<Accepted, CommandError> {
+    Err(unavailable("the partition is changing hands"))
+}
+
+/// Whether the transport failed, so that nobody knows what the node did.
+fn is_broken(status: &Status) -> bool {
+    status.source().is_some()
+}
+
+/// Whether nobody listens at the address.
+fn is_refused(status: &Status) -> bool {
+    let mut cause = status.source();
+    while let Some(error) = cause {
+        if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 #[async_trait::async_trait]
@@ -90,7 +162,14 @@ where
         }
         let owner = self.owner_of(id)?;
         let json = serde_json::to_vec(&command).map_err(|error| unavailable(error.to_string()))?;
-        self.forward(request(self.service, id, json, &meta, owner.run), &owner.address).await
+        let request = request(self.service, id, json, &meta, owner.run);
+        match self.forward(&request, &owner.address).await {
+            Ok(outcome) => outcome,
+            Err(_gone) => match self.take_over(id, &owner, request).await {
+                Some(outcome) => outcome,
+                None => self.local.try_execute(id, command, meta).await.unwrap_or_else(changing_hands),
+            },
+        }
     }
 
     async fn read(&self, id: Uuid) -> Result<Accepted, CommandError> {
@@ -98,6 +177,13 @@ where
             return outcome;
         }
         let owner = self.owner_of(id)?;
-        self.forward(question(self.service, id, owner.run), &owner.address).await
+        let request = question(self.service, id, owner.run);
+        match self.forward(&request, &owner.address).await {
+            Ok(outcome) => outcome,
+            Err(_gone) => match self.take_over(id, &owner, request).await {
+                Some(outcome) => outcome,
+                None => self.local.try_read(id).await.unwrap_or_else(changing_hands),
+            },
+        }
     }
 }

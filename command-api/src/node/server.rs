@@ -30,6 +30,9 @@ where
 {
     async fn execute(&self, request: &ExecuteRequest) -> Result<Option<ExecuteReply>, Status> {
         let (id, meta) = meta_of(request).map_err(|error| Status::invalid_argument(error.to_string()))?;
+        if request.take_over {
+            self.0.take_over(id).await;
+        }
         if request.question {
             return Ok(self.0.try_read(id).await.map(to_wire));
         }

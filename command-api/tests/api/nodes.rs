@@ -1,13 +1,17 @@
 //! Between nodes: a command reaches the owner in one hop, or in two when it has moved, and no more.
 
 use crate::shop::{Heard, host, own, routed};
-use command_api::node::NodeServer;
+use command_api::node::{NodeServer, Routed};
 use domain::{
     Timestamp,
     user::{User, UserCommand},
 };
-use event_store::{Accepted, Cause, CommandError, CommandMeta, Execute, LocalOwner, MemoryLog, Owner, Refused};
-use std::{sync::Arc, time::Duration, time::Instant};
+use event_store::{
+    Accepted, Cause, CommandError, CommandMeta, Directory, Execute, Host, Hosted, LocalOwner, MemoryLog, NodeName, Owner, Refused,
+    WriterConfig,
+};
+use schemas::Schemas;
+use std::{collections::BTreeMap, sync::Arc, time::Duration, time::Instant};
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
@@ -135,4 +139,84 @@ async fn an_owner_that_comes_back_at_its_address_is_found_again() {
     assert_eq!(users.execute(Uuid::now_v7(), register("Ada"), meta(Uuid::now_v7(), None)).await.unwrap().version, 1);
     shutdown.cancel();
     tokio::time::timeout(Duration::from_secs(5), serving).await.expect("it stops").unwrap().unwrap();
+}
+
+/// A host that may take over what others own in this log.
+fn standing_by(log: &MemoryLog) -> Arc<Host<User>> {
+    let node = NodeName { owner: "test".into(), address: "127.0.0.1:1".into() };
+    let host = Host::<User>::new(Arc::new(log.clone()), 2, Schemas::bundled(), node, WriterConfig::default());
+    Arc::new(host.standing_by(Arc::new(log.clone())))
+}
+
+/// An address where nobody listens.
+async fn gone() -> String {
+    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string()
+}
+
+#[tokio::test]
+async fn a_command_whose_owner_is_gone_is_done_by_who_takes_over_with_all_that_was_acknowledged_before() {
+    let log = MemoryLog::new(2);
+    let dead = host::<User>(&log);
+    own(&dead).await;
+    let (id, command_id) = (Uuid::now_v7(), Uuid::now_v7());
+    let first = dead.try_execute(id, register("Ada"), meta(command_id, None)).await.unwrap().unwrap();
+    let survivor = standing_by(&log);
+    survivor.stand_by(&[0, 1].into());
+    let users: Arc<dyn Execute<User>> = routed(survivor.clone(), owner_at(&gone().await));
+    let begun = Instant::now();
+    let again = users.execute(id, register("Ada"), meta(command_id, None)).await.unwrap();
+    assert_eq!(again, Accepted { repeated: true, ..first }, "it is remembered from the log");
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert_eq!(users.read(id).await.unwrap().version, 1);
+    assert_eq!(survivor.claims().len(), 1, "only the partition that was asked for");
+}
+
+#[tokio::test]
+async fn another_node_is_asked_to_take_over_where_this_one_may_not() {
+    let log = MemoryLog::new(2);
+    let survivor = standing_by(&log);
+    let (address, _serving) = node(survivor.clone(), Heard(None)).await;
+    let heard = Two { gone: gone().await, survivor: address };
+    let users: Arc<dyn Execute<User>> =
+        Arc::new(Routed::new("users", "router", host::<User>(&log) as Arc<dyn LocalOwner<User>>, Arc::new(heard), Duration::from_secs(5)));
+    assert_eq!(users.execute(Uuid::now_v7(), register("Ada"), meta(Uuid::now_v7(), None)).await.unwrap().version, 1);
+    assert_eq!(survivor.claims().len(), 1);
+}
+
+/// Has heard of an owner that is gone, and of another node.
+struct Two {
+    gone: String,
+    survivor: String,
+}
+
+impl Directory for Two {
+    fn owner(&self, _: &str, _: i32) -> Option<Owner> {
+        Some(Owner { node: "dead".into(), address: self.gone.clone(), run: 0 })
+    }
+
+    fn nodes(&self, _: &str) -> BTreeMap<String, String> {
+        [("dead".to_owned(), self.gone.clone()), ("survivor".to_owned(), self.survivor.clone())].into()
+    }
+}
+
+#[tokio::test]
+async fn who_took_over_steps_down_when_somebody_else_claims_and_who_was_placed_does_not() {
+    let log = MemoryLog::new(2);
+    let interim = standing_by(&log);
+    let id = Uuid::now_v7();
+    assert!(interim.take_over(id).await);
+    assert!(interim.take_over(id).await, "it writes already");
+    let placed = host::<User>(&log);
+    own(&placed).await;
+    let refused = interim.try_execute(id, register("Ada"), meta(Uuid::now_v7(), None)).await.expect("it does not know yet");
+    is_unavailable(refused);
+    let stepped_down = async {
+        while !interim.claims().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), stepped_down).await.expect("it owns nothing any more");
+    assert!(!interim.take_over(id).await, "not again so soon");
+    let done = placed.try_execute(id, register("Ada"), meta(Uuid::now_v7(), None)).await.unwrap();
+    assert_eq!(done.unwrap().version, 1, "what the other flushed does not count");
 }

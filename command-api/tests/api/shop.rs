@@ -11,7 +11,7 @@ use reqwest::{Client, RequestBuilder, Response};
 use schemas::{Schemas, WireEvent};
 use serde::Serialize;
 use serde_json::Value;
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -25,6 +25,10 @@ pub struct Heard(pub Option<Owner>);
 impl Directory for Heard {
     fn owner(&self, _: &str, _: i32) -> Option<Owner> {
         self.0.clone()
+    }
+
+    fn nodes(&self, _: &str) -> BTreeMap<String, String> {
+        self.0.iter().map(|owner| (owner.node.clone(), owner.address.clone())).collect()
     }
 }
 
@@ -71,7 +75,7 @@ where
     A::Event: WireEvent,
     A::Command: Serialize,
 {
-    Arc::new(Routed::new(A::Event::SERVICE, local, Arc::new(heard), Duration::from_millis(500)))
+    Arc::new(Routed::new(A::Event::SERVICE, "test", local, Arc::new(heard), Duration::from_millis(500)))
 }
 
 /// A served API.

@@ -12,13 +12,18 @@ use command_api::{
 use consumers::Commands;
 use domain::{Aggregate, notification::Notification, order::Order, payment::Payment, product::Product, user::User};
 use event_store::{
-    Execute, Host, Hosted, NodeName, Owner, PartitionId, WriterConfig,
-    kafka::{KafkaConfig, KafkaLog, KafkaProducer, OwnersTopic, Placed, Placement, Topics},
+    Directory, Execute, Host, Hosted, NodeName, Owner, PartitionId, WriterConfig,
+    kafka::{KafkaConfig, KafkaLog, KafkaProducer, KafkaTail, OwnersTopic, Placed, Placement, StandbyLog, Topics},
+    standbys,
 };
 use projections::Owners;
 use schemas::{Schemas, WireEvent};
 use serde::{Serialize, de::DeserializeOwned};
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
@@ -54,6 +59,8 @@ struct Building<'a> {
     producer: KafkaProducer,
     owners: Arc<OwnersTopic>,
     name: NodeName,
+    /// Between machines, what standbys read by.
+    standby_tail: Option<Arc<KafkaTail>>,
     server: NodeServer,
     hosts: Vec<Arc<dyn Hosted>>,
 }
@@ -69,7 +76,11 @@ impl Building<'_> {
         let service = A::Event::SERVICE;
         let log = Arc::new(KafkaLog::new(self.producer.clone(), service, self.config.clone()));
         let partitions = *self.partitions.get(service).ok_or_else(|| Failure::failed(format!("the topic of {service} is missing")))?;
-        let host = Arc::new(Host::<A>::new(log, partitions, self.schemas.clone(), self.name.clone(), WriterConfig::default()));
+        let mut host = Host::<A>::new(log.clone(), partitions, self.schemas.clone(), self.name.clone(), WriterConfig::default());
+        if let Some(tail) = self.standby_tail.as_ref().filter(|_| self.arguments.plays(service, Role::Commands)) {
+            host = host.standing_by(Arc::new(StandbyLog::new(log, tail.clone(), service)));
+        }
+        let host = Arc::new(host);
         let server = NodeServer::new(self.owners.clone());
         self.server = std::mem::replace(&mut self.server, server).with::<A>(service, host.clone());
         if self.arguments.plays(service, Role::Commands) {
@@ -79,7 +90,7 @@ impl Building<'_> {
             tokio::spawn(announcing.run(host.changes()));
             self.hosts.push(host.clone());
         }
-        Ok(Arc::new(Routed::<A>::new(service, host, self.owners.clone(), FORWARD_DEADLINE)))
+        Ok(Arc::new(Routed::<A>::new(service, &self.name.owner, host, self.owners.clone(), FORWARD_DEADLINE)))
     }
 }
 
@@ -108,8 +119,9 @@ impl Writing {
             readiness,
             partitions,
             producer: producer.clone(),
-            owners,
-            name,
+            owners: owners.clone(),
+            name: name.clone(),
+            standby_tail: standby_tail(arguments, config, &producer)?,
             server,
             hosts: Vec::new(),
         };
@@ -123,6 +135,10 @@ impl Writing {
             }
         });
         let placement = place(arguments, config, &hosts, readiness)?;
+        if !arguments.store.kafka.is_embedded() {
+            let standing_by = StandingBy { hosts: hosts.clone(), owners, node: name.owner, count: arguments.standbys.into() };
+            tokio::spawn(standing_by.run(stop.clone()));
+        }
         Ok(Self { users, products, orders, payments, notifications, hosts, producer, placement, node })
     }
 
@@ -158,6 +174,48 @@ impl Writing {
             }
         }
         let _ = self.node.await;
+    }
+}
+
+/// One consumer for all that this node stands by for.
+fn standby_tail(arguments: &RunArguments, config: &KafkaConfig, producer: &KafkaProducer) -> Result<Option<Arc<KafkaTail>>, Failure> {
+    if arguments.store.kafka.is_embedded() {
+        return Ok(None);
+    }
+    KafkaTail::start(config, producer).map(|tail| Some(Arc::new(tail))).map_err(Failure::failed)
+}
+
+/// Keeps standbys where they should be, as owners come and go.
+struct StandingBy {
+    hosts: Vec<Arc<dyn Hosted>>,
+    owners: Arc<OwnersTopic>,
+    node: String,
+    count: usize,
+}
+
+/// How often it is worked out anew who stands by for what.
+const STAND_BY_EVERY: Duration = Duration::from_secs(1);
+
+impl StandingBy {
+    async fn run(self, stop: CancellationToken) {
+        let mut ticks = tokio::time::interval(STAND_BY_EVERY);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = ticks.tick() => self.hosts.iter().for_each(|host| host.stand_by(&self.mine(&**host))),
+            }
+        }
+    }
+
+    /// The partitions of a service that this node stands by for.
+    fn mine(&self, host: &dyn Hosted) -> HashSet<i32> {
+        let (service, nodes) = (host.service(), self.owners.nodes(host.service()));
+        let names = || nodes.keys().map(String::as_str).chain([self.node.as_str()]);
+        let is_mine = |partition: &i32| {
+            let owner = self.owners.owner(service, *partition).filter(|owner| owner.node != self.node);
+            owner.is_some_and(|owner| standbys(service, *partition, &owner.node, names(), self.count).contains(&self.node.as_str()))
+        };
+        (0..host.partitions()).filter(is_mine).collect()
     }
 }
 

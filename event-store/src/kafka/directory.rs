@@ -10,7 +10,7 @@ use rdkafka::{
 };
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Once},
     time::Duration,
 };
@@ -51,6 +51,14 @@ impl OwnersTopic {
         self.known.write().insert(key, owner.clone());
     }
 
+    fn begin_to_read(&self) {
+        self.reading.call_once(|| {
+            if let Err(error) = self.read() {
+                tracing::error!(%error, "the owners cannot be read");
+            }
+        });
+    }
+
     fn read(&self) -> Result<(), LogError> {
         let failed = |error: rdkafka::error::KafkaError| LogError(error.to_string());
         let mut client = self.config.reader();
@@ -89,12 +97,15 @@ fn take(consumer: &BaseConsumer, known: &Known) {
 
 impl Directory for OwnersTopic {
     fn owner(&self, service: &str, partition: i32) -> Option<Owner> {
-        self.reading.call_once(|| {
-            if let Err(error) = self.read() {
-                tracing::error!(%error, "the owners cannot be read");
-            }
-        });
+        self.begin_to_read();
         self.known.read().get(&format!("{service}/{partition}")).cloned()
+    }
+
+    fn nodes(&self, service: &str) -> BTreeMap<String, String> {
+        self.begin_to_read();
+        let (known, prefix) = (self.known.read(), format!("{service}/"));
+        let owners = known.iter().filter(|(key, _)| key.starts_with(&prefix)).map(|(_, owner)| owner.clone());
+        owners.map(|owner| (owner.node, owner.address)).collect()
     }
 }
 

@@ -3,6 +3,7 @@
 mod directory;
 mod log;
 mod placement;
+mod standby_log;
 mod tail;
 mod topics;
 mod wake;
@@ -10,6 +11,7 @@ mod wake;
 pub use directory::OwnersTopic;
 pub use log::{KafkaLog, KafkaProducer};
 pub use placement::{Placed, Placement};
+pub use standby_log::StandbyLog;
 pub use tail::KafkaTail;
 pub use topics::{Profile, TopicPlan, Topics, TopicsError, Violation};
 

@@ -61,6 +61,7 @@ pub fn judge_answer(book: &Book, order: &Order, asked: i64, answer: &Answer) -> 
         Err(CommandError::Conflict { expected, actual }) => Right::Conflict { expected: *expected, actual: *actual },
         Err(CommandError::KeyReused) => Right::KeyReused,
         Err(CommandError::Unavailable(_)) => return Ok(()),
+        Err(defect @ CommandError::Defect(_)) => return violation(format!("{defect}")),
     };
     let moments = asked..=book.length;
     if moments.clone().any(|length| right(book, order, length) == claimed) {
@@ -82,6 +83,7 @@ pub fn kind(answer: &Answer) -> &'static str {
         Err(CommandError::Conflict { .. }) => "conflict",
         Err(CommandError::KeyReused) => "key reused",
         Err(CommandError::Unavailable(_)) => "unavailable",
+        Err(CommandError::Defect(_)) => "defect",
     }
 }
 

@@ -188,6 +188,11 @@ where
         self.queue.len() + self.flights.len() + self.resting.len()
     }
 
+    /// True once it has written and is in doubt: it may be that somebody else has claimed the partition.
+    pub fn is_superseded(&self) -> bool {
+        self.ever_wrote && self.phase == Phase::Claiming
+    }
+
     /// Which attempt this is; what belongs to an earlier one is ignored.
     pub fn epoch(&self) -> u64 {
         self.epoch
