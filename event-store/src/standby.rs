@@ -99,13 +99,13 @@ mod tests {
     fn every_node_works_out_the_same_standbys_and_the_owner_is_none_of_them() {
         let nodes = ["a", "b", "c"];
         for partition in 0..16 {
-            let one = standbys("orders", partition, "b", nodes.into_iter(), 1);
-            let same = standbys("orders", partition, "b", ["c", "a", "b", "a"].into_iter(), 1);
+            let one = standbys("accounts", partition, "b", nodes.into_iter(), 1);
+            let same = standbys("accounts", partition, "b", ["c", "a", "b", "a"].into_iter(), 1);
             assert_eq!(one, same);
             assert!(one.len() == 1 && one[0] != "b");
         }
-        let spread = (0..64).filter(|partition| standbys("orders", *partition, "b", nodes.into_iter(), 1) == ["a"]).count();
+        let spread = (0..64).filter(|partition| standbys("accounts", *partition, "b", nodes.into_iter(), 1) == ["a"]).count();
         assert!((16..=48).contains(&spread), "{spread} of 64 fall to one of two");
-        assert!(standbys("orders", 0, "a", ["a"].into_iter(), 1).is_empty());
+        assert!(standbys("accounts", 0, "a", ["a"].into_iter(), 1).is_empty());
     }
 }

@@ -53,7 +53,7 @@ async fn as_it_was(read: &ReadState, id: Uuid, at: &AsOf) -> Result<Response, Pr
 
 /// The row that these events make, with the place of the last of them; 404 where there is none.
 pub(super) fn as_of(aggregate: &str, id: Uuid, events: Vec<Recorded<AnyEvent>>) -> Result<Response, Problem> {
-    let row = row_of(aggregate, &events);
+    let row = row_of(&events);
     let (Some(mut row), Some(last)) = (row, events.last()) else {
         return Err(Problem::not_found(&format!("{aggregate} (as of then)"), id));
     };

@@ -44,15 +44,14 @@ fn row<V: View>(records: &[Recorded<AnyEvent>]) -> Option<Value> {
     shown(&row).ok()
 }
 
-/// The row of an aggregate of this kind after its events; none where it does not exist then, or the kind is unknown.
-pub fn row_of(aggregate: &str, records: &[Recorded<AnyEvent>]) -> Option<Value> {
-    match aggregate {
-        "user" => row::<Users>(records),
-        "product" => row::<Products>(records),
-        "order" => row::<Orders>(records),
-        "payment" => row::<Payments>(records),
-        "notification" => row::<Notifications>(records),
-        _ => None,
+/// The row of an aggregate after its events; none where it does not exist then.
+pub fn row_of(records: &[Recorded<AnyEvent>]) -> Option<Value> {
+    match records.first()?.event {
+        AnyEvent::User(_) => row::<Users>(records),
+        AnyEvent::Product(_) => row::<Products>(records),
+        AnyEvent::Order(_) => row::<Orders>(records),
+        AnyEvent::Payment(_) => row::<Payments>(records),
+        AnyEvent::Notification(_) => row::<Notifications>(records),
     }
 }
 
@@ -114,7 +113,7 @@ mod tests {
     }
 
     fn status(at: &AsOf) -> Option<(String, u64)> {
-        let row = row_of("order", &up_to(story(), at))?;
+        let row = row_of(&up_to(story(), at))?;
         Some((row["status"].as_str()?.to_owned(), row["version"].as_u64()?))
     }
 

@@ -1,0 +1,23 @@
+"""All checks, one after the other."""
+
+from __future__ import annotations
+
+from . import commands, logs, mails, reads, refusals, sagas, views
+from .evidence import Evidence, Violation
+
+CHECKS = {
+    "logs": logs.check,
+    "commands": commands.check,
+    "refusals": refusals.check,
+    "sagas": sagas.check,
+    "gateway": sagas.check_gateway,
+    "views": views.check,
+    "mails": mails.check,
+    "reads": reads.check,
+}
+
+
+def check(evidence: Evidence) -> list[Violation]:
+    """Every promise that was not kept."""
+    found = [violation for run in CHECKS.values() for violation in run(evidence)]
+    return found + [Violation("not-quiet", text) for text in evidence.run.get("not_quiet", [])]

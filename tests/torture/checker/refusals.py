@@ -1,0 +1,87 @@
+"""Every refusal, and every acknowledgement that left nothing, was right at some moment between its request and its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from ..workload.history import ACKED, REFUSED, Operation
+from .commands import by_correlation, name
+from .evidence import Evidence, Violation
+from .moments import Moments
+from .runs import Group
+
+State = dict
+Rule = Callable[[State, Operation], bool]
+
+REFUSALS: dict[str, Rule] = {
+    "unknown-user": lambda state, _: state["status"] is None,
+    "unknown-product": lambda state, _: state["status"] is None,
+    "unknown-order": lambda state, _: state["status"] is None,
+    "unknown-payment": lambda state, _: state["status"] is None,
+    "user-closed": lambda state, _: state["status"] == "closed",
+    "withdrawn-product": lambda state, _: state["status"] == "withdrawn",
+    "already-confirmed": lambda state, _: state["status"] == "confirmed",
+    "already-expired": lambda state, _: state["status"] == "expired",
+    "not-captured": lambda state, _: state["status"] in ("requested", "authorised", "declined", "voided"),
+    "refund-exceeds-captured": lambda state, asked: (
+        state["status"] == "captured" and asked.body["amount"]["amount"] > state["left"]
+    ),
+    "currency-mismatch": lambda state, asked: (
+        state["status"] == "listed" and state["price"]["currency"] != asked.body["price"]["currency"]
+    ),
+    "version-conflict": lambda state, asked: asked.if_match is not None and state["version"] != asked.if_match,
+}
+
+NOTHING_LEFT: dict[str, Rule] = {
+    "cancel-order": lambda state, _: state["status"] == "cancelled",
+    "close-user": lambda state, _: state["status"] == "closed",
+    "withdraw-product": lambda state, _: state["status"] == "withdrawn",
+    "change-price": lambda state, asked: state["status"] == "listed" and state["price"] == asked.body["price"],
+    "change-profile": lambda state, asked: (
+        state["status"] == "open" and all(state["profile"].get(field) == value for field, value in asked.body.items())
+    ),
+}
+
+
+def check(evidence: Evidence) -> list[Violation]:
+    """All that was said and was never so."""
+    moments, groups = Moments(evidence), by_correlation(evidence)
+    found: list[Violation] = []
+    for operation in evidence.operations:
+        if operation.outcome == REFUSED:
+            found += refusal(operation, moments, groups)
+        elif operation.outcome == ACKED and not groups.get(operation.id) and operation.kind in NOTHING_LEFT:
+            found += nothing_left(operation, moments)
+    return found
+
+
+def refusal(operation: Operation, moments: Moments, groups: dict[str, list[Group]]) -> Iterator[Violation]:
+    """A 4xx."""
+    last, code = operation.last, operation.last.code
+    if code == "idempotency-key-reused":
+        right = any(group.first.time <= last.end for group in groups.get(operation.again or "", []))
+    elif code == "invalid-request":
+        right = operation.kind == "invalid"
+    elif code in REFUSALS:
+        right = any(REFUSALS[code](state, operation) for state in states(operation, moments))
+    else:
+        right = False
+    if not right:
+        seen = states(operation, moments)
+        text = f"{name(operation)} was refused with {last.status} {code} ({last.error}); in that time the aggregate was {seen}"
+        yield Violation("wrong-refusal", text, operation.aggregate)
+
+
+def nothing_left(operation: Operation, moments: Moments) -> Iterator[Violation]:
+    """A 2xx that left no record: there was nothing to do, at the version that was told."""
+    rule, version = NOTHING_LEFT[operation.kind], operation.last.version
+    seen = states(operation, moments)
+    if not any(rule(state, operation) and state["version"] == version for state in seen):
+        text = f"{name(operation)} was acknowledged at version {version} and left nothing; in that time the aggregate was {seen}"
+        yield Violation("lost", text, operation.aggregate)
+
+
+def states(operation: Operation, moments: Moments) -> list[State]:
+    """The states in which the aggregate can have been during the last attempt."""
+    last = operation.last
+    return moments.within(operation.service, operation.aggregate or "", last.start, last.end)

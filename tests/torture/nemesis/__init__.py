@@ -1,0 +1,1 @@
+"""What breaks the world, when, and how it is mended."""

@@ -1,0 +1,246 @@
+"""A small shop made up for the checker's own tests: a history, logs, tables, books and mail that agree with each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from .checker import views
+from .checker.evidence import Evidence, log_of
+from .workload.history import ACKED, REFUSED, UNKNOWN, Attempt, Operation, Read
+
+USER, PRODUCT, PAID, OFF = "user-1", "product-1", "order-1", "order-2"
+PAYMENT = "payment-1"
+NAMESPACES = {"users": "user", "products": "product", "orders": "order", "payments": "payment", "notifications": "notification"}
+
+
+def gbp(amount: int) -> dict:
+    """Pence."""
+    return {"amount": amount, "currency": "GBP"}
+
+
+@dataclass
+class Made:
+    """The parts, which a test may spoil before it lets them be checked."""
+
+    records: list[dict] = field(default_factory=list)
+    operations: list[Operation] = field(default_factory=list)
+    reads: list[Read] = field(default_factory=list)
+    books: list[dict] = field(default_factory=list)
+    mails: list[dict] = field(default_factory=list)
+    tables: dict[str, list[dict]] = field(default_factory=dict)
+    run: dict = field(default_factory=lambda: {"seed": 1})
+    clock: float = 1000.0
+    ends: dict[str, int] = field(default_factory=dict)
+    claims: dict[str, int] = field(default_factory=dict)
+    versions: dict[str, int] = field(default_factory=dict)
+
+    def evidence(self) -> Evidence:
+        """What the checker gets."""
+        log = log_of(self.records)
+        return Evidence(log, self.operations, self.reads, self.tables, self.books, self.mails, run=self.run)
+
+    def claim(self, service: str) -> None:
+        """Somebody claims the partition."""
+        self.clock += 0.1
+        offset = self._append(service, "claim", "log.PartitionClaimed", {}, {"ce_id": f"nonce-{self.clock}"})
+        self.claims[service] = offset
+
+    def command(
+        self, service: str, key: str, command: str, events: list[tuple[str, dict]], correlation: str, actor: str, cause: str = ""
+    ) -> dict:
+        """A command that counts; answers its last record."""
+        if service not in self.claims:
+            self.claim(service)
+        self.clock += 0.1
+        for index, (name, value) in enumerate(events, 1):
+            self.versions[key] = self.versions.get(key, 0) + 1
+            headers = {
+                "ce_id": f"{command}/{index}",
+                "ce_subject": key,
+                "ce_time": "2026-01-01T00:00:00.000Z",
+                "run": str(self.claims[service]),
+                "at": str(self.ends[service]),
+                "group": f"{index}/{len(events)}",
+                "version": str(self.versions[key]),
+                "fingerprint": "f",
+                "actor": actor,
+                "correlation-id": correlation,
+                **({"causation-id": cause} if cause else {}),
+            }
+            self._append(service, key, f"{NAMESPACES[service]}.{name}", value, headers)
+        return self.records[-1]
+
+    def _append(self, service: str, key: str, type_: str, value: dict, headers: dict) -> int:
+        offset = self.ends.get(service, 0)
+        self.ends[service] = offset + 1
+        place = {"service": service, "partition": 0, "offset": offset, "time": self.clock, "key": key}
+        self.records.append({**place, "headers": {**headers, "ce_type": f"daybook.{type_}"}, "value": value})
+        return offset
+
+    def asked(
+        self,
+        id_: str,
+        kind: str,
+        service: str,
+        aggregate: str | None,
+        events: list[tuple[str, dict]],
+        body: dict | None = None,
+        **more: Any,
+    ) -> Operation:
+        """A client's operation, acknowledged with these events."""
+        start = self.clock + 0.05
+        record = self.command(service, aggregate or "?", f"command-{id_}", events, id_, "client/1") if events else None
+        self.clock += 0.1
+        answer = Attempt("node1", start, self.clock, 200, version=self.versions.get(aggregate or "", 0), aggregate=aggregate)
+        at = record["offset"] if record else self.ends[service] - 1
+        answer.position = f"{service}/0/{at}"
+        operation = Operation(id_, 1, kind, service, "/", body or {}, id_, aggregate, attempts=[answer], outcome=ACKED, **more)
+        self.operations.append(operation)
+        return operation
+
+    def refused(
+        self,
+        id_: str,
+        kind: str,
+        service: str,
+        aggregate: str,
+        code: str,
+        body: dict | None = None,
+        status: int = 422,
+        **more: Any,
+    ) -> Operation:
+        """A client's operation that was refused."""
+        self.clock += 0.1
+        answer = Attempt("node1", self.clock, self.clock + 0.05, status, code=code)
+        self.clock += 0.1
+        operation = Operation(id_, 1, kind, service, "/", body or {}, id_, aggregate, attempts=[answer], outcome=REFUSED, **more)
+        self.operations.append(operation)
+        return operation
+
+    def unanswered(self, id_: str, kind: str, service: str, aggregate: str) -> Operation:
+        """A client's operation of which nobody knows what became of it."""
+        answer = Attempt("node1", self.clock, self.clock + 12, error="timed out")
+        operation = Operation(id_, 1, kind, service, "/", {}, id_, aggregate, attempts=[answer], outcome=UNKNOWN)
+        self.operations.append(operation)
+        return operation
+
+    def fill_tables(self) -> None:
+        """The views as they should be."""
+        log = log_of(self.records)
+        for table, (service, _, fold) in views.FOLDS.items():
+            rows: dict[str, dict | None] = {}
+            for record in log.counted(service):
+                rows[record.key] = fold(rows.get(record.key), record, record.value or {})
+            self.tables[table] = [
+                {name: PAYMENT if value is views.ANY else value for name, value in row.items()} for row in rows.values() if row
+            ]
+        counted = [record for group in log.groups for record in group.records]
+        about = {record.position: views.order_of(record) for record in counted}
+        self.tables["orders.timeline"] = [{"position": position, "order_id": order} for position, order in about.items() if order]
+        self.tables["audit.audit"] = [
+            {
+                "position": record.position,
+                "event_id": record.headers["ce_id"],
+                "aggregate_id": record.key,
+                "version": record.version,
+                "actor": record.headers["actor"],
+                "correlation_id": record.headers["correlation-id"],
+                "event": record.value,
+            }
+            for record in counted
+        ]
+
+
+def shop() -> Made:
+    """A user, a product, an order that is paid and partly refunded, an order that is cancelled, refusals, and a repeat."""
+    made = Made()
+    made.asked(
+        "register", "register-user", "users", USER, [("UserRegistered", {"email": "a@b.c", "name": "Ada", "address": None})]
+    )
+    made.asked("list", "list-product", "products", PRODUCT, [("ProductListed", {"sku": "S", "name": "Thing", "price": gbp(100)})])
+    received = made.asked(
+        "receive", "receive-stock", "products", PRODUCT, [("StockReceived", {"quantity": 10})], {"quantity": 10}
+    )
+    paid_order(made)
+    cancelled_order(made)
+    made.asked(
+        "refund",
+        "refund",
+        "payments",
+        PAYMENT,
+        [("PaymentRefunded", {"order_id": PAID, "refund_id": "r1", "amount": gbp(50), "refunded": gbp(50)})],
+    )
+    made.books.append({"payment": PAYMENT, "operation": "refund", "amount": 50, "note": "r1"})
+    made.refused("too-late", "cancel-order", "orders", PAID, "already-confirmed")
+    made.refused("too-much", "refund", "payments", PAYMENT, "refund-exceeds-captured", {"amount": gbp(151)})
+    made.asked("off-again", "cancel-order", "orders", OFF, [])
+    again = made.asked("again", "repeat", "products", PRODUCT, [], again="receive")
+    again.attempts[0] = Attempt(
+        "node2",
+        made.clock,
+        made.clock + 0.1,
+        200,
+        version=received.last.version,
+        aggregate=PRODUCT,
+        position=received.last.position,
+        replayed=True,
+    )
+    made.unanswered("who-knows", "receive-stock", "products", PRODUCT)
+    made.reads.append(Read("/orders", PAID, "orders/0/4", 4, "node1", 1.0, 2.0, 200, 4))
+    made.fill_tables()
+    return made
+
+
+def placed(made: Made, order: str) -> dict:
+    """An order of two pieces; answers the record."""
+    lines = [{"product_id": PRODUCT, "quantity": 2, "agreed_price": None}]
+    event = {"user_id": USER, "lines": lines, "payment_method": "card", "placed_at": 1, "expires_at": 2}
+    made.asked(f"place-{order}", "place-order", "orders", order, [("OrderPlaced", event)])
+    return event
+
+
+def react(made: Made, service: str, key: str, events: list[tuple[str, dict]], of: str) -> None:
+    """What a reactor does because of the newest record."""
+    cause = made.records[-1]["headers"]["ce_id"]
+    made.command(service, key, f"because-{cause}-{key}-{len(made.records)}", events, f"place-{of}", "reactor/some", cause)
+
+
+def paid_order(made: Made) -> None:
+    """From placed to paid, shipped and told."""
+    event = placed(made, PAID)
+    line = {"order_id": PAID, "line": 0, "quantity": 2}
+    react(made, "products", PRODUCT, [("StockReserved", {**line, "unit_price": gbp(100)})], PAID)
+    wanted = {"user_id": USER, "total": gbp(200), "payment_method": "card"}
+    react(made, "orders", PAID, [("OrderLineReserved", {"line": 0, "unit_price": gbp(100)}), ("OrderReserved", wanted)], PAID)
+    asked = {"order_id": PAID, "user_id": USER, "amount": gbp(200), "method": "card"}
+    react(made, "payments", PAYMENT, [("PaymentRequested", asked)], PAID)
+    react(made, "payments", PAYMENT, [("PaymentAuthorised", {"order_id": PAID, "reference": "r"})], PAID)
+    confirmed = {"user_id": USER, "lines": event["lines"], "total": gbp(200), "payment_id": PAYMENT}
+    react(made, "orders", PAID, [("OrderConfirmed", confirmed)], PAID)
+    react(made, "payments", PAYMENT, [("PaymentCaptured", {"order_id": PAID, "amount": gbp(200)})], PAID)
+    react(made, "products", PRODUCT, [("StockShipped", line)], PAID)
+    tell(made, "mail-1", PAID, "order-confirmed")
+    for operation in ("authorise", "capture"):
+        made.books.append({"payment": PAYMENT, "operation": operation, "amount": 200, "note": ""})
+
+
+def cancelled_order(made: Made) -> None:
+    """Placed, reserved, and cancelled by its customer."""
+    event = placed(made, OFF)
+    line = {"order_id": OFF, "line": 0, "quantity": 2}
+    react(made, "products", PRODUCT, [("StockReserved", {**line, "unit_price": gbp(100)})], OFF)
+    off = {"user_id": USER, "lines": event["lines"], "reason": "changed my mind"}
+    made.asked("cancel", "cancel-order", "orders", OFF, [("OrderCancelled", off)])
+    react(made, "products", PRODUCT, [("StockReleased", line)], OFF)
+    tell(made, "mail-2", OFF, "order-cancelled")
+
+
+def tell(made: Made, id_: str, order: str, kind: str) -> None:
+    """A message, requested and delivered."""
+    asked = {"user_id": USER, "order_id": order, "kind": kind, "subject": "s", "body": "b"}
+    react(made, "notifications", id_, [("NotificationRequested", asked)], order)
+    react(made, "notifications", id_, [("NotificationDelivered", {"user_id": USER})], order)
+    made.mails.append(
+        {"node": "node1", "file": id_, "size": 9, "body": "b", "id": f"<{id_}@daybook>", "to": "a@b.c", "subject": "s"}
+    )

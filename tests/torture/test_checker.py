@@ -1,0 +1,267 @@
+"""The checker is tried on made-up shops: a clean one passes, and each kind of harm is seen."""
+
+from __future__ import annotations
+
+import copy
+import unittest
+from collections.abc import Callable
+
+from .checker import report
+from .checker.check import check
+from .checker.evidence import log_of
+from .nemesis.plan import HOLDS, KINDS, steps
+from .synthetic import OFF, PAID, PAYMENT, PRODUCT, USER, Made, gbp, shop
+
+
+class Spoiled(unittest.TestCase):
+    """Spoils a clean shop in one way, and expects one kind of violation among those found."""
+
+    def spoil(self, kind: str, harm: Callable[[Made], object], aggregate: str | None = None) -> None:
+        made = shop()
+        harm(made)
+        found = [violation for violation in check(made.evidence()) if violation.kind == kind]
+        self.assertTrue(found, f"no {kind} among {[str(violation) for violation in check(made.evidence())]}")
+        if aggregate:
+            self.assertIn(aggregate, [violation.aggregate for violation in found])
+            told = report.in_full(made.evidence(), found)
+            self.assertIn("seed 1", told)
+
+
+def record(made: Made, type_: str, nth: int = 0) -> dict:
+    """The nth record of a type."""
+    return [each for each in made.records if each["headers"]["ce_type"].endswith("." + type_)][nth]
+
+
+def operation(made: Made, id_: str):
+    """The operation of that name."""
+    return next(each for each in made.operations if each.id == id_)
+
+
+def drop(made: Made, gone: dict) -> None:
+    """Takes a record out of its log as if it had never been appended: what came later moves down, and says so."""
+    made.records.remove(gone)
+    for each in made.records:
+        if each["service"] == gone["service"] and each["offset"] > gone["offset"]:
+            each["offset"] -= 1
+            if "at" in each["headers"]:
+                each["headers"]["at"] = str(each["offset"])
+
+
+class CleanShop(unittest.TestCase):
+    """What is right passes."""
+
+    def test_a_clean_shop_passes(self) -> None:
+        self.assertEqual(check(shop().evidence()), [])
+
+    def test_a_zombies_late_records_change_nothing(self) -> None:
+        made = shop()
+        zombie = copy.deepcopy(record(made, "StockReceived"))
+        made.claim("products")
+        zombie |= {"offset": made.ends["products"], "time": made.clock}
+        made.ends["products"] += 1
+        made.records.append(zombie)
+        self.assertEqual(check(made.evidence()), [])
+        late = next(each for each in log_of(made.records).records if each.position == f"products/0/{zombie['offset']}")
+        self.assertEqual((late.counts, late.why.split(",")[0]), (False, f"it is of run {zombie['headers']['run']}"))
+
+    def test_an_unknown_operation_may_be_there(self) -> None:
+        made = shop()
+        made.claim("products")
+        made.command("products", PRODUCT, "late", [("StockReceived", {"quantity": 1})], "who-knows", "client/1")
+        made.fill_tables()
+        self.assertEqual(check(made.evidence()), [])
+
+    def test_a_plan_follows_from_its_seed(self) -> None:
+        plan = lambda seed: [step for step, _ in zip(steps(seed, KINDS, False), range(40))]  # noqa: E731
+        self.assertEqual(plan(7), plan(7))
+        self.assertNotEqual(plan(7), plan(8))
+        self.assertEqual({step.kind for step in plan(7)}, set(HOLDS))
+
+
+class Logs(Spoiled):
+    """The logs by themselves."""
+
+    def test_a_gap_in_versions(self) -> None:
+        self.spoil("version-gap", lambda made: record(made, "StockReserved")["headers"].update(version="9"), PRODUCT)
+
+    def test_a_hole_in_a_log(self) -> None:
+        self.spoil("hole-in-log", lambda made: made.records.remove(record(made, "StockReceived")))
+
+    def test_a_command_that_counts_twice(self) -> None:
+        def harm(made: Made) -> None:
+            made.command("products", PRODUCT, "command-receive", [("StockReceived", {"quantity": 10})], "receive", "client/1")
+
+        self.spoil("doubled-command", harm, PRODUCT)
+        self.spoil("doubled-operation", harm, PRODUCT)
+
+    def test_a_group_of_two_commands(self) -> None:
+        self.spoil("group-mixed", lambda made: record(made, "OrderReserved")["headers"].update(ce_id="other/2"), PAID)
+
+    def test_more_stock_reserved_than_there_is(self) -> None:
+        self.spoil("illegal-event", lambda made: record(made, "StockReserved")["value"].update(quantity=11), PRODUCT)
+
+    def test_an_order_that_goes_on_after_its_end(self) -> None:
+        def harm(made: Made) -> None:
+            made.command("orders", OFF, "zombie", [("OrderExpired", {"expired_at": 9})], "x", "reactor/deadline")
+
+        self.spoil("illegal-event", harm, OFF)
+
+    def test_a_record_that_cannot_be_decoded(self) -> None:
+        self.spoil("undecodable", lambda made: record(made, "UserRegistered").update(value=None), USER)
+
+
+class Commands(Spoiled):
+    """The operations against the log."""
+
+    def test_a_lost_acknowledged_command(self) -> None:
+        self.spoil("lost", lambda made: drop(made, record(made, "StockReceived")), PRODUCT)
+
+    def test_an_acknowledged_command_that_does_not_count(self) -> None:
+        self.spoil("lost", lambda made: record(made, "PaymentRefunded")["headers"].update(run="77"), PAYMENT)
+
+    def test_an_acknowledged_cancellation_that_left_nothing(self) -> None:
+        self.spoil("lost", lambda made: drop(made, record(made, "OrderCancelled")), OFF)
+
+    def test_half_a_group(self) -> None:
+        self.spoil("saga-open", lambda made: record(made, "OrderReserved")["headers"].update(at="99"), PAID)
+
+    def test_a_refused_command_that_is_there(self) -> None:
+        def harm(made: Made) -> None:
+            refund = {"order_id": PAID, "refund_id": "r2", "amount": gbp(1), "refunded": gbp(51)}
+            made.command("payments", PAYMENT, "x", [("PaymentRefunded", refund)], "too-much", "client/1")
+
+        self.spoil("refused-but-there", harm, PAYMENT)
+
+    def test_an_answer_that_names_another_place(self) -> None:
+        self.spoil("answer-differs", lambda made: setattr(operation(made, "receive").last, "position", "products/0/1"), PRODUCT)
+
+    def test_done_after_it_was_answered(self) -> None:
+        def harm(made: Made) -> None:
+            made.asked("same-price", "change-price", "products", PRODUCT, [], {"price": gbp(100)})
+            made.command("products", PRODUCT, "x", [("PriceChanged", {"price": gbp(101)})], "same-price", "client/1")
+
+        self.spoil("done-after-answer", harm, PRODUCT)
+
+    def test_a_repeat_that_is_done_again(self) -> None:
+        def harm(made: Made) -> None:
+            made.command("products", PRODUCT, "x", [("StockReceived", {"quantity": 10})], "again", "client/1")
+
+        self.spoil("repeat-done-again", harm, PRODUCT)
+
+    def test_a_record_that_nobody_asked_for(self) -> None:
+        def harm(made: Made) -> None:
+            made.command("products", PRODUCT, "x", [("StockReceived", {"quantity": 10})], "ghost", "client/1")
+
+        self.spoil("unasked", harm, PRODUCT)
+
+    def test_real_time_order(self) -> None:
+        def harm(made: Made) -> None:
+            operation(made, "list").last.start = 5000.0
+            operation(made, "list").last.end = 5001.0
+
+        self.spoil("real-time-order", harm, PRODUCT)
+
+
+class Refusals(Spoiled):
+    """What was said and never was so."""
+
+    def test_refused_from_the_past(self) -> None:
+        self.spoil(
+            "wrong-refusal", lambda made: made.refused("x", "cancel-order", "orders", PAID, "unknown-order", status=404), PAID
+        )
+
+    def test_refused_for_a_rule_that_was_kept(self) -> None:
+        harm = lambda made: made.refused("x", "refund", "payments", PAYMENT, "refund-exceeds-captured", {"amount": gbp(150)})  # noqa: E731
+        self.spoil("wrong-refusal", harm, PAYMENT)
+
+    def test_a_conflict_that_was_none(self) -> None:
+        def harm(made: Made) -> None:
+            seen = made.versions[PRODUCT]
+            made.refused("x", "change-price", "products", PRODUCT, "version-conflict", status=412, if_match=seen)
+
+        self.spoil("wrong-refusal", harm, PRODUCT)
+
+    def test_refused_before_it_was_so(self) -> None:
+        def harm(made: Made) -> None:
+            late = operation(made, "too-late").last
+            confirmed = record(made, "OrderConfirmed")["time"]
+            late.start, late.end = confirmed - 0.3, confirmed - 0.2
+
+        self.spoil("wrong-refusal", harm, PAID)
+
+    def test_an_unknown_reason(self) -> None:
+        self.spoil("wrong-refusal", lambda made: made.refused("x", "cancel-order", "orders", PAID, "no-idea"), PAID)
+
+
+class Outcomes(Spoiled):
+    """Sagas, money, stock, mail, views, reads."""
+
+    def test_a_saga_that_has_not_ended(self) -> None:
+        self.spoil("saga-open", lambda made: drop(made, record(made, "OrderConfirmed")), PAID)
+
+    def test_stock_that_stays_reserved(self) -> None:
+        self.spoil("saga-open", lambda made: drop(made, record(made, "StockReleased")), PRODUCT)
+
+    def test_a_confirmed_order_whose_payment_was_declined(self) -> None:
+        def harm(made: Made) -> None:
+            declined = record(made, "PaymentAuthorised")
+            declined["headers"]["ce_type"] = "daybook.payment.PaymentDeclined"
+            declined["value"]["reason"] = "no funds"
+            drop(made, record(made, "PaymentCaptured"))
+
+        self.spoil("confirmed-unpaid", harm, PAID)
+
+    def test_a_double_capture(self) -> None:
+        capture = {"payment": PAYMENT, "operation": "capture", "amount": 200, "note": ""}
+        self.spoil("doubled-at-gateway", lambda made: made.books.append(capture), PAYMENT)
+
+    def test_a_double_refund(self) -> None:
+        refund = {"payment": PAYMENT, "operation": "refund", "amount": 50, "note": "r1"}
+        self.spoil("doubled-at-gateway", lambda made: made.books.append(refund), PAYMENT)
+
+    def test_a_refund_that_only_the_gateway_knows(self) -> None:
+        refund = {"payment": PAYMENT, "operation": "refund", "amount": 10, "note": "r9"}
+        self.spoil("gateway-differs", lambda made: made.books.append(refund), PAYMENT)
+
+    def test_a_capture_that_the_gateway_never_made(self) -> None:
+        self.spoil("gateway-differs", lambda made: made.books.pop(1), PAYMENT)
+
+    def test_a_mail_under_two_names(self) -> None:
+        twice = {"node": "node2", "file": "mail-1", "size": 9, "body": "b", "id": "<other@daybook>"}
+        self.spoil("mail-twice", lambda made: made.mails.append(twice))
+
+    def test_a_delivered_mail_that_is_torn(self) -> None:
+        self.spoil("mail-missing", lambda made: made.mails[0].update(body=""))
+
+    def test_a_mail_that_nobody_asked_for(self) -> None:
+        self.spoil("mail-unasked", lambda made: made.mails[0].update(file="mail-9"))
+
+    def test_a_mail_that_is_given_up_though_there_is_an_address(self) -> None:
+        def harm(made: Made) -> None:
+            failed = record(made, "NotificationDelivered")
+            failed["headers"]["ce_type"] = "daybook.notification.NotificationFailed"
+            failed["value"]["reason"] = "no address is known"
+
+        self.spoil("mail-given-up", harm, "mail-1")
+
+    def test_a_view_row_that_differs(self) -> None:
+        self.spoil("view-differs", lambda made: made.tables["products.products"][0].update(on_hand=9), PRODUCT)
+
+    def test_a_view_row_that_is_missing(self) -> None:
+        self.spoil("view-differs", lambda made: made.tables["orders.orders"].pop(0), PAID)
+
+    def test_a_view_row_too_many(self) -> None:
+        self.spoil("view-differs", lambda made: made.tables["orders.deadlines"].append({"order_id": PAID, "due_at": 1}), PAID)
+
+    def test_an_event_that_the_audit_lacks(self) -> None:
+        self.spoil("view-differs", lambda made: made.tables["audit.audit"].pop())
+
+    def test_a_read_from_the_past(self) -> None:
+        self.spoil("stale-read", lambda made: setattr(made.reads[0], "version", 3), PAID)
+
+    def test_a_system_that_does_not_come_to_rest(self) -> None:
+        self.spoil("not-quiet", lambda made: made.run.update(not_quiet=["orders:orders stands at 3"]))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,1 @@
+"""The machine room: hosts in network namespaces, brokers, PostgreSQL, the gateway, the nodes."""

@@ -1,0 +1,44 @@
+"""Who is where: each host has an address on one bridge, in a network namespace of its own."""
+
+from __future__ import annotations
+
+CLIENT = "client"
+GATEWAY = "gateway"
+POSTGRES = "postgres"
+BROKERS = ("kafka1", "kafka2", "kafka3")
+NODES = ("node1", "node2", "node3")
+EXTRA_NODE = "node4"
+
+ADDRESSES = {
+    CLIENT: "10.87.0.1",
+    "kafka1": "10.87.0.11",
+    "kafka2": "10.87.0.12",
+    "kafka3": "10.87.0.13",
+    "node1": "10.87.0.21",
+    "node2": "10.87.0.22",
+    "node3": "10.87.0.23",
+    EXTRA_NODE: "10.87.0.24",
+    POSTGRES: "10.87.0.31",
+    GATEWAY: "10.87.0.41",
+}
+SUBNET = "10.87.0.0/24"
+
+KAFKA_PORT = 9092
+CONTROLLER_PORT = 9093
+HTTP_PORT = 8080
+NODE_PORT = 7000
+POSTGRES_PORT = 5432
+GATEWAY_PORT = 9300
+
+
+def bootstrap() -> str:
+    """The brokers as clients are told them."""
+    return ",".join(f"{ADDRESSES[broker]}:{KAFKA_PORT}" for broker in BROKERS)
+
+
+def pairs() -> list[tuple[str, str]]:
+    """The pairs between which the network may fail: all that talk to each other, the client's own wire left out."""
+    found = [(node, other) for node in NODES for other in (*BROKERS, POSTGRES, GATEWAY)]
+    found += [(a, b) for index, a in enumerate(NODES) for b in NODES[index + 1 :]]
+    found += [(a, b) for index, a in enumerate(BROKERS) for b in BROKERS[index + 1 :]]
+    return found
