@@ -93,19 +93,27 @@ async fn finish(checkpoints: Arc<dyn Checkpoints>, mut batches: mpsc::Receiver<(
                 return tracing::error!(source = ?batch.source, "work was cut off: it will be delivered again");
             }
         }
-        if !advance(&*checkpoints, &batch).await {
-            return;
+        advance(&*checkpoints, &batch).await;
+    }
+}
+
+/// Moves the checkpoint to the batch's end. Another process that was given the partition before may have moved it meanwhile: all up to the
+/// batch's end is done, whoever did it, so it is moved from wherever it stands, and never back.
+async fn advance(checkpoints: &dyn Checkpoints, batch: &Batch) {
+    let mut from = batch.from;
+    while from.next < batch.to.next {
+        match checkpoints.advance(READER, &Batch { from, ..batch.clone() }).await {
+            Ok(()) => return,
+            Err(BatchError::Moved(_)) => match checkpoints.checkpoint(READER, &batch.source).await {
+                Ok(stands) => from = stands,
+                Err(error) => pause(batch, &error).await,
+            },
+            Err(error @ BatchError::Failed(_)) => pause(batch, &error).await,
         }
     }
 }
 
-async fn advance(checkpoints: &dyn Checkpoints, batch: &Batch) -> bool {
-    loop {
-        match checkpoints.advance(READER, batch).await {
-            Ok(()) => return true,
-            Err(BatchError::Moved(_)) => return false,
-            Err(BatchError::Failed(error)) => tracing::warn!(source = ?batch.source, error, "the reactors' checkpoint cannot be moved yet"),
-        }
-        tokio::time::sleep(PAUSE).await;
-    }
+async fn pause(batch: &Batch, error: &BatchError) {
+    tracing::warn!(source = ?batch.source, %error, "the reactors' checkpoint cannot be moved yet");
+    tokio::time::sleep(PAUSE).await;
 }

@@ -4,13 +4,11 @@ use domain::{Email, NotificationId, UserId};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-/// How long an address that no view knows yet is waited for.
-const WAIT_FOR_ADDRESS: Duration = Duration::from_secs(10);
-
 /// Knows where users want their mail.
 #[async_trait::async_trait]
 pub trait Contacts: Send + Sync + 'static {
-    /// A user's address, none where no such user is known (yet).
+    /// A user's address; none where there is no such user, or no more. While that cannot be known (the view of addresses may be behind)
+    /// this fails, and is asked again.
     async fn email_of(&self, user: UserId) -> Result<Option<Email>, String>;
 }
 
@@ -66,7 +64,9 @@ impl Post {
 
     /// Delivers one message. The `Message-ID` is the notification's, so that a repeat can be told.
     pub async fn deliver(&self, notification: NotificationId, user: UserId, subject: &str, body: &str) -> Result<Delivery, MailError> {
-        let Some(address) = self.address(user).await? else { return Ok(Delivery::Impossible("no address is known".into())) };
+        let Some(address) = self.contacts.email_of(user).await.map_err(MailError::Contacts)? else {
+            return Ok(Delivery::Impossible("no address is known".into()));
+        };
         let message = Message::builder()
             .message_id(Some(format!("<{notification}@daybook>")))
             .from(self.from.parse().map_err(|error: lettre::address::AddressError| MailError::Settings(error.to_string()))?)
@@ -94,18 +94,6 @@ impl Post {
                 Err(error) if error.is_permanent() => Ok(Delivery::Impossible(error.to_string())),
                 Err(error) => Err(MailError::Transport(error.to_string())),
             },
-        }
-    }
-
-    /// The address; asked again for a while, since the view of addresses follows the log.
-    async fn address(&self, user: UserId) -> Result<Option<Email>, MailError> {
-        let until = tokio::time::Instant::now() + WAIT_FOR_ADDRESS;
-        loop {
-            let found = self.contacts.email_of(user).await.map_err(MailError::Contacts)?;
-            if found.is_some() || tokio::time::Instant::now() >= until {
-                return Ok(found);
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
 }

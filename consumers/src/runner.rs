@@ -102,6 +102,16 @@ impl BatchHandler for Reactors {
     }
 }
 
+/// What became of a command in the end.
+enum Settled {
+    /// It is done, or was refused.
+    Done,
+    /// Another command was done under its id.
+    OtherUnderItsId(String),
+    /// It never will be.
+    Defect(String),
+}
+
 struct Reacting {
     parts: ReactorParts,
     /// Aggregates that may have dead letters; the database knows for certain.
@@ -183,32 +193,56 @@ impl Reacting {
                 outcomes.into_iter().collect()
             }
             Reaction::Effect(reactor, effect) => match self.effect(effect).await {
-                Some(command) => self.send(event, reactor, 0, command).await,
+                Some(command) => self.record(event, reactor, command).await,
                 None => Ok(()),
             },
         }
     }
 
-    /// Sends a command until it is settled. A refusal settles it: the aggregate has decided.
+    /// Sends a command. A refusal settles it: the aggregate has decided. A defect never will.
     async fn send(&self, event: &Recorded<AnyEvent>, reactor: &'static str, index: usize, command: Command) -> Result<(), String> {
+        match self.settle(event, reactor, index, command).await {
+            Settled::Done => Ok(()),
+            Settled::OtherUnderItsId(why) | Settled::Defect(why) => Err(why),
+        }
+    }
+
+    /// Records what became of an effect. Where a delivery of the same event has recorded another outcome before, that one stands.
+    async fn record(&self, event: &Recorded<AnyEvent>, reactor: &'static str, command: Command) -> Result<(), String> {
+        match self.settle(event, reactor, 0, command).await {
+            Settled::Done | Settled::OtherUnderItsId(_) => Ok(()),
+            Settled::Defect(why) => Err(why),
+        }
+    }
+
+    /// Sends a command until it is settled.
+    async fn settle(&self, event: &Recorded<AnyEvent>, reactor: &'static str, index: usize, command: Command) -> Settled {
         let mut pauses = pauses();
         let meta = meta_of(event, reactor, index, now());
         let count = |outcome| metrics::COMMANDS.with_label_values(&[reactor, outcome]).inc();
         loop {
             match self.parts.commands.execute(command.clone(), meta.clone()).await {
-                Ok(_) => return Ok(count("done")),
+                Ok(_) => {
+                    count("done");
+                    return Settled::Done;
+                }
                 Err(CommandError::Refused(refused)) => {
                     tracing::debug!(reactor, event = event.event_id, code = refused.code, "a command was refused");
-                    return Ok(count("refused"));
+                    count("refused");
+                    return Settled::Done;
                 }
                 Err(CommandError::Unavailable(not_now)) => {
                     let pause = pauses.next().unwrap_or(LONGEST_PAUSE);
                     tracing::debug!(reactor, reason = not_now.reason, ?pause, "a command has to wait");
                     tokio::time::sleep(pause).await;
                 }
-                Err(error @ (CommandError::Conflict { .. } | CommandError::KeyReused | CommandError::Defect(_))) => {
+                Err(error @ CommandError::KeyReused) => {
+                    count("other");
+                    return Settled::OtherUnderItsId(format!("{reactor}: {error}"));
+                }
+                Err(error @ (CommandError::Conflict { .. } | CommandError::Defect(_))) => {
                     count("defect");
-                    return Err(format!("{reactor}: {error}"));
+                    return Settled::Defect(format!("{reactor}: {error}"));
                 }
             }
         }

@@ -72,9 +72,9 @@ async fn learn(source: &PartitionId, payload: &[u8], schemas: &Schemas) {
 }
 
 fn say(source: &PartitionId, findings: &Findings, all: bool) {
-    let Findings { records, runs, counted, commands, aggregates, uncounted, uncounted_records, violations, broken } = findings;
+    let Findings { records, runs, proofs, counted, commands, aggregates, uncounted, uncounted_records, violations, broken } = findings;
     println!(
-        "{:20} {records:>8} records: {runs} runs, {counted} events of {commands} commands and {aggregates} aggregates count",
+        "{:20} {records:>8} records: {runs} runs, {proofs} proofs, {counted} events of {commands} commands and {aggregates} aggregates count",
         name(source)
     );
     for (reason, count) in uncounted {

@@ -4,10 +4,10 @@
 //! header | on | holds
 //! --- | --- | ---
 //! `ce_specversion`, `ce_type`, `ce_source`, `ce_time` | all | CloudEvents 1.0: `1.0`, the Avro record's full name, `/daybook/<service>`, RFC 3339
-//! `ce_id` | all | `<command id>/<i>`; on a claim, its nonce
+//! `ce_id` | all | `<command id>/<i>`; on a claim or a proof, its nonce
 //! `ce_subject` | events | the aggregate's id, which is the record's key
-//! `run`, `at` | events | the claim's offset, and the offset that the writer expects the record to get
-//! `group` | events | `i/n`: which record of its command this is
+//! `run`, `at` | events, proofs | the claim's offset, and the offset that the writer expects the record to get
+//! `group` | events, proofs | `i/n`: which record of its command this is; `1/1` on a proof
 //! `version` | events | the aggregate's version after the event
 //! `fingerprint` | events | of the command, so that an owner which replays knows a key that was used for another command
 //! `actor`, `correlation-id` | events | who asked; what belongs together
@@ -20,6 +20,8 @@ use uuid::Uuid;
 
 /// The Avro record, and so the `ce_type`, of a claim.
 pub(crate) const CLAIM_TYPE: &str = "daybook.log.PartitionClaimed";
+/// The `ce_type` of a proof: a record by which an owner shows that it is one still. It stands in the run like an event, and nobody folds it.
+pub(crate) const PROOF_TYPE: &str = "daybook.log.OwnerConfirmed";
 
 /// A record as a log holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +54,7 @@ pub(crate) enum Entry {
         nonce: String,
     },
     Event(Box<EventEntry>),
+    Proof(Place),
     /// Not of our making, or broken: the header that is missing or wrong.
     Foreign(&'static str),
 }
@@ -71,6 +74,7 @@ impl Entry {
         match self {
             Self::Claim { .. } => Mark::Claim,
             Self::Event(event) => Mark::Event(event.place),
+            Self::Proof(place) => Mark::Event(*place),
             Self::Foreign(_) => Mark::Foreign,
         }
     }
@@ -80,6 +84,9 @@ impl Entry {
         let headers = Headers(&raw.headers);
         if headers.text("ce_type") == Some(CLAIM_TYPE) {
             return headers.text("ce_id").map_or(Self::Foreign("ce_id"), |nonce| Self::Claim { nonce: nonce.to_owned() });
+        }
+        if headers.text("ce_type") == Some(PROOF_TYPE) {
+            return headers.place().map_or_else(Self::Foreign, Self::Proof);
         }
         match headers.event(service, partition, raw.offset) {
             Ok((place, fingerprint, command_id, record)) => {
@@ -181,14 +188,24 @@ impl EventHeaders<'_> {
 
 /// The record of a claim.
 pub(crate) fn claim(service: &str, nonce: &str, time: Timestamp, payload: Vec<u8>) -> Append {
-    let headers = vec![
+    Append { key: "claim".to_owned(), payload, headers: of_the_log(CLAIM_TYPE, service, nonce, time) }
+}
+
+/// The record of a proof, where it is meant to stand.
+pub(crate) fn proof(service: &str, nonce: &str, time: Timestamp, (run, at): (i64, i64), payload: Vec<u8>) -> Append {
+    let mut headers = of_the_log(PROOF_TYPE, service, nonce, time);
+    headers.extend([("run", run.to_string()), ("at", at.to_string()), ("group", "1/1".to_owned())]);
+    Append { key: "owner".to_owned(), payload, headers }
+}
+
+fn of_the_log(type_name: &str, service: &str, nonce: &str, time: Timestamp) -> Vec<(&'static str, String)> {
+    vec![
         ("ce_specversion", "1.0".to_owned()),
         ("ce_id", nonce.to_owned()),
-        ("ce_type", CLAIM_TYPE.to_owned()),
+        ("ce_type", type_name.to_owned()),
         ("ce_source", format!("/daybook/{service}")),
         ("ce_time", rfc3339(time)),
-    ];
-    Append { key: "claim".to_owned(), payload, headers }
+    ]
 }
 
 /// A moment as text; the smallest moment stands in for one that no calendar holds.

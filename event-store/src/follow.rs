@@ -53,6 +53,7 @@ impl Follower {
         match entry {
             Entry::Claim { nonce } => claim = Some(nonce),
             Entry::Event(entry) => event = Some(entry.record),
+            Entry::Proof(_) => {}
             Entry::Foreign(header) => foreign = Some(header),
         }
         Followed { offset, verdict, event, claim, foreign, payload }

@@ -45,7 +45,7 @@ pub use recorded::{Cause, InvalidPosition, Position, Recorded};
 pub use replay::Replay;
 pub use standby::standbys;
 pub use subscription::{Batch, BatchError, BatchHandler, Checkpoint, Counted, PartitionId};
-pub use writer::{NodeName, WriterConfig};
+pub use writer::{Barrier, NodeName, WriterConfig};
 
 /// The node's clock.
 pub(crate) fn now() -> domain::Timestamp {

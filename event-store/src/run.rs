@@ -44,7 +44,7 @@ pub struct Place {
 pub enum Mark {
     /// A claim of the partition: it begins a run named by its own offset.
     Claim,
-    /// An event that states its place.
+    /// An event, or a proof of ownership, that states its place.
     Event(Place),
     /// Anything else: a record without our headers, or with headers that do not parse.
     Foreign,

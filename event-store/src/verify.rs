@@ -29,6 +29,8 @@ pub struct Findings {
     pub records: u64,
     /// Claims, each of which begins a run.
     pub runs: u64,
+    /// Proofs that an owner was one still.
+    pub proofs: u64,
     /// Events that count.
     pub counted: u64,
     /// Commands that count.
@@ -80,6 +82,7 @@ impl Verifier {
                 self.hold(*event, &key, &decodable);
                 self.count();
             }
+            (Verdict::Counts, _proof) => self.findings.proofs += 1,
             (verdict, entry) => {
                 self.cut_off();
                 match verdict {

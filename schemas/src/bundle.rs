@@ -63,6 +63,7 @@ records! {
     26 "notification" "NotificationRequested"
     27 "notification" "NotificationDelivered"
     28 "notification" "NotificationFailed"
+    29 "log" "OwnerConfirmed"
 }
 
 /// Parsed once for the life of the process, which is why leaking is right: a schema borrows nothing and never goes.

@@ -1,4 +1,4 @@
-//! The claim record, which stands in every service's log.
+//! The records of the log's own, which stand in every service's log: claims, and the proofs that an owner is one still.
 
 use crate::{DecodeError, EncodeError, Schemas, bundle::decode, bundle::full_name, bundle::record_named};
 use serde::{Deserialize, Serialize};
@@ -30,5 +30,19 @@ impl PartitionClaimed {
             Some(record) if record.name == NAME => decode(&known, record, body),
             Some(_) | None => Err(DecodeError::ForeignRecord(name)),
         }
+    }
+}
+
+/// A writer proves that the partition is still its own. It stands in the run like an event, and nobody folds it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnerConfirmed {
+    /// The node's name.
+    pub owner: String,
+}
+
+impl OwnerConfirmed {
+    /// The framed bytes.
+    pub fn encode(&self, schemas: &Schemas) -> Result<Vec<u8>, EncodeError> {
+        schemas.encode("daybook.log.OwnerConfirmed", self)
     }
 }

@@ -13,7 +13,7 @@ pub mod rest;
 mod wire;
 
 pub use bundle::Schemas;
-pub use claim::PartitionClaimed;
+pub use claim::{OwnerConfirmed, PartitionClaimed};
 pub use events::{AnyEvent, SERVICES};
 pub use json::to_json;
 pub use registry::{Learned, RegistryError};

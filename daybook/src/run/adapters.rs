@@ -4,7 +4,7 @@ use consumers::{Checkpoints, DeadLetters, Deadlines, READER, Reactors, mail::Con
 use domain::{Email, OrderId, Timestamp, UserId, order::Order, payment::Payment, product::Product, user::User};
 use event_store::{Batch, BatchError, Checkpoint, CommandError, Counted, Execute, PartitionId, Position};
 use projections::{Database, DeadLetterRow, Owners, Redrive, Redriven};
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 use uuid::Uuid;
 
 /// A service's database, as its reactors see it.
@@ -29,11 +29,31 @@ impl Deadlines for Reacting {
     }
 }
 
-#[async_trait::async_trait]
-impl Contacts for Reacting {
-    async fn email_of(&self, user: UserId) -> Result<Option<Email>, String> {
-        let contact = projections::email_of(&self.0, user).await.map_err(|error| error.to_string())?;
+/// The addresses of users: a view, and the owners of the users, who know how far it must have come.
+pub struct Addresses {
+    pub database: Database,
+    pub users: Arc<dyn Execute<User>>,
+}
+
+impl Addresses {
+    async fn seen(&self, user: UserId) -> Result<Option<Email>, String> {
+        let contact = projections::email_of(&self.database, user).await.map_err(|error| error.to_string())?;
         Ok(contact.map(|contact| contact.email))
+    }
+}
+
+/// How long the view of addresses is waited for before the reactor asks again.
+const VIEW_WITHIN: Duration = Duration::from_secs(5);
+
+#[async_trait::async_trait]
+impl Contacts for Addresses {
+    async fn email_of(&self, user: UserId) -> Result<Option<Email>, String> {
+        if let Some(email) = self.seen(user).await? {
+            return Ok(Some(email));
+        }
+        let settled = self.users.read(user.0).await.map_err(|error| error.to_string())?.position;
+        let shows = self.database.wait_until_applied("notifications", &settled, VIEW_WITHIN).await.map_err(|error| error.to_string())?;
+        if shows { self.seen(user).await } else { Err(format!("the view of addresses has not applied {settled} yet")) }
     }
 }
 

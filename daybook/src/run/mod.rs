@@ -44,6 +44,7 @@ pub async fn run(arguments: Box<RunArguments>) -> Result<ExitCode, Failure> {
         schemas: &schemas,
         databases: &databases,
         commands: writing.reactor_commands(),
+        users: writing.users.clone(),
         producer: writing.producer(),
         gateway: &gateway,
         stop: &stop,

@@ -1,6 +1,6 @@
 //! The read side of this process: databases, views, reactors, and what feeds them.
 
-use super::adapters::{Reacting, ReactorRedrive};
+use super::adapters::{Addresses, Reacting, ReactorRedrive};
 use crate::{
     cli::{Role, RunArguments},
     failure::Failure,
@@ -11,8 +11,9 @@ use consumers::{
     keep_deadlines,
     mail::Post,
 };
+use domain::user::User;
 use event_store::{
-    Log, PartitionId, PlacedReaders, Reader, Readers,
+    Execute, Log, PartitionId, PlacedReaders, Reader, Readers,
     kafka::{KafkaConfig, KafkaLog, KafkaProducer, KafkaTail, Placed, Placement, Topics},
 };
 use projections::{DATABASES, Database, LetterBox, Owners, ReadState, Redrive, ViewRunner};
@@ -61,6 +62,7 @@ pub struct ReadingParts<'a> {
     pub schemas: &'a Schemas,
     pub databases: &'a Databases,
     pub commands: Commands,
+    pub users: Arc<dyn Execute<User>>,
     pub producer: KafkaProducer,
     pub gateway: &'a str,
     pub stop: &'a CancellationToken,
@@ -154,7 +156,7 @@ fn reactor_readers(parts: &ReadingParts<'_>) -> Result<Vec<Running>, Failure> {
 
 fn effects(parts: &ReadingParts<'_>, database: &Database) -> Result<Effects, Failure> {
     let gateway = HttpGateway::new(GatewayConfig::new(parts.gateway)).map_err(Failure::failed)?;
-    let contacts = Arc::new(Reacting(database.clone()));
+    let contacts = Arc::new(Addresses { database: database.clone(), users: parts.users.clone() });
     let from = &parts.arguments.mail_from;
     let post = match &parts.arguments.smtp_url {
         Some(url) => Post::server(url, contacts, from),

@@ -55,6 +55,7 @@ struct Building<'a> {
     config: &'a KafkaConfig,
     schemas: &'a Schemas,
     readiness: &'a Readiness,
+    topics: Topics,
     partitions: HashMap<&'static str, i32>,
     producer: KafkaProducer,
     owners: Arc<OwnersTopic>,
@@ -76,7 +77,9 @@ impl Building<'_> {
         let service = A::Event::SERVICE;
         let log = Arc::new(KafkaLog::new(self.producer.clone(), service, self.config.clone()));
         let partitions = *self.partitions.get(service).ok_or_else(|| Failure::failed(format!("the topic of {service} is missing")))?;
-        let mut host = Host::<A>::new(log.clone(), partitions, self.schemas.clone(), self.name.clone(), WriterConfig::default());
+        let barrier = self.topics.barrier(service).map_err(Failure::failed)?;
+        let writer = WriterConfig { barrier, ..WriterConfig::default() };
+        let mut host = Host::<A>::new(log.clone(), partitions, self.schemas.clone(), self.name.clone(), writer);
         if let Some(tail) = self.standby_tail.as_ref().filter(|_| self.arguments.plays(service, Role::Commands)) {
             host = host.standing_by(Arc::new(StandbyLog::new(log, tail.clone(), service)));
         }
@@ -108,7 +111,8 @@ impl Writing {
         let bound = listener.local_addr().map_err(Failure::failed)?;
         let host = arguments.node.rsplit_once(':').map_or("127.0.0.1", |(host, _)| host);
         let name = NodeName { owner: arguments.node_name(), address: format!("{host}:{}", bound.port()) };
-        let partitions = Topics::new(config).and_then(|topics| topics.partitions(&schemas::SERVICES)).map_err(Failure::failed)?;
+        let topics = Topics::new(config).map_err(Failure::failed)?;
+        let partitions = topics.partitions(&schemas::SERVICES).map_err(Failure::failed)?;
         let producer = KafkaProducer::new(config).map_err(Failure::failed)?;
         let owners = Arc::new(OwnersTopic::new(config.clone(), producer.clone()));
         let server = NodeServer::new(owners.clone());
@@ -117,6 +121,7 @@ impl Writing {
             config,
             schemas,
             readiness,
+            topics,
             partitions,
             producer: producer.clone(),
             owners: owners.clone(),

@@ -1,6 +1,7 @@
 //! Making the topics, and checking that nobody made them dangerous since.
 
 use super::{KafkaConfig, OWNERS_TOPIC, topic_of};
+use crate::Barrier;
 use rdkafka::{
     admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication},
     client::DefaultClientContext,
@@ -114,6 +115,16 @@ impl Topics {
             found.map(|found| (*service, found.partitions().len() as i32))
         };
         Ok(services.iter().filter_map(count).collect())
+    }
+
+    /// What proves on a service's log that an owner is one still: the log's end is enough only where a partition has one copy. Blocks
+    /// for a round trip.
+    pub fn barrier(&self, service: &str) -> Result<Barrier, TopicsError> {
+        let topic = topic_of(service);
+        let metadata = self.admin.inner().fetch_metadata(Some(&topic), TIMEOUT).map_err(|error| self.unreachable(&error))?;
+        let partitions = metadata.topics().iter().flat_map(|known| known.partitions());
+        let copies = partitions.map(|partition| partition.replicas().len()).max().unwrap_or(0);
+        Ok(if copies == 1 { Barrier::End } else { Barrier::Append })
     }
 
     /// Everything that is not as the plan says.

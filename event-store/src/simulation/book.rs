@@ -64,7 +64,11 @@ impl Book {
                 None
             }
             Entry::Event(event) if self.fits(event.place, offset) => self.hold(*event),
-            Entry::Event(_) | Entry::Foreign(_) => {
+            Entry::Proof(place) if self.fits(place, offset) => {
+                self.run = self.run.map(|(claim, next)| (claim, next + 1));
+                None
+            }
+            Entry::Event(_) | Entry::Proof(_) | Entry::Foreign(_) => {
                 self.open.clear();
                 self.run = None;
                 None

@@ -9,7 +9,7 @@ use super::{
     weakness::Weakness,
 };
 use crate::{
-    Append, PartitionId, RawRecord,
+    Append, Barrier, PartitionId, RawRecord,
     fold::Fold,
     log::{Ack, LogError, NotQueued, Tag},
     writer::{NodeName, Phase, Port, Writer, WriterConfig},
@@ -81,16 +81,16 @@ struct Outside<'a, 'b> {
 }
 
 /// The only place that makes a writer.
-fn writer(id: NodeId, source: PartitionId, schemas: Schemas, weakness: Weakness) -> Writer<Account> {
+fn writer(id: NodeId, source: PartitionId, schemas: Schemas, weakness: Weakness, barrier: Barrier) -> Writer<Account> {
     let remembered_commands = if weakness == Weakness::Forgetful { 0 } else { 1_000 };
     let node = NodeName { owner: format!("node-{id}"), address: "127.0.0.1:0".into() };
-    Writer::new(Fold::new(source, schemas, remembered_commands), node, WriterConfig { max_pending: 1_000, remembered_commands })
+    Writer::new(Fold::new(source, schemas, remembered_commands), node, WriterConfig { max_pending: 1_000, remembered_commands, barrier })
 }
 
 impl Node {
     /// A node that begins to claim.
     pub fn boot(id: NodeId, source: PartitionId, schemas: Schemas, scene: &mut Scene<'_>) -> Self {
-        let writer = writer(id, source, schemas, scene.weakness);
+        let writer = writer(id, source, schemas, scene.weakness, scene.topic.barrier);
         let mut node = Self { id, desk: Desk::default(), writer, paused_until: 0, inbox: Vec::new() };
         node.tell(scene, |writer, outside| writer.claim(outside));
         node

@@ -52,13 +52,15 @@ pub fn judge_group(book: &Book, clients: &Clients, group: &Group) -> Result<(), 
 }
 
 /// An answer was heard: it is right now, or was at some moment since the question.
-pub fn judge_answer(book: &Book, order: &Order, asked: i64, answer: &Answer) -> Result<(), Violation> {
+pub fn judge_answer(book: &Book, clients: &Clients, order: &Order, asked: i64, answer: &Answer) -> Result<(), Violation> {
     let claimed = match answer {
+        Ok(accepted) if accepted.repeated && accepted.events == 0 => return not_done(book, order, asked),
         Ok(accepted) if accepted.repeated => return judge_repeat(book, order, accepted),
         Ok(accepted) if accepted.events > 0 => return judge_accepted(book, order, asked, accepted),
         Ok(accepted) => Right::Nothing { version: nothing_to_do(book, order, accepted)? },
         Err(CommandError::Refused(refused)) => Right::Refused(refused.clone()),
         Err(CommandError::Conflict { expected, actual }) => Right::Conflict { expected: *expected, actual: *actual },
+        Err(CommandError::KeyReused) if named_nothing(book, clients, order) => return Ok(()),
         Err(CommandError::KeyReused) => Right::KeyReused,
         Err(CommandError::Unavailable(_)) => return Ok(()),
         Err(defect @ CommandError::Defect(_)) => return violation(format!("{defect}")),
@@ -85,6 +87,22 @@ pub fn kind(answer: &Answer) -> &'static str {
         Err(CommandError::Unavailable(_)) => "unavailable",
         Err(CommandError::Defect(_)) => "defect",
     }
+}
+
+/// Whether another order under the same name had nothing to do at some moment: an owner may remember that, though the log tells nothing.
+fn named_nothing(book: &Book, clients: &Clients, order: &Order) -> bool {
+    let others =
+        clients.orders.iter().map(|(other, _)| other).filter(|other| other.id == order.id && other.fingerprint != order.fingerprint);
+    let nothing = |other: &Order| (0..=book.length).any(|length| matches!(right(book, other, length), Right::Nothing { .. }));
+    others.into_iter().any(nothing)
+}
+
+/// There was nothing to do the first time, and at some moment since the question it was still not done.
+fn not_done(book: &Book, order: &Order, asked: i64) -> Result<(), Violation> {
+    if (asked..=book.length).any(|length| book.group(&order.id, length).is_none()) {
+        return Ok(());
+    }
+    violation(format!("{:?} was answered as nothing to do, but counted all the while", order.id))
 }
 
 fn judge_repeat(book: &Book, order: &Order, accepted: &Accepted) -> Result<(), Violation> {

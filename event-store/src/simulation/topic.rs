@@ -7,7 +7,7 @@ use super::{
     weakness::{Blindness, Lens, Weakness},
 };
 use crate::{
-    Append, RawRecord,
+    Append, Barrier, RawRecord,
     log::{Ack, Tag},
 };
 
@@ -39,17 +39,19 @@ pub struct Topic {
     lens: Option<Lens>,
     pub wire: Vec<Sent>,
     pub acks: Vec<(NodeId, Ack)>,
+    /// What proves to its writers that they own it: as many copies as it has.
+    pub barrier: Barrier,
 }
 
 impl Topic {
-    pub fn new(weakness: Weakness) -> Self {
+    pub fn new(weakness: Weakness, barrier: Barrier) -> Self {
         let of_views = |blindness: Blindness| (Lens::new(blindness), Vec::new());
         let (lens, shown) = match weakness {
             Weakness::OfAll(blindness) => (Some(Lens::new(blindness)), None),
             Weakness::OfViews(blindness) => (None, Some(of_views(blindness))),
             Weakness::None | Weakness::NoBarrier | Weakness::AnyOffset | Weakness::Forgetful | Weakness::NoGuard => (None, None),
         };
-        Self { records: Vec::new(), shown, lens, wire: Vec::new(), acks: Vec::new() }
+        Self { records: Vec::new(), shown, lens, wire: Vec::new(), acks: Vec::new(), barrier }
     }
 
     pub fn end(&self) -> i64 {

@@ -5,7 +5,7 @@
 
 use crate::{
     RawRecord,
-    envelope::{CLAIM_TYPE, Entry, EventEntry},
+    envelope::{CLAIM_TYPE, Entry},
     run::Place,
 };
 
@@ -56,10 +56,11 @@ impl Lens {
     pub fn show(&mut self, mut raw: RawRecord) -> RawRecord {
         let offset = raw.offset;
         match (self.blindness, Entry::read(&"accounts".into(), 0, raw.clone())) {
-            (Blindness::Places, Entry::Event(_)) => set(&mut raw, "at", offset.to_string()),
-            (Blindness::Groups, Entry::Event(_)) => set(&mut raw, "group", "1/1".to_owned()),
+            (Blindness::Places, Entry::Event(_) | Entry::Proof(_)) => set(&mut raw, "at", offset.to_string()),
+            (Blindness::Groups, Entry::Event(_) | Entry::Proof(_)) => set(&mut raw, "group", "1/1".to_owned()),
             (Blindness::Breaks, Entry::Claim { .. }) => (self.run, self.held) = (Some((offset, offset)), 0),
-            (Blindness::Breaks, Entry::Event(event)) => self.mend(&mut raw, Some(&event)),
+            (Blindness::Breaks, Entry::Event(event)) => self.mend(&mut raw, Some(event.place)),
+            (Blindness::Breaks, Entry::Proof(place)) => self.mend(&mut raw, Some(place)),
             (Blindness::Breaks, Entry::Foreign(_)) => self.mend(&mut raw, None),
             (Blindness::Places | Blindness::Groups, Entry::Claim { .. } | Entry::Foreign(_)) => {}
         }
@@ -68,11 +69,11 @@ impl Lens {
 
     /// A record that breaks the run is shown as a claim, and what fits after it as of the run that this begins: so the run
     /// goes on.
-    fn mend(&mut self, raw: &mut RawRecord, event: Option<&EventEntry>) {
+    fn mend(&mut self, raw: &mut RawRecord, place: Option<Place>) {
         let Some((claim, shown)) = self.run else { return };
         let offset = raw.offset;
         let fits = |place: Place| place.run == claim && place.at == offset && place.index == self.held + 1;
-        match event.map(|event| event.place).filter(|place| fits(*place)) {
+        match place.filter(|place| fits(*place)) {
             Some(place) => {
                 set(raw, "run", shown.to_string());
                 self.held = if place.index == place.of { 0 } else { place.index };

@@ -1,6 +1,10 @@
 //! Deciding: from a command to the records that it makes, or to an answer that rests on what is there.
 
-use super::{Answer, Flight, Pending, Port, Proof, Resting, Speculative, Writer, unavailable};
+use super::{
+    Answer, Flight, Pending, Port, Speculative, Writer,
+    barrier::{Proof, Resting},
+    unavailable,
+};
 use crate::{CommandError, Refused, envelope::EventHeaders, fold::Remembered, fold::guarded, log::NotQueued, log::Tag, run::Place};
 use domain::Aggregate;
 use schemas::WireEvent;
@@ -28,7 +32,11 @@ where
             Judgement::Fails(answer) => pending.answer(answer),
             Judgement::Rests(answer) => {
                 let rests_on = self.next;
-                self.resting.push_back(Resting { seq, pending, answer, rests_on, proof: Proof::Unasked });
+                let resting = Resting { seq, pending, answer, rests_on, proof: Proof::Unasked };
+                if let Some(nothing) = resting.nothing() {
+                    self.flying.insert(resting.pending.meta.command_id, nothing);
+                }
+                self.resting.push_back(resting);
                 self.ask(port);
             }
             Judgement::Writes(events, version) => self.write(seq, pending, events, version, port),
@@ -96,6 +104,7 @@ where
                 Err(why) => return self.broken_off(seq, pending, why, port),
             }
         }
+        self.appended();
         self.take_off(seq, pending, events, version);
     }
 

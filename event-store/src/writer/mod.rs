@@ -6,9 +6,12 @@
 //! Its promises, each kept in one place:
 //! 1. A record is acknowledged only at the offset that it states ([`Writer::acked`]): the writer's test is the reader's.
 //! 2. Anything else is doubt ([`Writer::doubt`]): claim anew, replay, and decide again what the log does not answer.
-//! 3. An answer that leaves no record waits for a barrier ([`Writer::barrier`]): at its time this writer was the owner.
+//! 3. An answer that leaves no record waits for a [`barrier`]: at its time this writer was the owner.
 
+mod barrier;
 mod decide;
+
+pub use barrier::Barrier;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +21,7 @@ use crate::{
     fold::{Fold, Remembered},
     log::{Ack, LogError, NotQueued, Tag},
 };
+use barrier::Resting;
 use domain::{Aggregate, Timestamp};
 use schemas::{PartitionClaimed, WireEvent};
 use std::collections::{HashMap, VecDeque};
@@ -67,11 +71,13 @@ pub struct WriterConfig {
     pub max_pending: usize,
     /// How many recent command ids are remembered, the oldest forgotten first.
     pub remembered_commands: usize,
+    /// What proves that an answer which leaves no record is not from the past.
+    pub barrier: Barrier,
 }
 
 impl Default for WriterConfig {
     fn default() -> Self {
-        Self { max_pending: 10_000, remembered_commands: 1_000_000 }
+        Self { max_pending: 10_000, remembered_commands: 1_000_000, barrier: Barrier::End }
     }
 }
 
@@ -92,24 +98,6 @@ struct Flight<A: Aggregate> {
     pending: Pending<A>,
     events: Vec<A::Event>,
     remembered: Remembered,
-}
-
-/// How far the barrier of a resting answer has come.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Proof {
-    Unasked,
-    Asked,
-    /// Proved once everything below this offset is confirmed.
-    Until(i64),
-}
-
-/// An answer that leaves no record and waits for its barrier.
-struct Resting<A: Aggregate> {
-    seq: u64,
-    pending: Pending<A>,
-    answer: Answer,
-    rests_on: i64,
-    proof: Proof,
 }
 
 /// An aggregate with commands in flight, as it will be when they are confirmed.
@@ -135,6 +123,8 @@ pub(crate) struct Writer<A: Aggregate> {
     next: i64,
     acked_next: i64,
     asked_at: i64,
+    /// Proofs that this writer is the owner still, on their way.
+    proofs: VecDeque<i64>,
     queue: VecDeque<(u64, Pending<A>)>,
     flights: VecDeque<Flight<A>>,
     flying: HashMap<Uuid, Remembered>,
@@ -170,6 +160,7 @@ where
             next: 0,
             acked_next: 0,
             asked_at: 0,
+            proofs: VecDeque::new(),
             queue: VecDeque::new(),
             flights: VecDeque::new(),
             flying: HashMap::new(),
@@ -230,7 +221,7 @@ where
         match (self.phase, ack.offset) {
             (Phase::Claiming, Ok(offset)) => self.claimed(offset, port),
             (Phase::Claiming, Err(why)) => self.retry_claim(&why, port),
-            (Phase::Writing { .. }, Ok(offset)) if offset == ack.tag.at && offset == self.acked_next => self.advance(),
+            (Phase::Writing { .. }, Ok(offset)) if offset == ack.tag.at && offset == self.acked_next => self.advance(port),
             (_, Ok(offset)) => {
                 self.doubt(&format!("a record meant for {} stands at {offset}, {} was due", ack.tag.at, self.acked_next), port)
             }
@@ -297,13 +288,15 @@ where
     }
 
     /// One more record stands where it should; when it is the last of its command, the command is answered.
-    fn advance(&mut self) {
+    fn advance(&mut self, port: &mut impl Port) {
         self.acked_next += 1;
+        self.take_proof();
         while self.flights.front().is_some_and(|flight| flight.remembered.offset < self.acked_next) {
             let Some(flight) = self.flights.pop_front() else { break };
             self.confirm(flight);
         }
         self.settle();
+        self.ask(port);
     }
 
     fn confirm(&mut self, flight: Flight<A>) {
@@ -322,58 +315,6 @@ where
         pending.answer(Ok(answer));
     }
 
-    /// Takes the log's end, asked after the resting answers were decided. Everything below it must be this writer's own.
-    pub fn barrier(&mut self, epoch: u64, end: Result<i64, LogError>, port: &mut impl Port) {
-        if epoch != self.epoch || !matches!(self.phase, Phase::Writing { .. }) {
-            return;
-        }
-        match end {
-            Ok(end) if end > self.next => {
-                return self.doubt(&format!("the log ends at {end}, {} was due: somebody else wrote", self.next), port);
-            }
-            Ok(end) if end < self.asked_at => self.prove(|_| Proof::Unasked),
-            Ok(end) => self.prove(|rests_on| Proof::Until(rests_on.max(end))),
-            Err(error) => self.give_up_resting(&error),
-        }
-        self.settle();
-        self.ask(port);
-    }
-
-    fn prove(&mut self, proof: impl Fn(i64) -> Proof) {
-        for resting in self.resting.iter_mut().filter(|resting| resting.proof == Proof::Asked) {
-            resting.proof = proof(resting.rests_on);
-        }
-    }
-
-    fn give_up_resting(&mut self, error: &LogError) {
-        let (asked, rest) = std::mem::take(&mut self.resting).into_iter().partition(|resting| resting.proof == Proof::Asked);
-        self.resting = rest;
-        let asked: VecDeque<Resting<A>> = asked;
-        asked.into_iter().for_each(|resting| resting.pending.answer(unavailable(&error.to_string(), 500)));
-    }
-
-    /// Asks for the log's end on behalf of all the answers that nobody asked for yet, one question at a time.
-    fn ask(&mut self, port: &mut impl Port) {
-        let busy = self.resting.iter().any(|resting| resting.proof == Proof::Asked);
-        let wanted = self.resting.iter().any(|resting| resting.proof == Proof::Unasked);
-        if wanted && !busy {
-            self.resting.iter_mut().filter(|resting| resting.proof == Proof::Unasked).for_each(|resting| resting.proof = Proof::Asked);
-            self.asked_at = self.acked_next;
-            port.ask_end(self.epoch);
-        }
-    }
-
-    /// Gives the resting answers that are proved.
-    fn settle(&mut self) {
-        let confirmed = self.acked_next;
-        let proved = |resting: &Resting<A>| matches!(resting.proof, Proof::Until(offset) if offset <= confirmed);
-        while self.resting.front().is_some_and(proved) {
-            let Some(resting) = self.resting.pop_front() else { break };
-            self.attempts = 0;
-            resting.pending.answer(resting.answer);
-        }
-    }
-
     /// What was meant to happen did not: nothing speculative is believed any more; the log will tell.
     fn doubt(&mut self, why: &str, port: &mut impl Port) {
         let Self { flights, resting, .. } = self;
@@ -384,6 +325,7 @@ where
         self.queue = again.into();
         self.flying.clear();
         self.speculative.clear();
+        self.proofs.clear();
         self.retry_claim(why, port);
     }
 

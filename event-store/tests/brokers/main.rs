@@ -9,7 +9,7 @@ mod account;
 use account::{Account, AccountCommand as Do};
 use domain::Timestamp;
 use event_store::{
-    Cause, CommandError, CommandMeta, Follower, Log, NodeName, OwnerParts, PartitionId, PartitionOwner, WriterConfig,
+    Barrier, Cause, CommandError, CommandMeta, Follower, Log, NodeName, OwnerParts, PartitionId, PartitionOwner, WriterConfig,
     kafka::{KafkaConfig, KafkaLog, KafkaProducer, Profile, TopicPlan, Topics, topic_of},
     run::Verdict,
 };
@@ -65,11 +65,15 @@ async fn writing(brokers: &Brokers) -> Writing {
     let service: &'static str = format!("brokers-{}", Uuid::new_v4().simple()).leak();
     let profile = Profile { replication: brokers.count, min_insync: if brokers.count > 1 { 2 } else { 1 } };
     let plan = TopicPlan { services: vec![service], partitions: 1, profile };
-    Topics::new(&config).expect("an admin client").create(&plan).await.expect("the topic is created");
+    let topics = Topics::new(&config).expect("an admin client");
+    topics.create(&plan).await.expect("the topic is created");
     let log: Arc<dyn Log> = Arc::new(KafkaLog::new(KafkaProducer::new(&config).expect("a producer"), service, config.clone()));
     let source = PartitionId { service: "accounts".into(), partition: 0 };
     let node = NodeName { owner: "a".into(), address: "127.0.0.1:0".into() };
-    let parts = OwnerParts { log: log.clone(), source, schemas: Schemas::bundled(), node, config: WriterConfig::default() };
+    let barrier = topics.barrier(service).expect("the brokers answer");
+    assert_eq!(barrier, if brokers.count > 1 { Barrier::Append } else { Barrier::End });
+    let config = WriterConfig { barrier, ..WriterConfig::default() };
+    let parts = OwnerParts { log: log.clone(), source, schemas: Schemas::bundled(), node, config };
     Writing { owner: Arc::new(PartitionOwner::spawn(parts)), log, topic: topic_of(service) }
 }
 

@@ -3,7 +3,8 @@
 A writer claims a partition with an ordinary record; the claim's offset names its run. Each event says to which run it belongs and at
 which offset it expects to stand. It counts when that run is the current one and it stands at the very next place of it, and says
 so. The first record that does not ends the run, and nothing counts until the next claim. The events of one command
-are numbered i/n and count together, when the n-th has come.
+are numbered i/n and count together, when the n-th has come. An owner's proof that it is one still stands in the run like an event of
+one, and says nothing more.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 CLAIM = "daybook.log.PartitionClaimed"
+PROOF = "daybook.log.OwnerConfirmed"
 
 
 @dataclass
@@ -131,7 +133,7 @@ class Partition:
         whole, self.held = Group(self.held), []
         for member in whole.records:
             member.counts, member.why = True, ""
-        return whole
+        return None if record.headers.get("ce_type") == PROOF else whole
 
     def _end(self, why: str) -> None:
         for record in self.held:

@@ -1,0 +1,176 @@
+//! The barrier: what proves that an answer which leaves no record (a refusal, a repeat, a read) was right at some moment between its
+//! question and now, though this writer may have been paused or cut off meanwhile.
+//!
+//! On a partition with one copy the log's end proves it: it ends where this writer's own records end, so nobody else had claimed.
+//! On a partition with several copies it does not: a leader that was deposed while it is cut off goes on telling its old end. Only what
+//! the copies acknowledge together proves anything, so there the writer appends a record for it ([`Barrier::Append`]), which stands in
+//! the run like an event: when it is acknowledged where it should be, so is all before it, and nobody else has claimed.
+
+use super::{Answer, Pending, Phase, Port, Writer, unavailable};
+use crate::{
+    Accepted, LogError,
+    envelope::proof,
+    fold::Remembered,
+    log::{NotQueued, Tag},
+};
+use domain::Aggregate;
+use schemas::{OwnerConfirmed, WireEvent};
+use std::collections::VecDeque;
+
+/// What proves that an answer which leaves no record is not from the past.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Barrier {
+    /// The log's end: right where the partition has one copy.
+    #[default]
+    End,
+    /// A record of the writer's own, acknowledged by all copies: right everywhere, at the price of a record for each barrier. Events
+    /// that are appended after the question prove as much, so a busy partition pays nothing.
+    Append,
+}
+
+/// How far the barrier of a resting answer has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Proof {
+    Unasked,
+    Asked,
+    /// Proved once everything below this offset is confirmed.
+    Until(i64),
+}
+
+/// An answer that leaves no record and waits for its barrier.
+pub(super) struct Resting<A: Aggregate> {
+    pub seq: u64,
+    pub pending: Pending<A>,
+    pub answer: Answer,
+    pub rests_on: i64,
+    pub proof: Proof,
+}
+
+impl<A> Writer<A>
+where
+    A: Aggregate,
+    A::Event: WireEvent,
+{
+    /// Takes the log's end, asked after the resting answers were decided. Everything below it must be this writer's own.
+    pub fn barrier(&mut self, epoch: u64, end: Result<i64, LogError>, port: &mut impl Port) {
+        if epoch != self.epoch || !matches!(self.phase, Phase::Writing { .. }) {
+            return;
+        }
+        match end {
+            Ok(end) if end > self.next => {
+                return self.doubt(&format!("the log ends at {end}, {} was due: somebody else wrote", self.next), port);
+            }
+            Ok(end) if end < self.asked_at => self.proved_by(Proof::Asked, |_| Proof::Unasked),
+            Ok(end) => self.proved_by(Proof::Asked, |rests_on| Proof::Until(rests_on.max(end))),
+            Err(error) => self.give_up_resting(&error),
+        }
+        self.settle();
+        self.ask(port);
+    }
+
+    fn give_up_resting(&mut self, error: &LogError) {
+        let (asked, rest) = std::mem::take(&mut self.resting).into_iter().partition(|resting| resting.proof == Proof::Asked);
+        self.resting = rest;
+        let asked: VecDeque<Resting<A>> = asked;
+        for resting in asked {
+            if resting.nothing().is_some() {
+                self.flying.remove(&resting.pending.meta.command_id);
+            }
+            resting.pending.answer(unavailable(&error.to_string(), 500));
+        }
+    }
+
+    /// Asks for a proof on behalf of all the answers that nobody asked for yet, one question at a time.
+    pub(super) fn ask(&mut self, port: &mut impl Port) {
+        if !self.resting.iter().any(|resting| resting.proof == Proof::Unasked) {
+            return;
+        }
+        match self.config.barrier {
+            Barrier::End => self.ask_end(port),
+            Barrier::Append if self.proofs.is_empty() => self.append_proof(port),
+            // Asked again when that one has landed: it may have been appended before the question.
+            Barrier::Append => {}
+        }
+    }
+
+    fn ask_end(&mut self, port: &mut impl Port) {
+        if self.resting.iter().any(|resting| resting.proof == Proof::Asked) {
+            return;
+        }
+        self.proved_by(Proof::Unasked, |_| Proof::Asked);
+        self.asked_at = self.acked_next;
+        port.ask_end(self.epoch);
+    }
+
+    /// Appends a record that says nothing but that this writer is the owner still.
+    fn append_proof(&mut self, port: &mut impl Port) {
+        let Phase::Writing { claim: run } = self.phase else { return };
+        let (at, nonce) = (self.next, port.nonce());
+        let event = OwnerConfirmed { owner: self.node.owner.clone() };
+        let queued = event.encode(&self.fold.schemas).map_err(|_| NotQueued::Broken).and_then(|payload| {
+            let record = proof(&self.fold.source.service, &nonce, port.now(), (run, at), payload);
+            port.append(record, Tag { epoch: self.epoch, at })
+        });
+        match queued {
+            Ok(()) => {
+                self.next = at + 1;
+                self.proofs.push_back(at);
+                self.appended();
+            }
+            Err(error) => {
+                self.proved_by(Proof::Unasked, |_| Proof::Asked);
+                self.give_up_resting(&LogError(error.to_string()));
+            }
+        }
+    }
+
+    /// A record of this writer's own was appended: once it is confirmed it proves what was asked before.
+    pub(super) fn appended(&mut self) {
+        if self.config.barrier == Barrier::Append {
+            let next = self.next;
+            self.proved_by(Proof::Unasked, |_| Proof::Until(next));
+        }
+    }
+
+    /// Takes note of a proof that stands where it should: reading would begin behind it.
+    pub(super) fn take_proof(&mut self) {
+        if let Some(at) = self.proofs.pop_front_if(|at| *at < self.acked_next) {
+            self.fold.checkpoint.next = at + 1;
+        }
+    }
+
+    fn proved_by(&mut self, from: Proof, proof: impl Fn(i64) -> Proof) {
+        for resting in self.resting.iter_mut().filter(|resting| resting.proof == from) {
+            resting.proof = proof(resting.rests_on);
+        }
+    }
+
+    /// Gives the resting answers that are proved.
+    pub(super) fn settle(&mut self) {
+        let confirmed = self.acked_next;
+        let proved = |resting: &Resting<A>| matches!(resting.proof, Proof::Until(offset) if offset <= confirmed);
+        while self.resting.front().is_some_and(proved) {
+            let Some(resting) = self.resting.pop_front() else { break };
+            self.attempts = 0;
+            if let Some(nothing) = resting.nothing() {
+                self.flying.remove(&resting.pending.meta.command_id);
+                self.fold.commands.insert(resting.pending.meta.command_id, nothing);
+            }
+            resting.pending.answer(resting.answer);
+        }
+    }
+}
+
+impl<A: Aggregate> Resting<A> {
+    /// What is remembered of a command that had nothing to do. The log does not tell of it, so only this owner knows; but a delivery of
+    /// it that was long on its way must not find something to do later.
+    pub fn nothing(&self) -> Option<Remembered> {
+        let Self { pending, answer, .. } = self;
+        match answer {
+            Ok(Accepted { version, position, events: 0, repeated: false }) if pending.command.is_some() => {
+                Some(Remembered { fingerprint: pending.fingerprint, version: *version, offset: position.offset, events: 0 })
+            }
+            Ok(_) | Err(_) => None,
+        }
+    }
+}
