@@ -1,6 +1,7 @@
 //! The whole system: real processes, the public API, the embedded broker and the real parts.
 
 mod bad_input;
+mod books;
 mod completions;
 mod embedded;
 mod import;
