@@ -27,8 +27,11 @@ struct Taken {
     commands: Mutex<Vec<(Uuid, String, CommandMeta)>>,
     not_now: Mutex<HashMap<Uuid, u32>>,
     checkpoint: Mutex<Checkpoint>,
-    letters: Mutex<Vec<(Recorded<Vec<u8>>, Option<String>)>>,
+    letters: Mutex<Vec<Letter>>,
 }
+
+/// A record that was put aside, and why; none where it only waits behind another.
+type Letter = (Recorded<Vec<u8>>, Option<String>);
 
 #[async_trait::async_trait]
 impl<A: Aggregate> Execute<A> for Taken

@@ -113,9 +113,12 @@ async fn strong(client: &Client, number: i32) {
     assert_eq!((status, user["name"].as_str()), (200, Some(format!("Ada {number}").as_str())));
 }
 
+/// A record's value and headers.
+type Raw = (Vec<u8>, Vec<(&'static str, String)>);
+
 /// Records that nobody of ours would write: no headers, wrong magic, unknown schema, truncated, huge, a wrong key, a forged run.
-fn hostile(user: &str) -> Vec<(Vec<u8>, Vec<(&'static str, String)>)> {
-    let forged = |run: i64, at: i64, payload: Vec<u8>| {
+fn hostile(user: &str) -> Vec<Raw> {
+    let forged = |run: i64, at: i64, payload: Vec<u8>| -> Raw {
         let headers =
             [("ce_specversion", "1.0"), ("ce_type", "daybook.user.UserClosed"), ("ce_source", "/daybook/users"), ("group", "1/1")];
         let mut headers: Vec<(&'static str, String)> = headers.map(|(name, value)| (name, value.to_owned())).into();
