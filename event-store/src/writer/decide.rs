@@ -3,6 +3,7 @@
 use super::{
     Answer, Flight, Pending, Port, Speculative, Writer,
     barrier::{Proof, Resting},
+    sabotage::left_out,
     unavailable,
 };
 use crate::{CommandError, Refused, envelope::EventHeaders, fold::Remembered, fold::guarded, log::NotQueued, log::Tag, run::Place};
@@ -46,7 +47,8 @@ where
     fn judge(&self, pending: &Pending<A>) -> Judgement<A> {
         let Some(command) = &pending.command else { return self.answer_question(pending) };
         let command_id = pending.meta.command_id;
-        if let Some(first) = self.fold.commands.get(&command_id).or_else(|| self.flying.get(&command_id).copied()) {
+        let remembered = self.fold.commands.get(&command_id).or_else(|| self.flying.get(&command_id).copied());
+        if let Some(first) = remembered.filter(|_| !left_out("commands")) {
             let same = first.fingerprint == pending.fingerprint;
             return Judgement::Rests(if same { Ok(self.accepted(first, true)) } else { Err(CommandError::KeyReused) });
         }

@@ -91,14 +91,26 @@ async fn letters_in(
     after: Option<&[Value]>,
     limit: u32,
 ) -> Result<Vec<(Vec<Value>, Value)>, Problem> {
-    let place = after.filter(|place| place.len() == 3).map(|place| place[..2].to_vec());
-    let query = Query { filters, by: &["parked_at", "id"], order: Order::Rising, after: place, limit: limit + 2 };
-    let rows: Vec<DeadLetterRow> = database.select(&query).await?;
+    let after = after.filter(|place| place.len() == 3);
+    let mut rows = twin(name, database, after).await?;
+    let place = after.map(|place| place[..2].to_vec());
+    let query = Query { filters, by: &["parked_at", "id"], order: Order::Rising, after: place, limit: limit + 1 };
+    rows.extend(database.select::<DeadLetterRow>(&query).await?);
     let placed = |row: DeadLetterRow| {
         let place = vec![json!(row.parked_at), json!(row.id), json!(name)];
         Ok((place, boxed(name, &row)?))
     };
     rows.into_iter().map(placed).collect()
+}
+
+/// The letter of this database that has the moment and the id of a place in an earlier one: two services may put the same record aside.
+async fn twin(name: &str, database: &Database, after: Option<&[Value]>) -> Result<Vec<DeadLetterRow>, Problem> {
+    let Some([moment, id, earlier]) = after else { return Ok(Vec::new()) };
+    if earlier.as_str().is_none_or(|earlier| name <= earlier) {
+        return Ok(Vec::new());
+    }
+    let row: Option<DeadLetterRow> = database.row(id.as_str().unwrap_or_default()).await?;
+    Ok(row.filter(|row| json!(row.parked_at) == *moment).into_iter().collect())
 }
 
 fn boxed(database: &str, row: &DeadLetterRow) -> Result<Value, Problem> {
