@@ -4,6 +4,7 @@ use super::{
     process::{Daybook, required},
     shop::Shop,
 };
+use std::time::{Duration, Instant};
 
 /// The services in three processes: commands, views, reactors. Whatever is asked of one is done by another.
 #[tokio::test(flavor = "multi_thread")]
@@ -36,11 +37,23 @@ impl Split {
     }
 }
 
+/// A group notices a member's death after its session timeout of 6 s, and no sooner.
+const GROUP_NOTICES: Duration = Duration::from_secs(5);
+
 /// A writer is killed; the other takes its partitions over, and nothing that was acknowledged is lost.
 async fn takeover(first: Daybook, second: &Daybook, readers: &Daybook, shop: &Shop) {
     let before = shop.order("before-the-end", 1, "card").await;
     first.kill();
+    let killed = Instant::now();
     let shop = Shop { client: Split::client(second, readers), user: shop.user.clone(), product: shop.product.clone() };
+    // So many that every partition has some: half of the partitions were the dead one's.
+    for number in 0..16 {
+        let body = serde_json::json!({"email": "ada@example.com", "name": "Ada"});
+        shop.client.must("/users", &format!("{}/{number}", shop.user), body).await;
+    }
+    let took = killed.elapsed();
+    println!("16 users of all partitions were acknowledged within {took:?} of the kill");
+    assert!(took < GROUP_NOTICES, "{took:?}: somebody waited for the group");
     let after = shop.order("after-the-end", 1, "card").await;
     shop.ended(&before, "confirmed").await;
     shop.ended(&after, "confirmed").await;
