@@ -21,7 +21,7 @@ const MOST_EVENTS: u32 = 1_000_000;
 /// Every event of one aggregate, the first first; an empty page for one that is not known.
 #[utoipa::path(get, path = "/audit/{aggregate}/{id}", tag = "audit",
     params(("aggregate" = String, Path, description = "user, product, order, payment or notification"), ("id" = Uuid, Path), PageParams, ReadHeaders),
-    responses((status = 200, body = Page<AuditRow>), (status = 400, body = Problem), (status = 503, body = Problem)))]
+    responses((status = 200, body = Page<AuditRow>), (status = 400, body = Problem, content_type = "application/problem+json"), (status = 503, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn audit_of(State(read): State<ReadState>, mut asked: Asked) -> Result<Response, Problem> {
     let (id, aggregate) = (asked.segment_id("id"), asked.segment("aggregate").to_owned());
     if !AGGREGATES.contains(&&*aggregate) {
@@ -36,7 +36,7 @@ pub(super) async fn audit_of(State(read): State<ReadState>, mut asked: Asked) ->
 #[utoipa::path(get, path = "/audit/{aggregate}/{id}/state", tag = "audit",
     params(("aggregate" = String, Path, description = "user, product, order, payment or notification"), ("id" = Uuid, Path),
            ("at" = Option<String>, Query, description = "An RFC 3339 time, or a position in the aggregate's log such as orders/0/17"), ReadHeaders),
-    responses((status = 200, body = Object), (status = 400, body = Problem), (status = 404, body = Problem), (status = 503, body = Problem)))]
+    responses((status = 200, body = Object), (status = 400, body = Problem, content_type = "application/problem+json"), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 503, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn state_of(State(read): State<ReadState>, mut asked: Asked) -> Result<Response, Problem> {
     let (id, aggregate) = (asked.segment_id("id"), asked.segment("aggregate").to_owned());
     if !AGGREGATES.contains(&&*aggregate) {
@@ -58,7 +58,7 @@ pub(super) async fn state_of(State(read): State<ReadState>, mut asked: Asked) ->
     ("since" = Option<String>, Query, description = "An RFC 3339 time or a date (its beginning in UTC): events from then on"),
     ("until" = Option<String>, Query, description = "An RFC 3339 time: events before it; or a date: events up to its end in UTC"),
     PageParams, ReadHeaders),
-    responses((status = 200, body = Page<AuditRow>), (status = 400, body = Problem), (status = 503, body = Problem)))]
+    responses((status = 200, body = Page<AuditRow>), (status = 400, body = Problem, content_type = "application/problem+json"), (status = 503, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn audit(State(read): State<ReadState>, mut asked: Asked) -> Result<Response, Problem> {
     let actor = asked.short_text("actor", 200).map(|actor| Filter::is("actor", actor));
     let since = asked.since("since").map(|at| Filter { column: "time", compare: Compare::From, value: at.0.into() });

@@ -54,7 +54,7 @@ struct BoxedLetter {
 #[utoipa::path(get, path = "/dead-letters", tag = "dead letters",
     params(("database" = Option<String>, Query, description = "Only in this service's database"),
            ("reader" = Option<String>, Query, description = "Only of this view, or of `reactors`"), PageParams),
-    responses((status = 200, body = Page<BoxedLetter>), (status = 400, body = Problem), (status = 503, body = Problem)))]
+    responses((status = 200, body = Page<BoxedLetter>), (status = 400, body = Problem, content_type = "application/problem+json"), (status = 503, body = Problem, content_type = "application/problem+json")))]
 async fn letters(State(boxes): State<Boxes>, mut asked: Asked) -> Result<Response, Problem> {
     let names: Vec<&str> = boxes.keys().copied().collect();
     let only = asked.text("database");
@@ -130,7 +130,7 @@ fn meant<'a>(boxes: &'a Boxes, asked: &mut Asked) -> Result<(&'a LetterBox, Stri
 /// An aggregate's letters of one reader, in the log's order.
 #[utoipa::path(get, path = "/dead-letters/{database}/{reader}/{aggregate_id}", tag = "dead letters",
     params(("database" = String, Path), ("reader" = String, Path), ("aggregate_id" = Uuid, Path)),
-    responses((status = 200, body = Vec<DeadLetterRow>), (status = 400, body = Problem), (status = 404, body = Problem), (status = 503, body = Problem)))]
+    responses((status = 200, body = Vec<DeadLetterRow>), (status = 400, body = Problem, content_type = "application/problem+json"), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 503, body = Problem, content_type = "application/problem+json")))]
 async fn letters_of(State(boxes): State<Boxes>, mut asked: Asked) -> Result<Response, Problem> {
     let (letter_box, reader, aggregate) = meant(&boxes, &mut asked)?;
     let rows = letter_box.database.letters_of(&reader, aggregate).await?;
@@ -141,7 +141,7 @@ async fn letters_of(State(boxes): State<Boxes>, mut asked: Asked) -> Result<Resp
 /// Takes an aggregate's letters up in order, until one still cannot be taken. Asking again goes on from there.
 #[utoipa::path(post, path = "/dead-letters/{database}/{reader}/{aggregate_id}/redrive", tag = "dead letters",
     params(("database" = String, Path), ("reader" = String, Path), ("aggregate_id" = Uuid, Path)),
-    responses((status = 200, body = Redriven), (status = 400, body = Problem), (status = 404, body = Problem), (status = 503, body = Problem)))]
+    responses((status = 200, body = Redriven), (status = 400, body = Problem, content_type = "application/problem+json"), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 503, body = Problem, content_type = "application/problem+json")))]
 async fn redrive(State(boxes): State<Boxes>, mut asked: Asked) -> Result<Json<Redriven>, Problem> {
     let (letter_box, reader, aggregate) = meant(&boxes, &mut asked)?;
     let redriver = letter_box.redriver(&reader).ok_or_else(|| Problem::not_found("reader in this process", &reader))?;
@@ -163,7 +163,7 @@ struct Dropped {
 /// Gives the first of an aggregate's letters up for good; those behind it stay, and a redrive takes them up.
 #[utoipa::path(post, path = "/dead-letters/{database}/{reader}/{aggregate_id}/drop", tag = "dead letters",
     params(("database" = String, Path), ("reader" = String, Path), ("aggregate_id" = Uuid, Path)),
-    responses((status = 200, body = Dropped), (status = 400, body = Problem), (status = 404, body = Problem), (status = 503, body = Problem)))]
+    responses((status = 200, body = Dropped), (status = 400, body = Problem, content_type = "application/problem+json"), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 503, body = Problem, content_type = "application/problem+json")))]
 async fn drop_one(State(boxes): State<Boxes>, mut asked: Asked) -> Result<Json<Dropped>, Problem> {
     let (letter_box, reader, aggregate) = meant(&boxes, &mut asked)?;
     let letters = letter_box.database.letters_of(&reader, aggregate).await?;

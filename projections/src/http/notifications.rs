@@ -9,7 +9,7 @@ use axum::{extract::State, response::Response};
 
 /// A notification.
 #[utoipa::path(get, path = "/notifications/{id}", tag = "notifications", params(("id" = Uuid, Path), ReadHeaders), responses(
-    (status = 200, body = NotificationRow), (status = 304), (status = 400, body = Problem), (status = 404, body = Problem), (status = 503, body = Problem)))]
+    (status = 200, body = NotificationRow), (status = 304), (status = 400, body = Problem, content_type = "application/problem+json"), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 503, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn notification(State(read): State<ReadState>, mut asked: Asked) -> Result<Response, Problem> {
     let id = asked.segment_id("id");
     asked.finish(&[])?;
@@ -20,7 +20,7 @@ pub(super) async fn notification(State(read): State<ReadState>, mut asked: Asked
 /// Notifications, the newest first.
 #[utoipa::path(get, path = "/notifications", tag = "notifications",
     params(("user_id" = Option<Uuid>, Query), PageParams, ReadHeaders),
-    responses((status = 200, body = Page<NotificationRow>), (status = 400, body = Problem), (status = 503, body = Problem)))]
+    responses((status = 200, body = Page<NotificationRow>), (status = 400, body = Problem, content_type = "application/problem+json"), (status = 503, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn notifications(State(read): State<ReadState>, mut asked: Asked) -> Result<Response, Problem> {
     let user = asked.id("user_id").map(|id| Filter::is("user_id", id));
     let list = List { filters: vec![user], by: &["requested_at", "notification_id"], order: Order::Falling, known: &["user_id"] };

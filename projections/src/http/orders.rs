@@ -30,8 +30,8 @@ const NEWEST_FIRST: &[&str] = &["placed_at", "order_id"];
 const LONGEST_STORY: u32 = 100_000;
 
 /// An order.
-#[utoipa::path(get, path = "/orders/{id}", tag = "orders", params(("id" = Uuid, Path), ("at" = Option<String>, Query, description = "As it was then: an RFC 3339 time, or a position such as orders/0/17"), ("consistency" = Option<Consistency>, Query), ReadHeaders), responses(
-    (status = 200, body = OrderRow), (status = 304), (status = 400, body = Problem), (status = 404, body = Problem), (status = 503, body = Problem)))]
+#[utoipa::path(get, path = "/orders/{id}", tag = "orders", params(("id" = Uuid, Path), ("at" = Option<String>, Query, description = "As it was then: an RFC 3339 time, or a position such as orders/0/17"), ("consistency" = inline(Option<Consistency>), Query), ReadHeaders), responses(
+    (status = 200, body = OrderRow), (status = 304), (status = 400, body = Problem, content_type = "application/problem+json"), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 503, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn order(State(read): State<ReadState>, mut asked: Asked) -> Result<Response, Problem> {
     let id = asked.segment_id("id");
     let at = asked.as_of("at", "orders");
@@ -77,7 +77,7 @@ fn status(asked: &mut Asked) -> Option<Filter> {
 /// Orders, the newest first.
 #[utoipa::path(get, path = "/orders", tag = "orders",
     params(("status" = Option<OrderStatus>, Query), ("user_id" = Option<Uuid>, Query), PageParams, ReadHeaders),
-    responses((status = 200, body = Page<OrderRow>), (status = 400, body = Problem), (status = 503, body = Problem)))]
+    responses((status = 200, body = Page<OrderRow>), (status = 400, body = Problem, content_type = "application/problem+json"), (status = 503, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn orders(State(read): State<ReadState>, mut asked: Asked) -> Result<Response, Problem> {
     let filters = vec![status(&mut asked), asked.id("user_id").map(|id| Filter::is("user_id", id))];
     let list = List { filters, by: NEWEST_FIRST, order: Order::Falling, known: &["status", "user_id"] };
@@ -87,7 +87,7 @@ pub(super) async fn orders(State(read): State<ReadState>, mut asked: Asked) -> R
 /// A user's orders, the newest first; an empty page for a user that is not known.
 #[utoipa::path(get, path = "/users/{id}/orders", tag = "orders",
     params(("id" = Uuid, Path), ("status" = Option<OrderStatus>, Query), PageParams, ReadHeaders),
-    responses((status = 200, body = Page<OrderRow>), (status = 400, body = Problem), (status = 503, body = Problem)))]
+    responses((status = 200, body = Page<OrderRow>), (status = 400, body = Problem, content_type = "application/problem+json"), (status = 503, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn orders_of_user(State(read): State<ReadState>, mut asked: Asked) -> Result<Response, Problem> {
     let user = asked.segment_id("id");
     let filters = vec![Some(Filter::is("user_id", user.to_string())), status(&mut asked)];
@@ -124,7 +124,7 @@ struct OrderTimeline {
 
 /// What happened to an order, what it waits for and until when, which compensations ran.
 #[utoipa::path(get, path = "/orders/{id}/timeline", tag = "orders", params(("id" = Uuid, Path), ReadHeaders), responses(
-    (status = 200, body = OrderTimeline), (status = 400, body = Problem), (status = 404, body = Problem), (status = 503, body = Problem)))]
+    (status = 200, body = OrderTimeline), (status = 400, body = Problem, content_type = "application/problem+json"), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 503, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn timeline(State(read): State<ReadState>, mut asked: Asked) -> Result<Response, Problem> {
     let id = asked.segment_id("id");
     asked.finish(&[])?;

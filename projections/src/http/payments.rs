@@ -9,8 +9,8 @@ use crate::{DatabaseError, Filter, Order, Problem, views::payments::PaymentRow};
 use axum::{extract::State, response::Response};
 
 /// A payment.
-#[utoipa::path(get, path = "/payments/{id}", tag = "payments", params(("id" = Uuid, Path), ("consistency" = Option<Consistency>, Query), ReadHeaders), responses(
-    (status = 200, body = PaymentRow), (status = 304), (status = 400, body = Problem), (status = 404, body = Problem), (status = 503, body = Problem)))]
+#[utoipa::path(get, path = "/payments/{id}", tag = "payments", params(("id" = Uuid, Path), ("consistency" = inline(Option<Consistency>), Query), ReadHeaders), responses(
+    (status = 200, body = PaymentRow), (status = 304), (status = 400, body = Problem, content_type = "application/problem+json"), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 503, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn payment(State(read): State<ReadState>, mut asked: Asked) -> Result<Response, Problem> {
     let id = asked.segment_id("id");
     settle(&read, &mut asked, id).await?;
@@ -21,7 +21,7 @@ pub(super) async fn payment(State(read): State<ReadState>, mut asked: Asked) -> 
 
 /// Payments, the newest first.
 #[utoipa::path(get, path = "/payments", tag = "payments", params(("order_id" = Option<Uuid>, Query), PageParams, ReadHeaders),
-    responses((status = 200, body = Page<PaymentRow>), (status = 400, body = Problem), (status = 503, body = Problem)))]
+    responses((status = 200, body = Page<PaymentRow>), (status = 400, body = Problem, content_type = "application/problem+json"), (status = 503, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn payments(State(read): State<ReadState>, mut asked: Asked) -> Result<Response, Problem> {
     let order = asked.id("order_id").map(|id| Filter::is("order_id", id));
     let list = List { filters: vec![order], by: &["requested_at", "payment_id"], order: Order::Falling, known: &["order_id"] };

@@ -9,8 +9,8 @@ use crate::{DatabaseError, Filter, Order, Problem, views::products::ProductRow};
 use axum::{extract::State, response::Response};
 
 /// A product and its stock.
-#[utoipa::path(get, path = "/products/{id}", tag = "products", params(("id" = Uuid, Path), ("consistency" = Option<Consistency>, Query), ReadHeaders), responses(
-    (status = 200, body = ProductRow), (status = 304), (status = 400, body = Problem), (status = 404, body = Problem), (status = 503, body = Problem)))]
+#[utoipa::path(get, path = "/products/{id}", tag = "products", params(("id" = Uuid, Path), ("consistency" = inline(Option<Consistency>), Query), ReadHeaders), responses(
+    (status = 200, body = ProductRow), (status = 304), (status = 400, body = Problem, content_type = "application/problem+json"), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 503, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn product(State(read): State<ReadState>, mut asked: Asked) -> Result<Response, Problem> {
     let id = asked.segment_id("id");
     settle(&read, &mut asked, id).await?;
@@ -22,7 +22,7 @@ pub(super) async fn product(State(read): State<ReadState>, mut asked: Asked) -> 
 /// Products by stock-keeping unit.
 #[utoipa::path(get, path = "/products", tag = "products",
     params(("sku" = Option<String>, Query, description = "Exactly this stock-keeping unit"), PageParams, ReadHeaders),
-    responses((status = 200, body = Page<ProductRow>), (status = 400, body = Problem), (status = 503, body = Problem)))]
+    responses((status = 200, body = Page<ProductRow>), (status = 400, body = Problem, content_type = "application/problem+json"), (status = 503, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn products(State(read): State<ReadState>, mut asked: Asked) -> Result<Response, Problem> {
     let sku = asked.short_text("sku", 64).map(|sku| Filter::is("sku", sku));
     let list = List { filters: vec![sku], by: &["sku", "product_id"], order: Order::Rising, known: &["sku"] };

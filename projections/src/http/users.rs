@@ -8,8 +8,8 @@ use crate::{DatabaseError, Problem, views::users::UserRow};
 use axum::{extract::State, response::Response};
 
 /// A user.
-#[utoipa::path(get, path = "/users/{id}", tag = "users", params(("id" = Uuid, Path), ("consistency" = Option<Consistency>, Query), ReadHeaders), responses(
-    (status = 200, body = UserRow), (status = 304), (status = 400, body = Problem), (status = 404, body = Problem), (status = 503, body = Problem)))]
+#[utoipa::path(get, path = "/users/{id}", tag = "users", params(("id" = Uuid, Path), ("consistency" = inline(Option<Consistency>), Query), ReadHeaders), responses(
+    (status = 200, body = UserRow), (status = 304), (status = 400, body = Problem, content_type = "application/problem+json"), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 503, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn user(State(read): State<ReadState>, mut asked: Asked) -> Result<Response, Problem> {
     let id = asked.segment_id("id");
     settle(&read, &mut asked, id).await?;
