@@ -8,15 +8,19 @@
 //! 2. Anything else is doubt ([`Writer::doubt`]): claim anew, replay, and decide again what the log does not answer.
 //! 3. An answer that leaves no record waits for a barrier ([`Writer::barrier`]): at its time this writer was the owner.
 
+mod config;
 mod decide;
 #[cfg(test)]
 mod tests;
 
+pub use config::WriterConfig;
+
 use crate::{
     Accepted, Append, CommandError, CommandMeta, RawRecord, Unavailable,
     envelope::claim,
-    fold::{Fold, Remembered},
+    fold::Fold,
     log::{Ack, LogError, NotQueued, Tag},
+    remembered::Remembered,
 };
 use domain::{Aggregate, Timestamp};
 use schemas::{PartitionClaimed, WireEvent};
@@ -57,21 +61,6 @@ impl<A: Aggregate> Pending<A> {
     /// Answers; a caller that has gone away is not missed.
     pub fn answer(self, answer: Answer) {
         let _ = self.reply.send(answer);
-    }
-}
-
-/// What bounds one partition's writer.
-#[derive(Clone, Copy, Debug)]
-pub struct WriterConfig {
-    /// The most commands that wait or fly at once; more are answered 503 at once.
-    pub max_pending: usize,
-    /// How many recent command ids are remembered, the oldest forgotten first.
-    pub remembered_commands: usize,
-}
-
-impl Default for WriterConfig {
-    fn default() -> Self {
-        Self { max_pending: 10_000, remembered_commands: 1_000_000 }
     }
 }
 
