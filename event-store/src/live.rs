@@ -50,10 +50,7 @@ impl<A: Default> Live<A> {
     /// The aggregate, which is going to be changed.
     pub fn change(&mut self, id: Uuid) -> &mut Folded<A> {
         let saved = &mut self.saved;
-        let unsaved = self
-            .unsaved
-            .entry(id)
-            .or_insert_with(|| Unsaved { folded: saved.pop(&id).unwrap_or_default(), saving: false });
+        let unsaved = self.unsaved.entry(id).or_insert_with(|| Unsaved { folded: saved.pop(&id).unwrap_or_default(), saving: false });
         unsaved.saving = false;
         &mut unsaved.folded
     }

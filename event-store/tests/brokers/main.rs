@@ -69,7 +69,8 @@ async fn writing(brokers: &Brokers) -> Writing {
     let log: Arc<dyn Log> = Arc::new(KafkaLog::new(KafkaProducer::new(&config).expect("a producer"), service, config.clone()));
     let source = PartitionId { service: "accounts".into(), partition: 0 };
     let node = NodeName { owner: "a".into(), address: "127.0.0.1:0".into() };
-    let parts = OwnerParts { log: log.clone(), source, schemas: Schemas::bundled(), node, config: WriterConfig::default(), snapshots: None };
+    let parts =
+        OwnerParts { log: log.clone(), source, schemas: Schemas::bundled(), node, config: WriterConfig::default(), snapshots: None };
     Writing { owner: Arc::new(PartitionOwner::spawn(parts)), log, topic: topic_of(service) }
 }
 

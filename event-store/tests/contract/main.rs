@@ -4,6 +4,7 @@
 mod account;
 mod faults;
 mod restart;
+mod snapshots;
 mod stores;
 
 use account::{Account, AccountCommand as Do};
