@@ -74,7 +74,8 @@ async fn own(log: Arc<dyn Log>, directory: Option<&Path>, config: WriterConfig) 
 }
 
 fn place() -> OrderCommand {
-    let line = |n| OrderLine { product_id: ProductId(Uuid::from_u128(n)), quantity: Quantity::new(3).expect("a quantity"), agreed_price: None };
+    let line =
+        |n| OrderLine { product_id: ProductId(Uuid::from_u128(n)), quantity: Quantity::new(3).expect("a quantity"), agreed_price: None };
     let payment_method: Text = "card".parse().expect("a text");
     let (placed_at, expires_at) = (Timestamp(1), Timestamp(1_000));
     OrderCommand::Place { user_id: UserId(Uuid::from_u128(7)), lines: vec![line(1), line(2)], payment_method, placed_at, expires_at }

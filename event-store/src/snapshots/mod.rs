@@ -116,7 +116,7 @@ impl Snapshots {
     pub fn begin_anew(path: &Path, fingerprint: u64) -> Result<Self, SnapshotError> {
         std::fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
         match std::fs::remove_file(path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
             Ok(()) | Err(_) => Self::open(path, fingerprint).map(|(snapshots, _)| snapshots),
         }
     }

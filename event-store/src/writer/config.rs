@@ -14,7 +14,7 @@ pub struct WriterConfig {
     /// How many aggregates are in memory, those that changed since the last save aside; the others are in the snapshots, where
     /// there are any.
     pub live_aggregates: usize,
-    /// So many changed aggregates are saved at once.
+    /// So many changed aggregates are saved at once. A save costs a page for each, so few large ones are cheaper than many small ones.
     pub save_after: usize,
     /// What has changed is saved within this time.
     pub save_every: Duration,
@@ -29,7 +29,7 @@ impl Default for WriterConfig {
             recent_commands: 100_000,
             live_aggregates: 100_000,
             save_after: 10_000,
-            save_every: Duration::from_secs(1),
+            save_every: Duration::from_secs(5),
         }
     }
 }
