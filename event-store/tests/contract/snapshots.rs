@@ -186,7 +186,7 @@ async fn a_snapshot_that_is_missing_torn_or_nonsense_is_ignored() {
         bytes[index] ^= 0x10;
         Some(bytes)
     };
-    let noise = (0..whole.len()).map(|index| (index * 2_654_435_761 >> 7) as u8).collect();
+    let noise = (0..whole.len()).map(|index| ((index * 2_654_435_761) >> 7) as u8).collect();
     let mut damages = vec![("missing", None), ("empty", Some(Vec::new())), ("noise", Some(noise))];
     damages.extend([100, 4_096, whole.len() / 2].map(|length| ("truncated", Some(whole[..length].to_vec()))));
     damages.extend((0..whole.len()).step_by(whole.len() / 20).map(|index| ("flipped", flipped(index))));
