@@ -31,13 +31,10 @@ enum Anchor {
     Written(Uuid, u32),
 }
 
-/// What a record is known by.
-pub(crate) fn anchor(entry: &Entry) -> String {
-    match entry {
-        Entry::Claim { nonce } => nonce.clone(),
-        Entry::Event(event) => event.record.event_id.clone(),
-        Entry::Foreign(_) => String::new(),
-    }
+/// What a record is known by: its `ce_id`, where it has one.
+pub(crate) fn anchor(raw: &RawRecord) -> String {
+    let id = raw.headers.iter().find(|(name, _)| name == "ce_id");
+    id.map(|(_, id)| String::from_utf8_lossy(id).into_owned()).unwrap_or_default()
 }
 
 /// The snapshots turned out to be unreadable: nothing is known until the log has been read again.
@@ -123,14 +120,14 @@ where
 
     /// Folds the next record of the log. Answers the nonce when it is a claim.
     pub fn take(&mut self, raw: RawRecord) -> Option<String> {
-        let offset = raw.offset;
+        let (offset, anchor) = (raw.offset, anchor(&raw));
         let entry = Entry::read(&self.source.service, self.source.partition, raw);
         let verdict = self.rule.step(offset, entry.mark());
         match (verdict, entry) {
             (Verdict::Held | Verdict::Counts, Entry::Event(event)) => self.hold(verdict, *event),
             (_, entry) => {
                 self.held.clear();
-                self.stand_at(offset + 1, Anchor::Read(anchor(&entry)));
+                self.stand_at(offset + 1, Anchor::Read(anchor));
                 if let Entry::Claim { nonce } = entry {
                     return Some(nonce).filter(|_| !self.spoiled);
                 }
@@ -252,7 +249,7 @@ where
         };
         let Checkpoint { next, claim } = self.checkpoint;
         let stand = Stand { fingerprint: snapshots.fingerprint, next, claim, anchor, unreadable: self.unreadable };
-        let commands = self.commands.unsaved().collect();
+        let commands = self.commands.begin_save().collect();
         Some((snapshots, Save { stand, aggregates, commands, bounds: self.commands.bounds() }))
     }
 
@@ -264,7 +261,7 @@ where
         match outcome {
             Ok(()) => {
                 self.aggregates.finish_save();
-                self.commands.saved(next);
+                self.commands.finish_save();
                 self.saved_next = Some(next);
             }
             Err(error) => self.save_no_more(&error),

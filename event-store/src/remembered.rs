@@ -38,6 +38,7 @@ impl Bounds {
 
 #[derive(Debug)]
 struct Past {
+    seq: u64,
     offset: i64,
     time: Timestamp,
     id: Uuid,
@@ -50,8 +51,11 @@ pub(crate) struct CommandMemory {
     order: VecDeque<Past>,
     bounds: Bounds,
     recent: usize,
-    /// What stands below is in the snapshots too.
-    saved_below: i64,
+    seq: u64,
+    /// What was noted before is in the snapshots too.
+    saved: u64,
+    /// What was noted before is in the save that runs.
+    saving: u64,
     /// Whether the snapshots know more than this memory does.
     partial: bool,
 }
@@ -61,12 +65,12 @@ impl CommandMemory {
         let age_millis = i64::try_from(config.remembered_for.as_millis()).unwrap_or(i64::MAX);
         let bounds = Bounds { most: config.remembered_commands, age_millis, newest: Timestamp(i64::MIN) };
         let recent = config.recent_commands;
-        Self { by_id: HashMap::new(), order: VecDeque::new(), bounds, recent, saved_below: i64::MIN, partial: false }
+        Self { by_id: HashMap::new(), order: VecDeque::new(), bounds, recent, seq: 0, saved: 0, saving: 0, partial: false }
     }
 
     /// Everything below `next` is in the snapshots, and nothing of it here.
     pub fn begin_at(&mut self, next: i64) {
-        (self.saved_below, self.partial) = (next, next > 0);
+        self.partial = next > 0;
     }
 
     pub fn get(&self, id: &Uuid) -> Option<Remembered> {
@@ -86,14 +90,15 @@ impl CommandMemory {
         let Remembered { offset, time, .. } = remembered;
         self.bounds.newest = self.bounds.newest.max(time);
         self.by_id.insert(id, remembered);
-        self.order.push_back(Past { offset, time, id });
+        self.order.push_back(Past { seq: self.seq, offset, time, id });
+        self.seq += 1;
         self.trim();
     }
 
     fn trim(&mut self) {
-        while let Some(Past { offset, time, .. }) = self.order.front() {
+        while let Some(Past { seq, time, .. }) = self.order.front() {
             let forgotten = self.bounds.forget(self.order.len(), *time);
-            let kept_elsewhere = self.order.len() > self.recent && *offset < self.saved_below;
+            let kept_elsewhere = self.order.len() > self.recent && *seq < self.saved;
             if !forgotten && !kept_elsewhere {
                 return;
             }
@@ -110,15 +115,16 @@ impl CommandMemory {
         }
     }
 
-    /// What the snapshots do not know yet.
-    pub fn unsaved(&self) -> impl Iterator<Item = (Uuid, Remembered)> {
-        let from = self.order.partition_point(|past| past.offset < self.saved_below);
+    /// What the snapshots do not know yet, from now on part of a save.
+    pub fn begin_save(&mut self) -> impl Iterator<Item = (Uuid, Remembered)> {
+        self.saving = self.seq;
+        let from = self.order.partition_point(|past| past.seq < self.saved);
         self.order.range(from..).filter_map(|past| self.get(&past.id).map(|known| (past.id, known)))
     }
 
-    /// The snapshots know everything below `next`.
-    pub fn saved(&mut self, next: i64) {
-        self.saved_below = next;
+    /// The save is done.
+    pub fn finish_save(&mut self) {
+        self.saved = self.saving;
         self.trim();
     }
 
@@ -169,10 +175,11 @@ mod tests {
     fn what_is_not_saved_stays_in_memory() {
         let mut memory = memory(100, 2, Duration::MAX);
         memory.begin_at(0);
-        (1..=5).for_each(|id| note(&mut memory, id, 0));
-        assert_eq!((memory.len(), memory.is_partial(), memory.unsaved().count()), (5, false, 5));
-        memory.saved(5);
-        assert_eq!((memory.len(), memory.is_partial(), memory.unsaved().count()), (2, true, 1));
+        (1..=4).for_each(|id| note(&mut memory, id, 0));
+        assert_eq!((memory.len(), memory.is_partial(), memory.begin_save().count()), (4, false, 4));
+        note(&mut memory, 5, 0);
+        memory.finish_save();
+        assert_eq!((memory.len(), memory.is_partial(), memory.begin_save().count()), (2, true, 1));
         assert!(knows(&memory, 4) && knows(&memory, 5));
     }
 

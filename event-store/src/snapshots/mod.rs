@@ -27,7 +27,7 @@ use uuid::Uuid;
 const AGGREGATES: TableDefinition<u128, &[u8]> = TableDefinition::new("aggregates");
 const COMMANDS: TableDefinition<u128, &[u8]> = TableDefinition::new("commands");
 /// The commands by the offset of their last record, with its time: the oldest are forgotten first.
-const ORDER: TableDefinition<i64, (u128, i64)> = TableDefinition::new("order");
+const ORDER: TableDefinition<(i64, u128), i64> = TableDefinition::new("order");
 const STAND: TableDefinition<(), &[u8]> = TableDefinition::new("stand");
 
 /// What redb may keep of one file in memory; the system's page cache has the rest.
@@ -171,14 +171,14 @@ fn save_commands(write: &redb::WriteTransaction, save: &Save) -> Result<(), Snap
     let (mut commands, mut order) = (write.open_table(COMMANDS)?, write.open_table(ORDER)?);
     for (id, remembered) in &save.commands {
         commands.insert(id.as_u128(), sealed(id.as_u128(), remembered)?.as_slice())?;
-        order.insert(remembered.offset, (id.as_u128(), remembered.time.0))?;
+        order.insert((remembered.offset, id.as_u128()), remembered.time.0)?;
     }
     loop {
         let Some((offset, id, time)) = oldest(&order)? else { return Ok(()) };
         if !save.bounds.forget(usize::try_from(order.len()?).unwrap_or(usize::MAX), time) {
             return Ok(());
         }
-        order.remove(offset)?;
+        order.remove((offset, id))?;
         let known = commands.get(id)?.map(|bytes| unsealed::<Remembered>(id, bytes.value())).transpose()?;
         // Unless the same id was used again since.
         if known.is_some_and(|known| known.offset == offset) {
@@ -187,11 +187,11 @@ fn save_commands(write: &redb::WriteTransaction, save: &Save) -> Result<(), Snap
     }
 }
 
-fn oldest(order: &redb::Table<'_, i64, (u128, i64)>) -> Result<Option<(i64, u128, Timestamp)>, SnapshotError> {
+fn oldest(order: &redb::Table<'_, (i64, u128), i64>) -> Result<Option<(i64, u128, Timestamp)>, SnapshotError> {
     let first = order.first()?;
-    Ok(first.map(|(offset, command)| {
-        let (id, time) = command.value();
-        (offset.value(), id, Timestamp(time))
+    Ok(first.map(|(command, time)| {
+        let (offset, id) = command.value();
+        (offset, id, Timestamp(time.value()))
     }))
 }
 

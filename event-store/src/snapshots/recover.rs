@@ -146,8 +146,8 @@ async fn find(origin: &Origin, stand: &Stand) -> Result<bool, LogError> {
     }
     let records = origin.log.read(*partition, last).await?.next().await?;
     let Some(record) = records.into_iter().next().filter(|record| record.offset == last) else { return Ok(false) };
-    let entry = Entry::read(service, *partition, record);
-    Ok(anchor(&entry) == stand.anchor && is_in_run(&entry, stand))
+    let is_same = anchor(&record) == stand.anchor;
+    Ok(is_same && is_in_run(&Entry::read(service, *partition, record), stand))
 }
 
 /// A record that was written again after the log had lost it has the same id, but another run.
