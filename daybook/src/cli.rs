@@ -146,6 +146,9 @@ pub struct RunArguments {
     /// How many nodes follow each partition that another owns, so that they can take it over at once. Not on the embedded broker.
     #[arg(long, env = "DAYBOOK_STANDBYS", default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=9))]
     pub standbys: u8,
+    /// How many aggregates of each partition are in memory; the others are looked up in the snapshots of the data directory.
+    #[arg(long, env = "DAYBOOK_LIVE_AGGREGATES", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub live_aggregates: u64,
     /// Seconds that an order may take to be confirmed before it expires.
     #[arg(long, env = "DAYBOOK_ORDER_DEADLINE", default_value_t = 900, value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
     pub order_deadline: u64,

@@ -19,13 +19,24 @@ mod value;
 pub use id::{NotificationId, OrderId, PaymentId, ProductId, UserId};
 pub use value::{Currency, Email, Invalid, Money, Quantity, Sku, Text, Timestamp};
 
+use serde::{Serialize, de::DeserializeOwned};
+
+/// Changes whenever a source of this crate does: what was folded by other rules is not to be trusted.
+pub const SOURCES: u64 = match u64::from_str_radix(env!("DAYBOOK_DOMAIN_SOURCES"), 16) {
+    Ok(hash) => hash,
+    Err(_) => panic!("the build script writes hexadecimal digits"),
+};
+
 /// A consistency boundary: decides commands on its own state and folds its own events.
 ///
 /// `Default` is the state "not created yet". The shape (decide by reference, infallible fold by reference) follows the
 /// decider pattern, so that deciding cannot mutate and replay clones nothing.
-pub trait Aggregate: Default + Clone + Send + Sync + 'static {
+pub trait Aggregate: Default + Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The field's name for this kind of aggregate, in the singular: `order`.
     const NAME: &'static str;
+    /// Tells one version of `apply`, and of the state's form, from the next: snapshots of another one are thrown away. It has no
+    /// default, since one that is forgotten would let an old snapshot pass for the state.
+    const FOLD: u64;
     /// What may be asked of it.
     type Command: Clone + Send + Sync + 'static;
     /// What may have happened to it.

@@ -6,7 +6,7 @@ use crate::{Aggregate, OrderId, Refusal, UserId};
 use serde::{Deserialize, Serialize};
 
 /// A message to a user. What was asked for is kept, so that asking again for the same is known as a repeat.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Notification {
     /// Nobody has asked for it.
     #[default]
@@ -108,6 +108,7 @@ impl Refusal for NotificationRefusal {
 
 impl Aggregate for Notification {
     const NAME: &'static str = "notification";
+    const FOLD: u64 = crate::SOURCES;
     type Command = NotificationCommand;
     type Event = NotificationEvent;
     type Error = NotificationRefusal;

@@ -6,7 +6,7 @@ use crate::{Aggregate, Email, Refusal, Text};
 use serde::{Deserialize, Serialize};
 
 /// A user's account.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum User {
     /// Nobody has registered under this identity.
     #[default]
@@ -18,7 +18,7 @@ pub enum User {
 }
 
 /// What an open account says of its user.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Profile {
     /// Where the user reads mail.
     pub email: Email,
@@ -117,6 +117,7 @@ impl Refusal for UserRefusal {
 
 impl Aggregate for User {
     const NAME: &'static str = "user";
+    const FOLD: u64 = crate::SOURCES;
     type Command = UserCommand;
     type Event = UserEvent;
     type Error = UserRefusal;

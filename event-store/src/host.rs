@@ -2,9 +2,9 @@
 
 use crate::{
     Accepted, CommandError, CommandMeta, LocalOwner, NodeName, PartitionId, WriterConfig,
-    fold::Fold,
     log::Log,
     owner::{self, OwnerParts, PartitionOwner},
+    snapshots::Origin,
     standby::Standby,
 };
 use domain::Aggregate;
@@ -14,6 +14,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::{
     collections::{HashMap, HashSet},
+    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -58,6 +59,7 @@ pub struct Host<A: Aggregate> {
     standing_by: Mutex<HashMap<i32, Standby<A>>>,
     /// What standbys read; none where this node may neither stand by nor take over.
     standby_log: Option<Arc<dyn Log>>,
+    snapshots: Option<PathBuf>,
     /// When a partition was taken over last without having been placed here.
     taken: Mutex<HashMap<i32, Instant>>,
     changes: watch::Sender<u64>,
@@ -80,12 +82,17 @@ where
         let service = A::Event::SERVICE.into();
         let (changes, _) = watch::channel(0);
         let (owners, standing_by, taken) = (Arc::default(), Mutex::default(), Mutex::default());
-        Self { log, service, partitions, schemas, node, config, owners, standing_by, standby_log: None, taken, changes }
+        Self { log, service, partitions, schemas, node, config, owners, standing_by, standby_log: None, snapshots: None, taken, changes }
     }
 
     /// May stand by, reading `log`, and take over partitions whose owner is gone.
     pub fn standing_by(self, log: Arc<dyn Log>) -> Self {
         Self { standby_log: Some(log), ..self }
+    }
+
+    /// Keeps snapshots in a directory of this machine, so that a start costs the log's tail and memory is bounded.
+    pub fn with_snapshots(self, directory: PathBuf) -> Self {
+        Self { snapshots: Some(directory), ..self }
     }
 
     /// Wakes whenever a partition is gained, begins to be written, or is lost.
@@ -102,8 +109,8 @@ where
             };
         }
         let source = PartitionId { service: self.service.clone(), partition };
-        let parts =
-            OwnerParts { log: self.log.clone(), source, schemas: self.schemas.clone(), node: self.node.clone(), config: self.config };
+        let (log, schemas, node) = (self.log.clone(), self.schemas.clone(), self.node.clone());
+        let parts = OwnerParts { log, source, schemas, node, config: self.config, snapshots: self.snapshots.clone() };
         let standby = self.standing_by.lock().remove(&partition);
         let owner = Arc::new(PartitionOwner::begin(parts, standby, placed));
         self.tell_changes(owner.claim());
@@ -173,7 +180,8 @@ where
         for partition in partitions.iter().filter(|partition| !owners.contains_key(partition)) {
             standing_by.entry(*partition).or_insert_with(|| {
                 let source = PartitionId { service: self.service.clone(), partition: *partition };
-                Standby::spawn(log.clone(), Fold::new(source, self.schemas.clone(), self.config.remembered_commands))
+                let (log, schemas, snapshots) = (log.clone(), self.schemas.clone(), self.snapshots.clone());
+                Standby::spawn(Origin { log, source, schemas, config: self.config, snapshots })
             });
         }
     }

@@ -5,6 +5,7 @@ use crate::{
     fold::Fold,
     log::{Ack, Log, NotQueued, Tag},
     metrics,
+    snapshots::{Origin, Saver, recover},
     standby::Standby,
     writer::{Answer, NodeName, Pending, Phase, Port, Writer, WriterConfig, unavailable},
 };
@@ -12,6 +13,7 @@ use domain::{Aggregate, Timestamp};
 use rand::RngExt;
 use schemas::{Schemas, WireEvent};
 use std::{
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -28,6 +30,8 @@ use uuid::Uuid;
 const MAX_CLAIM_PAUSE: Duration = Duration::from_secs(2);
 /// How long a stopping owner waits for what is in flight.
 const DRAIN: Duration = Duration::from_secs(5);
+/// How many records of a replay are taken at once.
+const AT_ONCE: usize = 1_000;
 
 enum Message<A: Aggregate> {
     Command(Pending<A>),
@@ -55,6 +59,15 @@ pub struct OwnerParts {
     pub node: NodeName,
     /// The bounds.
     pub config: WriterConfig,
+    /// The directory of this machine's snapshots; none keeps all in memory, and reads the whole log at each start.
+    pub snapshots: Option<PathBuf>,
+}
+
+impl OwnerParts {
+    fn origin(&self) -> Origin {
+        let Self { log, source, schemas, config, snapshots, .. } = self;
+        Origin { log: log.clone(), source: source.clone(), schemas: schemas.clone(), config: *config, snapshots: snapshots.clone() }
+    }
 }
 
 impl<A> PartitionOwner<A>
@@ -70,17 +83,20 @@ where
     /// Starts claiming the partition, from what a standby knows. One that is not placed here is owned only until somebody else
     /// claims it: then this owner steps down instead of claiming again.
     pub(crate) fn begin(parts: OwnerParts, standby: Option<Standby<A>>, placed: bool) -> Self {
-        let (inbox, commands) = mpsc::unbounded_channel();
+        let (inbox, mut commands) = mpsc::unbounded_channel();
         let (claimed, claim) = watch::channel(None);
         let (finished, done) = watch::channel(false);
         let placed = Arc::new(AtomicBool::new(placed));
         let until_claimed = placed.clone();
         let task = tokio::spawn(async move {
-            let fold = match standby {
-                Some(standby) => standby.hand_over().await,
-                None => None,
+            let origin = parts.origin();
+            let fold = tokio::select! {
+                fold = known(&origin, standby) => Some(fold),
+                () = nothing_known(&mut commands) => None,
             };
-            Driver::new(parts, fold, commands, claimed, until_claimed).run().await;
+            if let Some(fold) = fold {
+                Driver::new(parts, fold, commands, claimed, until_claimed).run().await;
+            }
             let _ = finished.send(true);
         });
         Self { inbox, claim, done, task: task.abort_handle(), placed }
@@ -133,8 +149,31 @@ where
     }
 }
 
+/// What is known before anything is claimed: by a standby, or by a snapshot.
+async fn known<A: Aggregate>(origin: &Origin, standby: Option<Standby<A>>) -> Fold<A>
+where
+    A::Event: WireEvent,
+{
+    let warm = match standby {
+        Some(standby) => standby.hand_over().await,
+        None => None,
+    };
+    match warm {
+        Some(fold) => fold,
+        None => recover(origin).await,
+    }
+}
+
+/// Answers those who ask before anything is known, until it is to stop.
+async fn nothing_known<A: Aggregate>(commands: &mut mpsc::UnboundedReceiver<Message<A>>) {
+    while let Some(Message::Command(pending)) = commands.recv().await {
+        pending.answer(unavailable("the owner of this partition is still reading its snapshot", 200));
+    }
+}
+
 struct Driver<A: Aggregate> {
     writer: Writer<A>,
+    saver: Saver,
     world: World,
     commands: mpsc::UnboundedReceiver<Message<A>>,
     acks: mpsc::UnboundedReceiver<Ack>,
@@ -151,17 +190,17 @@ where
 {
     fn new(
         parts: OwnerParts,
-        fold: Option<Fold<A>>,
+        fold: Fold<A>,
         commands: mpsc::UnboundedReceiver<Message<A>>,
         claimed: watch::Sender<Option<i64>>,
         placed: Arc<AtomicBool>,
     ) -> Self {
-        let OwnerParts { log, source, schemas, node, config } = parts;
+        let OwnerParts { log, source, node, config, .. } = parts;
         let (acks_to, acks) = mpsc::unbounded_channel();
         let (ends_to, ends) = mpsc::unbounded_channel();
         let world = World { log, partition: source.partition, acks: acks_to, ends: ends_to, replay: None, claim_at: None };
-        let fold = fold.unwrap_or_else(|| Fold::new(source, schemas, config.remembered_commands));
-        Self { writer: Writer::new(fold, node, config), world, commands, acks, ends, claimed, stop_by: None, placed }
+        let (writer, saver) = (Writer::new(fold, node, config), Saver::new(config));
+        Self { writer, saver, world, commands, acks, ends, claimed, stop_by: None, placed }
     }
 
     async fn run(mut self) {
@@ -169,6 +208,10 @@ where
         while !self.is_done() && !self.steps_down() {
             self.turn().await;
             self.publish();
+            self.saver.take(None, &mut self.writer.fold);
+        }
+        if tokio::time::timeout(DRAIN, self.saver.finish(&mut self.writer.fold)).await.is_err() {
+            tracing::warn!("the last snapshot took too long");
         }
     }
 
@@ -188,7 +231,7 @@ where
 
     /// Waits for the next thing to happen, and takes it.
     async fn turn(&mut self) {
-        let Self { writer, world, commands, acks, ends, stop_by, .. } = self;
+        let Self { writer, saver, world, commands, acks, ends, stop_by, .. } = self;
         let epoch = writer.epoch();
         let claim_at = world.claim_at;
         tokio::select! {
@@ -199,7 +242,8 @@ where
                 }
             }
             Some((asked, end)) = ends.recv() => writer.barrier(asked, end, world),
-            records = next_records(&mut world.replay) => writer.replayed(epoch, records, world),
+            records = next_records(&mut world.replay), if !saver.is_behind(&writer.fold) => writer.replayed(epoch, records, world),
+            ended = saver.next() => saver.take(ended, &mut writer.fold),
             () = at(claim_at) => {
                 world.claim_at = None;
                 writer.claim(world);
@@ -282,7 +326,7 @@ impl Port for World {
             loop {
                 tokio::select! {
                     () = to.closed() => return,
-                    records = cursor.next() => drop(to.send(records).await),
+                    records = cursor.next() => send(records, &to).await,
                 }
             }
         });
@@ -300,6 +344,17 @@ impl Port for World {
 
     fn nonce(&mut self) -> String {
         format!("{:032x}", rand::rng().random::<u128>())
+    }
+}
+
+/// Hands records on, not too many at once.
+async fn send(records: Result<Vec<RawRecord>, LogError>, to: &mpsc::Sender<Result<Vec<RawRecord>, LogError>>) {
+    match records {
+        Err(error) => drop(to.send(Err(error)).await),
+        Ok(records) => {
+            let mut records = records.into_iter().peekable();
+            while records.peek().is_some() && to.send(Ok(records.by_ref().take(AT_ONCE).collect())).await.is_ok() {}
+        }
     }
 }
 

@@ -1,9 +1,14 @@
 //! A standby follows a partition that another node owns, so that taking it over costs the claim and the tail, not the history.
 
-use crate::{LogError, fold::Fold, log::Cursor, log::Log};
+use crate::{
+    LogError,
+    fold::Fold,
+    log::Cursor,
+    snapshots::{Origin, Saver, recover},
+};
 use domain::Aggregate;
 use schemas::WireEvent;
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -13,7 +18,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// Folds a partition as it grows.
 pub(crate) struct Standby<A> {
     stop: CancellationToken,
-    task: JoinHandle<Fold<A>>,
+    task: JoinHandle<Option<Fold<A>>>,
 }
 
 impl<A> Standby<A>
@@ -21,17 +26,17 @@ where
     A: Aggregate,
     A::Event: WireEvent,
 {
-    /// Follows the partition of `fold` from where it stands.
-    pub fn spawn(log: Arc<dyn Log>, fold: Fold<A>) -> Self {
+    /// Follows a partition from where this node's snapshot of it stands.
+    pub fn spawn(origin: Origin) -> Self {
         let stop = CancellationToken::new();
-        let task = tokio::spawn(follow(log, fold, stop.clone()));
+        let task = tokio::spawn(follow(origin, stop.clone()));
         Self { stop, task }
     }
 
-    /// Stops, and hands over what it knows; none where it met a defect.
+    /// Stops, and hands over what it knows; none where it knows nothing yet or met a defect.
     pub async fn hand_over(self) -> Option<Fold<A>> {
         self.stop.cancel();
-        self.task.await.ok()
+        self.task.await.ok().flatten()
     }
 
     /// Stops, and forgets.
@@ -40,17 +45,22 @@ where
     }
 }
 
-async fn follow<A>(log: Arc<dyn Log>, mut fold: Fold<A>, stop: CancellationToken) -> Fold<A>
+async fn follow<A>(origin: Origin, stop: CancellationToken) -> Option<Fold<A>>
 where
     A: Aggregate,
     A::Event: WireEvent,
 {
+    let mut fold = tokio::select! {
+        () = stop.cancelled() => return None,
+        fold = recover(&origin) => fold,
+    };
+    let mut saver = Saver::new(origin.config);
     while !stop.is_cancelled() {
         fold.rewind();
         let failed = tokio::select! {
             () = stop.cancelled() => break,
-            cursor = log.read(fold.source.partition, fold.checkpoint.next) => match cursor {
-                Ok(cursor) => fold_on(cursor, &mut fold, &stop).await,
+            cursor = origin.log.read(fold.source.partition, fold.checkpoint.next) => match cursor {
+                Ok(cursor) => fold_on(cursor, &mut fold, &mut saver, &stop).await,
                 Err(error) => Some(error),
             },
         };
@@ -59,11 +69,12 @@ where
             tokio::time::sleep(PAUSE).await;
         }
     }
-    fold
+    saver.settle(&mut fold).await;
+    Some(fold)
 }
 
 /// Folds until it is stopped, or until the log fails.
-async fn fold_on<A>(mut cursor: Box<dyn Cursor>, fold: &mut Fold<A>, stop: &CancellationToken) -> Option<LogError>
+async fn fold_on<A>(mut cursor: Box<dyn Cursor>, fold: &mut Fold<A>, saver: &mut Saver, stop: &CancellationToken) -> Option<LogError>
 where
     A: Aggregate,
     A::Event: WireEvent,
@@ -71,11 +82,19 @@ where
     loop {
         let records = tokio::select! {
             () = stop.cancelled() => return None,
-            records = cursor.next() => records,
+            records = cursor.next(), if !saver.is_behind(fold) => records,
+            ended = saver.next() => {
+                saver.take(ended, fold);
+                continue;
+            }
         };
         match records {
             Ok(records) => records.into_iter().for_each(|record| drop(fold.take(record))),
             Err(error) => return Some(error),
+        }
+        saver.take(None, fold);
+        if fold.is_spoiled() {
+            return Some(LogError("its snapshot cannot be read".into()));
         }
     }
 }

@@ -19,6 +19,12 @@ pub use json::to_json;
 pub use registry::{Learned, RegistryError};
 pub use wire::{DecodeError, EncodeError, WireEvent};
 
+/// Changes whenever a schema or the code that reads one does: what was folded from events read otherwise is not to be trusted.
+pub const SOURCES: u64 = match u64::from_str_radix(env!("DAYBOOK_SCHEMAS_SOURCES"), 16) {
+    Ok(hash) => hash,
+    Err(_) => panic!("the build script writes hexadecimal digits"),
+};
+
 /// The topic of a service's log: `orders.events`.
 pub fn topic(service: &str) -> String {
     format!("{service}.events")

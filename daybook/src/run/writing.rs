@@ -78,8 +78,10 @@ impl Building<'_> {
         let log = Arc::new(KafkaLog::new(self.producer.clone(), service, self.config.clone()));
         let partitions = *self.partitions.get(service).ok_or_else(|| Failure::failed(format!("the topic of {service} is missing")))?;
         let barrier = self.topics.barrier(service).map_err(Failure::failed)?;
-        let writer = WriterConfig { barrier, ..WriterConfig::default() };
-        let mut host = Host::<A>::new(log.clone(), partitions, self.schemas.clone(), self.name.clone(), writer);
+        let live_aggregates = usize::try_from(self.arguments.live_aggregates).unwrap_or(usize::MAX);
+        let config = WriterConfig { barrier, live_aggregates, ..WriterConfig::default() };
+        let mut host = Host::<A>::new(log.clone(), partitions, self.schemas.clone(), self.name.clone(), config)
+            .with_snapshots(self.arguments.store.data.join("snapshots"));
         if let Some(tail) = self.standby_tail.as_ref().filter(|_| self.arguments.plays(service, Role::Commands)) {
             host = host.standing_by(Arc::new(StandbyLog::new(log, tail.clone(), service)));
         }

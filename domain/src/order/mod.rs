@@ -16,7 +16,7 @@ use crate::{Aggregate, Money, PaymentId, ProductId, Quantity, Text, Timestamp, U
 use serde::{Deserialize, Serialize};
 
 /// An order. The terminal states carry nothing: no later decision needs more than to know them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Order {
     /// Not created yet.
     #[default]
@@ -160,6 +160,7 @@ pub struct OrderExpired {
 
 impl Aggregate for Order {
     const NAME: &'static str = "order";
+    const FOLD: u64 = crate::SOURCES;
     type Command = OrderCommand;
     type Event = OrderEvent;
     type Error = OrderRefusal;

@@ -1,9 +1,10 @@
 use super::{OrderCancelled, OrderConfirmed, OrderEvent, OrderExpired, OrderLine, OrderLineRejected, OrderLineReserved, OrderPlaced};
 use super::{OrderRefusal, OrderReserved};
 use crate::{Money, PaymentId, Timestamp};
+use serde::{Deserialize, Serialize};
 
 /// An order on its way: what was placed, and the price of each line that is reserved so far.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenOrder {
     placed: OrderPlaced,
     /// One for each line, in the order's order; some once the line is reserved.

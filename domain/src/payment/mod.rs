@@ -16,7 +16,7 @@ use crate::{Aggregate, Money, OrderId, Text, UserId};
 use serde::{Deserialize, Serialize};
 
 /// A payment. What was asked for is kept, so that asking again for the same is known as a repeat.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Payment {
     /// Nobody has asked for it.
     #[default]
@@ -144,6 +144,7 @@ pub struct PaymentRefunded {
 
 impl Aggregate for Payment {
     const NAME: &'static str = "payment";
+    const FOLD: u64 = crate::SOURCES;
     type Command = PaymentCommand;
     type Event = PaymentEvent;
     type Error = PaymentRefusal;

@@ -1,5 +1,6 @@
 use super::{PaymentEvent, PaymentRefunded, PaymentRefusal, PaymentRequested};
 use crate::Money;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The name at the gateway of the refund that voiding a captured payment makes. No other refund may bear it: the
@@ -8,7 +9,7 @@ pub const VOID_REFUND: &str = "void";
 
 /// What was given back of a captured payment. Each refund is kept by its name, so that a repeat is known as one; there
 /// cannot be more of them than minor units were captured.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refunds {
     by_id: BTreeMap<String, i64>,
     refunded: i64,

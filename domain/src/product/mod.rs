@@ -19,14 +19,14 @@ use serde::{Deserialize, Serialize};
 ///
 /// The stock stands beside the catalogue, not inside one of its states: reservations outlive a withdrawal, and a
 /// product that was never listed remembers whom it has turned away.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Product {
     catalogue: Catalogue,
     stock: Stock,
 }
 
 /// Where a product stands in the catalogue.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Catalogue {
     /// Not created yet.
     #[default]
@@ -38,7 +38,7 @@ pub enum Catalogue {
 }
 
 /// What the catalogue says of a product.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listing {
     /// The merchant's own name for it.
     pub sku: Sku,
@@ -173,6 +173,7 @@ pub struct ProductWithdrawn {
 
 impl Aggregate for Product {
     const NAME: &'static str = "product";
+    const FOLD: u64 = crate::SOURCES;
     type Command = ProductCommand;
     type Event = ProductEvent;
     type Error = ProductRefusal;

@@ -1,5 +1,6 @@
 use super::{StockReleased, StockReserved, StockShipped};
 use crate::{OrderId, Quantity};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// How many settled lines (rejected, released or shipped) a product remembers, the latest ones.
@@ -13,7 +14,7 @@ pub const SETTLED_LINES: usize = 4096;
 type Line = (OrderId, i32);
 
 /// The pieces of a product: how many are in the house, and which of them are kept for whom.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stock {
     on_hand: i64,
     reserved: i64,

@@ -84,7 +84,8 @@ struct Outside<'a, 'b> {
 fn writer(id: NodeId, source: PartitionId, schemas: Schemas, weakness: Weakness, barrier: Barrier) -> Writer<Account> {
     let remembered_commands = if weakness == Weakness::Forgetful { 0 } else { 1_000 };
     let node = NodeName { owner: format!("node-{id}"), address: "127.0.0.1:0".into() };
-    Writer::new(Fold::new(source, schemas, remembered_commands), node, WriterConfig { max_pending: 1_000, remembered_commands, barrier })
+    let config = WriterConfig { max_pending: 1_000, remembered_commands, barrier, ..WriterConfig::default() };
+    Writer::new(Fold::new(source, schemas, config), node, config)
 }
 
 impl Node {

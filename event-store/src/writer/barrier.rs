@@ -10,8 +10,8 @@ use super::{Answer, Pending, Phase, Port, Writer, sabotage::left_out, unavailabl
 use crate::{
     Accepted, LogError,
     envelope::proof,
-    fold::Remembered,
     log::{NotQueued, Tag},
+    remembered::Remembered,
 };
 use domain::Aggregate;
 use schemas::{OwnerConfirmed, WireEvent};
@@ -118,7 +118,7 @@ where
         match queued {
             Ok(()) => {
                 self.next = at + 1;
-                self.proofs.push_back(at);
+                self.proofs.push_back((at, nonce));
                 self.appended();
             }
             Err(error) => {
@@ -138,8 +138,8 @@ where
 
     /// Takes note of a proof that stands where it should: reading would begin behind it.
     pub(super) fn take_proof(&mut self) {
-        if let Some(at) = self.proofs.pop_front_if(|at| *at < self.acked_next) {
-            self.fold.checkpoint.next = at + 1;
+        if let Some((at, nonce)) = self.proofs.pop_front_if(|(at, _)| *at < self.acked_next) {
+            self.fold.pass(at, nonce);
         }
     }
 
@@ -158,7 +158,7 @@ where
             self.attempts = 0;
             if let Some(nothing) = resting.nothing() {
                 self.flying.remove(&resting.pending.meta.command_id);
-                self.fold.commands.insert(resting.pending.meta.command_id, nothing);
+                self.fold.remember_nothing(resting.pending.meta.command_id, nothing);
             }
             resting.pending.answer(resting.answer);
         }
@@ -172,7 +172,7 @@ impl<A: Aggregate> Resting<A> {
         let Self { pending, answer, .. } = self;
         match answer {
             Ok(Accepted { version, position, events: 0, repeated: false }) if pending.command.is_some() => {
-                Some(Remembered { fingerprint: pending.fingerprint, version: *version, offset: position.offset, events: 0 })
+                Some(pending.remembered(*version, position.offset, 0))
             }
             Ok(_) | Err(_) => None,
         }

@@ -6,7 +6,14 @@ use super::{
     sabotage::left_out,
     unavailable,
 };
-use crate::{CommandError, Refused, envelope::EventHeaders, fold::Remembered, fold::guarded, log::NotQueued, log::Tag, run::Place};
+use crate::{
+    CommandError, Refused,
+    envelope::EventHeaders,
+    fold::{Spoiled, guarded},
+    log::{NotQueued, Tag},
+    remembered::Remembered,
+    run::Place,
+};
 use domain::Aggregate;
 use schemas::WireEvent;
 use std::borrow::Cow;
@@ -22,6 +29,12 @@ enum Judgement<A: Aggregate> {
     Fails(Answer),
 }
 
+impl<A: Aggregate> Pending<A> {
+    pub(super) fn remembered(&self, version: u64, offset: i64, events: u32) -> Remembered {
+        Remembered { fingerprint: self.fingerprint, version, offset, events, time: self.meta.time }
+    }
+}
+
 impl<A> Writer<A>
 where
     A: Aggregate,
@@ -29,7 +42,15 @@ where
 {
     /// Decides a command on the speculative state and sends off what it makes.
     pub(super) fn decide(&mut self, seq: u64, pending: Pending<A>, port: &mut impl Port) {
-        match self.judge(&pending) {
+        let asked = pending.command.as_ref().map(|_| pending.meta.command_id);
+        let first = match self.fold.recall(pending.id, asked) {
+            Ok(first) => first.or_else(|| self.flying.get(&asked?).copied()),
+            Err(Spoiled) => {
+                self.queue.push_back((seq, pending));
+                return self.doubt("the snapshot cannot be read", port);
+            }
+        };
+        match self.judge(&pending, first) {
             Judgement::Fails(answer) => pending.answer(answer),
             Judgement::Rests(answer) => {
                 let rests_on = self.next;
@@ -44,11 +65,10 @@ where
         }
     }
 
-    fn judge(&self, pending: &Pending<A>) -> Judgement<A> {
+    /// Judges a command of which `first` is remembered.
+    fn judge(&self, pending: &Pending<A>, first: Option<Remembered>) -> Judgement<A> {
         let Some(command) = &pending.command else { return self.answer_question(pending) };
-        let command_id = pending.meta.command_id;
-        let remembered = self.fold.commands.get(&command_id).or_else(|| self.flying.get(&command_id).copied());
-        if let Some(first) = remembered.filter(|_| !left_out("commands")) {
+        if let Some(first) = first.filter(|_| !left_out("commands")) {
             let same = first.fingerprint == pending.fingerprint;
             return Judgement::Rests(if same { Ok(self.accepted(first, true)) } else { Err(CommandError::KeyReused) });
         }
@@ -63,7 +83,7 @@ where
             Err(defect) => Judgement::Fails(Err(CommandError::Defect(defect))),
             Ok(Err(refusal)) => Judgement::Rests(Err(CommandError::Refused(Refused::from(&refusal)))),
             Ok(Ok(events)) if events.is_empty() => {
-                let nothing = Remembered { fingerprint: pending.fingerprint, version, offset: self.next - 1, events: 0 };
+                let nothing = pending.remembered(version, self.next - 1, 0);
                 Judgement::Rests(Ok(self.accepted(nothing, false)))
             }
             Ok(Ok(events)) => Judgement::Writes(events, version),
@@ -72,7 +92,7 @@ where
 
     fn answer_question(&self, pending: &Pending<A>) -> Judgement<A> {
         let (_, version) = self.state_of(pending);
-        let rests_on = Remembered { fingerprint: 0, version, offset: self.next - 1, events: 0 };
+        let rests_on = pending.remembered(version, self.next - 1, 0);
         Judgement::Rests(Ok(self.accepted(rests_on, false)))
     }
 
@@ -141,7 +161,7 @@ where
     /// The command's records are on their way: what follows is decided as if they had arrived.
     fn take_off(&mut self, seq: u64, pending: Pending<A>, events: Vec<A::Event>, version: u64) {
         let version = version + events.len() as u64;
-        let remembered = Remembered { fingerprint: pending.fingerprint, version, offset: self.next - 1, events: events.len() as u32 };
+        let remembered = pending.remembered(version, self.next - 1, events.len() as u32);
         let confirmed = self.fold.aggregates.get(&pending.id);
         let ahead = self.speculative.entry(pending.id).or_insert_with(|| Speculative {
             state: confirmed.map(|folded| folded.state.clone()).unwrap_or_default(),

@@ -9,6 +9,7 @@
 //! 3. An answer that leaves no record waits for a [`barrier`]: at its time this writer was the owner.
 
 mod barrier;
+mod config;
 mod decide;
 mod sabotage;
 
@@ -16,11 +17,14 @@ pub use barrier::Barrier;
 #[cfg(test)]
 mod tests;
 
+pub use config::WriterConfig;
+
 use crate::{
     Accepted, Append, CommandError, CommandMeta, RawRecord, Unavailable,
     envelope::claim,
-    fold::{Fold, Remembered},
+    fold::Fold,
     log::{Ack, LogError, NotQueued, Tag},
+    remembered::Remembered,
 };
 use barrier::Resting;
 use domain::{Aggregate, Timestamp};
@@ -62,23 +66,6 @@ impl<A: Aggregate> Pending<A> {
     /// Answers; a caller that has gone away is not missed.
     pub fn answer(self, answer: Answer) {
         let _ = self.reply.send(answer);
-    }
-}
-
-/// What bounds one partition's writer.
-#[derive(Clone, Copy, Debug)]
-pub struct WriterConfig {
-    /// The most commands that wait or fly at once; more are answered 503 at once.
-    pub max_pending: usize,
-    /// How many recent command ids are remembered, the oldest forgotten first.
-    pub remembered_commands: usize,
-    /// What proves that an answer which leaves no record is not from the past.
-    pub barrier: Barrier,
-}
-
-impl Default for WriterConfig {
-    fn default() -> Self {
-        Self { max_pending: 10_000, remembered_commands: 1_000_000, barrier: Barrier::End }
     }
 }
 
@@ -125,7 +112,7 @@ pub(crate) struct Writer<A: Aggregate> {
     acked_next: i64,
     asked_at: i64,
     /// Proofs that this writer is the owner still, on their way.
-    proofs: VecDeque<i64>,
+    proofs: VecDeque<(i64, String)>,
     queue: VecDeque<(u64, Pending<A>)>,
     flights: VecDeque<Flight<A>>,
     flying: HashMap<Uuid, Remembered>,

@@ -49,7 +49,7 @@ fn begin() -> (Writer<Account>, Desk) {
 fn begin_with(config: WriterConfig) -> (Writer<Account>, Desk) {
     let source = PartitionId { service: "accounts".into(), partition: 0 };
     let node = NodeName { owner: "node".into(), address: "127.0.0.1:0".into() };
-    let writer = Writer::new(Fold::new(source, Schemas::bundled(), 100), node, config);
+    let writer = Writer::new(Fold::new(source, Schemas::bundled(), config), node, config);
     (writer, Desk { room: usize::MAX, sent: Vec::new(), claims: 0 })
 }
 

@@ -73,7 +73,7 @@ async fn writing(brokers: &Brokers) -> Writing {
     let barrier = topics.barrier(service).expect("the brokers answer");
     assert_eq!(barrier, if brokers.count > 1 { Barrier::Append } else { Barrier::End });
     let config = WriterConfig { barrier, ..WriterConfig::default() };
-    let parts = OwnerParts { log: log.clone(), source, schemas: Schemas::bundled(), node, config };
+    let parts = OwnerParts { log: log.clone(), source, schemas: Schemas::bundled(), node, config, snapshots: None };
     Writing { owner: Arc::new(PartitionOwner::spawn(parts)), log, topic: topic_of(service) }
 }
 

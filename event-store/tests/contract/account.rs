@@ -4,7 +4,7 @@ use domain::{Aggregate, Refusal};
 use schemas::{DecodeError, EncodeError, Schemas, WireEvent};
 use serde::{Deserialize, Serialize};
 
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
     pub balance: i64,
     pub entries: Vec<i64>,
@@ -38,6 +38,7 @@ impl Refusal for Short {
 
 impl Aggregate for Account {
     const NAME: &'static str = "account";
+    const FOLD: u64 = 1;
     type Command = AccountCommand;
     type Event = Moved;
     type Error = Short;

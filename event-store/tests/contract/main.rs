@@ -4,6 +4,7 @@
 mod account;
 mod faults;
 mod restart;
+mod snapshots;
 mod stores;
 
 use account::{Account, AccountCommand as Do};
@@ -42,7 +43,7 @@ fn own(log: Arc<dyn Log>, name: &str) -> Arc<Owner> {
 fn own_with(log: Arc<dyn Log>, name: &str, config: WriterConfig) -> Arc<Owner> {
     let source = PartitionId { service: "accounts".into(), partition: 0 };
     let node = NodeName { owner: name.into(), address: "127.0.0.1:0".into() };
-    Arc::new(Owner::spawn(OwnerParts { log, source, schemas: Schemas::bundled(), node, config }))
+    Arc::new(Owner::spawn(OwnerParts { log, source, schemas: Schemas::bundled(), node, config, snapshots: None }))
 }
 
 async fn writing(owner: &Owner) -> i64 {

@@ -1,0 +1,171 @@
+//! Opening: what makes a snapshot worth believing.
+
+use super::{SnapshotError, Snapshots, Stand};
+use crate::{
+    LogError, PartitionId, WriterConfig,
+    envelope::Entry,
+    fold::{Fold, anchor},
+    log::Log,
+};
+use domain::Aggregate;
+use schemas::{Schemas, WireEvent};
+use sha2::{Digest, Sha256};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+/// Changes with the form of the file, and with what this crate makes of an event.
+const FORMAT: u64 = 1;
+/// An owner that stops lets go of its file within this time.
+const LET_GO: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// What a fold is a fold of, and where its snapshots are.
+#[derive(Clone)]
+pub(crate) struct Origin {
+    pub log: Arc<dyn Log>,
+    pub source: PartitionId,
+    pub schemas: Schemas,
+    pub config: WriterConfig,
+    /// The directory of the snapshots, where any are kept.
+    pub snapshots: Option<PathBuf>,
+}
+
+impl Origin {
+    fn path(&self) -> Option<PathBuf> {
+        let PartitionId { service, partition } = &self.source;
+        self.snapshots.as_ref().map(|directory| directory.join(format!("{service}-{partition}.redb")))
+    }
+
+    fn fold<A: Aggregate>(&self) -> Fold<A>
+    where
+        A::Event: WireEvent,
+    {
+        Fold::new(self.source.clone(), self.schemas.clone(), self.config)
+    }
+}
+
+/// The fold as far as a snapshot knows it; an empty one where there is none to believe.
+pub(crate) async fn recover<A>(origin: &Origin) -> Fold<A>
+where
+    A: Aggregate,
+    A::Event: WireEvent,
+{
+    let Some(path) = origin.path() else { return origin.fold() };
+    let fingerprint = fingerprint::<A>(&origin.source);
+    match off_thread(move || open_or_begin(&path, fingerprint)).await {
+        Ok((snapshots, Some(stand))) if !is_of_this_log(origin, &stand).await => begin_anew(origin, snapshots).await,
+        Ok((snapshots, stand)) => {
+            let next = stand.as_ref().map(|stand| stand.next);
+            tracing::info!(service = %origin.source.service, partition = origin.source.partition, next, "snapshots are kept");
+            origin.fold().on(snapshots, stand)
+        }
+        Err(error) => without(origin, &error),
+    }
+}
+
+fn without<A: Aggregate>(origin: &Origin, error: &SnapshotError) -> Fold<A>
+where
+    A::Event: WireEvent,
+{
+    tracing::warn!(service = %origin.source.service, partition = origin.source.partition, %error, "no snapshots are kept");
+    origin.fold()
+}
+
+async fn begin_anew<A: Aggregate>(origin: &Origin, old: Snapshots) -> Fold<A>
+where
+    A::Event: WireEvent,
+{
+    let fresh = off_thread(move || {
+        let (path, fingerprint) = (old.path().to_owned(), old.fingerprint);
+        drop(old);
+        Snapshots::begin_anew(&path, fingerprint)
+    });
+    match fresh.await {
+        Ok(snapshots) => origin.fold().on(snapshots, None),
+        Err(error) => without(origin, &error),
+    }
+}
+
+async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T, SnapshotError> + Send + 'static) -> Result<T, SnapshotError> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(SnapshotError::Defect(error.to_string())))
+}
+
+/// Opens a file that can be believed as far as the file itself can tell, or begins one.
+fn open_or_begin(path: &Path, fingerprint: u64) -> Result<(Snapshots, Option<Stand>), SnapshotError> {
+    std::fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
+    let why = match open_patiently(path, fingerprint) {
+        Err(SnapshotError::Locked) => return Err(SnapshotError::Locked),
+        Err(error) => error.to_string(),
+        Ok((_, Some(stand))) if stand.fingerprint != fingerprint => "it was folded by other rules".to_owned(),
+        Ok((_, Some(stand))) if stand.unreadable => "it holds an aggregate that could not be folded".to_owned(),
+        Ok(found) => return Ok(found),
+    };
+    tracing::warn!(path = %path.display(), why, "a snapshot is thrown away");
+    Snapshots::begin_anew(path, fingerprint).map(|snapshots| (snapshots, None))
+}
+
+/// An owner on this node that has just stopped may still be writing.
+fn open_patiently(path: &Path, fingerprint: u64) -> Result<(Snapshots, Option<Stand>), SnapshotError> {
+    for _ in 0..LET_GO.as_millis() / PAUSE.as_millis() {
+        match Snapshots::open(path, fingerprint) {
+            Err(SnapshotError::Locked) => std::thread::sleep(PAUSE),
+            opened => return opened,
+        }
+    }
+    Snapshots::open(path, fingerprint)
+}
+
+/// Whether the log is the one that was folded, and has lost nothing of it: asked until the log answers.
+async fn is_of_this_log(origin: &Origin, stand: &Stand) -> bool {
+    let PartitionId { service, partition } = &origin.source;
+    loop {
+        match find(origin, stand).await {
+            Ok(true) => return true,
+            Ok(false) => {
+                tracing::warn!(%service, partition, next = stand.next, "a snapshot is thrown away: it is of another log, or the log has lost records");
+                return false;
+            }
+            Err(error) => tracing::warn!(%service, partition, %error, "the snapshot cannot be compared with the log yet"),
+        }
+        tokio::time::sleep(PAUSE * 10).await;
+    }
+}
+
+/// Whether the record before the snapshot's place is the one that it was.
+async fn find(origin: &Origin, stand: &Stand) -> Result<bool, LogError> {
+    let PartitionId { service, partition } = &origin.source;
+    let last = stand.next - 1;
+    if last < 0 {
+        return Ok(true);
+    }
+    if origin.log.end(*partition).await? <= last {
+        return Ok(false);
+    }
+    let records = origin.log.read(*partition, last).await?.next().await?;
+    let Some(record) = records.into_iter().next().filter(|record| record.offset == last) else { return Ok(false) };
+    let is_same = anchor(&record) == stand.anchor;
+    Ok(is_same && is_in_run(&Entry::read(service, *partition, record), stand))
+}
+
+/// A record that was written again after the log had lost it has the same id, but another run.
+fn is_in_run(entry: &Entry, stand: &Stand) -> bool {
+    match (entry, stand.claim) {
+        (Entry::Event(event), Some(claim)) => event.place.run == claim,
+        (Entry::Proof(place), Some(claim)) => place.run == claim,
+        (Entry::Claim { .. }, claim) => claim == Some(stand.next - 1),
+        (Entry::Event(_) | Entry::Proof(_) | Entry::Foreign(_), None) => true,
+        (Entry::Foreign(_), Some(_)) => false,
+    }
+}
+
+fn fingerprint<A: Aggregate>(source: &PartitionId) -> u64 {
+    let PartitionId { service, partition } = source;
+    let mut hash = Sha256::new();
+    hash.update(format!("{FORMAT} {:x} {:x} {} {service} {partition}", A::FOLD, schemas::SOURCES, A::NAME));
+    let mut first = [0; 8];
+    first.copy_from_slice(&hash.finalize()[..8]);
+    u64::from_be_bytes(first)
+}

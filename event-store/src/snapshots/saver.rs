@@ -1,0 +1,113 @@
+//! Saving: beside the owner's work, one save at a time.
+
+use super::{SnapshotError, Snapshots};
+use crate::{WriterConfig, fold::Fold};
+use domain::Aggregate;
+use schemas::WireEvent;
+use std::sync::Arc;
+use tokio::{task::JoinHandle, time::Instant};
+
+/// A save on its way.
+struct Running {
+    /// Where it was begun, and up to which offset it goes.
+    snapshots: Arc<Snapshots>,
+    next: i64,
+    task: JoinHandle<Result<(), SnapshotError>>,
+}
+
+/// How a save ended.
+pub(crate) struct Ended {
+    snapshots: Arc<Snapshots>,
+    next: i64,
+    outcome: Result<(), SnapshotError>,
+}
+
+/// Decides when a fold is saved. Nothing ever waits for it but a fold that ends, or one that replays faster than it can be saved.
+pub(crate) struct Saver {
+    running: Option<Running>,
+    due: Option<Instant>,
+    config: WriterConfig,
+}
+
+impl Saver {
+    pub fn new(config: WriterConfig) -> Self {
+        Self { running: None, due: None, config }
+    }
+
+    /// Waits until a save ends, which is to be [taken](Self::take), or until one is due.
+    pub async fn next(&mut self) -> Option<Ended> {
+        match (&mut self.running, self.due) {
+            (Some(running), _) => {
+                let outcome = (&mut running.task).await.unwrap_or_else(|error| Err(SnapshotError::Defect(error.to_string())));
+                self.running.take().map(|Running { snapshots, next, .. }| Ended { snapshots, next, outcome })
+            }
+            (None, Some(due)) => {
+                tokio::time::sleep_until(due).await;
+                None
+            }
+            (None, None) => std::future::pending().await,
+        }
+    }
+
+    /// Takes how a save ended, if one did, and begins the next when there is reason to.
+    pub fn take<A: Aggregate>(&mut self, ended: Option<Ended>, fold: &mut Fold<A>)
+    where
+        A::Event: WireEvent,
+    {
+        if let Some(Ended { snapshots, next, outcome }) = ended {
+            fold.saved(&snapshots, next, outcome);
+        }
+        if self.running.is_some() || !fold.has_news() {
+            return;
+        }
+        let now_due = self.due.is_some_and(|due| due <= Instant::now());
+        if now_due || fold.aggregates.unsaved() >= self.config.save_after {
+            self.begin(fold);
+        } else if self.due.is_none() {
+            self.due = Some(Instant::now() + self.config.save_every);
+        }
+    }
+
+    fn begin<A: Aggregate>(&mut self, fold: &mut Fold<A>)
+    where
+        A::Event: WireEvent,
+    {
+        self.due = None;
+        let Some((snapshots, save)) = fold.save() else { return };
+        let (store, next) = (snapshots.clone(), save.stand.next);
+        let task = tokio::task::spawn_blocking(move || store.save(&save));
+        self.running = Some(Running { snapshots, next, task });
+    }
+
+    /// Whether more has changed than may be in memory, and a save is on its way that will help.
+    pub fn is_behind<A: Aggregate>(&self, fold: &Fold<A>) -> bool
+    where
+        A::Event: WireEvent,
+    {
+        self.running.is_some() && fold.aggregates.unsaved() >= self.config.live_aggregates.max(self.config.save_after)
+    }
+
+    /// Waits for the save that runs.
+    pub async fn settle<A: Aggregate>(&mut self, fold: &mut Fold<A>)
+    where
+        A::Event: WireEvent,
+    {
+        if self.running.is_some()
+            && let Some(Ended { snapshots, next, outcome }) = self.next().await
+        {
+            fold.saved(&snapshots, next, outcome);
+        }
+    }
+
+    /// Saves what is left.
+    pub async fn finish<A: Aggregate>(mut self, fold: &mut Fold<A>)
+    where
+        A::Event: WireEvent,
+    {
+        self.settle(fold).await;
+        if fold.has_news() {
+            self.begin(fold);
+            self.settle(fold).await;
+        }
+    }
+}
