@@ -103,10 +103,11 @@ where
     /// Owns the partition, with what a standby knows already.
     fn own(&self, partition: i32, placed: bool) {
         let mut owners = self.owners.write();
-        if let Some(owner) = owners.get(&partition) {
-            return if placed {
-                owner.place()
-            };
+        if let Some(owner) = owners.get(&partition).filter(|owner| !owner.is_done()) {
+            if placed {
+                owner.place();
+            }
+            return;
         }
         let source = PartitionId { service: self.service.clone(), partition };
         let (log, schemas, node) = (self.log.clone(), self.schemas.clone(), self.node.clone());

@@ -107,6 +107,11 @@ where
         self.placed.store(true, Ordering::Relaxed);
     }
 
+    /// Whether it owns nothing any more.
+    pub(crate) fn is_done(&self) -> bool {
+        *self.done.borrow()
+    }
+
     /// Resolves when it owns nothing any more.
     pub(crate) fn done(&self) -> impl Future<Output = ()> + Send + use<A> {
         let mut done = self.done.clone();

@@ -186,7 +186,8 @@ impl Writing {
 
 /// One consumer for all that this node stands by for.
 fn standby_tail(arguments: &RunArguments, config: &KafkaConfig, producer: &KafkaProducer) -> Result<Option<Arc<KafkaTail>>, Failure> {
-    if arguments.store.kafka.is_embedded() {
+    let takes_commands = !arguments.playing(&schemas::SERVICES, Role::Commands).is_empty();
+    if arguments.store.kafka.is_embedded() || !takes_commands {
         return Ok(None);
     }
     KafkaTail::start(config, producer).map(|tail| Some(Arc::new(tail))).map_err(Failure::failed)
