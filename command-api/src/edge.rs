@@ -1,5 +1,6 @@
 //! The edge of a process: limits, metrics, health, description, and a shutdown that answers what it accepted.
 
+mod admission;
 mod connections;
 mod description;
 mod intake;
@@ -10,6 +11,7 @@ pub use connections::serve;
 pub use readiness::Readiness;
 
 use crate::{Problem, trace};
+use admission::Admission;
 use axum::{
     Json, Router,
     error_handling::HandleErrorLayer,
@@ -21,7 +23,7 @@ use axum::{
 };
 use schemas::Schemas;
 use serde_json::json;
-use std::{any::Any, time::Duration};
+use std::{any::Any, sync::Arc, time::Duration};
 use tower::{BoxError, ServiceBuilder, limit::GlobalConcurrencyLimitLayer, load_shed::LoadShedLayer};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -38,8 +40,10 @@ pub struct EdgeConfig {
     pub body_timeout: Duration,
     /// The longest that a connection may take to send a request's head, or stay idle.
     pub header_timeout: Duration,
-    /// The most requests at once; more are answered 503 at once.
+    /// The most requests at once, those that wait on purpose among them; more are answered 503 at once.
     pub concurrency: usize,
+    /// How long an answer may take before fewer requests are taken at once.
+    pub answer_within: Duration,
     /// How long a shutdown waits for what was accepted.
     pub drain: Duration,
 }
@@ -52,6 +56,7 @@ impl Default for EdgeConfig {
             body_timeout: Duration::from_secs(5),
             header_timeout: Duration::from_secs(30),
             concurrency: 4096,
+            answer_within: Duration::from_millis(100),
             drain: Duration::from_secs(10),
         }
     }
@@ -72,7 +77,7 @@ pub fn app(routes: OpenApiRouter, readiness: Readiness, schemas: Schemas, config
     let business = router
         .merge(SwaggerUi::new("/docs").url("/openapi.json", description::complete(description)))
         .layer(DefaultBodyLimit::disable())
-        .layer(middleware::from_fn_with_state(config, intake::read_whole))
+        .layer(middleware::from_fn_with_state(Arc::new(Admission::new(config)), admission::admit))
         .layer(limited)
         .layer(middleware::from_fn_with_state(config, in_time));
     own.merge(registry(schemas))

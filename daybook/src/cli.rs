@@ -149,6 +149,10 @@ pub struct RunArguments {
     /// How many aggregates of each partition are in memory; the others are looked up in the snapshots of the data directory.
     #[arg(long, env = "DAYBOOK_LIVE_AGGREGATES", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub live_aggregates: u64,
+    /// Milliseconds within which requests should be answered: when they are answered later, fewer are taken at once, and the others
+    /// hear 503 with Retry-After. More than an append takes on an idle log.
+    #[arg(long, env = "DAYBOOK_ANSWER_WITHIN", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    pub answer_within: u64,
     /// Seconds that an order may take to be confirmed before it expires.
     #[arg(long, env = "DAYBOOK_ORDER_DEADLINE", default_value_t = 900, value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
     pub order_deadline: u64,

@@ -1,1 +1,3 @@
-//! Whole-system tests: see the folder `tests`.
+//! Whole-system tests: see the folder `tests`. Here is what they share.
+
+pub mod process;

@@ -7,10 +7,10 @@ use super::EdgeConfig;
 use crate::Problem;
 use axum::{
     body::{Body, HttpBody},
-    extract::{Request, State},
+    extract::Request,
     http::{HeaderValue, StatusCode, Version, header},
     middleware::Next,
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use futures::StreamExt;
 
@@ -19,17 +19,14 @@ const READ_ON: usize = 8;
 /// An unread rest of so many bytes is left to hyper, which takes it from its buffer.
 const SMALL: u64 = 8192;
 
-/// Hands the request on when its body is here.
-pub(super) async fn read_whole(State(config): State<EdgeConfig>, request: Request, next: Next) -> Response {
+/// The request with its body read; or what is wrong with the body.
+pub(super) async fn whole(config: EdgeConfig, request: Request) -> Result<Request, Problem> {
     if request.body().is_end_stream() {
-        return next.run(request).await;
+        return Ok(request);
     }
     let (parts, body) = request.into_parts();
     let read = tokio::time::timeout(config.body_timeout, read(body, config.body_limit)).await;
-    match read.unwrap_or_else(|_| Err(too_slow())) {
-        Ok(bytes) => next.run(Request::from_parts(parts, Body::from(bytes))).await,
-        Err(problem) => problem.into_response(),
-    }
+    read.unwrap_or_else(|_| Err(too_slow())).map(|bytes| Request::from_parts(parts, Body::from(bytes)))
 }
 
 async fn read(body: Body, limit: usize) -> Result<Vec<u8>, Problem> {

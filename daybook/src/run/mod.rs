@@ -51,7 +51,7 @@ pub async fn run(arguments: Box<RunArguments>) -> Result<ExitCode, Failure> {
     })
     .await?;
     let routes = command_routes(&arguments, &writing).merge(databases.routes(&arguments, &writing.owners())).merge(reading.letter_routes());
-    let edge = EdgeConfig::default();
+    let edge = EdgeConfig { answer_within: Duration::from_millis(arguments.answer_within), ..EdgeConfig::default() };
     let app = edge::app(routes, readiness, schemas.clone(), edge);
     greet(&arguments, &http);
     edge::serve(http, app, edge, stop.clone()).await.map_err(Failure::failed)?;

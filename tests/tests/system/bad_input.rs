@@ -1,8 +1,8 @@
 //! What must never be a 5xx: requests that make no sense, each answered by a problem that says what is wrong and where.
 
-use super::process::{Daybook, eventually, free_port};
 use reqwest::{Client, Method, header::CONTENT_TYPE};
 use serde_json::{Value, json};
+use system_tests::process::{Daybook, eventually, free_port};
 
 struct Bad {
     what: &'static str,

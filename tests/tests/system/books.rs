@@ -1,9 +1,6 @@
 //! The books are right, and can be shown to be: replay, rebuild, verify, as of then, strong reads, a topic with hostile records.
 
-use super::{
-    process::{Client, Daybook, eventually, free_port, required},
-    shop::Shop,
-};
+use super::shop::Shop;
 use rdkafka::{
     ClientConfig,
     message::{Header, OwnedHeaders},
@@ -11,6 +8,7 @@ use rdkafka::{
 };
 use serde_json::{Value, json};
 use std::{path::Path, process::Command, time::Duration};
+use system_tests::process::{Client, Daybook, eventually, free_port, required};
 
 /// A store that a `daybook run` on the embedded broker keeps, and the tools that look at it.
 struct Books<'a> {

@@ -1,7 +1,7 @@
 //! The completions of each shell.
 
-use super::process::required;
 use std::process::Command;
+use system_tests::process::required;
 
 fn completions(program: &str, shell: &str) -> String {
     let output = Command::new(program).args(["completions", shell]).output().expect("it runs");

@@ -1,11 +1,9 @@
 //! On the embedded default: one process, SQLite, the embedded broker.
 
-use super::{
-    process::{Daybook, free_port, required},
-    shop::Shop,
-};
+use super::shop::Shop;
 use serde_json::json;
 use std::time::Duration;
+use system_tests::process::{Daybook, free_port, required};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_goes_every_way_it_can() {
@@ -55,7 +53,10 @@ async fn what_was_acknowledged_survives_kill_and_restart() {
 
 /// The port is free again once the killed process's broker has noticed.
 async fn restart(directory: &std::path::Path, port: u16) -> Daybook {
-    super::process::eventually("the broker's port is free", async || std::net::TcpListener::bind(("127.0.0.1", port)).ok().map(drop)).await;
+    system_tests::process::eventually("the broker's port is free", async || {
+        std::net::TcpListener::bind(("127.0.0.1", port)).ok().map(drop)
+    })
+    .await;
     Daybook::embedded(directory, port).await.expect("the programs were there before")
 }
 

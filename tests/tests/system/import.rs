@@ -1,12 +1,12 @@
 //! A merchant's real invoices, through the public API: once, twice, and cut off in the middle.
 
-use super::process::{Daybook, eventually, free_port, required};
 use serde_json::Value;
 use std::{
     io::{BufRead, Read},
     path::Path,
     process::{Command, Stdio},
 };
+use system_tests::process::{Daybook, eventually, free_port, required};
 
 /// The first so many lines of the real year, with the header.
 fn sample(directory: &Path, lines: usize) -> std::path::PathBuf {

@@ -5,6 +5,5 @@ mod books;
 mod completions;
 mod embedded;
 mod import;
-mod process;
 mod real;
 mod shop;

@@ -1,10 +1,8 @@
 //! On the real parts: Apache Kafka, PostgreSQL, a Confluent-compatible registry; services in processes of their own.
 
-use super::{
-    process::{Daybook, required},
-    shop::Shop,
-};
+use super::shop::Shop;
 use std::time::{Duration, Instant};
+use system_tests::process::{Daybook, required};
 
 /// The services in three processes: commands, views, reactors. Whatever is asked of one is done by another.
 #[tokio::test(flavor = "multi_thread")]
@@ -32,7 +30,7 @@ async fn services_in_processes_of_their_own_confirm_an_order() {
 struct Split;
 
 impl Split {
-    fn client(writer: &Daybook, reader: &Daybook) -> super::process::Client {
+    fn client(writer: &Daybook, reader: &Daybook) -> system_tests::process::Client {
         writer.client().reading_from(&reader.url)
     }
 }

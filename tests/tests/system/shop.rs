@@ -1,7 +1,7 @@
 //! A shop in use: the steps that the tests share, on whatever parts.
 
-use super::process::{Client, eventually};
 use serde_json::{Value, json};
+use system_tests::process::{Client, eventually};
 
 /// A user and a product with stock.
 pub struct Shop {

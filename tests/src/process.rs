@@ -17,6 +17,7 @@ pub fn required(name: &str) -> Option<String> {
     value
 }
 
+/// A port that nobody listens on now.
 pub fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
 }
@@ -24,6 +25,7 @@ pub fn free_port() -> u16 {
 /// A running `daybook run`. Dropping it kills it, as a crash would.
 pub struct Daybook {
     child: Child,
+    /// Where its API is.
     pub url: String,
 }
 
@@ -53,10 +55,19 @@ impl Daybook {
         Some(daybook)
     }
 
+    /// A client of its API.
     pub fn client(&self) -> Client {
         Client::new(&self.url)
     }
 
+    /// How many bytes of memory its process holds.
+    pub fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a process has memory");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("kilobytes") * 1024
+    }
+
+    /// Ends it as a crash would.
     pub fn kill(mut self) {
         self.child.kill().expect("daybook can be killed");
         self.child.wait().expect("daybook ends");
@@ -81,11 +92,13 @@ impl Drop for Daybook {
 #[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,
+    /// Where it posts.
     pub url: String,
     reads: String,
 }
 
 impl Client {
+    /// Asks one process.
     pub fn new(url: &str) -> Self {
         Self {
             http: reqwest::Client::builder().timeout(Duration::from_secs(15)).build().expect("a client"),
@@ -111,6 +124,7 @@ impl Client {
         (response.status().as_u16(), response.json().await.unwrap_or_default())
     }
 
+    /// The answer to a POST, whatever it is.
     pub async fn post(&self, path: &str, key: Option<&str>, body: Value) -> reqwest::Response {
         let mut request = self.http.post(format!("{}{path}", self.url)).json(&body);
         if let Some(key) = key {

@@ -1,0 +1,209 @@
+//! How many requests are taken at once: as many as are answered in time.
+//!
+//! Past what a node can do, one more request at once makes nothing faster and everybody wait longer. So the limit follows what is
+//! measured, as TCP's window does (additive increase, multiplicative decrease): each answer in time raises it by one while it is
+//! used, each late one takes a part of it away. What is over it hears 503 before anything is read or done.
+
+use super::{EdgeConfig, intake};
+use crate::Problem;
+use axum::{
+    extract::{Request, State},
+    http::Method,
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use prometheus::{IntCounter, IntGauge, register_int_counter, register_int_gauge};
+use std::{
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use tower_resilience_adaptive::{Aimd, ConcurrencyAlgorithm};
+
+/// However late the answers are, so many requests are taken at once: a log that is slow by nature is no reason to stand still.
+const LEAST: usize = 64;
+/// What a late answer leaves of the limit.
+const LATE_LEAVES: f64 = 0.9;
+/// What is taken at once before anything was measured.
+const FIRST: usize = 256;
+
+/// When to ask again, in milliseconds.
+const RETRY_AFTER: u64 = 1000;
+
+static SHED: LazyLock<IntCounter> = LazyLock::new(|| {
+    register_int_counter!("daybook_http_shed_total", "Requests answered 503 because others were answered late").expect("registered once")
+});
+
+static LIMIT: LazyLock<IntGauge> = LazyLock::new(|| {
+    register_int_gauge!("daybook_http_limit", "How many requests are taken at once, those that wait on purpose aside")
+        .expect("registered once")
+});
+
+/// Who may come in.
+pub(super) struct Admission {
+    config: EdgeConfig,
+    limit: Aimd,
+    inside: AtomicUsize,
+}
+
+impl Admission {
+    pub fn new(config: EdgeConfig) -> Self {
+        let least = LEAST.min(config.concurrency);
+        let limit = Aimd::builder().min_limit(least).max_limit(config.concurrency).initial_limit(FIRST);
+        let limit = limit.increase_by(1).decrease_factor(LATE_LEAVES).latency_threshold(config.answer_within).build();
+        let limit = limit.expect("the least is at most the most, and the factor is a part of one");
+        Self { config, limit, inside: AtomicUsize::new(0) }
+    }
+
+    /// Whether one more comes in; each that did is to [leave](Self::leave).
+    fn enter(&self) -> bool {
+        let limit = self.limit.limit();
+        LIMIT.set(limit as i64);
+        let enters = self.inside.fetch_add(1, Ordering::Relaxed) < limit;
+        if !enters {
+            self.inside.fetch_sub(1, Ordering::Relaxed);
+        }
+        enters
+    }
+
+    /// One leaves, whose answer took so long, if it was asked at all. An answer in time says something only where the limit was near.
+    fn leave(&self, took: Option<Duration>) {
+        let inside = self.inside.fetch_sub(1, Ordering::Relaxed);
+        let near = inside * 2 >= self.limit.limit();
+        if let Some(took) = took.filter(|took| near || *took > self.config.answer_within) {
+            self.limit.record_success(took);
+        }
+    }
+}
+
+/// A request that came in; dropped when it is answered, or given up.
+struct Place {
+    admission: Arc<Admission>,
+    begun: Option<Instant>,
+}
+
+impl Place {
+    fn of(admission: &Arc<Admission>) -> Option<Self> {
+        admission.enter().then(|| Self { admission: admission.clone(), begun: None })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.admission.leave(self.begun.map(|begun| begun.elapsed()));
+    }
+}
+
+/// Takes a request where there is a place, and reads it whole. What is still to be read or done is counted for nothing: how slowly
+/// the caller sends says nothing about us.
+pub(super) async fn admit(State(admission): State<Arc<Admission>>, request: Request, next: Next) -> Response {
+    let waits = waits_on_purpose(&request);
+    let place = if waits { None } else { Place::of(&admission) };
+    if !waits && place.is_none() {
+        SHED.inc();
+        return Problem::unavailable("there are more requests than can be answered in time", RETRY_AFTER).into_response();
+    }
+    match intake::whole(admission.config, request).await {
+        Ok(request) => timed(place, next.run(request)).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+async fn timed(mut place: Option<Place>, answer: impl Future<Output = Response>) -> Response {
+    if let Some(place) = &mut place {
+        place.begun = Some(Instant::now());
+    }
+    answer.await
+}
+
+/// Whether the answer is to wait for something, so that its time is no sign of load.
+fn waits_on_purpose(request: &Request) -> bool {
+    let strong = || request.uri().query().is_some_and(|query| query.contains("consistency=strong"));
+    request.method() == Method::GET && (request.headers().contains_key("daybook-at-least") || strong())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Admission;
+    use crate::edge::EdgeConfig;
+    use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
+
+    const DESKS: usize = 10;
+    /// Microseconds that a desk needs for one request: all together can do 1,000 a second.
+    const WORK: u64 = 10_000;
+
+    /// A server that does what it takes in order, and what came of what it was offered.
+    struct Server {
+        admission: Admission,
+        /// When each desk will be free.
+        desks: BinaryHeap<Reverse<u64>>,
+        /// When those who are inside came, by when they leave.
+        inside: BinaryHeap<Reverse<(u64, u64)>>,
+        now: u64,
+    }
+
+    impl Server {
+        fn open() -> Self {
+            let desks = (0..DESKS).map(|_| Reverse(0)).collect();
+            Self { admission: Admission::new(EdgeConfig::default()), desks, inside: BinaryHeap::new(), now: 0 }
+        }
+
+        /// Offers so many requests a second, and tells how long the taken ones took, in order, and how many were shed.
+        fn offer(&mut self, per_second: u64, seconds: u64) -> (Vec<Duration>, usize) {
+            let (mut took, mut shed) = (Vec::new(), 0);
+            for _ in 0..per_second * seconds {
+                self.now += 1_000_000 / per_second;
+                self.let_out();
+                match self.admission.enter() {
+                    true => took.push(self.take()),
+                    false => shed += 1,
+                }
+            }
+            took.sort();
+            (took, shed)
+        }
+
+        fn let_out(&mut self) {
+            while let Some(Reverse((at, came))) = self.inside.peek().copied().filter(|Reverse((at, _))| *at <= self.now) {
+                self.inside.pop();
+                self.admission.leave(Some(Duration::from_micros(at - came)));
+            }
+        }
+
+        fn take(&mut self) -> Duration {
+            let Reverse(free) = self.desks.pop().unwrap();
+            let done = free.max(self.now) + WORK;
+            self.desks.push(Reverse(done));
+            self.inside.push(Reverse((done, self.now)));
+            Duration::from_micros(done - self.now)
+        }
+    }
+
+    fn at(took: &[Duration], part: f64) -> Duration {
+        took[(took.len() as f64 * part) as usize]
+    }
+
+    #[test]
+    fn within_what_it_can_do_nothing_is_shed() {
+        let (took, shed) = Server::open().offer(990, 10);
+        assert_eq!((took.len(), shed), (9_900, 0));
+        assert_eq!(took[9_899], Duration::from_micros(WORK));
+    }
+
+    #[test]
+    fn past_it_what_is_taken_is_answered_in_time_at_full_speed_and_it_recovers() {
+        let mut server = Server::open();
+        for _ in 0..3 {
+            let (took, shed) = server.offer(3_000, 20);
+            assert!(took.len() > 19_000, "of 20,000 that could be done only {} were", took.len());
+            assert!(shed > 39_000, "{shed} were shed");
+            let (half, most) = (at(&took, 0.5), at(&took, 0.99));
+            assert!(half < Duration::from_millis(150) && most < Duration::from_millis(250), "p50 {half:?}, p99 {most:?}");
+            server.offer(900, 1);
+            let (took, shed) = server.offer(900, 5);
+            assert_eq!((took.len(), shed, at(&took, 0.99)), (4_500, 0, Duration::from_micros(WORK)));
+        }
+    }
+}
