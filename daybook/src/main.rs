@@ -19,6 +19,10 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    if !matches!(cli.command, Command::Run(_) | Command::Gateway(_)) {
+        // A reader that has seen enough (`| head`) ends the command without a word, as it does with other tools.
+        sigpipe::reset();
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failure::Failure::failed(format!("the runtime cannot be started: {error}")).exit(),

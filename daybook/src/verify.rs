@@ -55,19 +55,24 @@ async fn verify(log: &Arc<dyn Log>, source: &PartitionId, partitions: i32, schem
     while next < end {
         for record in cursor.next().await?.into_iter().filter(|record| record.offset < end) {
             next = record.offset + 1;
-            learn(source, &record.payload, schemas).await;
-            verifier.take(record, |bytes| AnyEvent::decode(&source.service, bytes, schemas).map(drop).map_err(|error| error.to_string()));
+            let decodable = decodable(source, &record.payload, schemas).await.map_err(|error| error.to_string());
+            verifier.take(record, decodable);
         }
     }
     Ok(verifier.finish())
 }
 
-/// Asks the registry for a schema that this build does not have.
-async fn learn(source: &PartitionId, payload: &[u8], schemas: &Schemas) {
-    if let Err(DecodeError::UnknownSchema(id)) = AnyEvent::decode(&source.service, payload, schemas)
-        && schemas.learn(id).await == Learned::NotNow
-    {
-        tracing::warn!(id, "a schema cannot be learned now");
+/// Whether the bytes are an event of the service; the registry is asked for a schema that this build does not have.
+async fn decodable(source: &PartitionId, payload: &[u8], schemas: &Schemas) -> Result<(), DecodeError> {
+    let decode = || AnyEvent::decode(&source.service, payload, schemas).map(drop);
+    match decode() {
+        Err(DecodeError::UnknownSchema(id)) => {
+            if schemas.learn(id).await == Learned::NotNow {
+                tracing::warn!(id, "a schema cannot be learned now");
+            }
+            decode()
+        }
+        decoded => decoded,
     }
 }
 

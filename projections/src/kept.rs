@@ -44,7 +44,7 @@ fn guarded<T>(view: impl FnOnce() -> T) -> Result<T, DatabaseError> {
 
 impl Transaction {
     /// Folds records into a view's table.
-    pub(crate) async fn keep(&mut self, kept: &Kept, records: &[Recorded<AnyEvent>]) -> Result<(), DatabaseError> {
+    pub(crate) async fn keep(&mut self, kept: &Kept, records: &[&Recorded<AnyEvent>]) -> Result<(), DatabaseError> {
         let keys = guarded(|| kept.view.keys(records))?;
         let loaded = self.load(&kept.table, keys).await?;
         let Folded(changes) = guarded(|| kept.view.fold(loaded, records))??;
@@ -55,7 +55,7 @@ impl Transaction {
     /// As [`Transaction::keep`], one record; what it did is taken back when it fails, and the transaction goes on.
     pub(crate) async fn try_keep(&mut self, kept: &Kept, record: &Recorded<AnyEvent>) -> Result<(), DatabaseError> {
         self.execute("SAVEPOINT one_record".to_owned(), Vec::new()).await?;
-        let done = self.keep(kept, std::slice::from_ref(record)).await;
+        let done = self.keep(kept, &[record]).await;
         if done.is_err() {
             self.execute("ROLLBACK TO SAVEPOINT one_record".to_owned(), Vec::new()).await?;
         }

@@ -164,7 +164,7 @@ impl ViewRunner {
                 Err(why) => Some(why.clone()),
                 Ok(event) if care == Care::EachRecord => applied(open.try_keep(kept, event).await)?,
                 Ok(event) => {
-                    fine.push(event.clone());
+                    fine.push(event);
                     None
                 }
             };

@@ -89,9 +89,9 @@ pub trait Fold: Send + Sync {
     /// The view's table.
     fn table(&self) -> &'static TableSpec;
     /// The keys that a batch touches, each once.
-    fn keys(&self, records: &[Recorded<AnyEvent>]) -> Vec<String>;
+    fn keys(&self, records: &[&Recorded<AnyEvent>]) -> Vec<String>;
     #[doc(hidden)]
-    fn fold(&self, loaded: Vec<String>, records: &[Recorded<AnyEvent>]) -> Result<Folded, serde_json::Error>;
+    fn fold(&self, loaded: Vec<String>, records: &[&Recorded<AnyEvent>]) -> Result<Folded, serde_json::Error>;
 }
 
 /// What a fold came to; only the runner looks inside.
@@ -107,7 +107,7 @@ pub fn erased<V: View>() -> ErasedView {
 
 struct Typed<V>(PhantomData<V>);
 
-fn readable<'a, V: View>(records: &'a [Recorded<AnyEvent>]) -> impl Iterator<Item = Recorded<V::Event>> + 'a {
+fn readable<'a, V: View>(records: &'a [&Recorded<AnyEvent>]) -> impl Iterator<Item = Recorded<V::Event>> + 'a {
     records.iter().filter_map(|record| V::Event::of(&record.event).map(|event| record.with(event.clone())))
 }
 
@@ -124,7 +124,7 @@ impl<V: View> Fold for Typed<V> {
         &V::Row::SPEC
     }
 
-    fn keys(&self, records: &[Recorded<AnyEvent>]) -> Vec<String> {
+    fn keys(&self, records: &[&Recorded<AnyEvent>]) -> Vec<String> {
         let mut keys = BTreeSet::new();
         for record in readable::<V>(records) {
             keys.extend(V::keys(&record).map(|key| key.to_string()));
@@ -132,7 +132,7 @@ impl<V: View> Fold for Typed<V> {
         keys.into_iter().collect()
     }
 
-    fn fold(&self, loaded: Vec<String>, records: &[Recorded<AnyEvent>]) -> Result<Folded, serde_json::Error> {
+    fn fold(&self, loaded: Vec<String>, records: &[&Recorded<AnyEvent>]) -> Result<Folded, serde_json::Error> {
         let mut rows: BTreeMap<String, Option<V::Row>> = BTreeMap::new();
         for text in loaded {
             let row: Value = serde_json::from_str(&text)?;

@@ -1,6 +1,6 @@
 //! The completions of each shell.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 use system_tests::process::required;
 
 fn completions(program: &str, shell: &str) -> String {
@@ -28,4 +28,14 @@ fn bash_takes_them_and_offers_a_command_by_its_beginning() {
     let script = format!("{}\n{ask}\n", completions(&program, "bash"));
     let output = Command::new("bash").args(["-c", &script]).output().expect("bash runs");
     assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "topics", "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_ends_the_command_without_a_word() {
+    let Some(program) = required("DAYBOOK_PROGRAM") else { return };
+    let mut command = Command::new(program);
+    let mut child = command.args(["completions", "bash"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!((String::from_utf8_lossy(&output.stderr).as_ref(), output.status.success()), ("", false));
 }
