@@ -10,8 +10,8 @@ use domain::{
     order::{OrderCancelled, OrderEvent, OrderLine, OrderPlaced},
 };
 use event_store::{
-    Accepted, Batch, BatchError, BatchHandler, Cause, Checkpoint, CommandError, CommandMeta, Execute, PartitionId, Position, Recorded,
-    Unavailable,
+    Accepted, Batch, BatchError, BatchHandler, Cause, Checkpoint, CommandError, CommandMeta, Context, Counted, Execute, PartitionId,
+    Position, Recorded, Unavailable,
 };
 use schemas::{Schemas, WireEvent};
 use std::{
@@ -31,7 +31,7 @@ struct Taken {
 }
 
 /// A record that was put aside, and why; none where it only waits behind another.
-type Letter = (Recorded<Vec<u8>>, Option<String>);
+type Letter = (Counted, Option<String>);
 
 #[async_trait::async_trait]
 impl<A: Aggregate> Execute<A> for Taken
@@ -74,7 +74,7 @@ impl DeadLetters for Taken {
     async fn has(&self, aggregate: Uuid) -> Result<bool, String> {
         Ok(self.letters.lock().expect("not poisoned").iter().any(|(record, _)| record.aggregate_id == aggregate))
     }
-    async fn park(&self, record: &Recorded<Vec<u8>>, reason: Option<&str>) -> Result<(), String> {
+    async fn park(&self, record: &Counted, reason: Option<&str>) -> Result<(), String> {
         self.letters.lock().expect("not poisoned").push((record.clone(), reason.map(str::to_owned)));
         Ok(())
     }
@@ -118,17 +118,19 @@ fn reactors(service: &'static str, taken: &Arc<Taken>, mailbox: &std::path::Path
     })
 }
 
-fn record(offset: i64, order: OrderId, event: &OrderEvent) -> Recorded<Vec<u8>> {
-    Recorded {
-        position: Position { service: "orders".into(), partition: 0, offset },
-        aggregate_id: order.0,
-        version: 1,
-        event_id: format!("{}/1", Uuid::from_u128(offset as u128)),
-        type_name: event.type_name().into(),
-        time: Timestamp(1),
-        cause: Cause { actor: "ada".into(), correlation_id: "corr".into(), causation_id: None, traceparent: None },
-        event: event.encode(&Schemas::bundled()).expect("it fits its schema"),
-    }
+fn record(offset: i64, order: OrderId, event: &OrderEvent) -> Counted {
+    Recorded::new(
+        Context {
+            position: Position { service: "orders".into(), partition: 0, offset },
+            aggregate_id: order.0,
+            version: 1,
+            event_id: format!("{}/1", Uuid::from_u128(offset as u128)),
+            type_name: event.type_name().into(),
+            time: Timestamp(1),
+            cause: Cause { actor: "ada".into(), correlation_id: "corr".into(), causation_id: None, traceparent: None },
+        },
+        event.encode(&Schemas::bundled()).expect("it fits its schema").into(),
+    )
 }
 
 fn lines(product: ProductId) -> Vec<OrderLine> {
@@ -150,7 +152,7 @@ fn cancelled(product: ProductId) -> OrderEvent {
     OrderEvent::Cancelled(OrderCancelled { user_id: UserId::derive("t", "u"), lines: lines(product), reason: "changed my mind".into() })
 }
 
-fn batch(records: Vec<Recorded<Vec<u8>>>) -> Batch {
+fn batch(records: Vec<Counted>) -> Batch {
     let to = Checkpoint { next: records.len() as i64, claim: None };
     Batch { source: PartitionId { service: "orders".into(), partition: 0 }, from: Checkpoint::default(), to, records }
 }
@@ -211,7 +213,7 @@ async fn a_record_that_cannot_be_decoded_parks_its_aggregate_alone() {
     let (taken, mailbox) = (Arc::new(Taken::default()), tempfile::tempdir().expect("a directory"));
     let reactors = reactors("products", &taken, mailbox.path());
     let (one, two, product) = (OrderId::derive("t", "1"), OrderId::derive("t", "2"), ProductId::derive("t", "p"));
-    let broken = Recorded { event: b"nonsense".to_vec(), ..record(0, one, &placed(product)) };
+    let broken = record(0, one, &placed(product)).with(b"nonsense".as_slice().into());
     let batch = batch(vec![broken.clone(), record(1, one, &cancelled(product)), record(2, two, &placed(product))]);
     reactors.start(&batch.source).await.expect("a checkpoint");
     reactors.apply(&batch).await.expect("it is taken");

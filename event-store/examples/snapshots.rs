@@ -33,9 +33,7 @@ impl Log for Forgetful {
     fn append(&self, _: i32, record: Append, tag: Tag, acks: &UnboundedSender<Ack>) -> Result<(), NotQueued> {
         let offset = self.end.fetch_add(1, Ordering::SeqCst);
         if tag.at < 0 {
-            let headers = record.headers.into_iter().map(|(key, value)| (key.to_owned(), value.into_bytes())).collect();
-            let raw = RawRecord { offset, key: record.key.into_bytes(), payload: record.payload, headers };
-            self.claim.lock().map_err(|_| NotQueued::Broken)?.push(raw);
+            self.claim.lock().map_err(|_| NotQueued::Broken)?.push(record.at(offset));
         }
         let _ = acks.send(Ack { tag, offset: Ok(offset) });
         Ok(())

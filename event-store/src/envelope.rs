@@ -13,9 +13,10 @@
 //! `actor`, `correlation-id` | events | who asked; what belongs together
 //! `causation-id`, `traceparent` | events, where known | the event that led here; W3C trace context
 
-use crate::{Cause, Counted, Position, recorded::Recorded, run::Mark, run::Place};
+use crate::{Cause, Context, Counted, Headers, PartitionId, Position, recorded::Recorded, run::Mark, run::Place};
+use bytes::Bytes;
 use domain::Timestamp;
-use std::{fmt::Write, sync::Arc};
+use std::sync::{Arc, OnceLock};
 use uuid::Uuid;
 
 /// The Avro record, and so the `ce_type`, of a claim.
@@ -23,17 +24,20 @@ pub(crate) const CLAIM_TYPE: &str = "daybook.log.PartitionClaimed";
 /// The `ce_type` of a proof: a record by which an owner shows that it is one still. It stands in the run like an event, and nobody folds it.
 pub(crate) const PROOF_TYPE: &str = "daybook.log.OwnerConfirmed";
 
+/// As many bytes as the headers of most records take.
+const BYTES: usize = 512;
+
 /// A record as a log holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RawRecord {
     /// Where it stands.
     pub offset: i64,
     /// The key's bytes.
-    pub key: Vec<u8>,
+    pub key: Bytes,
     /// The framed event.
-    pub payload: Vec<u8>,
-    /// The headers, in their order.
-    pub headers: Vec<(String, Vec<u8>)>,
+    pub payload: Bytes,
+    /// The headers.
+    pub headers: Headers,
 }
 
 /// A record on its way to a log.
@@ -43,8 +47,15 @@ pub struct Append {
     pub key: String,
     /// The framed event.
     pub payload: Vec<u8>,
-    /// The headers, in their order.
-    pub headers: Vec<(&'static str, String)>,
+    /// The headers.
+    pub headers: Headers,
+}
+
+impl Append {
+    /// The record where a log has put it.
+    pub fn at(self, offset: i64) -> RawRecord {
+        RawRecord { offset, key: self.key.into(), payload: self.payload.into(), headers: self.headers }
+    }
 }
 
 /// What a record is, once its headers are read.
@@ -57,6 +68,24 @@ pub(crate) enum Entry {
     Proof(Place),
     /// Not of our making, or broken: the header that is missing or wrong.
     Foreign(&'static str),
+}
+
+/// A record that several readers share: whoever needs its headers first reads them for all.
+#[derive(Debug)]
+pub(crate) struct SharedRecord {
+    pub raw: RawRecord,
+    entry: OnceLock<Entry>,
+}
+
+impl SharedRecord {
+    pub fn new(raw: RawRecord) -> Self {
+        Self { raw, entry: OnceLock::new() }
+    }
+
+    /// What it is; `source` is where it stands.
+    pub fn entry(&self, source: &PartitionId) -> &Entry {
+        self.entry.get_or_init(|| Entry::read(&source.service, source.partition, &self.raw))
+    }
 }
 
 /// An event of the log that may count.
@@ -80,69 +109,107 @@ impl Entry {
     }
 
     /// Reads a record's headers.
-    pub fn read(service: &Arc<str>, partition: i32, raw: RawRecord) -> Self {
-        let headers = Headers(&raw.headers);
-        if headers.text("ce_type") == Some(CLAIM_TYPE) {
-            return headers.text("ce_id").map_or(Self::Foreign("ce_id"), |nonce| Self::Claim { nonce: nonce.to_owned() });
-        }
-        if headers.text("ce_type") == Some(PROOF_TYPE) {
-            return headers.place().map_or_else(Self::Foreign, Self::Proof);
-        }
-        match headers.event(service, partition, raw.offset) {
-            Ok((place, fingerprint, command_id, record)) => {
-                Self::Event(Box::new(EventEntry { place, fingerprint, command_id, record: record.with(raw.payload) }))
+    pub fn read(service: &Arc<str>, partition: i32, raw: &RawRecord) -> Self {
+        let found = Found::among(&raw.headers);
+        match found.ce_type.0 {
+            Some(name) if name == CLAIM_TYPE.as_bytes() => {
+                found.ce_id.text().map_or(Self::Foreign("ce_id"), |nonce| Self::Claim { nonce: nonce.to_owned() })
             }
-            Err(header) => Self::Foreign(header),
+            Some(name) if name == PROOF_TYPE.as_bytes() => found.place().map_or_else(Self::Foreign, Self::Proof),
+            _ => {
+                let position = Position { service: service.clone(), partition, offset: raw.offset };
+                found.event(position, raw.payload.clone()).map_or_else(Self::Foreign, |event| Self::Event(Box::new(event)))
+            }
         }
     }
 }
 
-struct Headers<'a>(&'a [(String, Vec<u8>)]);
+/// The value of the first header of a name.
+#[derive(Clone, Copy, Default)]
+struct Value<'a>(Option<&'a [u8]>);
 
-impl Headers<'_> {
-    fn text(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(key, _)| key == name).and_then(|(_, value)| std::str::from_utf8(value).ok())
+impl<'a> Value<'a> {
+    fn text(self) -> Option<&'a str> {
+        self.0.and_then(|value| std::str::from_utf8(value).ok())
     }
+}
 
-    fn need(&self, name: &'static str) -> Result<&str, &'static str> {
-        self.text(name).ok_or(name)
-    }
+/// The headers that say something to us, found in one pass.
+macro_rules! found {
+    ($($field:ident $name:literal)*) => {
+        #[derive(Default)]
+        struct Found<'a> {
+            $($field: Value<'a>,)*
+        }
 
-    fn number<N: std::str::FromStr>(&self, name: &'static str) -> Result<N, &'static str> {
-        self.need(name)?.parse().map_err(|_| name)
-    }
+        impl<'a> Found<'a> {
+            fn among(headers: &'a Headers) -> Self {
+                let mut found = Self::default();
+                for (name, value) in headers.parts() {
+                    let place = match name {
+                        $($name => &mut found.$field,)*
+                        _ => continue,
+                    };
+                    place.0 = place.0.or(Some(value));
+                }
+                found
+            }
+        }
+    };
+}
 
+found! {
+    ce_id b"ce_id"
+    ce_type b"ce_type"
+    ce_subject b"ce_subject"
+    ce_time b"ce_time"
+    run b"run"
+    at b"at"
+    group b"group"
+    version b"version"
+    fingerprint b"fingerprint"
+    actor b"actor"
+    correlation_id b"correlation-id"
+    causation_id b"causation-id"
+    traceparent b"traceparent"
+}
+
+/// What a header says, or its name where it is missing or says nothing of the kind.
+fn parsed<N: std::str::FromStr>(value: Value<'_>, name: &'static str) -> Result<N, &'static str> {
+    value.text().and_then(|text| text.parse().ok()).ok_or(name)
+}
+
+impl Found<'_> {
     fn place(&self) -> Result<Place, &'static str> {
-        let (index, of) = self.need("group")?.split_once('/').ok_or("group")?;
+        let (index, of) = self.group.text().and_then(|group| group.split_once('/')).ok_or("group")?;
         let (index, of) = (index.parse().map_err(|_| "group")?, of.parse().map_err(|_| "group")?);
-        Ok(Place { run: self.number("run")?, at: self.number("at")?, index, of })
+        Ok(Place { run: parsed(self.run, "run")?, at: parsed(self.at, "at")?, index, of })
     }
 
-    fn event(&self, service: &Arc<str>, partition: i32, offset: i64) -> Result<(Place, u64, Uuid, Recorded<()>), &'static str> {
-        let event_id = self.need("ce_id")?;
+    fn event(&self, position: Position, payload: Bytes) -> Result<EventEntry, &'static str> {
+        let event_id = self.ce_id.text().ok_or("ce_id")?;
         let (command, _) = event_id.split_once('/').ok_or("ce_id")?;
         let command_id = Uuid::parse_str(command).map_err(|_| "ce_id")?;
-        let fingerprint = u64::from_str_radix(self.need("fingerprint")?, 16).map_err(|_| "fingerprint")?;
-        let time: jiff::Timestamp = self.number("ce_time")?;
-        let record = Recorded {
-            position: Position { service: service.clone(), partition, offset },
-            aggregate_id: Uuid::parse_str(self.need("ce_subject")?).map_err(|_| "ce_subject")?,
-            version: self.number("version")?,
+        let fingerprint = self.fingerprint.text().and_then(|text| u64::from_str_radix(text, 16).ok()).ok_or("fingerprint")?;
+        let time: jiff::Timestamp = parsed(self.ce_time, "ce_time")?;
+        let context = Context {
+            position,
+            aggregate_id: self.ce_subject.text().and_then(|text| Uuid::parse_str(text).ok()).ok_or("ce_subject")?,
+            version: parsed(self.version, "version")?,
             event_id: event_id.to_owned(),
-            type_name: self.need("ce_type")?.into(),
+            type_name: self.ce_type.text().ok_or("ce_type")?.into(),
             time: Timestamp(time.as_millisecond()),
             cause: self.cause()?,
-            event: (),
         };
-        Ok((self.place()?, fingerprint, command_id, record))
+        Ok(EventEntry { place: self.place()?, fingerprint, command_id, record: Recorded::new(context, payload) })
     }
 
     fn cause(&self) -> Result<Cause, &'static str> {
         Ok(Cause {
-            actor: self.need("actor")?.to_owned(),
-            correlation_id: self.need("correlation-id")?.to_owned(),
-            causation_id: self.text("causation-id").map(str::to_owned),
-            traceparent: self.text("traceparent").map(str::to_owned),
+            actor: self.actor.text().ok_or("actor")?.to_owned(),
+            correlation_id: self.correlation_id.text().ok_or("correlation-id")?.to_owned(),
+            causation_id: self.causation_id.text().map(str::to_owned),
+            traceparent: self.traceparent.text().map(str::to_owned),
         })
     }
 }
@@ -164,24 +231,23 @@ impl EventHeaders<'_> {
     /// The record of an event, ready to be appended.
     pub fn append(&self, payload: Vec<u8>) -> Append {
         let Place { run, at, index, of } = self.place;
-        let key = self.aggregate_id.to_string();
-        let mut headers = vec![
-            ("ce_specversion", "1.0".to_owned()),
-            ("ce_id", format!("{}/{index}", self.command_id)),
-            ("ce_type", self.type_name.to_owned()),
-            ("ce_source", format!("/daybook/{}", self.service)),
-            ("ce_subject", key.clone()),
-            ("ce_time", rfc3339(self.time)),
-            ("run", run.to_string()),
-            ("at", at.to_string()),
-            ("group", format!("{index}/{of}")),
-            ("version", self.version.to_string()),
-            ("fingerprint", format!("{:016x}", self.fingerprint)),
-            ("actor", self.cause.actor.clone()),
-            ("correlation-id", self.cause.correlation_id.clone()),
-        ];
-        headers.extend(self.cause.causation_id.clone().map(|id| ("causation-id", id)));
-        headers.extend(self.cause.traceparent.clone().map(|trace| ("traceparent", trace)));
+        let (key, cause) = (self.aggregate_id.to_string(), self.cause);
+        let mut headers = Headers::with_capacity(15, BYTES);
+        headers.push("ce_specversion", "1.0");
+        headers.push_shown("ce_id", format_args!("{}/{index}", self.command_id));
+        headers.push("ce_type", self.type_name);
+        headers.push_shown("ce_source", format_args!("/daybook/{}", self.service));
+        headers.push("ce_subject", &key);
+        headers.push_shown("ce_time", moment(self.time));
+        headers.push_shown("run", run);
+        headers.push_shown("at", at);
+        headers.push_shown("group", format_args!("{index}/{of}"));
+        headers.push_shown("version", self.version);
+        headers.push_shown("fingerprint", format_args!("{:016x}", self.fingerprint));
+        headers.push("actor", &cause.actor);
+        headers.push("correlation-id", &cause.correlation_id);
+        cause.causation_id.iter().for_each(|id| headers.push("causation-id", id));
+        cause.traceparent.iter().for_each(|trace| headers.push("traceparent", trace));
         Append { key, payload, headers }
     }
 }
@@ -194,24 +260,29 @@ pub(crate) fn claim(service: &str, nonce: &str, time: Timestamp, payload: Vec<u8
 /// The record of a proof, where it is meant to stand.
 pub(crate) fn proof(service: &str, nonce: &str, time: Timestamp, (run, at): (i64, i64), payload: Vec<u8>) -> Append {
     let mut headers = of_the_log(PROOF_TYPE, service, nonce, time);
-    headers.extend([("run", run.to_string()), ("at", at.to_string()), ("group", "1/1".to_owned())]);
+    headers.push_shown("run", run);
+    headers.push_shown("at", at);
+    headers.push("group", "1/1");
     Append { key: "owner".to_owned(), payload, headers }
 }
 
-fn of_the_log(type_name: &str, service: &str, nonce: &str, time: Timestamp) -> Vec<(&'static str, String)> {
-    vec![
-        ("ce_specversion", "1.0".to_owned()),
-        ("ce_id", nonce.to_owned()),
-        ("ce_type", type_name.to_owned()),
-        ("ce_source", format!("/daybook/{service}")),
-        ("ce_time", rfc3339(time)),
-    ]
+fn of_the_log(type_name: &str, service: &str, nonce: &str, time: Timestamp) -> Headers {
+    let mut headers = Headers::with_capacity(8, BYTES);
+    headers.push("ce_specversion", "1.0");
+    headers.push("ce_id", nonce);
+    headers.push("ce_type", type_name);
+    headers.push_shown("ce_source", format_args!("/daybook/{service}"));
+    headers.push_shown("ce_time", moment(time));
+    headers
 }
 
-/// A moment as text; the smallest moment stands in for one that no calendar holds.
-fn rfc3339(time: Timestamp) -> String {
-    let mut text = String::with_capacity(24);
-    let moment = jiff::Timestamp::from_millisecond(time.0).unwrap_or(jiff::Timestamp::MIN);
-    write!(text, "{moment:.3}").expect("writing to a string cannot fail");
-    text
+/// A moment as RFC 3339 writes it; the smallest moment stands in for one that no calendar holds.
+fn moment(time: Timestamp) -> impl std::fmt::Display {
+    struct Millis(jiff::Timestamp);
+    impl std::fmt::Display for Millis {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            write!(f, "{:.3}", self.0)
+        }
+    }
+    Millis(jiff::Timestamp::from_millisecond(time.0).unwrap_or(jiff::Timestamp::MIN))
 }

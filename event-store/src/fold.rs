@@ -33,8 +33,7 @@ enum Anchor {
 
 /// What a record is known by: its `ce_id`, where it has one.
 pub(crate) fn anchor(raw: &RawRecord) -> String {
-    let id = raw.headers.iter().find(|(name, _)| name == "ce_id");
-    id.map(|(_, id)| String::from_utf8_lossy(id).into_owned()).unwrap_or_default()
+    raw.headers.get("ce_id").map(|id| String::from_utf8_lossy(id).into_owned()).unwrap_or_default()
 }
 
 /// The snapshots turned out to be unreadable: nothing is known until the log has been read again.
@@ -120,14 +119,13 @@ where
 
     /// Folds the next record of the log. Answers the nonce when it is a claim.
     pub fn take(&mut self, raw: RawRecord) -> Option<String> {
-        let (offset, anchor) = (raw.offset, anchor(&raw));
-        let entry = Entry::read(&self.source.service, self.source.partition, raw);
-        let verdict = self.rule.step(offset, entry.mark());
+        let entry = Entry::read(&self.source.service, self.source.partition, &raw);
+        let verdict = self.rule.step(raw.offset, entry.mark());
         match (verdict, entry) {
             (Verdict::Held | Verdict::Counts, Entry::Event(event)) => self.hold(verdict, *event),
             (_, entry) => {
                 self.held.clear();
-                self.stand_at(offset + 1, Anchor::Read(anchor));
+                self.stand_at(raw.offset + 1, Anchor::Read(anchor(&raw)));
                 if let Entry::Claim { nonce } = entry {
                     return Some(nonce).filter(|_| !self.spoiled);
                 }
@@ -143,7 +141,7 @@ where
             whole.iter().for_each(|event| self.apply_entry(event));
             let Some(last) = whole.into_iter().next_back() else { return };
             self.remember(&last);
-            self.stand_at(last.record.position.offset + 1, Anchor::Read(last.record.event_id));
+            self.stand_at(last.record.position.offset + 1, Anchor::Read(last.record.event_id.clone()));
         }
     }
 

@@ -1,11 +1,12 @@
 //! Reading a partition with the run rule's verdict on each record: for people who look at the log.
 
 use crate::{
-    Counted, Log, LogError, PartitionId,
+    Counted, Log, LogError, PartitionId, RawRecord,
     envelope::Entry,
     log::Cursor,
     run::{RunRule, Verdict},
 };
+use bytes::Bytes;
 use std::sync::Arc;
 
 /// A record and what the run rule says of it.
@@ -22,7 +23,7 @@ pub struct Followed {
     /// The header that is missing or wrong, where the record is not of our making.
     pub foreign: Option<&'static str>,
     /// The record's value, as it is.
-    pub payload: Vec<u8>,
+    pub payload: Bytes,
 }
 
 /// Follows one partition from its beginning, so that the run is always known.
@@ -45,9 +46,9 @@ impl Follower {
         Ok(records.into_iter().map(|raw| self.judge(raw)).collect())
     }
 
-    fn judge(&mut self, raw: crate::RawRecord) -> Followed {
-        let (offset, payload) = (raw.offset, raw.payload.clone());
-        let entry = Entry::read(&self.source.service, self.source.partition, raw);
+    fn judge(&mut self, raw: RawRecord) -> Followed {
+        let RawRecord { offset, ref payload, .. } = raw;
+        let entry = Entry::read(&self.source.service, self.source.partition, &raw);
         let verdict = self.rule.step(offset, entry.mark());
         let (mut event, mut claim, mut foreign) = (None, None, None);
         match entry {
@@ -56,6 +57,6 @@ impl Follower {
             Entry::Proof(_) => {}
             Entry::Foreign(header) => foreign = Some(header),
         }
-        Followed { offset, verdict, event, claim, foreign, payload }
+        Followed { offset, verdict, event, claim, foreign, payload: payload.clone() }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     Batch, BatchError, BatchHandler, Checkpoint, Counted, LogError, PartitionId, RawRecord,
-    envelope::Entry,
+    envelope::{Entry, SharedRecord},
     log::Log,
     metrics,
     ring::{Ring, Window},
@@ -55,21 +55,33 @@ impl Reading {
         let from = self.checkpoint;
         let mut counted = Vec::new();
         for raw in records {
-            self.step(source, raw, &mut counted);
+            self.step(source, raw.offset, &Entry::read(&source.service, source.partition, &raw), &mut counted);
         }
-        (self.checkpoint != from).then(|| Batch { source: source.clone(), from, to: self.checkpoint, records: counted })
+        self.batch(source, from, counted)
     }
 
-    fn step(&mut self, source: &PartitionId, raw: RawRecord, counted: &mut Vec<Counted>) {
-        let offset = raw.offset;
-        let entry = Entry::read(&source.service, source.partition, raw);
+    /// The same, of records that others read, too.
+    fn take_shared(&mut self, source: &PartitionId, records: &[Arc<SharedRecord>]) -> Option<Batch> {
+        let from = self.checkpoint;
+        let mut counted = Vec::new();
+        for record in records {
+            self.step(source, record.raw.offset, record.entry(source), &mut counted);
+        }
+        self.batch(source, from, counted)
+    }
+
+    fn batch(&self, source: &PartitionId, from: Checkpoint, records: Vec<Counted>) -> Option<Batch> {
+        (self.checkpoint != from).then(|| Batch { source: source.clone(), from, to: self.checkpoint, records })
+    }
+
+    fn step(&mut self, source: &PartitionId, offset: i64, entry: &Entry, counted: &mut Vec<Counted>) {
         let verdict = self.rule.step(offset, entry.mark());
         self.next = offset + 1;
         match (verdict, entry) {
-            (Verdict::Held, Entry::Event(event)) => self.held.push(event.record),
+            (Verdict::Held, Entry::Event(event)) => self.held.push(event.record.clone()),
             (Verdict::Counts, Entry::Event(event)) => {
                 counted.append(&mut self.held);
-                counted.push(event.record);
+                counted.push(event.record.clone());
             }
             (verdict, _) => {
                 if verdict == Verdict::Ends || !self.held.is_empty() {
@@ -110,7 +122,10 @@ impl Lane {
         loop {
             end.mark_unchanged();
             match self.ring.window(reading.next(), MOST_RECORDS) {
-                Window::Records(records) => self.hand_on(&mut reading, records.iter().map(|record| (**record).clone()).collect()).await?,
+                Window::Records(records) => {
+                    let batch = reading.take_shared(&self.source, &records);
+                    self.hand_on(batch).await?;
+                }
                 Window::Behind => self.catch_up(&mut reading).await?,
                 Window::Empty => end.changed().await.map_err(|_| BatchError::Failed("the consumer has stopped".into()))?,
             }
@@ -122,13 +137,14 @@ impl Lane {
         let failed = |error: LogError| BatchError::Failed(error.to_string());
         let mut cursor = self.log.read(self.source.partition, reading.next).await.map_err(failed)?;
         while matches!(self.ring.window(reading.next, 1), Window::Behind) {
-            self.hand_on(reading, cursor.next().await.map_err(failed)?).await?;
+            let batch = reading.take(&self.source, cursor.next().await.map_err(failed)?);
+            self.hand_on(batch).await?;
         }
         Ok(())
     }
 
-    async fn hand_on(&self, reading: &mut Reading, records: Vec<RawRecord>) -> Result<(), BatchError> {
-        if let Some(batch) = reading.take(&self.source, records) {
+    async fn hand_on(&self, batch: Option<Batch>) -> Result<(), BatchError> {
+        if let Some(batch) = batch {
             self.apply(&batch).await?;
             metrics::LANE_NEXT
                 .with_label_values(&[&*self.name, &*self.source.service, &self.source.partition.to_string()])

@@ -44,8 +44,7 @@ impl Log for MemoryLog {
         let partition = self.partition(partition).ok_or(NotQueued::Broken)?;
         let mut records = partition.records.lock();
         let offset = records.len() as i64;
-        let headers = record.headers.into_iter().map(|(key, value)| (key.to_owned(), value.into_bytes())).collect();
-        records.push(RawRecord { offset, key: record.key.into_bytes(), payload: record.payload, headers });
+        records.push(record.at(offset));
         partition.end.send_replace(offset + 1);
         let _ = acks.send(Ack { tag, offset: Ok(offset) });
         Ok(())

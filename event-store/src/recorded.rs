@@ -1,7 +1,7 @@
 //! An event as the log holds it.
 
 use domain::Timestamp;
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{fmt, ops::Deref, str::FromStr, sync::Arc};
 use uuid::Uuid;
 
 /// A place in a service's log: `orders/3/1234` (service, partition, offset).
@@ -53,9 +53,9 @@ pub struct Cause {
     pub traceparent: Option<String>,
 }
 
-/// An event with its place and its circumstances. `E` is the decoded event, or the framed bytes.
-#[derive(Clone, Debug)]
-pub struct Recorded<E> {
+/// The circumstances of an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Context {
     /// Where it stands.
     pub position: Position,
     /// Whose event it is.
@@ -70,28 +70,41 @@ pub struct Recorded<E> {
     pub time: Timestamp,
     /// Who and why.
     pub cause: Cause,
+}
+
+impl Context {
+    /// The id of the command that made this event.
+    pub fn command_id(&self) -> &str {
+        self.event_id.rsplit_once('/').map_or(self.event_id.as_str(), |(command, _)| command)
+    }
+}
+
+/// An event with its circumstances, which all readers of it share: `record.version` is the context's. `E` is the decoded event, or
+/// the framed bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recorded<E> {
+    /// The circumstances.
+    pub context: Arc<Context>,
     /// The event.
     pub event: E,
 }
 
 impl<E> Recorded<E> {
-    /// The id of the command that made this event.
-    pub fn command_id(&self) -> &str {
-        self.event_id.rsplit_once('/').map_or(self.event_id.as_str(), |(command, _)| command)
+    /// An event in its circumstances.
+    pub fn new(context: Context, event: E) -> Self {
+        Self { context: Arc::new(context), event }
     }
 
     /// The same record with its event replaced.
     pub fn with<F>(&self, event: F) -> Recorded<F> {
-        let Self { position, aggregate_id, version, event_id, type_name, time, cause, .. } = self;
-        Recorded {
-            position: position.clone(),
-            aggregate_id: *aggregate_id,
-            version: *version,
-            event_id: event_id.clone(),
-            type_name: type_name.clone(),
-            time: *time,
-            cause: cause.clone(),
-            event,
-        }
+        Recorded { context: self.context.clone(), event }
+    }
+}
+
+impl<E> Deref for Recorded<E> {
+    type Target = Context;
+
+    fn deref(&self) -> &Context {
+        &self.context
     }
 }

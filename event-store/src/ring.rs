@@ -1,6 +1,6 @@
 //! The newest records of a partition, for the readers of this process.
 
-use crate::RawRecord;
+use crate::envelope::SharedRecord;
 use parking_lot::Mutex;
 use std::{collections::VecDeque, sync::Arc};
 use tokio::sync::watch;
@@ -11,7 +11,7 @@ const KEPT: usize = 8_192;
 /// What a ring has for a reader.
 pub(crate) enum Window {
     /// The next records, at least one.
-    Records(Vec<Arc<RawRecord>>),
+    Records(Vec<Arc<SharedRecord>>),
     /// Nothing yet.
     Empty,
     /// The reader is behind what the ring keeps.
@@ -27,7 +27,7 @@ pub struct Ring {
 struct Inner {
     /// The ring holds everything from here to its end.
     first: i64,
-    records: VecDeque<Arc<RawRecord>>,
+    records: VecDeque<Arc<SharedRecord>>,
 }
 
 impl Ring {
@@ -37,14 +37,14 @@ impl Ring {
     }
 
     /// Adds the partition's next records, and forgets the oldest.
-    pub(crate) fn push(&self, records: Vec<Arc<RawRecord>>) {
-        let Some(last) = records.last().map(|record| record.offset) else { return };
+    pub(crate) fn push(&self, records: Vec<Arc<SharedRecord>>) {
+        let Some(last) = records.last().map(|record| record.raw.offset) else { return };
         let mut inner = self.inner.lock();
         inner.records.extend(records);
         while inner.records.len() > KEPT
             && let Some(oldest) = inner.records.pop_front()
         {
-            inner.first = oldest.offset + 1;
+            inner.first = oldest.raw.offset + 1;
         }
         drop(inner);
         self.end.send_replace(last + 1);
@@ -56,7 +56,7 @@ impl Ring {
         if from < inner.first {
             return Window::Behind;
         }
-        let begin = inner.records.partition_point(|record| record.offset < from);
+        let begin = inner.records.partition_point(|record| record.raw.offset < from);
         let records: Vec<_> = inner.records.iter().skip(begin).take(most).cloned().collect();
         if records.is_empty() { Window::Empty } else { Window::Records(records) }
     }

@@ -1,6 +1,7 @@
 //! Reading: batches of the records that count, partition by partition, with a checkpoint that is exact.
 
 use crate::Recorded;
+use bytes::Bytes;
 use std::sync::Arc;
 
 /// One partition of one service's log.
@@ -22,7 +23,7 @@ pub struct Checkpoint {
 }
 
 /// A record that counts: its framed bytes, not decoded yet.
-pub type Counted = Recorded<Vec<u8>>;
+pub type Counted = Recorded<Bytes>;
 
 /// What a reader hands on at once: all the records that count between two checkpoints, in the log's order.
 #[derive(Clone, Debug)]

@@ -74,7 +74,7 @@ impl Verifier {
             self.breaks(offset, format!("a hole in the log: offset {} was due", self.next));
         }
         self.next = offset + 1;
-        let entry = Entry::read(&self.source.service, self.source.partition, raw);
+        let entry = Entry::read(&self.source.service, self.source.partition, &raw);
         let before = self.rule;
         match (self.rule.step(offset, entry.mark()), entry) {
             (Verdict::Held, Entry::Event(event)) => self.hold(*event, &key, decodable),
@@ -189,7 +189,7 @@ impl Verifier {
 mod tests {
     use super::*;
     use crate::{
-        Append, Cause,
+        Append, Cause, Headers,
         envelope::{EventHeaders, claim},
         run::Place,
     };
@@ -219,10 +219,8 @@ mod tests {
     fn verify(records: Vec<Append>) -> Findings {
         let mut verifier = Verifier::new(PartitionId { service: "accounts".into(), partition: 0 }, 1);
         for (offset, record) in (0..).zip(records) {
-            let headers = record.headers.into_iter().map(|(key, value)| (key.to_owned(), value.into_bytes())).collect();
             let decodable = if record.payload == b"fine" { Ok(()) } else { Err("not fine".into()) };
-            let raw = RawRecord { offset, key: record.key.into_bytes(), payload: record.payload, headers };
-            verifier.take(raw, decodable);
+            verifier.take(record.at(offset), decodable);
         }
         verifier.finish()
     }
@@ -233,7 +231,7 @@ mod tests {
 
     #[test]
     fn a_log_that_keeps_its_promises_has_no_violation_and_says_what_does_not_count() {
-        let stranger = Append { key: "x".into(), payload: Vec::new(), headers: Vec::new() };
+        let stranger = Append { key: "x".into(), payload: Vec::new(), headers: Headers::default() };
         let findings = verify(vec![
             a_claim(),
             event(1, (1, 1), 1, 1),

@@ -139,7 +139,7 @@ async fn only_a_merchant_states_a_price() {
 /// The text headers of the last record that the users' log holds.
 fn last_record(log: &MemoryLog) -> Vec<(String, String)> {
     let last = (0..2).filter_map(|partition| log.records(partition).into_iter().nth(1)).next_back().unwrap();
-    last.headers.into_iter().map(|(name, value)| (name, String::from_utf8(value).unwrap())).collect()
+    last.headers.iter().map(|(name, value)| (name.to_owned(), String::from_utf8(value.to_vec()).unwrap())).collect()
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use domain::{
     },
     product::{PriceChanged, ProductCommand, ProductEvent, ReservationRejected, StockReceived, StockReleased, StockReserved, StockShipped},
 };
-use event_store::{Cause, Position, Recorded};
+use event_store::{Cause, Context, Position, Recorded};
 use schemas::AnyEvent;
 use uuid::Uuid;
 
@@ -50,16 +50,18 @@ fn lines() -> Vec<OrderLine> {
 }
 
 fn of(aggregate_id: Uuid, event: AnyEvent) -> Recorded<AnyEvent> {
-    Recorded {
-        position: Position { service: "any".into(), partition: 0, offset: 7 },
-        aggregate_id,
-        version: 1,
-        event_id: "e/1".into(),
-        type_name: "any".into(),
-        time: Timestamp(1),
-        cause: Cause { actor: "ada".into(), correlation_id: "c".into(), causation_id: None, traceparent: None },
+    Recorded::new(
+        Context {
+            position: Position { service: "any".into(), partition: 0, offset: 7 },
+            aggregate_id,
+            version: 1,
+            event_id: "e/1".into(),
+            type_name: "any".into(),
+            time: Timestamp(1),
+            cause: Cause { actor: "ada".into(), correlation_id: "c".into(), causation_id: None, traceparent: None },
+        },
         event,
-    }
+    )
 }
 
 fn of_order(event: OrderEvent) -> Recorded<AnyEvent> {

@@ -5,6 +5,7 @@ use crate::{
     Append, RawRecord,
     log::{Ack, Cursor, Log, LogError, NotQueued, Tag},
 };
+use bytes::Bytes;
 use rdkafka::{
     ClientContext, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
@@ -113,8 +114,8 @@ impl KafkaLog {
 impl Log for KafkaLog {
     fn append(&self, partition: i32, record: Append, tag: Tag, acks: &mpsc::UnboundedSender<Ack>) -> Result<(), NotQueued> {
         let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
-        for (key, value) in &record.headers {
-            headers = headers.insert(Header { key, value: Some(value.as_str()) });
+        for (key, value) in record.headers.iter() {
+            headers = headers.insert(Header { key, value: Some(value) });
         }
         self.producer.send(&self.topic, partition, &record.key, &record.payload, headers, AckTo { tag, acks: acks.clone() })
     }
@@ -186,14 +187,14 @@ pub(super) fn is_passing(error: &KafkaError) -> bool {
 
 /// A message as the engine knows it.
 pub(super) fn raw(message: &BorrowedMessage<'_>) -> RawRecord {
-    let headers = message.headers().map(|headers| {
-        let owned = |header: Header<'_, &[u8]>| (header.key.to_owned(), header.value.unwrap_or_default().to_vec());
-        headers.iter().map(owned).collect()
-    });
-    RawRecord {
-        offset: message.offset(),
-        key: message.key().unwrap_or_default().to_vec(),
-        payload: message.payload().unwrap_or_default().to_vec(),
-        headers: headers.unwrap_or_default(),
-    }
+    let copy = |bytes: Option<&[u8]>| Bytes::copy_from_slice(bytes.unwrap_or_default());
+    RawRecord { offset: message.offset(), key: copy(message.key()), payload: copy(message.payload()), headers: headers(message) }
+}
+
+fn headers(message: &BorrowedMessage<'_>) -> crate::Headers {
+    let Some(from) = message.headers() else { return crate::Headers::default() };
+    let bytes = from.iter().map(|header| header.key.len() + header.value.map_or(0, <[u8]>::len)).sum();
+    let mut headers = crate::Headers::with_capacity(from.count(), bytes);
+    from.iter().for_each(|header| headers.push(header.key, header.value.unwrap_or_default()));
+    headers
 }

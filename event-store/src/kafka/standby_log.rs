@@ -73,7 +73,7 @@ impl Cursor for RingCursor {
             let records: Vec<RawRecord> = match self.ring.window(self.next, MOST_RECORDS) {
                 Window::Records(records) => {
                     self.catching_up = None;
-                    records.iter().map(|record| (**record).clone()).collect()
+                    records.iter().map(|record| record.raw.clone()).collect()
                 }
                 Window::Behind => self.catch_up().await?,
                 Window::Empty => {

@@ -1,12 +1,13 @@
 //! One consumer for all that a process reads: it keeps the newest records of each partition in a [`Ring`].
 
 use super::{KafkaConfig, KafkaProducer, log::is_passing, log::raw, service_of, topic_of, wake::Wake};
-use crate::{LogError, PartitionId, RawRecord, metrics, ring::Ring};
+use crate::{LogError, PartitionId, envelope::SharedRecord, metrics, ring::Ring};
 use parking_lot::Mutex;
 use rdkafka::{
     Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
     error::KafkaError,
+    message::BorrowedMessage,
 };
 use std::{
     collections::HashMap,
@@ -139,16 +140,28 @@ fn follow(consumer: &BaseConsumer, rings: &Rings, mut idle: Option<Idle>, until:
     }
 }
 
+type Taken = (PartitionId, Vec<Arc<SharedRecord>>);
+
+/// What was taken of the message's partition, which as a rule is that of the message before.
+fn of_partition<'a>(taken: &'a mut Vec<Taken>, message: &BorrowedMessage<'_>) -> &'a mut Taken {
+    let (service, partition) = (service_of(message.topic()), message.partition());
+    let known = taken.iter().rposition(|(source, _)| *source.service == *service && source.partition == partition);
+    let at = known.unwrap_or_else(|| {
+        taken.push((PartitionId { service: service.into(), partition }, Vec::new()));
+        taken.len() - 1
+    });
+    &mut taken[at]
+}
+
 /// Takes what the consumer has and hands it to the rings, each partition's records at once. Answers how many there were.
 fn step(consumer: &BaseConsumer, rings: &Rings, first_wait: Duration) -> usize {
-    let mut taken: HashMap<PartitionId, Vec<Arc<RawRecord>>> = HashMap::new();
+    let mut taken = Vec::new();
     let mut wait = first_wait;
     for _ in 0..MOST_RECORDS {
         match consumer.poll(wait) {
             None => break,
             Some(Ok(message)) => {
-                let source = PartitionId { service: service_of(message.topic()).into(), partition: message.partition() };
-                taken.entry(source).or_default().push(Arc::new(raw(&message)));
+                of_partition(&mut taken, &message).1.push(Arc::new(SharedRecord::new(raw(&message))));
             }
             Some(Err(error)) if is_passing(&error) => break,
             Some(Err(error)) => {
@@ -159,9 +172,9 @@ fn step(consumer: &BaseConsumer, rings: &Rings, first_wait: Duration) -> usize {
         }
         wait = Duration::ZERO;
     }
-    let took = taken.values().map(Vec::len).sum();
+    let took = taken.iter().map(|(_, records)| records.len()).sum();
     for (source, records) in taken {
-        let end = records.last().map_or(0, |record| record.offset + 1);
+        let end = records.last().map_or(0, |record| record.raw.offset + 1);
         metrics::LOG_END.with_label_values(&[&*source.service, &source.partition.to_string()]).set(end);
         let ring = rings.lock().get(&source).cloned();
         if let Some(ring) = ring {

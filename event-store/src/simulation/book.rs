@@ -57,7 +57,7 @@ impl Book {
     pub fn take(&mut self, service: &Arc<str>, raw: RawRecord) -> Result<Option<Group>, Violation> {
         let offset = raw.offset;
         self.length = offset + 1;
-        let counts = match Entry::read(service, 0, raw) {
+        let counts = match Entry::read(service, 0, &raw) {
             Entry::Claim { .. } => {
                 self.open.clear();
                 self.run = Some((offset, offset + 1));

@@ -75,13 +75,12 @@ impl Topic {
 
     /// A record of nobody's making.
     pub fn intrude(&mut self) {
-        self.append(Append { key: "stranger".to_owned(), payload: b"hello".to_vec(), headers: Vec::new() });
+        self.append(Append { key: "stranger".to_owned(), payload: b"hello".to_vec(), headers: crate::Headers::default() });
     }
 
     fn append(&mut self, record: Append) -> i64 {
         let offset = self.end();
-        let headers = record.headers.into_iter().map(|(key, value)| (key.to_owned(), value.into_bytes())).collect();
-        let raw = RawRecord { offset, key: record.key.into_bytes(), payload: record.payload, headers };
+        let raw = record.at(offset);
         if let Some((lens, shown)) = &mut self.shown {
             shown.push(lens.show(raw.clone()));
         }
@@ -170,10 +169,7 @@ fn fate(chance: &mut Chance, faults: &Faults) -> Fate {
 
 /// A record in a line.
 pub fn told(raw: &RawRecord) -> String {
-    let text = |name: &str| {
-        let header = raw.headers.iter().find(|(key, _)| key == name);
-        header.map_or_else(|| "-".into(), |(_, value)| String::from_utf8_lossy(value).into_owned())
-    };
+    let text = |name: &str| raw.headers.get(name).map_or_else(|| "-".into(), |value| String::from_utf8_lossy(value).into_owned());
     let RawRecord { offset, payload, .. } = raw;
     match text("group").as_str() {
         "-" => format!("[{offset}] {} {}", text("ce_type"), text("ce_id")),

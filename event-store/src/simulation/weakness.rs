@@ -55,7 +55,7 @@ impl Lens {
     /// The next record of the log, as the blind see it.
     pub fn show(&mut self, mut raw: RawRecord) -> RawRecord {
         let offset = raw.offset;
-        match (self.blindness, Entry::read(&"accounts".into(), 0, raw.clone())) {
+        match (self.blindness, Entry::read(&"accounts".into(), 0, &raw)) {
             (Blindness::Places, Entry::Event(_) | Entry::Proof(_)) => set(&mut raw, "at", offset.to_string()),
             (Blindness::Groups, Entry::Event(_) | Entry::Proof(_)) => set(&mut raw, "group", "1/1".to_owned()),
             (Blindness::Breaks, Entry::Claim { .. }) => (self.run, self.held) = (Some((offset, offset)), 0),
@@ -80,12 +80,13 @@ impl Lens {
             }
             None => {
                 (self.run, self.held) = (Some((claim, offset)), 0);
-                raw.headers = vec![("ce_type".into(), CLAIM_TYPE.into()), ("ce_id".into(), "mended".into())];
+                raw.headers = [("ce_type", CLAIM_TYPE), ("ce_id", "mended")].into_iter().collect();
             }
         }
     }
 }
 
 fn set(raw: &mut RawRecord, header: &str, value: String) {
-    raw.headers.iter_mut().filter(|(key, _)| key == header).for_each(|(_, old)| *old = value.clone().into_bytes());
+    let changed = |(name, old)| (name, if name == header { value.as_bytes() } else { old });
+    raw.headers = raw.headers.iter().map(changed).collect();
 }

@@ -147,7 +147,7 @@ async fn find(origin: &Origin, stand: &Stand) -> Result<bool, LogError> {
     let records = origin.log.read(*partition, last).await?.next().await?;
     let Some(record) = records.into_iter().next().filter(|record| record.offset == last) else { return Ok(false) };
     let is_same = anchor(&record) == stand.anchor;
-    Ok(is_same && is_in_run(&Entry::read(service, *partition, record), stand))
+    Ok(is_same && is_in_run(&Entry::read(service, *partition, &record), stand))
 }
 
 /// A record that was written again after the log had lost it has the same id, but another run.

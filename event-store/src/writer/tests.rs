@@ -2,7 +2,7 @@
 
 use super::{Answer, Barrier, NodeName, Pending, Phase, Port, Writer, WriterConfig};
 use crate::{
-    Append, Cause, CommandError, CommandMeta, PartitionId, RawRecord,
+    Append, Cause, CommandError, CommandMeta, PartitionId,
     account::{Account, AccountCommand},
     fold::Fold,
     log::{Ack, NotQueued, Tag},
@@ -61,8 +61,7 @@ fn claim(writer: &mut Writer<Account>, desk: &mut Desk, offset: i64, room_after:
     desk.room = room_after;
     desk.sent.clear();
     writer.acked(Ack { tag, offset: Ok(offset) }, desk);
-    let headers = record.headers.into_iter().map(|(key, value)| (key.to_owned(), value.into_bytes())).collect();
-    let raw = RawRecord { offset, key: record.key.into_bytes(), payload: record.payload, headers };
+    let raw = record.at(offset);
     writer.replayed(writer.epoch(), Ok(vec![raw]), desk);
 }
 

@@ -3,7 +3,7 @@
 use super::{Bind, Database, DatabaseError, Dialect, Filter, Order, Query, Transaction};
 use crate::table::{Column, Relation, Table, TableSpec};
 use domain::Timestamp;
-use event_store::{Cause, Counted, PartitionId, Position, Recorded};
+use event_store::{Cause, Context, Counted, PartitionId, Position, Recorded};
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
@@ -76,9 +76,9 @@ fn relation() -> Relation {
 impl DeadLetterRow {
     /// The letter of a record that `reader` cannot take.
     pub fn new(reader: &str, record: &Counted, reason: impl Into<String>) -> Self {
-        let Recorded { position, aggregate_id, version, event_id, type_name, time, cause, event } = record;
+        let Context { position, aggregate_id, version, event_id, type_name, time, cause } = &**record;
         let Cause { actor, correlation_id, causation_id, traceparent } = cause.clone();
-        let (event_id, payload) = (event_id.clone(), hex::encode(event));
+        let (event_id, payload) = (event_id.clone(), hex::encode(&record.event));
         Self {
             id: format!("{reader}@{position}"),
             reader: reader.to_owned(),
@@ -105,16 +105,18 @@ impl DeadLetterRow {
     pub fn counted(&self) -> Result<Counted, DatabaseError> {
         let Envelope { version, event_id, time, actor, correlation_id, causation_id, traceparent, payload } = self.record.clone();
         let malformed = |error: hex::FromHexError| serde::de::Error::custom(format!("payload: {error}"));
-        Ok(Recorded {
-            position: Position { service: self.service.as_str().into(), partition: self.partition, offset: self.offset },
-            aggregate_id: self.aggregate_id,
-            version,
-            event_id,
-            type_name: self.r#type.as_str().into(),
-            time: Timestamp(time),
-            cause: Cause { actor, correlation_id, causation_id, traceparent },
-            event: hex::decode(payload).map_err(|error| DatabaseError::Row(malformed(error)))?,
-        })
+        Ok(Recorded::new(
+            Context {
+                position: Position { service: self.service.as_str().into(), partition: self.partition, offset: self.offset },
+                aggregate_id: self.aggregate_id,
+                version,
+                event_id,
+                type_name: self.r#type.as_str().into(),
+                time: Timestamp(time),
+                cause: Cause { actor, correlation_id, causation_id, traceparent },
+            },
+            hex::decode(payload).map_err(|error| DatabaseError::Row(malformed(error)))?.into(),
+        ))
     }
 }
 

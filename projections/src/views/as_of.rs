@@ -9,7 +9,7 @@ use crate::{
     view::{LogEvent, View},
 };
 use domain::Timestamp;
-use event_store::{Cause, Position, Recorded};
+use event_store::{Cause, Context, Position, Recorded};
 use schemas::{AnyEvent, DecodeError};
 use serde_json::Value;
 
@@ -58,16 +58,18 @@ pub fn row_of(records: &[Recorded<AnyEvent>]) -> Option<Value> {
 /// The event that a row of the audit keeps.
 pub fn of_audit(row: AuditRow) -> Result<Recorded<AnyEvent>, DecodeError> {
     let event = AnyEvent::from_json(&row.service, &row.r#type, row.event)?;
-    Ok(Recorded {
-        position: Position { service: row.service.into(), partition: row.partition, offset: row.offset },
-        aggregate_id: row.aggregate_id,
-        version: row.version,
-        event_id: row.event_id,
-        type_name: row.r#type.into(),
-        time: row.time,
-        cause: Cause { actor: row.actor, correlation_id: row.correlation_id, causation_id: row.causation_id, traceparent: None },
+    Ok(Recorded::new(
+        Context {
+            position: Position { service: row.service.into(), partition: row.partition, offset: row.offset },
+            aggregate_id: row.aggregate_id,
+            version: row.version,
+            event_id: row.event_id,
+            type_name: row.r#type.into(),
+            time: row.time,
+            cause: Cause { actor: row.actor, correlation_id: row.correlation_id, causation_id: row.causation_id, traceparent: None },
+        },
         event,
-    })
+    ))
 }
 
 /// The events of the order itself that its timeline keeps, whose rows come in the log's order.
@@ -79,16 +81,18 @@ pub fn of_timeline(rows: Vec<TimelineRow>) -> Result<Vec<Recorded<AnyEvent>>, De
 fn of_entry(row: TimelineRow, version: u64) -> Result<Recorded<AnyEvent>, DecodeError> {
     let type_name = format!("daybook.order.{}", row.event);
     let event = AnyEvent::from_json(&row.service, &type_name, row.data)?;
-    Ok(Recorded {
-        position: Position { service: row.service.into(), partition: row.partition, offset: row.offset },
-        aggregate_id: row.order_id.0,
-        version,
-        event_id: row.event_id,
-        type_name: type_name.into(),
-        time: row.time,
-        cause: Cause { actor: row.actor, correlation_id: String::new(), causation_id: row.causation_id, traceparent: None },
+    Ok(Recorded::new(
+        Context {
+            position: Position { service: row.service.into(), partition: row.partition, offset: row.offset },
+            aggregate_id: row.order_id.0,
+            version,
+            event_id: row.event_id,
+            type_name: type_name.into(),
+            time: row.time,
+            cause: Cause { actor: row.actor, correlation_id: String::new(), causation_id: row.causation_id, traceparent: None },
+        },
         event,
-    })
+    ))
 }
 
 #[cfg(test)]
@@ -106,8 +110,8 @@ mod tests {
     fn story() -> Vec<Recorded<AnyEvent>> {
         let events = [placed(), line_reserved(0, 250), line_reserved(1, 200), all_reserved(), cancelled()];
         let written = |(version, event): (u64, OrderEvent)| {
-            let type_name = event.type_name().into();
-            Recorded { type_name, ..recorded("orders", version, AnyEvent::Order(event)) }
+            let (type_name, record) = (event.type_name().into(), recorded("orders", version, ()));
+            Recorded::new(Context { type_name, ..(*record.context).clone() }, AnyEvent::Order(event))
         };
         (1..).zip(events).map(written).collect()
     }
@@ -131,7 +135,7 @@ mod tests {
     fn what_the_audit_keeps_is_the_event_again() {
         for record in story() {
             let again = of_audit(Audit::apply(None, &record).unwrap()).unwrap();
-            assert_eq!((again.event, again.version, again.position), (record.event, record.version, record.position));
+            assert_eq!((&again.event, again.version, &again.position), (&record.event, record.version, &record.position));
         }
     }
 }

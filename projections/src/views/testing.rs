@@ -2,7 +2,7 @@
 
 use crate::view::{LogEvent, View};
 use domain::{Currency, Money, Quantity, Timestamp};
-use event_store::{Cause, Position, Recorded};
+use event_store::{Cause, Context, Position, Recorded};
 use std::str::FromStr;
 use uuid::Uuid;
 
@@ -11,16 +11,18 @@ pub(crate) const ID: Uuid = Uuid::from_u128(0xa11ce);
 
 /// The `version`th event of [`ID`], at offset `version`, `version` seconds after the epoch.
 pub(crate) fn recorded<E>(service: &str, version: u64, event: E) -> Recorded<E> {
-    Recorded {
-        position: Position { service: service.into(), partition: 2, offset: version as i64 },
-        aggregate_id: ID,
-        version,
-        event_id: format!("{service}-{version}/0"),
-        type_name: "daybook.test.Event".into(),
-        time: Timestamp(version as i64 * 1000),
-        cause: Cause { actor: "user/ada".into(), correlation_id: "c".into(), causation_id: None, traceparent: None },
+    Recorded::new(
+        Context {
+            position: Position { service: service.into(), partition: 2, offset: version as i64 },
+            aggregate_id: ID,
+            version,
+            event_id: format!("{service}-{version}/0"),
+            type_name: "daybook.test.Event".into(),
+            time: Timestamp(version as i64 * 1000),
+            cause: Cause { actor: "user/ada".into(), correlation_id: "c".into(), causation_id: None, traceparent: None },
+        },
         event,
-    }
+    )
 }
 
 /// The row that a view makes of one aggregate's events.

@@ -7,7 +7,7 @@ use domain::{
     product::{ProductEvent, ProductListed, StockReceived, StockReleased, StockReserved},
     user::{UserEvent, UserRegistered},
 };
-use event_store::{Batch, Cause, Checkpoint, Counted, PartitionId, Position, Recorded};
+use event_store::{Batch, Cause, Checkpoint, Context, Counted, PartitionId, Position, Recorded};
 use schemas::{Schemas, WireEvent};
 use uuid::Uuid;
 
@@ -34,16 +34,18 @@ impl Feed {
         let PartitionId { service, partition } = self.source.clone();
         let offset = self.records.len() as i64 + 1;
         let version = self.records.iter().filter(|record| record.aggregate_id == aggregate_id).count() as u64 + 1;
-        self.records.push(Recorded {
-            position: Position { service: service.clone(), partition, offset },
-            aggregate_id,
-            version,
-            event_id: format!("{service}-{partition}-{offset}/0"),
-            type_name: type_name.into(),
-            time: Timestamp(millis),
-            cause: Cause { actor: "user/ada".into(), correlation_id: "c-1".into(), causation_id: None, traceparent: None },
-            event,
-        });
+        self.records.push(Recorded::new(
+            Context {
+                position: Position { service: service.clone(), partition, offset },
+                aggregate_id,
+                version,
+                event_id: format!("{service}-{partition}-{offset}/0"),
+                type_name: type_name.into(),
+                time: Timestamp(millis),
+                cause: Cause { actor: "user/ada".into(), correlation_id: "c-1".into(), causation_id: None, traceparent: None },
+            },
+            event.into(),
+        ));
         self
     }
 
