@@ -48,23 +48,31 @@ pub struct Append {
 }
 
 /// What a record is, once its headers are read.
-#[derive(Clone, Debug)]
-pub(crate) enum Entry {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// A claim of the partition.
     Claim {
+        /// Names the claim: its `ce_id`.
         nonce: String,
     },
+    /// An event that counts if the run rule says so.
     Event(Box<EventEntry>),
+    /// A proof that an owner was one still.
     Proof(Place),
     /// Not of our making, or broken: the header that is missing or wrong.
     Foreign(&'static str),
 }
 
 /// An event of the log that may count.
-#[derive(Clone, Debug)]
-pub(crate) struct EventEntry {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventEntry {
+    /// Where its writer meant it to stand.
     pub place: Place,
+    /// Of its command.
     pub fingerprint: u64,
+    /// The command that made it.
     pub command_id: Uuid,
+    /// The event, not decoded yet, and its circumstances.
     pub record: Counted,
 }
 
@@ -86,7 +94,7 @@ impl Entry {
             return headers.text("ce_id").map_or(Self::Foreign("ce_id"), |nonce| Self::Claim { nonce: nonce.to_owned() });
         }
         if headers.text("ce_type") == Some(PROOF_TYPE) {
-            return headers.place().map_or_else(Self::Foreign, Self::Proof);
+            return headers.proof().map_or_else(Self::Foreign, Self::Proof);
         }
         match headers.event(service, partition, raw.offset) {
             Ok((place, fingerprint, command_id, record)) => {
@@ -116,6 +124,11 @@ impl Headers<'_> {
         let (index, of) = self.need("group")?.split_once('/').ok_or("group")?;
         let (index, of) = (index.parse().map_err(|_| "group")?, of.parse().map_err(|_| "group")?);
         Ok(Place { run: self.number("run")?, at: self.number("at")?, index, of })
+    }
+
+    /// A proof is a group of its own: nobody holds one back, so a reader could not resume in the middle of its group.
+    fn proof(&self) -> Result<Place, &'static str> {
+        self.place().and_then(|place| if (place.index, place.of) == (1, 1) { Ok(place) } else { Err("group") })
     }
 
     fn event(&self, service: &Arc<str>, partition: i32, offset: i64) -> Result<(Place, u64, Uuid, Recorded<()>), &'static str> {
@@ -148,15 +161,24 @@ impl Headers<'_> {
 }
 
 /// What all records of one command share, and its number in the group.
-pub(crate) struct EventHeaders<'a> {
+pub struct EventHeaders<'a> {
+    /// The service's name: `orders`.
     pub service: &'a str,
-    pub type_name: &'static str,
+    /// The Avro record's full name.
+    pub type_name: &'a str,
+    /// Whose event it is.
     pub aggregate_id: Uuid,
+    /// The command that made it.
     pub command_id: Uuid,
+    /// Where it is meant to stand.
     pub place: Place,
+    /// The aggregate's version after the event.
     pub version: u64,
+    /// Of the command.
     pub fingerprint: u64,
+    /// When the command was taken.
     pub time: Timestamp,
+    /// Who and why.
     pub cause: &'a Cause,
 }
 
@@ -187,12 +209,12 @@ impl EventHeaders<'_> {
 }
 
 /// The record of a claim.
-pub(crate) fn claim(service: &str, nonce: &str, time: Timestamp, payload: Vec<u8>) -> Append {
+pub fn claim(service: &str, nonce: &str, time: Timestamp, payload: Vec<u8>) -> Append {
     Append { key: "claim".to_owned(), payload, headers: of_the_log(CLAIM_TYPE, service, nonce, time) }
 }
 
 /// The record of a proof, where it is meant to stand.
-pub(crate) fn proof(service: &str, nonce: &str, time: Timestamp, (run, at): (i64, i64), payload: Vec<u8>) -> Append {
+pub fn proof(service: &str, nonce: &str, time: Timestamp, (run, at): (i64, i64), payload: Vec<u8>) -> Append {
     let mut headers = of_the_log(PROOF_TYPE, service, nonce, time);
     headers.extend([("run", run.to_string()), ("at", at.to_string()), ("group", "1/1".to_owned())]);
     Append { key: "owner".to_owned(), payload, headers }
@@ -214,4 +236,25 @@ fn rfc3339(time: Timestamp) -> String {
     let moment = jiff::Timestamp::from_millisecond(time.0).unwrap_or(jiff::Timestamp::MIN);
     write!(text, "{moment:.3}").expect("writing to a string cannot fail");
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(append: Append) -> Entry {
+        let headers = append.headers.into_iter().map(|(name, value)| (name.to_owned(), value.into_bytes())).collect();
+        Entry::read(&"accounts".into(), 0, RawRecord { offset: 1, key: append.key.into_bytes(), payload: append.payload, headers })
+    }
+
+    #[test]
+    fn a_proof_stands_alone() {
+        let written = proof("accounts", "n", Timestamp(1), (0, 1), Vec::new());
+        assert_eq!(read(written.clone()), Entry::Proof(Place { run: 0, at: 1, index: 1, of: 1 }));
+        for group in ["1/2", "2/2", "0/1", "1/0"] {
+            let mut forged = written.clone();
+            forged.headers.iter_mut().filter(|(name, _)| *name == "group").for_each(|header| header.1 = group.to_owned());
+            assert_eq!(read(forged), Entry::Foreign("group"), "{group}");
+        }
+    }
 }

@@ -11,7 +11,7 @@
 #[path = "../tests/contract/account.rs"]
 mod account;
 mod command;
-mod envelope;
+pub mod envelope;
 mod fold;
 mod follow;
 mod host;
@@ -40,6 +40,7 @@ pub use command::{Accepted, CommandError, CommandMeta, Directory, Execute, Local
 pub use envelope::{Append, RawRecord};
 pub use follow::{Followed, Follower};
 pub use host::{Host, Hosted, partition_of};
+pub use lane::Reading;
 pub use log::{Ack, Cursor, Log, LogError, NotQueued, Tag};
 pub use memory::MemoryLog;
 pub use owner::{OwnerParts, PartitionOwner};

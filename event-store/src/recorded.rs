@@ -54,7 +54,7 @@ pub struct Cause {
 }
 
 /// An event with its place and its circumstances. `E` is the decoded event, or the framed bytes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recorded<E> {
     /// Where it stands.
     pub position: Position,
