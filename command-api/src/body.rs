@@ -1,6 +1,6 @@
 //! The body of a POST: JSON of exactly the shape that the route wants, or a 4xx that says what is wrong and where.
 
-use crate::{Problem, problem::FieldError};
+use crate::{Problem, object::Object, problem::FieldError};
 use axum::{
     body::Bytes,
     extract::{FromRequest, Request, rejection::BytesRejection},
@@ -43,7 +43,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let text = std::str::from_utf8(bytes)
         .map_err(|error| malformed("body", format!("must be UTF-8, is not from byte {}", error.valid_up_to())))?;
     let mut json = serde_json::Deserializer::from_str(text);
-    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+    let Object(value) = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
         let rule = error.into_inner().to_string();
         malformed(&field_of(&path, &rule), rule)

@@ -8,6 +8,7 @@ mod caller;
 mod checks;
 pub mod edge;
 pub mod node;
+mod object;
 mod path;
 mod problem;
 mod routes;

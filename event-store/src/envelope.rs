@@ -59,12 +59,16 @@ impl Append {
 }
 
 /// What a record is, once its headers are read.
-#[derive(Clone, Debug)]
-pub(crate) enum Entry {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// A claim of the partition.
     Claim {
+        /// Names the claim: its `ce_id`.
         nonce: String,
     },
+    /// An event that counts if the run rule says so.
     Event(Box<EventEntry>),
+    /// A proof that an owner was one still.
     Proof(Place),
     /// Not of our making, or broken: the header that is missing or wrong.
     Foreign(&'static str),
@@ -89,11 +93,15 @@ impl SharedRecord {
 }
 
 /// An event of the log that may count.
-#[derive(Clone, Debug)]
-pub(crate) struct EventEntry {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventEntry {
+    /// Where its writer meant it to stand.
     pub place: Place,
+    /// Of its command.
     pub fingerprint: u64,
+    /// The command that made it.
     pub command_id: Uuid,
+    /// The event, not decoded yet, and its circumstances.
     pub record: Counted,
 }
 
@@ -115,7 +123,7 @@ impl Entry {
             Some(name) if name == CLAIM_TYPE.as_bytes() => {
                 found.ce_id.text().map_or(Self::Foreign("ce_id"), |nonce| Self::Claim { nonce: nonce.to_owned() })
             }
-            Some(name) if name == PROOF_TYPE.as_bytes() => found.place().map_or_else(Self::Foreign, Self::Proof),
+            Some(name) if name == PROOF_TYPE.as_bytes() => found.proof().map_or_else(Self::Foreign, Self::Proof),
             _ => {
                 let position = Position { service: service.clone(), partition, offset: raw.offset };
                 found.event(position, raw.payload.clone()).map_or_else(Self::Foreign, |event| Self::Event(Box::new(event)))
@@ -186,6 +194,11 @@ impl Found<'_> {
         Ok(Place { run: parsed(self.run, "run")?, at: parsed(self.at, "at")?, index, of })
     }
 
+    /// A proof is a group of its own: nobody holds one back, so a reader could not resume in the middle of its group.
+    fn proof(&self) -> Result<Place, &'static str> {
+        self.place().and_then(|place| if (place.index, place.of) == (1, 1) { Ok(place) } else { Err("group") })
+    }
+
     fn event(&self, position: Position, payload: Bytes) -> Result<EventEntry, &'static str> {
         let event_id = self.ce_id.text().ok_or("ce_id")?;
         let (command, _) = event_id.split_once('/').ok_or("ce_id")?;
@@ -215,15 +228,24 @@ impl Found<'_> {
 }
 
 /// What all records of one command share, and its number in the group.
-pub(crate) struct EventHeaders<'a> {
+pub struct EventHeaders<'a> {
+    /// The service's name: `orders`.
     pub service: &'a str,
-    pub type_name: &'static str,
+    /// The Avro record's full name.
+    pub type_name: &'a str,
+    /// Whose event it is.
     pub aggregate_id: Uuid,
+    /// The command that made it.
     pub command_id: Uuid,
+    /// Where it is meant to stand.
     pub place: Place,
+    /// The aggregate's version after the event.
     pub version: u64,
+    /// Of the command.
     pub fingerprint: u64,
+    /// When the command was taken.
     pub time: Timestamp,
+    /// Who and why.
     pub cause: &'a Cause,
 }
 
@@ -253,12 +275,12 @@ impl EventHeaders<'_> {
 }
 
 /// The record of a claim.
-pub(crate) fn claim(service: &str, nonce: &str, time: Timestamp, payload: Vec<u8>) -> Append {
+pub fn claim(service: &str, nonce: &str, time: Timestamp, payload: Vec<u8>) -> Append {
     Append { key: "claim".to_owned(), payload, headers: of_the_log(CLAIM_TYPE, service, nonce, time) }
 }
 
 /// The record of a proof, where it is meant to stand.
-pub(crate) fn proof(service: &str, nonce: &str, time: Timestamp, (run, at): (i64, i64), payload: Vec<u8>) -> Append {
+pub fn proof(service: &str, nonce: &str, time: Timestamp, (run, at): (i64, i64), payload: Vec<u8>) -> Append {
     let mut headers = of_the_log(PROOF_TYPE, service, nonce, time);
     headers.push_shown("run", run);
     headers.push_shown("at", at);
@@ -285,4 +307,24 @@ fn moment(time: Timestamp) -> impl std::fmt::Display {
         }
     }
     Millis(jiff::Timestamp::from_millisecond(time.0).unwrap_or(jiff::Timestamp::MIN))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(append: Append) -> Entry {
+        Entry::read(&"accounts".into(), 0, &append.at(1))
+    }
+
+    #[test]
+    fn a_proof_stands_alone() {
+        let written = proof("accounts", "n", Timestamp(1), (0, 1), Vec::new());
+        assert_eq!(read(written.clone()), Entry::Proof(Place { run: 0, at: 1, index: 1, of: 1 }));
+        for group in ["1/2", "2/2", "0/1", "1/0"] {
+            let mut forged = written.clone();
+            forged.headers.set("group", group);
+            assert_eq!(read(forged), Entry::Foreign("group"), "{group}");
+        }
+    }
 }

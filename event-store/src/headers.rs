@@ -46,6 +46,11 @@ impl Headers {
         self.end(name_ends);
     }
 
+    /// Gives those of that name another value.
+    pub fn set(&mut self, name: &str, value: impl AsRef<[u8]>) {
+        *self = self.iter().map(|(known, old)| (known, if known == name { value.as_ref() } else { old })).collect();
+    }
+
     fn end(&mut self, name_ends: usize) {
         // Kafka's own length of a message is 31 bits.
         let fits = |end: usize| u32::try_from(end).expect("a record is shorter than 4 GiB");
@@ -113,6 +118,9 @@ mod tests {
             let out: Vec<(String, Vec<u8>)> = made.iter().map(|(name, value)| (name.to_owned(), value.to_vec())).collect();
             prop_assert_eq!(&out, &headers);
             for (name, _) in &headers {
+                let mut changed = made.clone();
+                changed.set(name, "other");
+                prop_assert_eq!((changed.get(name), changed.len()), (Some(&b"other"[..]), made.len()));
                 let first = headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_slice());
                 prop_assert_eq!(made.get(name), first);
             }

@@ -26,8 +26,8 @@ pub(crate) struct Lane {
     pub stop: CancellationToken,
 }
 
-/// Between the checkpoint and what was read past it.
-pub(crate) struct Reading {
+/// The run rule over one partition: between the checkpoint and what was read past it.
+pub struct Reading {
     rule: RunRule,
     checkpoint: Checkpoint,
     /// The next offset to read.
@@ -36,6 +36,7 @@ pub(crate) struct Reading {
 }
 
 impl Reading {
+    /// A reader that stands at a checkpoint.
     pub fn at(checkpoint: Checkpoint) -> Self {
         Self { rule: RunRule::resume(checkpoint.claim, checkpoint.next), checkpoint, next: checkpoint.next, held: Vec::new() }
     }

@@ -11,7 +11,7 @@
 #[path = "../tests/contract/account.rs"]
 mod account;
 mod command;
-mod envelope;
+pub mod envelope;
 mod fold;
 mod follow;
 mod headers;
@@ -42,6 +42,7 @@ pub use envelope::{Append, RawRecord};
 pub use follow::{Followed, Follower};
 pub use headers::Headers;
 pub use host::{Host, Hosted, partition_of};
+pub use lane::Reading;
 pub use log::{Ack, Cursor, Log, LogError, NotQueued, Tag};
 pub use memory::MemoryLog;
 pub use owner::{OwnerParts, PartitionOwner};

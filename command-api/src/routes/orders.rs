@@ -37,8 +37,10 @@ pub(super) fn routes(execute: Arc<dyn Execute<Order>>, config: ApiConfig) -> Ope
 struct Placement {
     #[schema(format = Uuid)]
     user_id: String,
+    #[serde(deserialize_with = "crate::object::many")]
     #[schema(min_items = 1, max_items = 1000)]
     lines: Vec<Line>,
+    #[serde(deserialize_with = "crate::object::one")]
     payment: PaymentChoice,
 }
 
@@ -50,6 +52,7 @@ struct Line {
     #[schema(example = 1, minimum = 1, maximum = 10_000_000)]
     quantity: i64,
     /// The price of one piece that a merchant agreed with the customer; only actors whose name begins with `merchant/` may state it.
+    #[serde(default, deserialize_with = "crate::object::maybe")]
     agreed_price: Option<MoneyBody>,
 }
 

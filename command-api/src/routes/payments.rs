@@ -18,6 +18,7 @@ pub(super) fn routes(execute: Arc<dyn Execute<Payment>>) -> OpenApiRouter {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Refund {
+    #[serde(deserialize_with = "crate::object::one")]
     amount: MoneyBody,
 }
 

@@ -37,6 +37,7 @@ struct Listing {
     sku: String,
     #[schema(value_type = LineOfText, example = "White hanging heart T-light holder")]
     name: String,
+    #[serde(deserialize_with = "crate::object::one")]
     price: MoneyBody,
 }
 
@@ -54,6 +55,7 @@ async fn list(State(products): Products, caller: Caller, Body(body): Body<Listin
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct PriceChange {
+    #[serde(deserialize_with = "crate::object::one")]
     price: MoneyBody,
 }
 

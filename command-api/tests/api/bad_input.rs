@@ -39,6 +39,21 @@ async fn check(cases: Vec<Bad>) {
 }
 
 #[tokio::test]
+async fn a_list_of_the_values_is_no_object_that_has_them() {
+    let order = |lines: &str, payment: &str| format!("{{\"user_id\":\"{ID}\",\"lines\":[{lines}],\"payment\":{payment}}}");
+    let line = format!("{{\"product_id\":\"{ID}\",\"quantity\":1,\"agreed_price\":[1250,\"GBP\"]}}");
+    check(vec![
+        malformed("/users", "[\"ada@example.com\",\"Ada\",null]", "body", "invalid type: sequence, expected an object"),
+        malformed("/products", "{\"sku\":\"85123A\",\"name\":\"x\",\"price\":[1250,\"GBP\"]}", "price", "expected an object"),
+        malformed(&format!("/payments/{ID}/refunds"), "{\"amount\":[1250,\"GBP\"]}", "amount", "expected an object"),
+        malformed("/orders", order(&format!("[\"{ID}\",1,null]"), "{\"method\":\"card\"}"), "lines[0]", "expected an object"),
+        malformed("/orders", order(&line, "{\"method\":\"card\"}"), "lines[0].agreed_price", "expected an object"),
+        malformed("/orders", order("", "[\"card\"]"), "payment", "expected an object"),
+    ])
+    .await;
+}
+
+#[tokio::test]
 async fn bodies_that_are_no_json_of_the_right_shape() {
     let deep = format!("{{\"email\":{}1{}}}", "[".repeat(50_000), "]".repeat(50_000));
     let deeply_unknown = format!("{{\"x\":{}1{}}}", "{\"y\":".repeat(50_000), "}".repeat(50_000));

@@ -1,13 +1,10 @@
 //! Carrying a plan out: the second pass.
 
-use super::{
-    api::{ACTOR, Api, ApiError},
-    invoice::Line,
-    plan::{Plan, PlannedOrder, PlannedProduct, PlannedRefund, keyed},
-};
+use super::api::{ACTOR, Api, ApiError};
 use domain::{ProductId, UserId};
 use futures::{StreamExt, TryStreamExt, stream};
 use indicatif::{ProgressBar, ProgressStyle};
+use invoices::{Line, Plan, PlannedOrder, PlannedProduct, PlannedRefund, keyed};
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeSet, HashMap},

@@ -1,13 +1,11 @@
 //! `daybook import`: a merchant's invoices become users, products, stock and orders, through the public HTTP API.
 //!
-//! Two passes. The first reads the file into a [`Plan`](plan::Plan) without asking anybody; the second carries the plan out.
+//! Two passes. The first reads the file into a [`Plan`](invoices::Plan) without asking anybody; the second carries the plan out.
 //! Every request's idempotency key is worked out from the file's content, so a second run changes nothing and a killed
 //! one is simply run again.
 
 mod api;
 mod execute;
-mod invoice;
-mod plan;
 mod report;
 
 use crate::{cli::ImportArguments, failure::Failure};
@@ -31,7 +29,7 @@ pub async fn run(arguments: ImportArguments) -> Result<ExitCode, Failure> {
     }
     let api = api::Api::new(&arguments.url).map_err(Failure::usage)?;
     let bytes = read(&arguments.file).map_err(|error| wrong(&arguments.file, &error))?;
-    let mut plan = plan::Plan::read(&bytes).map_err(|error| wrong(&arguments.file, &error))?;
+    let mut plan = invoices::Plan::read(&bytes).map_err(|error| wrong(&arguments.file, &error))?;
     drop(bytes);
     api.greet().await.map_err(|error| Failure::failed(format!("{error}; does Daybook run there? --url says where it is")))?;
     let limits = execute::Limits { concurrency: usize::from(arguments.concurrency), settle: SETTLE };

@@ -1,6 +1,6 @@
 //! What became of the file: the summary, and the lines that were left out.
 
-use super::plan::Plan;
+use invoices::Plan;
 use serde_json::{Value, json};
 use std::{
     collections::BTreeSet,

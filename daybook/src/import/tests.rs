@@ -4,9 +4,9 @@ use super::{
     api::{Api, ApiError},
     execute::{ImportError, Limits, execute},
     fake::{Script, Shop},
-    plan::Plan,
     report::{self, Summary},
 };
+use invoices::Plan;
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, io::Read, time::Duration};
 

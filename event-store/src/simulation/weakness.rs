@@ -87,6 +87,5 @@ impl Lens {
 }
 
 fn set(raw: &mut RawRecord, header: &str, value: String) {
-    let changed = |(name, old)| (name, if name == header { value.as_bytes() } else { old });
-    raw.headers = raw.headers.iter().map(changed).collect();
+    raw.headers.set(header, value);
 }

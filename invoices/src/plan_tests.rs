@@ -41,6 +41,24 @@ fn lines_are_physical_lines_though_a_field_holds_a_newline() {
 }
 
 #[test]
+fn lines_are_those_of_an_editor_however_they_end() {
+    for end in ["\n", "\r\n", "\r"] {
+        let lines = [
+            "1,10001,x,0,2011-01-01 10:00:00,1,7,UK",
+            "",
+            "1,10001,\"two",
+            "lines\",0,2011-01-01 10:00:00,1,7,UK",
+            "2,10001,x,0,,1,7,UK",
+            "",
+        ];
+        let file = format!("{}{end}{}", HEADER.trim_end(), lines.join(end));
+        assert_eq!(skipped(&Plan::read(file.as_bytes()).expect("the header is right")), [2, 4, 6], "{end:?}");
+    }
+    let marked = format!("\u{feff}{HEADER}1,10001,x,0,,1,7,UK\n");
+    assert_eq!(skipped(&Plan::read(marked.as_bytes()).expect("the header is right")), [2]);
+}
+
+#[test]
 fn bytes_that_are_not_text_spoil_their_own_line_only() {
     let mut bytes = HEADER.as_bytes().to_vec();
     bytes.extend(b"1,10001,\xff\xfe,1,2011-01-01 10:00:00,1,7,UK\r\n1,10001,x,1,2011-01-01 10:00:00,1,7,UK\r\n");

@@ -1,6 +1,7 @@
 //! What a file asks for, worked out without asking anybody: the first pass.
 
-use super::invoice::{Columns, HeaderError, Line, parse};
+use crate::line::{Columns, HeaderError, Line, parse};
+use crate::places::Places;
 use csv::{ByteRecord, ReaderBuilder};
 use std::collections::{BTreeMap, HashMap};
 
@@ -57,7 +58,7 @@ pub struct PlannedProduct {
 }
 
 /// All of a file.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     /// Lines of the file, the header not counted.
     pub lines: u64,
@@ -83,11 +84,11 @@ impl Plan {
         let read = reader.read_byte_record(&mut record).map_err(|error| HeaderError::Unreadable(error.to_string()))?;
         let columns = if read { Columns::find(&record)? } else { return Err(HeaderError::Unreadable("the file is empty".into())) };
         let mut plan = Self { fingerprint: fingerprint(bytes), ..Self::default() };
-        let mut accepted = Vec::new();
+        let (mut accepted, mut places) = (Vec::new(), Places::new(bytes));
         loop {
             match reader.read_byte_record(&mut record) {
                 Ok(false) => break,
-                Ok(true) => plan.take(&columns, &record, &mut accepted),
+                Ok(true) => plan.take(&columns, &record, places.line_of(&record), &mut accepted),
                 Err(error) => return Err(HeaderError::Unreadable(error.to_string())),
             }
         }
@@ -98,10 +99,8 @@ impl Plan {
         Ok(plan)
     }
 
-    fn take(&mut self, columns: &Columns, record: &ByteRecord, accepted: &mut Vec<Line>) {
+    fn take(&mut self, columns: &Columns, record: &ByteRecord, number: u64, accepted: &mut Vec<Line>) {
         self.lines += 1;
-        // The position is that of the record's first byte, before which blank lines may stand.
-        let number = record.position().map_or(self.lines + 1, csv::Position::line);
         match parse(columns, record, number) {
             Ok(line) => accepted.push(line),
             Err(reason) => self.skip(number, reason),
