@@ -282,6 +282,21 @@ class Outcomes(Spoiled):
     def test_a_read_from_the_past(self) -> None:
         self.spoil("stale-read", lambda made: setattr(made.reads[0], "version", 3), PAID)
 
+    def test_somebody_who_waits_though_nothing_stands_in_the_way(self) -> None:
+        def waits(faults: list[tuple[str, float, float]]) -> list[str]:
+            made = shop()
+            asked = made.unanswered("nobody", "register-user", "users", None)
+            asked.last.start, asked.last.end = 2000.0, 2060.0
+            found = made.evidence()
+            found.faults += [{"kind": kind, "start": start, "end": end, "did": []} for kind, start, end in faults]
+            return [violation.kind for violation in check(found)]
+
+        self.assertEqual(waits([("network-split", 1990.0, 2048.0)]), [])
+        self.assertEqual(waits([("network-split", 1990.0, 2030.0)]), ["unserved"])
+        self.assertEqual(waits([("network-split", 1990.0, 2030.0), ("postgres-kill", 2041.0, 2050.0)]), ["unserved"])
+        self.assertEqual(waits([("network-split", 1990.0, 2030.0), ("node-kill", 2043.0, 2055.0)]), [])
+        self.assertEqual(waits([("node-kill", 2006.0, 2055.0)]), ["unserved"])
+
     def test_a_system_that_does_not_come_to_rest(self) -> None:
         self.spoil("not-quiet", lambda made: made.run.update(not_quiet=["orders:orders stands at 3"]))
 
