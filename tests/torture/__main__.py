@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from .checker import evidence, report
+from .checker import evidence, report, several
 from .checker.check import check
 from .nemesis.plan import KINDS
 from .settings import ROOT, SHORT_FAULTS, Settings
@@ -40,6 +40,9 @@ def arguments(words: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--json", type=Path, help="write the summary and the violations here")
     parser.add_argument("--check-only", type=Path, metavar="DIR", help="check a kept directory again")
+    parser.add_argument(
+        "--summarise", type=Path, nargs="+", metavar="FILE", help="one table of what --json wrote of several runs"
+    )
     return parser.parse_args(words)
 
 
@@ -130,11 +133,23 @@ def judge(folder: Path, asked: argparse.Namespace) -> int:
     return 1 if violations else 0
 
 
+def summarise(files: list[Path]) -> int:
+    """Tells several runs as one, and answers the exit code."""
+    try:
+        told = several.together([json.loads(file.read_text()) for file in files])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise usage(f"not all of these are summaries that --json wrote: {type(error).__name__}: {error}") from error
+    print(several.table(told))
+    return 1 if told["violations"] else 0
+
+
 def main() -> int:
-    """Runs and judges, or only judges."""
+    """Runs and judges, or only judges, or only tells."""
     asked = arguments(sys.argv[1:])
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(1))
+    if asked.summarise:
+        return summarise(asked.summarise)
     if asked.check_only:
         return judge(asked.check_only, asked)
     kept = broken(asked)

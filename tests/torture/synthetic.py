@@ -118,9 +118,9 @@ class Made:
         self.operations.append(operation)
         return operation
 
-    def unanswered(self, id_: str, kind: str, service: str, aggregate: str) -> Operation:
+    def unanswered(self, id_: str, kind: str, service: str, aggregate: str | None) -> Operation:
         """A client's operation of which nobody knows what became of it."""
-        answer = Attempt("node1", self.clock, self.clock + 12, error="timed out")
+        answer = Attempt("node1", self.clock, self.clock + 4, error="timed out")
         operation = Operation(id_, 1, kind, service, "/", {}, id_, aggregate, attempts=[answer], outcome=UNKNOWN)
         self.operations.append(operation)
         return operation

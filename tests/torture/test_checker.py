@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import copy
+import random
 import unittest
 from collections.abc import Callable
 
-from .checker import report
+from .checker import report, several
 from .checker.check import check
 from .checker.evidence import log_of
-from .nemesis.plan import HOLDS, KINDS, steps
+from .nemesis.plan import HOLDS, KINDS, aims, steps
 from .synthetic import OFF, PAID, PAYMENT, PRODUCT, USER, Made, gbp, shop
+from .workload.ambush import question
+from .workload.shop import Asker, Known, Shop
 
 
 class Spoiled(unittest.TestCase):
@@ -76,6 +79,26 @@ class CleanShop(unittest.TestCase):
         self.assertEqual(plan(7), plan(7))
         self.assertNotEqual(plan(7), plan(8))
         self.assertEqual({step.kind for step in plan(7)}, set(HOLDS))
+
+    def test_a_split_aims_at_what_the_keeper_of_the_group_leads(self) -> None:
+        known = [("orders/0", "node1", "kafka1"), ("users/1", "node2", "kafka3")]
+        self.assertEqual(aims(known, "kafka3"), known[1:])
+        self.assertEqual(aims(known, "kafka2"), known)
+        self.assertEqual(aims(known, None), known)
+        self.assertEqual(aims([], "kafka3"), [])
+
+    def test_questions_are_about_the_newest_things_and_half_of_them_about_one_service(self) -> None:
+        shop_ = Shop()
+        rng = random.Random(5)
+        self.assertIsNone(question(Asker("t", 1, rng, shop_), rng, shop_, "users"))
+        for number in range(20):
+            shop_.users.append(Known(f"user-{number}", 1))
+            shop_.orders.append(Known(f"order-{number}", 1))
+        asked = [question(Asker("t", 1, rng, shop_), rng, shop_, "users") for _ in range(200)]
+        users = [each for each in asked if each and each.service == "users"]
+        self.assertTrue(120 <= len(users) <= 180, len(users))
+        self.assertEqual({each.aggregate for each in users}, {"user-17", "user-18", "user-19"})
+        self.assertEqual({each.service for each in asked if each}, {"users", "orders"})
 
 
 class Logs(Spoiled):
@@ -259,8 +282,71 @@ class Outcomes(Spoiled):
     def test_a_read_from_the_past(self) -> None:
         self.spoil("stale-read", lambda made: setattr(made.reads[0], "version", 3), PAID)
 
+    def test_somebody_who_waits_though_nothing_stands_in_the_way(self) -> None:
+        def waits(faults: list[tuple[str, float, float]]) -> list[str]:
+            made = shop()
+            asked = made.unanswered("nobody", "register-user", "users", None)
+            asked.last.start, asked.last.end = 2000.0, 2060.0
+            found = made.evidence()
+            found.faults += [{"kind": kind, "start": start, "end": end, "did": []} for kind, start, end in faults]
+            return [violation.kind for violation in check(found)]
+
+        self.assertEqual(waits([("network-split", 1990.0, 2048.0)]), [])
+        self.assertEqual(waits([("network-split", 1990.0, 2030.0)]), ["unserved"])
+        self.assertEqual(waits([("network-split", 1990.0, 2030.0), ("postgres-kill", 2041.0, 2050.0)]), ["unserved"])
+        self.assertEqual(waits([("network-split", 1990.0, 2030.0), ("node-kill", 2043.0, 2055.0)]), [])
+        self.assertEqual(waits([("node-kill", 2006.0, 2055.0)]), ["unserved"])
+
     def test_a_system_that_does_not_come_to_rest(self) -> None:
         self.spoil("not-quiet", lambda made: made.run.update(not_quiet=["orders:orders stands at 3"]))
+
+
+class Told(unittest.TestCase):
+    """What a run is told as, and several runs as one."""
+
+    def run_of(self, seed: int, *faults: tuple[str, float, float]) -> dict:
+        """The summary of a shop in which an acknowledgement was waited for as long as the faults lasted."""
+        made = shop()
+        made.run["seed"] = seed
+        found = made.evidence()
+        for kind, start, end in faults:
+            asked = made.asked(f"{kind}-{start}", "receive-stock", "products", PRODUCT, [("StockReceived", {"quantity": 1})])
+            asked.last.start, asked.last.end = start, end
+            found.faults.append({"kind": kind, "start": start, "end": end, "did": ["something"]})
+        return report.summary(found, [])
+
+    def test_faults_are_told_one_by_one_and_by_kind(self) -> None:
+        told = self.run_of(1, ("node-kill", 2000.0, 2003.0), ("node-kill", 2100.0, 2101.0), ("broker-kill", 2200.0, 2208.0))
+        singly = [(fault["kind"], fault["partition"]) for fault in told["each_fault"]]
+        self.assertEqual(singly, [("node-kill", 3.0), ("node-kill", 1.0), ("broker-kill", 8.0)])
+        self.assertEqual((told["faults"]["node-kill"]["faults"], told["faults"]["node-kill"]["partition"]), (2, 3.0))
+        self.assertIn("node-kill", report.table(told))
+
+    def test_several_runs_are_told_as_one(self) -> None:
+        one = self.run_of(1, ("node-kill", 2000.0, 2003.0), ("broker-kill", 2200.0, 2208.0))
+        other = {**self.run_of(2, ("node-kill", 2100.0, 2101.0)), "violations": {"lost": 2}}
+        told = several.together([one, other])
+        self.assertEqual((told["seeds"], told["operations"]), ([1, 2], one["operations"] + other["operations"]))
+        self.assertEqual(told["violations"], {"lost": 2})
+        kill, every = told["faults"]["node-kill"], told["faults"]["all"]
+        self.assertEqual((kill["faults"], kill["half"], kill["most"], kill["partition"]), (2, 1.0, 3.0, 3.0))
+        self.assertEqual((every["faults"], every["half"], every["most"], every["partition"]), (3, 3.0, 8.0, 8.0))
+        table = several.table(told)
+        self.assertIn("violations: 2\n  lost: 2", table)
+        self.assertIn("2 runs, seeds 1, 2", table)
+
+    def test_a_summary_without_its_single_faults_leaves_the_maximum(self) -> None:
+        old = self.run_of(1, ("node-kill", 2000.0, 2003.0))
+        del old["each_fault"]
+        kill = several.together([old])["faults"]["node-kill"]
+        self.assertEqual((kill["half"], kill["most"], kill["partition"]), (None, None, 3.0))
+        self.assertIn("-", several.table(several.together([old])))
+
+    def test_percentiles_are_values_that_were_seen(self) -> None:
+        values = [float(value) for value in range(1, 101)]
+        random.Random(3).shuffle(values)
+        self.assertEqual([several.percentile(values, part) for part in (0.5, 0.99, 1.0)], [50.0, 99.0, 100.0])
+        self.assertEqual([several.percentile([7.0], part) for part in (0.5, 0.99)], [7.0, 7.0])
 
 
 if __name__ == "__main__":

@@ -8,8 +8,9 @@ use crate::{
 use bytes::Bytes;
 use rdkafka::{
     ClientContext, Offset, TopicPartitionList,
+    client::Client,
     consumer::{BaseConsumer, Consumer},
-    error::{KafkaError, RDKafkaErrorCode},
+    error::{KafkaError, KafkaResult, RDKafkaErrorCode},
     message::{BorrowedMessage, DeliveryResult, Header, Headers, Message, OwnedHeaders},
     producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer},
 };
@@ -18,6 +19,8 @@ use tokio::sync::mpsc;
 
 /// How many records one step of a cursor hands on at most.
 const MOST_RECORDS: usize = 1_000;
+/// How long the brokers may take to say something of a topic.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 
 /// Where the outcome of one append goes.
 pub struct AckTo {
@@ -123,9 +126,9 @@ impl Log for KafkaLog {
     /// Asked on the producer's client: on a connection that fetches, the question would wait behind the long poll.
     async fn end(&self, partition: i32) -> Result<i64, LogError> {
         let (producer, topic) = (self.producer.0.clone(), self.topic.clone());
-        let ask = move || producer.client().fetch_watermarks(&topic, partition, Duration::from_secs(5));
+        let ask = move || end_of(producer.client(), &topic, partition);
         let answer = tokio::task::spawn_blocking(ask).await.map_err(|error| LogError(error.to_string()))?;
-        answer.map(|(_, end)| end).map_err(|error| LogError(error.to_string()))
+        answer.map_err(|error| LogError(error.to_string()))
     }
 
     async fn read(&self, partition: i32, from: i64) -> Result<Box<dyn Cursor>, LogError> {
@@ -139,6 +142,19 @@ impl Log for KafkaLog {
             .spawn(move || read_on(&consumer, &to))
             .map_err(|error| LogError(error.to_string()))?;
         Ok(Box::new(KafkaCursor { records }))
+    }
+}
+
+/// The end of a partition. One whose leader was a broker that librdkafka has struck off since is unknown to it, and it asks nobody
+/// until what it has heard of the topic is minutes old: so it is made to ask.
+fn end_of(client: &Client<impl ClientContext>, topic: &str, partition: i32) -> KafkaResult<i64> {
+    let ask = || client.fetch_watermarks(topic, partition, ANSWERS_WITHIN).map(|(_, end)| end);
+    match ask() {
+        Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::UnknownPartition) => {
+            client.fetch_metadata(Some(topic), ANSWERS_WITHIN)?;
+            ask()
+        }
+        answer => answer,
     }
 }
 

@@ -79,7 +79,7 @@ fn chunks(records: &[RawRecord], cuts: &[u8]) -> Vec<Vec<RawRecord>> {
 
 fn verify(records: &[RawRecord]) -> event_store::verify::Findings {
     let mut verifier = Verifier::new(source(), 1);
-    records.iter().for_each(|record| verifier.take(record.clone(), |_| Ok(())));
+    records.iter().for_each(|record| verifier.take(record.clone(), Ok(())));
     verifier.finish()
 }
 

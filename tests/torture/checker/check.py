@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import commands, logs, mails, reads, refusals, sagas, views
+from . import commands, logs, mails, reads, refusals, sagas, served, views
 from .evidence import Evidence, Violation
 
 CHECKS = {
@@ -14,6 +14,7 @@ CHECKS = {
     "views": views.check,
     "mails": mails.check,
     "reads": reads.check,
+    "served": served.check,
 }
 
 

@@ -6,7 +6,7 @@ import bisect
 from collections import defaultdict
 from dataclasses import dataclass
 
-from ..workload.history import ACKED
+from ..workload.history import ACKED, UNKNOWN
 from .evidence import Evidence
 
 # What a fault causes may show for a while after it is mended; the next fault's effects are its own.
@@ -15,35 +15,44 @@ AFTERMATH = 10.0
 
 @dataclass
 class Outage:
-    """All faults of one kind."""
+    """What one fault did to those who asked. `silence`: no acknowledgement of anything; `partition`: none in one partition though somebody
+    asked there; `wait`: one operation from its first attempt to its acknowledgement; all in seconds. `unknown`: operations."""
 
-    faults: int = 0
-    silence: float = 0.0
-    wait: float = 0.0
-    partition: float = 0.0
-    unknown: int = 0
+    kind: str
+    silence: float
+    partition: float
+    wait: float
+    unknown: int
 
 
-def outages(evidence: Evidence) -> dict[str, Outage]:
-    """By kind of fault. `silence`: no acknowledgement of anything; `partition`: none in one partition though somebody asked
-    there; `wait`: one operation from its first attempt to its acknowledgement. What lies beyond the next fault's beginning is its own."""
-    found: dict[str, Outage] = defaultdict(Outage)
+def outages(evidence: Evidence) -> list[Outage]:
+    """Fault by fault, in their order. What lies beyond the next fault's beginning is its own."""
     acked = [operation for operation in evidence.operations if operation.outcome == ACKED]
+    unknown = [operation.attempts[0].start for operation in evidence.operations if operation.outcome == UNKNOWN]
     acks = sorted(operation.last.end for operation in acked)
     starts = [fault["start"] for fault in evidence.faults] + [float("inf")]
+    found: list[Outage] = []
     for fault, following in zip(evidence.faults, starts[1:]):
         begin, end = fault["start"], min(fault["end"] + AFTERMATH, following)
-        outage = found[fault["kind"]]
-        outage.faults += 1
-        outage.silence = max(outage.silence, longest_gap(acks, begin, end))
-        outage.partition = max(outage.partition, worst_partition(acked, begin, end))
         begun = [operation for operation in acked if begin <= operation.attempts[0].start <= end]
         waits = [min(operation.last.end, end) - operation.attempts[0].start for operation in begun]
-        outage.wait = max([outage.wait, *waits])
-        outage.unknown += sum(
-            operation.outcome == "unknown" and begin <= operation.attempts[0].start <= end for operation in evidence.operations
-        )
-    return dict(found)
+        in_doubt = sum(begin <= start <= end for start in unknown)
+        partition = worst_partition(acked, begin, end)
+        found.append(Outage(fault["kind"], longest_gap(acks, begin, end), partition, max([0.0, *waits]), in_doubt))
+    return found
+
+
+def by_kind(found: list[Outage]) -> dict[str, dict]:
+    """How many faults of each kind, and the worst that one of them did."""
+    kinds: dict[str, list[Outage]] = defaultdict(list)
+    for outage in found:
+        kinds[outage.kind].append(outage)
+    return {kind: _worst(kinds[kind]) for kind in sorted(kinds)}
+
+
+def _worst(of: list[Outage]) -> dict:
+    longest = {name: round(max(getattr(outage, name) for outage in of), 2) for name in ("silence", "partition", "wait")}
+    return {"faults": len(of), **longest, "unknown": sum(outage.unknown for outage in of)}
 
 
 def longest_gap(acks: list[float], begin: float, end: float) -> float:

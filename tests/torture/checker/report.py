@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from ..workload.history import ACKED, REFUSED, UNKNOWN
 from . import mails
 from .evidence import Evidence, Violation
-from .outages import outages
+from .outages import by_kind, outages
 
 TOLD_IN_FULL = 8
 LONGEST_HISTORY = 60
@@ -20,7 +20,7 @@ def summary(evidence: Evidence, violations: list[Violation]) -> dict:
     """Everything that is counted."""
     outcomes = Counter(operation.outcome for operation in evidence.operations)
     attempts = [attempt for operation in evidence.operations for attempt in operation.attempts]
-    records = evidence.log.records
+    records, singly = evidence.log.records, outages(evidence)
     return {
         "seed": evidence.run.get("seed"),
         "workload_seconds": round(evidence.run.get("workload_seconds", 0), 1),
@@ -37,10 +37,11 @@ def summary(evidence: Evidence, violations: list[Violation]) -> dict:
         "claims": sum(record.why == "claim" for record in records),
         "records_that_do_not_count": sum(not record.counts and record.why != "claim" for record in records),
         "mails_in_two_boxes": mails.copies(evidence),
-        "faults": {
-            kind: {name: round(value, 2) for name, value in asdict(outage).items()}
-            for kind, outage in sorted(outages(evidence).items())
-        },
+        "faults": by_kind(singly),
+        "each_fault": [
+            {name: round(value, 2) if isinstance(value, float) else value for name, value in asdict(outage).items()}
+            for outage in singly
+        ],
         "ended_by_themselves": sum(note["what"] == "ended by itself" for note in evidence.notes),
         "violations": dict(Counter(violation.kind for violation in violations)),
     }

@@ -8,8 +8,8 @@ from ..world import layout
 from ..world.cluster import Cluster, listening
 from ..world.daybook import CLOCK_NODE
 from ..world.processes import Process, wait_until
-from ..world.whereabouts import owner_and_leader
-from .plan import Step
+from ..world.whereabouts import keeper_of_group, owners_and_leaders
+from .plan import Step, aims
 
 Note = Callable[[str], None]
 # How long before a stopped node wakes it is asked things that have changed meanwhile.
@@ -29,7 +29,7 @@ def node_pause(cluster: Cluster, step: Step, note: Note) -> None:
     note(f"SIGSTOP of {name}")
     cluster.nodes[name].process.pause()
     cluster.hold(max(0.0, step.hold - QUESTIONS_BEFORE))
-    cluster.ambush(name, False)
+    cluster.ambush(name, None)
     cluster.hold(QUESTIONS_BEFORE)
     cluster.nodes[name].process.resume()
 
@@ -111,34 +111,38 @@ def network_one_way(cluster: Cluster, step: Step, note: Note) -> None:
 def network_split(cluster: Cluster, step: Step, note: Note) -> None:
     """The node that owns a partition and the broker that leads it hear each other and nobody else; both sides have their clients. The
     node's own clients fall silent first, so that no append of its own tells it that it is alone, and then ask it for what happened
-    on the other side."""
-    node, broker = _pair(cluster, step, note)
+    on the other side. The broker is the one that keeps the nodes' group, where it leads anything: else the group tells the node within
+    6 s that it is an owner no more, whatever the barrier does."""
+    node, broker, service = _pair(cluster, step, note, keeper_of_group())
     _split(cluster, (node, broker))
     cluster.hold(step.hold)
-    _questions(cluster, node)
+    _questions(cluster, node, service)
 
 
 def zombie_pair(cluster: Cluster, step: Step, note: Note) -> None:
     """The node that owns a partition is stopped, and the broker that leads it is cut off from all others. When the node wakes, its
     broker does not know either that both have been replaced."""
-    node, broker = _pair(cluster, step, note)
+    node, broker, service = _pair(cluster, step, note)
     cluster.nodes[node].process.pause()
     _split(cluster, (node, broker))
     cluster.hold(step.hold)
-    cluster.ambush(node, True)
+    cluster.ambush(node, service)
     cluster.hold(QUESTIONS_BEFORE)
     cluster.nodes[node].process.resume()
-    _questions(cluster, node)
+    _questions(cluster, node, service)
 
 
-def _pair(cluster: Cluster, step: Step, note: Note) -> tuple[str, str]:
-    sources = [f"{service}/{n}" for service in ("orders", "users", "payments") for n in range(cluster.settings.partitions)]
-    source = step.choose(sources)
-    node, broker = owner_and_leader(source) or (step.choose(layout.NODES), step.choose(layout.BROKERS))
-    note(f"{node} and {broker}, owner and leader of {source}")
+def _pair(cluster: Cluster, step: Step, note: Note, keeper: str | None = None) -> tuple[str, str, str]:
+    services = ("orders", "users", "payments")
+    sources = [f"{service}/{n}" for service in services for n in range(cluster.settings.partitions)]
+    known = aims(owners_and_leaders(sources), keeper)
+    unknown = (step.choose(sources), step.choose(layout.NODES), step.choose(layout.BROKERS))
+    source, node, broker = step.choose(known) if known else unknown
+    keeps = ", which keeps the group too" if broker == keeper else ""
+    note(f"{node} and {broker}, owner and leader of {source}{keeps}" if known else f"{node} and {broker}")
     cluster.shun({node})
     cluster.hold(QUIET_BEFORE)
-    return node, broker
+    return node, broker, source.split("/")[0]
 
 
 def _split(cluster: Cluster, side: tuple[str, ...]) -> None:
@@ -148,8 +152,8 @@ def _split(cluster: Cluster, side: tuple[str, ...]) -> None:
             cluster.network.lose(outside, inside)
 
 
-def _questions(cluster: Cluster, node: str) -> None:
-    cluster.ambush(node, True)
+def _questions(cluster: Cluster, node: str, service: str) -> None:
+    cluster.ambush(node, service)
     cluster.hold(QUIET_BEFORE)
     cluster.network.mend()
     cluster.shun(set())

@@ -85,3 +85,8 @@ def steps(seed: int, kinds: tuple[str, ...], short: bool):
             yield Step(kind, calm, rng.uniform(low, high), rng.random())
         if short:
             return
+
+
+def aims(known: list[tuple[str, str, str]], keeper: str | None) -> list[tuple[str, str, str]]:
+    """Of partitions with their owners and leaders those which the keeper of the group leads, all where it leads none."""
+    return [each for each in known if each[2] == keeper] or known

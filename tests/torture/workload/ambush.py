@@ -16,11 +16,11 @@ FIRST_NUMBER = 1000
 class Ambusher(threading.Thread):
     """Asks one thing, and insists on its node at first."""
 
-    def __init__(self, settings: Settings, number: int, node: str, questions: bool, shop: Shop, history: History):
+    def __init__(self, settings: Settings, number: int, node: str, about: str | None, shop: Shop, history: History):
         super().__init__(name=f"ambusher {number}", daemon=True)
         rng = random.Random(f"{settings.seed}/ambusher/{number}")
         asker = Asker(f"t{settings.seed}", FIRST_NUMBER + number, rng, shop)
-        self.operation = question(asker, rng, shop) if questions else surprise(asker, rng, shop)
+        self.operation = surprise(asker, rng, shop) if about is None else question(asker, rng, shop, about)
         actor = FIRST_NUMBER + number if self.operation is None else self.operation.client
         self.caller = Caller(f"client/{actor}", rng, settings.patience, shop.shunned, insists_on=node)
         self.shop, self.history = shop, history
@@ -47,16 +47,13 @@ def surprise(asker: Asker, rng: random.Random, shop: Shop) -> Operation | None:
     return asker.make("receive-stock")
 
 
-def question(asker: Asker, rng: random.Random, shop: Shop) -> Operation | None:
-    """Something about the newest of things: who has not heard of it can only refuse."""
+def question(asker: Asker, rng: random.Random, shop: Shop, about: str) -> Operation | None:
+    """Something about the newest of things: who has not heard of it can only refuse. Half of them are things of the service `about`."""
     with shop.lock:
-        newest = {"order": list(shop.orders)[-8:], "user": list(shop.users)[-3:], "payment": list(shop.paid)[-3:]}
-    kind = rng.choice([kind for kind, things in newest.items() if things] or [""])
-    match kind:
-        case "order":
-            return asker.cancel(rng.choice(newest["order"]))
-        case "user":
-            return asker.rename(rng.choice(newest["user"]))
-        case "payment":
-            return asker.give_back(rng.choice(newest["payment"]))
-    return None
+        newest = {"orders": list(shop.orders)[-8:], "users": list(shop.users)[-3:], "payments": list(shop.paid)[-3:]}
+    services = [service for service, things in newest.items() if things]
+    if not services:
+        return None
+    service = about if about in services and rng.random() < 0.5 else rng.choice(services)
+    ask = {"orders": asker.cancel, "users": asker.rename, "payments": asker.give_back}[service]
+    return ask(rng.choice(newest[service]))

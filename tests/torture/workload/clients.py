@@ -102,10 +102,11 @@ class Workload:
         for thread in (*self.clients, *self.lookers):
             thread.start()
 
-    def ambush(self, node: str, questions: bool = False) -> None:
-        """Lets many ask one node at once; only `questions`, which leave no record when they are answered from the past."""
+    def ambush(self, node: str, about: str | None) -> None:
+        """Lets many ask one node at once. `about` names a service whose partition the node takes for its own: then they are questions, half
+        of them about that service, which leave no record when they are answered from the past."""
         first = len(self.ambushers)
-        fresh = [Ambusher(self.settings, first + n, node, questions, self.shop, self.history) for n in range(AMBUSHERS)]
+        fresh = [Ambusher(self.settings, first + n, node, about, self.shop, self.history) for n in range(AMBUSHERS)]
         self.ambushers += fresh
         for thread in fresh:
             thread.start()

@@ -26,7 +26,7 @@ class Cluster:
         self.gateway = gateway(settings)
         self.nodes = {name: Node(settings, name) for name in (*layout.NODES, layout.EXTRA_NODE)}
         self.notes: Callable[[str, str], None] = lambda what, detail: None
-        self.ambush: Callable[[str, bool], None] = lambda node, questions: None
+        self.ambush: Callable[[str, str | None], None] = lambda node, about: None
         self.shun: Callable[[set[str]], None] = lambda nodes: None
         self._restarted: dict[str, float] = {}
 
