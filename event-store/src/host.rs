@@ -43,6 +43,9 @@ pub trait Hosted: Send + Sync + 'static {
     fn stand_by(&self, partitions: &HashSet<i32>);
     /// Gives a partition up: answers what was taken, then stops.
     async fn stop(&self, partition: i32);
+    /// Has the owner of a partition prove that it is one still. Where somebody else has claimed since, it finds out: a placed owner claims
+    /// anew, another steps down.
+    fn confirm(&self, partition: i32);
     /// The claims under which partitions are written now, by partition; none where one is not ready yet.
     fn claims(&self) -> Vec<(i32, Option<i64>)>;
 }
@@ -193,6 +196,12 @@ where
             owner.drain().await;
             self.changes.send_modify(|count| *count += 1);
         }
+    }
+
+    fn confirm(&self, partition: i32) {
+        let Some(owner) = self.owners.read().get(&partition).cloned() else { return };
+        // Any question will do: its answer leaves no record, so it waits for the barrier.
+        tokio::spawn(async move { drop(owner.read(Uuid::nil()).await) });
     }
 
     fn claims(&self) -> Vec<(i32, Option<i64>)> {

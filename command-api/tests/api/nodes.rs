@@ -220,3 +220,26 @@ async fn who_took_over_steps_down_when_somebody_else_claims_and_who_was_placed_d
     let done = placed.try_execute(id, register("Ada"), meta(Uuid::now_v7(), None)).await.unwrap();
     assert_eq!(done.unwrap().version, 1, "what the other flushed does not count");
 }
+
+#[tokio::test]
+async fn who_is_to_confirm_that_it_owns_a_partition_claims_it_anew_where_somebody_else_had_it_meanwhile() {
+    let log = MemoryLog::new(2);
+    let (first, second) = (host::<User>(&log), host::<User>(&log));
+    own(&first).await;
+    own(&second).await;
+    second.stop(0).await;
+    second.stop(1).await;
+    let run = |partition| first.claims().into_iter().find(|(known, _)| *known == partition).and_then(|(_, run)| run);
+    let (old, untouched) = (run(0).expect("it believes so"), run(1));
+    let mut changes = first.changes();
+    first.confirm(0);
+    let claims_anew = async {
+        while run(0).is_none_or(|run| run <= old) {
+            changes.changed().await.expect("it lives");
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), claims_anew).await.expect("it claims anew");
+    assert_eq!(run(1), untouched, "of the other nobody asked");
+    first.confirm(0);
+    first.confirm(7);
+}

@@ -210,9 +210,25 @@ impl StandingBy {
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                _ = ticks.tick() => self.hosts.iter().for_each(|host| host.stand_by(&self.mine(&**host))),
+                _ = ticks.tick() => self.hosts.iter().for_each(|host| self.look_after(&**host)),
             }
         }
+    }
+
+    fn look_after(&self, host: &dyn Hosted) {
+        host.stand_by(&self.mine(host));
+        self.doubtful(host).for_each(|partition| host.confirm(partition));
+    }
+
+    /// The partitions that this node believes it writes while another node has announced a later claim: one that came to itself after a
+    /// cut, say, and was then told to stop. Nobody would ever ask this node, and so it would never learn of it.
+    fn doubtful(&self, host: &dyn Hosted) -> impl Iterator<Item = i32> {
+        let is_later = move |partition, run| {
+            let owner = self.owners.owner(host.service(), partition);
+            owner.is_some_and(|owner| owner.node != self.node && owner.run > run)
+        };
+        let written = host.claims().into_iter().filter_map(|(partition, run)| run.map(|run| (partition, run)));
+        written.filter(move |(partition, run)| is_later(*partition, *run)).map(|(partition, _)| partition)
     }
 
     /// The partitions of a service that this node stands by for.
