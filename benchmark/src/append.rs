@@ -1,11 +1,12 @@
 //! `append` and `transactions`: the engine's append in process, against a bare producer and against Kafka's transactions.
 
 use crate::{
-    bare::{Bare, Transactions},
+    bare::Bare,
     figure::{Aim, Figure, Measure, Pair, Sample, Set},
     load::{Span, closed_loop},
     ours::{Ours, records},
     stage::Stage,
+    transactions::{Transactional, Transactions},
 };
 use anyhow::Result;
 use event_store::Append;
@@ -89,11 +90,12 @@ pub async fn transactions(stage: &Stage) -> Result<Set> {
     let cells = [(1, 1), (32, 1), (32, 10_000), (512, 10_000)];
     let against = |most| if most == 1 { "a transaction for each append" } else { "a transaction for all that wait" };
     set.figures = cells.map(|(clients, most)| Figure::new(named(clients), against(most), Measure::FasterP50, Aim::AtLeast(5.0))).into();
-    set.notes.push("The peer is one transactional producer with linger.ms=0, on a thread that does nothing else".into());
+    set.notes
+        .push("The peer is one transactional producer with linger.ms=0 and retry.backoff.ms=5, on a thread that does nothing else".into());
     for _ in 0..stage.runs {
         for (index, (clients, most)) in cells.into_iter().enumerate() {
             let ours = ours(stage, clients).await?;
-            let transactions = Arc::new(Transactions::begin(Bare::transactional(stage, &records).await?, most));
+            let transactions = Arc::new(Transactions::begin(Transactional::on_kafka(stage, &records).await?, most));
             let peer = closed_loop(clients, stage.span(), &transactions).await?;
             set.figures[index].runs.push(Pair { ours, peer });
         }

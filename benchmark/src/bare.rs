@@ -1,4 +1,4 @@
-//! The peers on Kafka: a bare producer, and one with transactions, that append the same bytes.
+//! The peer on Kafka: a bare producer that appends the same bytes.
 
 use crate::{figure::Sample, load::Call, load::Cores, load::Span, stage::Stage};
 use anyhow::{Result, ensure};
@@ -16,7 +16,7 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 /// Who hears that a record is acknowledged.
 pub enum To {
@@ -46,13 +46,13 @@ impl ProducerContext for Answers {
 }
 
 /// A record, ready to be handed to librdkafka.
-struct Prepared {
+struct One {
     key: String,
     payload: Vec<u8>,
     headers: OwnedHeaders,
 }
 
-impl From<&Append> for Prepared {
+impl From<&Append> for One {
     fn from(record: &Append) -> Self {
         let empty = OwnedHeaders::new_with_capacity(record.headers.len());
         let add = |headers: OwnedHeaders, (key, value): &(&str, String)| headers.insert(Header { key, value: Some(value.as_str()) });
@@ -60,40 +60,43 @@ impl From<&Append> for Prepared {
     }
 }
 
-/// A bare idempotent producer of its own topic, whose records are made beforehand.
+/// Records that are made beforehand, and a topic of their own.
+pub struct Prepared {
+    topic: String,
+    records: Vec<One>,
+}
+
+impl Prepared {
+    /// Makes the topic.
+    pub async fn new(stage: &Stage, records: &[Append]) -> Result<Self> {
+        Ok(Self { topic: topic_of(stage.topic("bare").await?), records: records.iter().map(One::from).collect() })
+    }
+
+    /// The record of this number, for the topic's one partition.
+    pub fn record(&self, number: u64, to: To) -> BaseRecord<'_, String, Vec<u8>, Box<To>> {
+        let One { key, payload, headers } = &self.records[number as usize % self.records.len()];
+        BaseRecord::with_opaque_to(&self.topic, Box::new(to)).partition(0).key(key).payload(payload).headers(headers.clone())
+    }
+}
+
+/// A bare idempotent producer.
 pub struct Bare {
     producer: ThreadedProducer<Answers>,
     acked: Arc<AtomicU64>,
-    topic: String,
-    records: Vec<Prepared>,
+    prepared: Prepared,
 }
 
 impl Bare {
     /// Connects; `linger` is librdkafka's `linger.ms`.
     pub async fn on_kafka(stage: &Stage, records: &[Append], linger: &str) -> Result<Self> {
-        let mut client = client(stage, linger);
-        Self::connect(stage, records, client.set("enable.idempotence", "true")).await
-    }
-
-    /// One whose records stand in transactions.
-    pub async fn transactional(stage: &Stage, records: &[Append]) -> Result<Self> {
-        let mut client = client(stage, "0");
-        let bare = Self::connect(stage, records, client.set("transactional.id", uuid::Uuid::new_v4().to_string())).await?;
-        bare.producer.init_transactions(Duration::from_secs(30))?;
-        Ok(bare)
-    }
-
-    async fn connect(stage: &Stage, records: &[Append], client: &ClientConfig) -> Result<Self> {
         let context = Answers::default();
         let acked = context.acked.clone();
-        let topic = topic_of(stage.topic("bare").await?);
-        Ok(Self { producer: client.create_with_context(context)?, acked, topic, records: records.iter().map(Prepared::from).collect() })
+        let producer = client(stage, linger).set("enable.idempotence", "true").create_with_context(context)?;
+        Ok(Self { producer, acked, prepared: Prepared::new(stage, records).await? })
     }
 
     fn send(&self, number: u64, to: To) -> Result<(), KafkaError> {
-        let Prepared { key, payload, headers } = &self.records[number as usize % self.records.len()];
-        let record = BaseRecord::with_opaque_to(&self.topic, Box::new(to)).partition(0).key(key).payload(payload).headers(headers.clone());
-        self.producer.send(record).map_err(|(error, _)| error)
+        self.producer.send(self.prepared.record(number, to)).map_err(|(error, _)| error)
     }
 
     /// As fast as it goes, waiting for nobody: the most that this client can append.
@@ -124,15 +127,6 @@ impl Bare {
         }
         Ok(())
     }
-
-    /// One transaction: all these records, or none.
-    fn commit(&self, count: u64) -> Result<()> {
-        self.producer.begin_transaction()?;
-        for number in 0..count {
-            self.send(number, To::Counted)?;
-        }
-        Ok(self.producer.commit_transaction(Duration::from_secs(10))?)
-    }
 }
 
 impl Call for Bare {
@@ -145,39 +139,9 @@ impl Call for Bare {
 }
 
 /// The same as the engine's producer, but for `linger.ms`.
-fn client(stage: &Stage, linger: &str) -> ClientConfig {
+pub fn client(stage: &Stage, linger: &str) -> ClientConfig {
     let mut client = ClientConfig::new();
     client.set("bootstrap.servers", &stage.config.brokers).set("acks", "all").set("linger.ms", linger);
     client.set("queue.buffering.max.messages", "200000").set("message.timeout.ms", "30000");
     client
-}
-
-/// Appends in transactions: those who come while one is being committed are in the next one together, `most` at most.
-pub struct Transactions(mpsc::UnboundedSender<oneshot::Sender<bool>>);
-
-impl Transactions {
-    /// Starts the thread that commits.
-    pub fn begin(bare: Bare, most: usize) -> Self {
-        let (to, mut waiting) = mpsc::unbounded_channel::<oneshot::Sender<bool>>();
-        std::thread::spawn(move || {
-            while let Some(first) = waiting.blocking_recv() {
-                let others = std::iter::from_fn(|| waiting.try_recv().ok());
-                let all: Vec<_> = std::iter::once(first).chain(others.take(most - 1)).collect();
-                let done = bare.commit(all.len() as u64).is_ok();
-                for one in all {
-                    let _ = one.send(done);
-                }
-            }
-        });
-        Self(to)
-    }
-}
-
-impl Call for Transactions {
-    async fn call(&self, _: u64) -> Result<()> {
-        let (to, done) = oneshot::channel();
-        self.0.send(to)?;
-        ensure!(done.await?, "a transaction was not committed");
-        Ok(())
-    }
 }

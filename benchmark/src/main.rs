@@ -16,6 +16,7 @@ mod render;
 mod replay;
 mod saga;
 mod stage;
+mod transactions;
 mod views;
 
 use anyhow::{Context, Result, ensure};

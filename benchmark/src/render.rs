@@ -1,6 +1,6 @@
 //! Figures as a table, in the terminal and in docs/performance.md; both are made from the JSON alone.
 
-use crate::figure::{Figure, Measure, Set, Spread};
+use crate::figure::{Figure, Pair, Sample, Set, Spread};
 use anyhow::{Context, Result};
 use std::{fmt::Write, path::Path};
 
@@ -23,16 +23,20 @@ fn latency(p50: f64, p99: f64) -> String {
     if p50 == 0.0 { "-".to_owned() } else { format!("{} / {}", millis(p50), millis(p99)) }
 }
 
-fn rate(figure: &Figure, of: impl Fn(&crate::figure::Pair) -> crate::figure::Sample) -> String {
-    let rate = figure.spread(|run| of(run).rate).median;
-    let cores = figure.spread(|run| of(run).cores).median;
-    if figure.measure == Measure::RatePerCore { format!("{} on {} processors", short(rate), short(cores)) } else { short(rate) }
+/// The sets whose both sides are this process's own work, so that its processor time says what each answer costs.
+const IN_PROCESS: [&str; 5] = ["append", "append3", "transactions", "replay", "views"];
+
+/// The rate, and the processor time that each answer took.
+fn rate(figure: &Figure, in_process: bool, of: fn(&Pair) -> Sample) -> String {
+    let rate = short(figure.spread(|run| of(run).rate).median);
+    let micros = figure.spread(|run| of(run).cores * 1e6 / of(run).rate).median;
+    if in_process && micros > 0.0 { format!("{rate} ({} µs)", short(micros)) } else { rate }
 }
 
-fn row(figure: &Figure) -> String {
-    let side = |of: fn(&crate::figure::Pair) -> crate::figure::Sample| {
+fn row(figure: &Figure, in_process: bool) -> String {
+    let side = |of: fn(&Pair) -> Sample| {
         let (p50, p99) = (figure.spread(|run| of(run).p50).median, figure.spread(|run| of(run).p99).median);
-        format!("{} | {}", rate(figure, of), latency(p50, p99))
+        format!("{} | {}", rate(figure, in_process, of), latency(p50, p99))
     };
     let Spread { min, median, max } = figure.ratios();
     let met = match figure.aim.met(median) {
@@ -49,7 +53,8 @@ fn row(figure: &Figure) -> String {
 pub fn table(set: &Set) -> String {
     let mut text = String::from("what | against | Daybook /s | p50 / p99 ms | peer /s | p50 / p99 ms | ratio: min **median** max | aim\n");
     text.push_str("--- | --- | --- | --- | --- | --- | --- | ---\n");
-    set.figures.iter().for_each(|figure| text.push_str(&format!("{}\n", row(figure).trim_end())));
+    let in_process = IN_PROCESS.contains(&set.name.as_str());
+    set.figures.iter().for_each(|figure| text.push_str(&format!("{}\n", row(figure, in_process).trim_end())));
     let runs = set.figures.iter().map(|figure| figure.runs.len()).min().unwrap_or(0);
     let _ = write!(text, "\n{runs} runs, taken {}: {}.", set.taken, set.conditions);
     set.notes.iter().for_each(|note| text.push_str(&format!(" {note}.")));
