@@ -7,6 +7,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
+use tokio::sync::Semaphore;
 
 /// How long a cell is loaded.
 #[derive(Clone, Copy, Debug)]
@@ -95,17 +96,27 @@ async fn one_client<C: Call>(call: Arc<C>, client: u64, began: Instant, ends: In
     Ok(latencies)
 }
 
+/// Paced calls that are answered too slowly wait at the client from here on, and that counts: a server refuses thousands at once.
+const MOST_AT_ONCE: usize = 1_000;
+
+async fn due_call<C: Call>(call: Arc<C>, gate: Arc<Semaphore>, number: u64, due: Instant) -> Result<u64> {
+    let _turn = gate.acquire().await?;
+    call.call(number).await?;
+    Ok(due.elapsed().as_nanos() as u64)
+}
+
 /// Calls at a steady pace, whether the earlier ones are answered or not. What a call waits because this machine is late counts.
 pub async fn paced<C: Call>(rate: f64, span: Span, call: &Arc<C>) -> Result<Sample> {
     call.call(0).await?;
+    let gate = Arc::new(Semaphore::new(MOST_AT_ONCE));
     let (began, whole) = (Instant::now(), span.warm + span.counted);
     let mut calls = Vec::new();
     while began.elapsed() < whole {
         let due = (began.elapsed().as_secs_f64() * rate) as u64;
         while (calls.len() as u64) < due {
             let number = calls.len() as u64;
-            let (at, call) = (began + Duration::from_secs_f64(number as f64 / rate), call.clone());
-            calls.push(tokio::spawn(async move { call.call(number).await.map(|()| at.elapsed().as_nanos() as u64) }));
+            let due = began + Duration::from_secs_f64(number as f64 / rate);
+            calls.push(tokio::spawn(due_call(call.clone(), gate.clone(), number, due)));
         }
         tokio::time::sleep(Duration::from_millis(1)).await;
     }

@@ -6,7 +6,13 @@ use event_store::{
     Barrier,
     kafka::{KafkaConfig, KafkaProducer, Profile, TopicPlan, Topics},
 };
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+/// Fewer busy processors than this are the idle brokers' own.
+const QUIET: f64 = 0.4;
 
 /// The parts that are there, and how long each cell is loaded.
 pub struct Stage {
@@ -18,6 +24,8 @@ pub struct Stage {
     pub postgres: Option<String>,
     /// Daybook's program.
     pub program: PathBuf,
+    /// The machine and the versions, as they were before anything was measured.
+    pub conditions: String,
     /// How often each pair is measured.
     pub runs: usize,
     /// A smaller, quicker measurement.
@@ -30,7 +38,7 @@ impl Stage {
         let kafka = std::env::var("DAYBOOK_KAFKA").context("DAYBOOK_KAFKA is not set: ./bench sets it")?;
         let postgres = std::env::var("DAYBOOK_POSTGRES").ok();
         let program = std::env::var_os("DAYBOOK_PROGRAM").unwrap_or_else(|| "daybook".into()).into();
-        Ok(Self { config: KafkaConfig::new(&kafka, "bench"), copies, postgres, program, runs, short })
+        Ok(Self { config: KafkaConfig::new(&kafka, "bench"), copies, postgres, program, conditions: conditions()?, runs, short })
     }
 
     /// How long a cell is loaded.
@@ -66,22 +74,36 @@ impl Stage {
     /// A set without figures yet, with where it is taken.
     pub fn set(&self, name: &str) -> Set {
         let taken = jiff::Timestamp::now().to_string().chars().take(10).collect();
-        Set { name: name.into(), taken, conditions: conditions(), notes: Vec::new(), figures: Vec::new() }
+        Set { name: name.into(), taken, conditions: self.conditions.clone(), notes: Vec::new(), figures: Vec::new() }
     }
 }
 
+/// The time for which the machine's processors were idle since it was started, in ticks of 10 ms.
+fn idle() -> Result<f64> {
+    let stat = std::fs::read_to_string("/proc/stat")?;
+    let all = stat.lines().next().context("/proc/stat is empty")?;
+    // Fields 4 and 5 of the first line of proc_stat(5): idle, and idle while a disk works.
+    Ok(all.split_ascii_whitespace().skip(4).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum())
+}
+
+/// How many processors others keep busy, while this process does nothing.
+fn busy(processors: usize) -> Result<f64> {
+    let (began, before) = (Instant::now(), idle()?);
+    std::thread::sleep(Duration::from_secs(3));
+    Ok((processors as f64 - (idle()? - before) / 100.0 / began.elapsed().as_secs_f64()).max(0.0))
+}
+
 /// The machine and the versions; and whether others were at work, which makes figures provisional.
-fn conditions() -> String {
-    let processors = std::thread::available_parallelism().map_or(0, usize::from);
+fn conditions() -> Result<String> {
+    let processors = std::thread::available_parallelism()?.get();
     let information = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = information
-        .lines()
-        .find_map(|line| line.strip_prefix("model name"))
-        .map_or("processor", |rest| rest.trim_start_matches([' ', '\t', ':']));
-    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let load: f64 = load.split(' ').next().and_then(|load| load.parse().ok()).unwrap_or(0.0);
+    let model = information.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("processor");
+    let model = model.trim_start_matches([' ', '\t', ':']);
     let parts = std::env::var("DAYBOOK_BENCH_PARTS").unwrap_or_default();
     let (_, librdkafka) = rdkafka::util::get_rdkafka_version();
-    let quiet = if load < 0.8 { "nothing else ran" } else { "**provisional**, other work ran" };
-    format!("{processors} of {model}, everything on it; {parts}, librdkafka {librdkafka}; {quiet} (load {load:.1} before)")
+    let busy = busy(processors)?;
+    let quiet = if busy < QUIET { "quiet" } else { "**provisional**, other work ran" };
+    Ok(format!(
+        "{processors} processors ({model}) for everything; {parts}, librdkafka {librdkafka}; {quiet} ({busy:.1} processors busy before)"
+    ))
 }
