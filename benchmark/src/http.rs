@@ -3,16 +3,22 @@
 use crate::load::Call;
 use anyhow::{Context, Result, ensure};
 use parking_lot::Mutex;
-use std::net::SocketAddr;
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
 
+/// How long a connection is kept for the next request.
+const KEPT: Duration = Duration::from_secs(10);
+
 /// Requests to one server, each on a connection that stays.
 pub struct Http {
     address: SocketAddr,
-    idle: Mutex<Vec<TcpStream>>,
+    idle: Mutex<Vec<(TcpStream, Instant)>>,
     request: Box<dyn Fn(u64) -> String + Send + Sync>,
     status: u16,
 }
@@ -25,16 +31,17 @@ impl Http {
 
     /// The body of the answer to a request.
     pub async fn ask(&self, request: &str) -> Result<Vec<u8>> {
-        let idle = self.idle.lock().pop();
+        // Daybook closes what was idle for 30 s.
+        let idle = self.idle.lock().pop().filter(|(_, since)| since.elapsed() < KEPT);
         let mut stream = match idle {
-            Some(stream) => stream,
+            Some((stream, _)) => stream,
             None => TcpStream::connect(self.address).await?,
         };
         stream.set_nodelay(true)?;
         stream.write_all(request.as_bytes()).await?;
         let (status, body) = answer(&mut stream).await?;
         ensure!(status == self.status, "{status} instead of {}: {}", self.status, String::from_utf8_lossy(&body));
-        self.idle.lock().push(stream);
+        self.idle.lock().push((stream, Instant::now()));
         Ok(body)
     }
 }
