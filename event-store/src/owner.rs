@@ -30,7 +30,7 @@ use uuid::Uuid;
 const MAX_CLAIM_PAUSE: Duration = Duration::from_secs(2);
 /// How long a stopping owner waits for what is in flight.
 const DRAIN: Duration = Duration::from_secs(5);
-/// How many records of a replay are taken at once.
+/// How many records of a replay, or commands that wait, are taken at once.
 const AT_ONCE: usize = 1_000;
 
 enum Message<A: Aggregate> {
@@ -254,10 +254,18 @@ where
                 writer.claim(world);
             }
             () = at(*stop_by) => {}
-            message = commands.recv(), if stop_by.is_none() => match message {
-                Some(Message::Command(pending)) => writer.submit(pending, world),
-                Some(Message::Stop) | None => *stop_by = Some(Instant::now() + DRAIN),
-            },
+            message = commands.recv(), if stop_by.is_none() => {
+                let waiting = std::iter::from_fn(|| commands.try_recv().ok().map(Some));
+                for message in std::iter::once(message).chain(waiting).take(AT_ONCE) {
+                    match message {
+                        Some(Message::Command(pending)) => writer.submit(pending, world),
+                        Some(Message::Stop) | None => {
+                            *stop_by = Some(Instant::now() + DRAIN);
+                            break;
+                        }
+                    }
+                }
+            }
         }
     }
 

@@ -77,7 +77,9 @@ impl KafkaConfig {
         let mut client = self.client();
         client.set("group.id", "daybook.unused").set("enable.auto.commit", "false").set("enable.auto.offset.store", "false");
         client.set("auto.offset.reset", "error").set("fetch.wait.max.ms", self.fetch_wait_millis.to_string());
-        client.set("fetch.error.backoff.ms", "50").set("queued.min.messages", "10000").set("isolation.level", "read_uncommitted");
+        // A full queue stops librdkafka's fetches for a second by default, however soon it is empty.
+        client.set("fetch.queue.backoff.ms", "5").set("queued.min.messages", "10000");
+        client.set("fetch.error.backoff.ms", "50").set("isolation.level", "read_uncommitted");
         client
     }
 }

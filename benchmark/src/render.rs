@@ -1,0 +1,85 @@
+//! Figures as a table, in the terminal and in docs/performance.md; both are made from the JSON alone.
+
+use crate::figure::{Figure, Pair, Sample, Set, Spread};
+use anyhow::{Context, Result};
+use std::{fmt::Write, path::Path};
+
+/// A number with as many digits as say something.
+pub fn short(number: f64) -> String {
+    match number {
+        number if number >= 1_000.0 => thousands(number.round() as u64),
+        number if number >= 100.0 => format!("{number:.0}"),
+        number if number >= 10.0 => format!("{number:.1}"),
+        number => format!("{number:.2}"),
+    }
+}
+
+fn thousands(number: u64) -> String {
+    if number < 1_000 { number.to_string() } else { format!("{},{:03}", thousands(number / 1_000), number % 1_000) }
+}
+
+fn latency(p50: f64, p99: f64) -> String {
+    let millis = |micros: f64| short(micros / 1_000.0);
+    if p50 == 0.0 { "-".to_owned() } else { format!("{} / {}", millis(p50), millis(p99)) }
+}
+
+/// The sets whose both sides are this process's own work, so that its processor time says what each answer costs.
+const IN_PROCESS: [&str; 5] = ["append", "append3", "transactions", "replay", "views"];
+
+/// The rate, and the processor time that each answer took.
+fn rate(figure: &Figure, in_process: bool, of: fn(&Pair) -> Sample) -> String {
+    let rate = short(figure.spread(|run| of(run).rate).median);
+    let micros = figure.spread(|run| of(run).cores * 1e6 / of(run).rate).median;
+    if in_process && micros > 0.0 { format!("{rate} ({} µs)", short(micros)) } else { rate }
+}
+
+fn row(figure: &Figure, in_process: bool) -> String {
+    let side = |of: fn(&Pair) -> Sample| {
+        let (p50, p99) = (figure.spread(|run| of(run).p50).median, figure.spread(|run| of(run).p99).median);
+        format!("{} | {}", rate(figure, in_process, of), latency(p50, p99))
+    };
+    let Spread { min, median, max } = figure.ratios();
+    let met = match figure.aim.met(median) {
+        Some(true) => "met",
+        Some(false) => "**not met**",
+        None => "",
+    };
+    let (ours, peer) = (side(|run| run.ours), side(|run| run.peer));
+    let ratio = format!("{} **{}** {}", short(min), short(median), short(max));
+    format!("{} | {} | {ours} | {peer} | {}: {ratio} | {} {met}", figure.what, figure.against, figure.measure.words(), figure.aim.words())
+}
+
+/// A set's table, in Markdown.
+pub fn table(set: &Set) -> String {
+    let mut text = String::from("what | against | Daybook /s | p50 / p99 ms | peer /s | p50 / p99 ms | ratio: min **median** max | aim\n");
+    text.push_str("--- | --- | --- | --- | --- | --- | --- | ---\n");
+    let in_process = IN_PROCESS.contains(&set.name.as_str());
+    set.figures.iter().for_each(|figure| text.push_str(&format!("{}\n", row(figure, in_process).trim_end())));
+    let runs = set.figures.iter().map(|figure| figure.runs.len()).min().unwrap_or(0);
+    let _ = write!(text, "\n{runs} runs, taken {}: {}.", set.taken, set.conditions);
+    set.notes.iter().for_each(|note| text.push_str(&format!(" {note}.")));
+    text.push('\n');
+    text
+}
+
+/// Puts the sets' tables and pictures where the document has their marks.
+pub fn document(path: &Path, sets: &[Set]) -> Result<()> {
+    let mut text = std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    for set in sets {
+        let (begin, end) = (format!("<!-- figures {} -->\n", set.name), format!("<!-- end {} -->", set.name));
+        let (before, rest) = text.split_once(&begin).with_context(|| format!("{} has no place for {}", path.display(), set.name))?;
+        let (_, after) = rest.split_once(&end).with_context(|| format!("{} has no end of {}", path.display(), set.name))?;
+        let picture = format!("![{0}](figures/{0}.svg)", set.name);
+        text = format!("{before}{begin}{}\n{picture}\n{end}{after}", table(set));
+    }
+    Ok(std::fs::write(path, text)?)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn numbers_are_as_long_as_they_say_something() {
+        let shown = [1_234_567.0, 1_000.4, 123.4, 12.34, 1.234].map(super::short);
+        assert_eq!(shown, ["1,234,567", "1,000", "123", "12.3", "1.23"]);
+    }
+}

@@ -1,0 +1,101 @@
+//! `replay`: an owner that reads its log from the beginning, against a consumer that only reads it.
+
+use crate::{
+    figure::{Aim, Figure, Measure, Pair, Sample, Set},
+    load::{Cores, Span, closed_loop},
+    ours::{Keeps, Ours},
+    stage::Stage,
+};
+use anyhow::{Context, Result};
+use event_store::{
+    Log,
+    kafka::{KafkaConfig, KafkaLog, topic_of},
+};
+use rdkafka::{
+    ClientConfig, Message, Offset, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer},
+};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// librdkafka rests for a second, by default, whenever it has as many records as `queued.min.messages` asks for.
+const EAGER: [(&str, &str); 1] = [("fetch.queue.backoff.ms", "5")];
+
+/// A log with so many orders in it, or a few more; its service's name.
+pub async fn filled(stage: &Stage, orders: i64) -> Result<&'static str> {
+    let service = stage.topic("replay").await?;
+    let log: Arc<dyn Log> = Arc::new(KafkaLog::new(stage.producer()?, service, stage.config.clone()));
+    let ours = Arc::new(Ours::own(log.clone(), stage.barrier(service)?, Keeps::Memory).await?);
+    while log.end(0).await? <= orders {
+        closed_loop(512, Span { warm: Duration::ZERO, counted: Duration::from_secs(1) }, &ours).await?;
+    }
+    ours.stop().await;
+    Ok(service)
+}
+
+async fn ours(stage: &Stage, service: &str, keeps: Keeps, properties: &[(&str, &str)]) -> Result<Sample> {
+    let properties = properties.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let config = KafkaConfig { properties, ..stage.config.clone() };
+    let log = Arc::new(KafkaLog::new(stage.producer()?, service, config));
+    let (began, cores) = (Instant::now(), Cores::begin()?);
+    let ours = Ours::own(log, stage.barrier(service)?, keeps).await?;
+    let (took, cores) = (began.elapsed(), cores.busy()?);
+    let records = ours.claim().context("nobody owns the log")?;
+    ours.stop().await;
+    Ok(Sample { rate: records as f64 / took.as_secs_f64(), p50: 0.0, p99: 0.0, cores })
+}
+
+/// Every record of the log, taken and looked at no further.
+async fn bare(stage: &Stage, service: &str) -> Result<Sample> {
+    let (brokers, topic) = (stage.config.brokers.clone(), topic_of(service));
+    tokio::task::spawn_blocking(move || read_all(&brokers, &topic)).await?
+}
+
+fn read_all(brokers: &str, topic: &str) -> Result<Sample> {
+    let (began, cores) = (Instant::now(), Cores::begin()?);
+    let mut client = ClientConfig::new();
+    client
+        .set("bootstrap.servers", brokers)
+        .set("group.id", "bench")
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false");
+    let consumer: BaseConsumer = client.create()?;
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(topic, 0, Offset::Beginning)?;
+    consumer.assign(&list)?;
+    let (_, end) = consumer.fetch_watermarks(topic, 0, Duration::from_secs(10))?;
+    let mut next = 0;
+    while next < end {
+        next = consumer.poll(Duration::from_secs(10)).context("nothing comes any more")??.offset() + 1;
+    }
+    Ok(Sample { rate: end as f64 / began.elapsed().as_secs_f64(), p50: 0.0, p99: 0.0, cores: cores.busy()? })
+}
+
+/// `replay`.
+pub async fn replay(stage: &Stage) -> Result<Set> {
+    let (mut set, service) = (stage.set("replay"), filled(stage, if stage.short { 20_000 } else { 200_000 }).await?);
+    let against = "a bare consumer of the same topic";
+    set.figures = vec![
+        Figure::new("a service's log: decode, run rule, fold", against, Measure::RatePerCore, Aim::AtLeast(0.6)),
+        Figure::new("the same, by the clock", against, Measure::Rate, Aim::None),
+        Figure::new("the same, with snapshots saved meanwhile", against, Measure::Rate, Aim::None),
+        Figure::new("with fetch.queue.backoff.ms=5", against, Measure::RatePerCore, Aim::None),
+        Figure::new("the same, by the clock", against, Measure::Rate, Aim::None),
+    ];
+    bare(stage, service).await?;
+    for _ in 0..stage.runs {
+        let kept = ours(stage, service, Keeps::Memory, &[]).await?;
+        let peer = bare(stage, service).await?;
+        let saved = ours(stage, service, Keeps::Snapshots, &[]).await?;
+        let eager = ours(stage, service, Keeps::Memory, &EAGER).await?;
+        for (figure, ours) in set.figures.iter_mut().zip([kept, kept, saved, eager, eager]) {
+            figure.runs.push(Pair { ours, peer });
+        }
+    }
+    set.notes.push(
+        "Events a second from the start of an owner to the moment at which it may write; the peer from its start to the last record".into(),
+    );
+    Ok(set)
+}
