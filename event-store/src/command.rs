@@ -139,6 +139,7 @@ pub trait Directory: Send + Sync + 'static {
     /// The owner that was heard of last, none when nobody was.
     fn owner(&self, service: &str, partition: i32) -> Option<Owner>;
 
-    /// The nodes that own any partition of a service, by name, with their addresses.
-    fn nodes(&self, service: &str) -> BTreeMap<String, String>;
+    /// The nodes that own any partition of any service, by name, with their addresses. Of any: those who look for somebody to take a partition
+    /// over must all look among the same nodes, or two of them would find two.
+    fn nodes(&self) -> BTreeMap<String, String>;
 }

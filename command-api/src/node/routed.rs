@@ -16,8 +16,8 @@ use uuid::Uuid;
 const CONNECT: Duration = Duration::from_secs(1);
 /// How often a peer is asked whether it is there, and how long it may take to say so.
 const ALIVE: Duration = Duration::from_secs(2);
-/// How many nodes are asked to take a partition over before the caller hears that nobody did.
-const CANDIDATES: usize = 3;
+/// How many nodes are asked to take a partition over before the caller hears that nobody did. Those that take no commands of the service say so at once.
+const CANDIDATES: usize = 8;
 
 /// An aggregate's commands, wherever its partitions are owned.
 pub struct Routed<A: Aggregate> {
@@ -112,7 +112,7 @@ impl<A: Aggregate> Routed<A> {
     /// Nobody listens where the owner was. Whoever stands by takes over at once: safety rests on the claim, and not on the group that
     /// will notice some seconds later. None once this node writes the partition itself.
     async fn take_over(&self, id: Uuid, owner: &Owner, request: ExecuteRequest) -> Option<Result<Accepted, CommandError>> {
-        let mut nodes = self.directory.nodes(self.service);
+        let mut nodes = self.directory.nodes();
         nodes.entry(self.node.clone()).or_default();
         let names = nodes.keys().map(String::as_str);
         for candidate in standbys(self.service, self.local.partition_of(id), &owner.node, names, CANDIDATES) {

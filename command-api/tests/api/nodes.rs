@@ -194,7 +194,7 @@ impl Directory for Two {
         Some(Owner { node: "dead".into(), address: self.gone.clone(), run: 0 })
     }
 
-    fn nodes(&self, _: &str) -> BTreeMap<String, String> {
+    fn nodes(&self) -> BTreeMap<String, String> {
         [("dead".to_owned(), self.gone.clone()), ("survivor".to_owned(), self.survivor.clone())].into()
     }
 }

@@ -27,7 +27,7 @@ impl Directory for Heard {
         self.0.clone()
     }
 
-    fn nodes(&self, _: &str) -> BTreeMap<String, String> {
+    fn nodes(&self) -> BTreeMap<String, String> {
         self.0.iter().map(|owner| (owner.node.clone(), owner.address.clone())).collect()
     }
 }

@@ -233,8 +233,8 @@ impl StandingBy {
 
     /// The partitions of a service that this node stands by for.
     fn mine(&self, host: &dyn Hosted) -> HashSet<i32> {
-        let (service, nodes) = (host.service(), self.owners.nodes(host.service()));
-        let names = || nodes.keys().map(String::as_str).chain([self.node.as_str()]);
+        let (service, nodes) = (host.service(), self.owners.owning(host.service()));
+        let names = || nodes.iter().map(String::as_str).chain([self.node.as_str()]);
         let is_mine = |partition: &i32| {
             let owner = self.owners.owner(service, *partition).filter(|owner| owner.node != self.node);
             owner.is_some_and(|owner| standbys(service, *partition, &owner.node, names(), self.count).contains(&self.node.as_str()))

@@ -10,7 +10,7 @@ use rdkafka::{
 };
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Once},
     time::Duration,
 };
@@ -49,6 +49,13 @@ impl OwnersTopic {
             tracing::warn!(key, %error, "the owner of a partition could not be announced");
         }
         self.known.write().insert(key, owner.clone());
+    }
+
+    /// The names of the nodes that own any partition of a service, and so take its commands.
+    pub fn owning(&self, service: &str) -> BTreeSet<String> {
+        self.begin_to_read();
+        let (known, prefix) = (self.known.read(), format!("{service}/"));
+        known.iter().filter(|(key, _)| key.starts_with(&prefix)).map(|(_, owner)| owner.node.clone()).collect()
     }
 
     fn begin_to_read(&self) {
@@ -101,16 +108,33 @@ impl Directory for OwnersTopic {
         self.known.read().get(&format!("{service}/{partition}")).cloned()
     }
 
-    fn nodes(&self, service: &str) -> BTreeMap<String, String> {
+    fn nodes(&self) -> BTreeMap<String, String> {
         self.begin_to_read();
-        let (known, prefix) = (self.known.read(), format!("{service}/"));
-        let owners = known.iter().filter(|(key, _)| key.starts_with(&prefix)).map(|(_, owner)| owner.clone());
-        owners.map(|owner| (owner.node, owner.address)).collect()
+        self.known.read().values().cloned().map(|owner| (owner.node, owner.address)).collect()
     }
 }
 
 impl Drop for OwnersTopic {
     fn drop(&mut self) {
         self.stop.cancel();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Nobody listens there; what this node announces it knows all the same.
+    #[test]
+    fn whoever_owns_anything_may_be_asked_to_take_over_and_who_owns_something_of_a_service_takes_its_commands() {
+        let config = KafkaConfig::new("127.0.0.1:1", "test");
+        let owners = OwnersTopic::new(config.clone(), KafkaProducer::new(&config).expect("a producer"));
+        let owner = |node: &str| Owner { node: node.to_owned(), address: format!("{node}:1"), run: 0 };
+        owners.announce("accounts", 0, &owner("a"));
+        owners.announce("ledgers", 0, &owner("b"));
+        owners.announce("ledgers", 1, &owner("a"));
+        assert_eq!(owners.nodes(), BTreeMap::from([("a".to_owned(), "a:1".to_owned()), ("b".to_owned(), "b:1".to_owned())]));
+        assert_eq!(owners.owning("accounts"), BTreeSet::from(["a".to_owned()]));
+        assert_eq!(owners.owner("ledgers", 1).map(|owner| owner.node), Some("a".to_owned()));
     }
 }
