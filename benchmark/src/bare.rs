@@ -5,6 +5,7 @@ use anyhow::{Result, ensure};
 use event_store::{Append, kafka::topic_of};
 use rdkafka::{
     ClientConfig, ClientContext,
+    consumer::BaseConsumer,
     error::{KafkaError, RDKafkaErrorCode},
     message::{DeliveryResult, Header, OwnedHeaders},
     producer::{BaseRecord, Producer, ProducerContext, PurgeConfig, ThreadedProducer},
@@ -144,4 +145,13 @@ pub fn client(stage: &Stage, linger: &str) -> ClientConfig {
     client.set("bootstrap.servers", &stage.config.brokers).set("acks", "all").set("linger.ms", linger);
     client.set("queue.buffering.max.messages", "200000").set("message.timeout.ms", "30000");
     client
+}
+
+/// A bare consumer, which is told what to read and commits nothing. Like Daybook's own it does not rest for a second, as librdkafka does by
+/// default whenever its queue is full.
+pub fn consumer(brokers: &str) -> Result<BaseConsumer> {
+    let mut client = ClientConfig::new();
+    client.set("bootstrap.servers", brokers).set("group.id", "bench").set("fetch.queue.backoff.ms", "5");
+    client.set("enable.auto.commit", "false").set("enable.auto.offset.store", "false");
+    Ok(client.create()?)
 }

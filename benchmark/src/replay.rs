@@ -1,6 +1,7 @@
 //! `replay`: an owner that reads its log from the beginning, against a consumer that only reads it.
 
 use crate::{
+    bare::consumer,
     figure::{Aim, Figure, Measure, Pair, Sample, Set},
     load::{Cores, Span, closed_loop},
     ours::{Keeps, Ours},
@@ -9,19 +10,13 @@ use crate::{
 use anyhow::{Context, Result};
 use event_store::{
     Log,
-    kafka::{KafkaConfig, KafkaLog, topic_of},
+    kafka::{KafkaLog, topic_of},
 };
-use rdkafka::{
-    ClientConfig, Message, Offset, TopicPartitionList,
-    consumer::{BaseConsumer, Consumer},
-};
+use rdkafka::{Message, Offset, TopicPartitionList, consumer::Consumer};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-
-/// librdkafka rests for a second, by default, whenever it has as many records as `queued.min.messages` asks for.
-const EAGER: [(&str, &str); 1] = [("fetch.queue.backoff.ms", "5")];
 
 /// A log with so many orders in it, or a few more; its service's name.
 pub async fn filled(stage: &Stage, orders: i64) -> Result<&'static str> {
@@ -35,10 +30,8 @@ pub async fn filled(stage: &Stage, orders: i64) -> Result<&'static str> {
     Ok(service)
 }
 
-async fn ours(stage: &Stage, service: &str, keeps: Keeps, properties: &[(&str, &str)]) -> Result<Sample> {
-    let properties = properties.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    let config = KafkaConfig { properties, ..stage.config.clone() };
-    let log = Arc::new(KafkaLog::new(stage.producer()?, service, config));
+async fn ours(stage: &Stage, service: &str, keeps: Keeps) -> Result<Sample> {
+    let log = Arc::new(KafkaLog::new(stage.producer()?, service, stage.config.clone()));
     let (began, cores) = (Instant::now(), Cores::begin()?);
     let ours = Ours::own(log, stage.barrier(service)?, keeps).await?;
     let (took, cores) = (began.elapsed(), cores.busy()?);
@@ -55,13 +48,7 @@ async fn bare(stage: &Stage, service: &str) -> Result<Sample> {
 
 fn read_all(brokers: &str, topic: &str) -> Result<Sample> {
     let (began, cores) = (Instant::now(), Cores::begin()?);
-    let mut client = ClientConfig::new();
-    client
-        .set("bootstrap.servers", brokers)
-        .set("group.id", "bench")
-        .set("enable.auto.commit", "false")
-        .set("enable.auto.offset.store", "false");
-    let consumer: BaseConsumer = client.create()?;
+    let consumer = consumer(brokers)?;
     let mut list = TopicPartitionList::new();
     list.add_partition_offset(topic, 0, Offset::Beginning)?;
     consumer.assign(&list)?;
@@ -81,16 +68,13 @@ pub async fn replay(stage: &Stage) -> Result<Set> {
         Figure::new("a service's log: decode, run rule, fold", against, Measure::RatePerCore, Aim::AtLeast(0.6)),
         Figure::new("the same, by the clock", against, Measure::Rate, Aim::None),
         Figure::new("the same, with snapshots saved meanwhile", against, Measure::Rate, Aim::None),
-        Figure::new("with fetch.queue.backoff.ms=5", against, Measure::RatePerCore, Aim::None),
-        Figure::new("the same, by the clock", against, Measure::Rate, Aim::None),
     ];
     bare(stage, service).await?;
     for _ in 0..stage.runs {
-        let kept = ours(stage, service, Keeps::Memory, &[]).await?;
+        let kept = ours(stage, service, Keeps::Memory).await?;
         let peer = bare(stage, service).await?;
-        let saved = ours(stage, service, Keeps::Snapshots, &[]).await?;
-        let eager = ours(stage, service, Keeps::Memory, &EAGER).await?;
-        for (figure, ours) in set.figures.iter_mut().zip([kept, kept, saved, eager, eager]) {
+        let saved = ours(stage, service, Keeps::Snapshots).await?;
+        for (figure, ours) in set.figures.iter_mut().zip([kept, kept, saved]) {
             figure.runs.push(Pair { ours, peer });
         }
     }

@@ -1,6 +1,7 @@
 //! `saga`: an order from placed to confirmed while nothing else happens, against its appends one after another.
 
 use crate::{
+    bare::consumer,
     figure::{Aim, Figure, Measure, Pair, Sample, Set},
     http::{Http, post},
     load::{Call, sample},
@@ -11,8 +12,8 @@ use crate::{
 use anyhow::{Context, Result};
 use event_store::kafka::topic_of;
 use rdkafka::{
-    ClientConfig, Message, Offset, TopicPartitionList,
-    consumer::{BaseConsumer, Consumer},
+    Message, Offset, TopicPartitionList,
+    consumer::Consumer,
     message::{BorrowedMessage, Headers},
 };
 use serde_json::{Value, json};
@@ -25,13 +26,7 @@ const PARTITIONS: i32 = 4;
 
 /// Hears of confirmed orders from the log itself, with the moment.
 fn confirmations(brokers: &str) -> Result<mpsc::UnboundedReceiver<(String, Instant)>> {
-    let mut client = ClientConfig::new();
-    client
-        .set("bootstrap.servers", brokers)
-        .set("group.id", "bench")
-        .set("enable.auto.commit", "false")
-        .set("enable.auto.offset.store", "false");
-    let consumer: BaseConsumer = client.create()?;
+    let consumer = consumer(brokers)?;
     let mut list = TopicPartitionList::new();
     for partition in 0..PARTITIONS {
         // Asked for now: `Offset::End` would be the end at the first fetch, behind the first orders.

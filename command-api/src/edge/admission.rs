@@ -126,8 +126,9 @@ fn waits_on_purpose(request: &Request) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::Admission;
+    use super::{Admission, waits_on_purpose};
     use crate::edge::EdgeConfig;
+    use axum::{body::Body, extract::Request};
     use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
 
     const DESKS: usize = 10;
@@ -178,6 +179,20 @@ mod tests {
             self.desks.push(Reverse(done));
             self.inside.push(Reverse((done, self.now)));
             Duration::from_micros(done - self.now)
+        }
+    }
+
+    #[test]
+    fn only_a_get_that_asks_to_wait_waits_on_purpose() {
+        let request = |method: &str, uri: &str, header: &str| {
+            Request::builder().method(method).uri(uri).header(header, "users/0/1").body(Body::empty()).unwrap()
+        };
+        assert!(waits_on_purpose(&request("GET", "/users/1", "daybook-at-least")));
+        assert!(waits_on_purpose(&request("GET", "/users/1?consistency=strong", "accept")));
+        for (method, uri, header) in
+            [("GET", "/users/1", "accept"), ("POST", "/users", "daybook-at-least"), ("POST", "/users?consistency=strong", "accept")]
+        {
+            assert!(!waits_on_purpose(&request(method, uri, header)), "{method} {uri} with {header}");
         }
     }
 
