@@ -28,6 +28,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// Both sides have Daybook's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Measures Daybook against its own parts.
 #[derive(Parser)]
 struct Arguments {

@@ -17,6 +17,10 @@ use clap::{CommandFactory, Parser};
 use cli::{Cli, Command, TopicsCommand};
 use std::process::ExitCode;
 
+/// A record is made by one thread and freed by another, which the system's allocator pays dearly for.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     if !matches!(cli.command, Command::Run(_) | Command::Gateway(_)) {

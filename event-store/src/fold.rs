@@ -6,7 +6,7 @@ use crate::{
     live::Live,
     remembered::{CommandMemory, Remembered},
     run::{RunRule, Verdict},
-    snapshots::{Save, SnapshotError, Snapshots, Stand, sealed},
+    snapshots::{Save, SnapshotError, Snapshots, Stand},
 };
 use domain::Aggregate;
 use schemas::{Schemas, WireEvent};
@@ -168,7 +168,9 @@ where
 
     /// Folds a command of this owner's own, which was acknowledged at exactly the offsets that it asked for.
     pub fn confirm(&mut self, aggregate_id: Uuid, events: &[A::Event], command_id: Uuid, remembered: Remembered) {
-        if self.bring(aggregate_id).is_err() {
+        // What these events create is nowhere yet.
+        let created = remembered.version == u64::from(remembered.events);
+        if !created && self.bring(aggregate_id).is_err() {
             return;
         }
         let folded = self.aggregates.change(aggregate_id);
@@ -246,12 +248,9 @@ where
     }
 
     /// Everything that changed since the last save. The fold stands at its checkpoint whenever it is looked at: groups count whole.
-    pub fn save(&mut self) -> Option<(Arc<Snapshots>, Save)> {
+    pub fn save(&mut self) -> Option<(Arc<Snapshots>, Save<A>)> {
         let snapshots = self.snapshots.clone()?;
-        let seal = |(id, folded): (&Uuid, _)| Ok((id.as_u128(), sealed(id.as_u128(), folded)?));
-        let sealed: Result<Vec<_>, SnapshotError> = self.aggregates.begin_save().map(seal).collect();
-        let mut aggregates = sealed.map_err(|error| self.save_no_more(&error)).ok()?;
-        aggregates.sort_unstable_by_key(|(id, _)| *id);
+        let aggregates = self.aggregates.begin_save().collect();
         let anchor = match &self.anchor {
             Anchor::Read(anchor) => anchor.clone(),
             Anchor::Written(command, place) => format!("{command}/{place}"),

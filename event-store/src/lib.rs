@@ -43,7 +43,7 @@ pub use follow::{Followed, Follower};
 pub use headers::Headers;
 pub use host::{Host, Hosted, partition_of};
 pub use lane::Reading;
-pub use log::{Ack, Cursor, Log, LogError, NotQueued, Tag};
+pub use log::{Ack, Cursor, Log, LogError, NotQueued, Tag, Unsent};
 pub use memory::MemoryLog;
 pub use owner::{OwnerParts, PartitionOwner};
 pub use readers::{PlacedReaders, Reader, Readers};

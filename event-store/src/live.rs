@@ -2,7 +2,7 @@
 
 use lru::LruCache;
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 use uuid::Uuid;
 
 /// An aggregate as its confirmed events make it.
@@ -15,7 +15,8 @@ pub(crate) struct Folded<A> {
 }
 
 struct Unsaved<A> {
-    folded: Folded<A>,
+    /// Shared with the save that runs, and copied only where it changes meanwhile.
+    folded: Arc<Folded<A>>,
     /// Part of the save that runs, and not changed since it began.
     saving: bool,
 }
@@ -23,17 +24,17 @@ struct Unsaved<A> {
 /// What changed and is not saved is never given up; without snapshots that is everything.
 pub(crate) struct Live<A> {
     unsaved: HashMap<Uuid, Unsaved<A>>,
-    saved: LruCache<Uuid, Folded<A>>,
+    saved: LruCache<Uuid, Arc<Folded<A>>>,
     most: usize,
 }
 
-impl<A: Default> Live<A> {
+impl<A: Default + Clone> Live<A> {
     pub fn new(most: usize) -> Self {
         Self { unsaved: HashMap::new(), saved: LruCache::unbounded(), most }
     }
 
     pub fn get(&self, id: &Uuid) -> Option<&Folded<A>> {
-        self.unsaved.get(id).map(|unsaved| &unsaved.folded).or_else(|| self.saved.peek(id))
+        self.unsaved.get(id).map(|unsaved| &unsaved.folded).or_else(|| self.saved.peek(id)).map(Arc::as_ref)
     }
 
     /// Whether it is in memory. It counts as used.
@@ -43,7 +44,7 @@ impl<A: Default> Live<A> {
 
     /// Takes in what was saved earlier; it is there until others have been used more recently.
     pub fn load(&mut self, id: Uuid, folded: Folded<A>) {
-        self.saved.put(id, folded);
+        self.saved.put(id, Arc::new(folded));
         self.evict();
     }
 
@@ -52,7 +53,7 @@ impl<A: Default> Live<A> {
         let saved = &mut self.saved;
         let unsaved = self.unsaved.entry(id).or_insert_with(|| Unsaved { folded: saved.pop(&id).unwrap_or_default(), saving: false });
         unsaved.saving = false;
-        &mut unsaved.folded
+        Arc::make_mut(&mut unsaved.folded)
     }
 
     /// How many are not saved.
@@ -61,10 +62,10 @@ impl<A: Default> Live<A> {
     }
 
     /// All that a save must hold, from now on part of it.
-    pub fn begin_save(&mut self) -> impl Iterator<Item = (&Uuid, &Folded<A>)> {
+    pub fn begin_save(&mut self) -> impl Iterator<Item = (Uuid, Arc<Folded<A>>)> {
         self.unsaved.iter_mut().map(|(id, unsaved)| {
             unsaved.saving = true;
-            (id, &unsaved.folded)
+            (*id, unsaved.folded.clone())
         })
     }
 

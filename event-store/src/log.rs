@@ -32,6 +32,15 @@ pub enum NotQueued {
     Broken,
 }
 
+/// The first of several records that was not queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unsent {
+    /// Where it was meant to stand.
+    pub at: i64,
+    /// Why it was not queued.
+    pub why: NotQueued,
+}
+
 /// The log could not be asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the log does not answer: {0}")]
@@ -42,6 +51,14 @@ pub struct LogError(pub String);
 pub trait Log: Send + Sync + 'static {
     /// Queues a record. Its outcome comes once through `acks`, in the order of the appends to the partition as a rule.
     fn append(&self, partition: i32, record: Append, tag: Tag, acks: &UnboundedSender<Ack>) -> Result<(), NotQueued>;
+
+    /// Queues records one right behind another, so that the log's client can send them together. Where one cannot be queued, those before
+    /// it are and those behind it are not.
+    fn append_all(&self, partition: i32, records: Vec<(Append, Tag)>, acks: &UnboundedSender<Ack>) -> Result<(), Unsent> {
+        records
+            .into_iter()
+            .try_for_each(|(record, tag)| self.append(partition, record, tag, acks).map_err(|why| Unsent { at: tag.at, why }))
+    }
 
     /// The offset that the next record of the partition will get.
     async fn end(&self, partition: i32) -> Result<i64, LogError>;

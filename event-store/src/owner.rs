@@ -3,7 +3,7 @@
 use crate::{
     Append, CommandError, CommandMeta, LogError, PartitionId, RawRecord, Unavailable,
     fold::Fold,
-    log::{Ack, Log, NotQueued, Tag},
+    log::{Ack, Log, NotQueued, Tag, Unsent},
     metrics,
     snapshots::{Origin, Saver, recover},
     standby::Standby,
@@ -212,6 +212,7 @@ where
         self.writer.claim(&mut self.world);
         while !self.is_done() && !self.steps_down() {
             self.turn().await;
+            self.writer.proceed(&mut self.world);
             self.publish();
             self.saver.take(None, &mut self.writer.fold);
         }
@@ -258,7 +259,7 @@ where
                 let waiting = std::iter::from_fn(|| commands.try_recv().ok().map(Some));
                 for message in std::iter::once(message).chain(waiting).take(AT_ONCE) {
                     match message {
-                        Some(Message::Command(pending)) => writer.submit(pending, world),
+                        Some(Message::Command(pending)) => writer.submit(pending),
                         Some(Message::Stop) | None => {
                             *stop_by = Some(Instant::now() + DRAIN);
                             break;
@@ -316,6 +317,10 @@ struct World {
 impl Port for World {
     fn append(&mut self, record: Append, tag: Tag) -> Result<(), NotQueued> {
         self.log.append(self.partition, record, tag, &self.acks)
+    }
+
+    fn append_all(&mut self, records: Vec<(Append, Tag)>) -> Result<(), Unsent> {
+        self.log.append_all(self.partition, records, &self.acks)
     }
 
     fn ask_end(&mut self, epoch: u64) {

@@ -3,7 +3,7 @@
 use super::{KafkaConfig, topic_of, wake::Wake};
 use crate::{
     Append, RawRecord,
-    log::{Ack, Cursor, Log, LogError, NotQueued, Tag},
+    log::{Ack, Cursor, Log, LogError, NotQueued, Tag, Unsent},
 };
 use bytes::Bytes;
 use rdkafka::{
@@ -116,11 +116,19 @@ impl KafkaLog {
 #[async_trait::async_trait]
 impl Log for KafkaLog {
     fn append(&self, partition: i32, record: Append, tag: Tag, acks: &mpsc::UnboundedSender<Ack>) -> Result<(), NotQueued> {
-        let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
-        for (key, value) in record.headers.iter() {
-            headers = headers.insert(Header { key, value: Some(value) });
-        }
-        self.producer.send(&self.topic, partition, &record.key, &record.payload, headers, AckTo { tag, acks: acks.clone() })
+        let (headers, to) = (owned(&record.headers), AckTo { tag, acks: acks.clone() });
+        self.producer.send(&self.topic, partition, &record.key, &record.payload, headers, to)
+    }
+
+    /// All headers are made before the first record is queued. That one wakes librdkafka, which sends what it finds a moment later; what comes
+    /// after that waits for the acknowledgement, and the client's thread does not rest meanwhile (`linger.ms=0`).
+    fn append_all(&self, partition: i32, records: Vec<(Append, Tag)>, acks: &mpsc::UnboundedSender<Ack>) -> Result<(), Unsent> {
+        let ready: Vec<_> =
+            records.into_iter().map(|(record, tag)| (owned(&record.headers), record, AckTo { tag, acks: acks.clone() })).collect();
+        ready.into_iter().try_for_each(|(headers, Append { key, payload, .. }, to)| {
+            let at = to.tag.at;
+            self.producer.send(&self.topic, partition, &key, &payload, headers, to).map_err(|why| Unsent { at, why })
+        })
     }
 
     /// Asked on the producer's client: on a connection that fetches, the question would wait behind the long poll.
@@ -156,6 +164,11 @@ fn end_of(client: &Client<impl ClientContext>, topic: &str, partition: i32) -> K
         }
         answer => answer,
     }
+}
+
+fn owned(headers: &crate::Headers) -> OwnedHeaders {
+    let empty = OwnedHeaders::new_with_capacity(headers.len());
+    headers.iter().fold(empty, |owned, (key, value)| owned.insert(Header { key, value: Some(value) }))
 }
 
 struct KafkaCursor {

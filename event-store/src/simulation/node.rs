@@ -11,7 +11,7 @@ use super::{
 use crate::{
     Append, Barrier, PartitionId, RawRecord,
     fold::Fold,
-    log::{Ack, LogError, NotQueued, Tag},
+    log::{Ack, LogError, NotQueued, Tag, Unsent},
     writer::{NodeName, Phase, Port, Writer, WriterConfig},
 };
 use domain::Timestamp;
@@ -99,7 +99,9 @@ impl Node {
 
     /// Tells the writer what happened.
     fn tell(&mut self, scene: &mut Scene<'_>, what: impl FnOnce(&mut Writer<Account>, &mut Outside<'_, '_>)) {
-        what(&mut self.writer, &mut Outside { id: self.id, desk: &mut self.desk, scene });
+        let mut outside = Outside { id: self.id, desk: &mut self.desk, scene };
+        what(&mut self.writer, &mut outside);
+        self.writer.proceed(&mut outside);
         if !matches!(self.writer.phase, Phase::Replaying { .. }) {
             self.desk.old_cursor = self.desk.cursor.take().or(self.desk.old_cursor);
         }
@@ -150,7 +152,7 @@ impl Node {
     /// Takes what came while it stood still.
     fn take_in(&mut self, scene: &mut Scene<'_>) {
         let inbox = std::mem::take(&mut self.inbox);
-        inbox.into_iter().for_each(|received| self.tell(scene, |writer, outside| writer.submit(received, outside)));
+        self.tell(scene, |writer, _| inbox.into_iter().for_each(|received| writer.submit(received)));
     }
 
     /// Hears the next acknowledgement.
@@ -229,6 +231,10 @@ impl Port for Outside<'_, '_> {
         }
         self.scene.topic.wire.push(Sent { by: self.id, record, tag: Some(tag) });
         Ok(())
+    }
+
+    fn append_all(&mut self, records: Vec<(Append, Tag)>) -> Result<(), Unsent> {
+        records.into_iter().try_for_each(|(record, tag)| self.append(record, tag).map_err(|why| Unsent { at: tag.at, why }))
     }
 
     fn ask_end(&mut self, epoch: u64) {

@@ -19,9 +19,13 @@ use crate::{
     remembered::{Bounds, Remembered},
 };
 use domain::{Aggregate, Timestamp};
-use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition, TableError};
+use parking_lot::RwLock;
+use redb::{Database, ReadOnlyTable, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition, TableError};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 use uuid::Uuid;
 
 const AGGREGATES: TableDefinition<u128, &[u8]> = TableDefinition::new("aggregates");
@@ -86,9 +90,9 @@ impl Stand {
 }
 
 /// All that changed since the last save, at one place of the log.
-pub(crate) struct Save {
+pub(crate) struct Save<A> {
     pub stand: Stand,
-    pub aggregates: Vec<(u128, Vec<u8>)>,
+    pub aggregates: Vec<(Uuid, Arc<Folded<A>>)>,
     pub commands: Vec<(Uuid, Remembered)>,
     pub bounds: Bounds,
 }
@@ -96,8 +100,37 @@ pub(crate) struct Save {
 /// The snapshot file of one partition, open.
 pub(crate) struct Snapshots {
     database: Database,
+    saved: RwLock<Saved>,
     path: PathBuf,
     pub fingerprint: u64,
+}
+
+type Table = ReadOnlyTable<u128, &'static [u8]>;
+
+/// The last save, open to be looked up in: to open a table costs as much as to find something in it.
+#[derive(Default)]
+struct Saved {
+    aggregates: Option<Table>,
+    commands: Option<Table>,
+}
+
+impl Saved {
+    fn open(database: &Database) -> Result<Self, SnapshotError> {
+        let read = database.begin_read()?;
+        let open = |table| match read.open_table(table) {
+            Err(TableError::TableDoesNotExist(_)) => Ok(None),
+            table => table.map(Some),
+        };
+        Ok(Self { aggregates: open(AGGREGATES)?, commands: open(COMMANDS)? })
+    }
+}
+
+fn found<V: DeserializeOwned>(table: Option<&Table>, id: Uuid) -> Result<Option<V>, SnapshotError> {
+    let looking = || {
+        let Some(bytes) = table.map(|table| table.get(id.as_u128())).transpose()?.flatten() else { return Ok(None) };
+        unsealed(id.as_u128(), bytes.value()).map(Some)
+    };
+    guarded(looking).unwrap_or_else(|defect| Err(SnapshotError::Defect(defect)))
 }
 
 impl Snapshots {
@@ -105,9 +138,8 @@ impl Snapshots {
     fn open(path: &Path, fingerprint: u64) -> Result<(Self, Option<Stand>), SnapshotError> {
         let opening = || {
             let database = Database::builder().set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true).create(path)?;
-            let snapshots = Self { database, path: path.to_owned(), fingerprint };
-            let stand = snapshots.value(STAND, (), 0)?;
-            Ok((snapshots, stand))
+            let (stand, saved) = (stand_of(&database)?, RwLock::new(Saved::open(&database)?));
+            Ok((Self { database, saved, path: path.to_owned(), fingerprint }, stand))
         };
         guarded(opening).unwrap_or_else(|defect| Err(SnapshotError::Defect(defect)))
     }
@@ -127,55 +159,53 @@ impl Snapshots {
 
     /// An aggregate as it was saved.
     pub fn aggregate<A: Aggregate>(&self, id: Uuid) -> Result<Option<Folded<A>>, SnapshotError> {
-        self.checked(AGGREGATES, id)
+        found(self.saved.read().aggregates.as_ref(), id)
     }
 
     /// The first answer to a command, where it was saved.
     pub fn command(&self, id: Uuid) -> Result<Option<Remembered>, SnapshotError> {
-        self.checked(COMMANDS, id)
+        found(self.saved.read().commands.as_ref(), id)
     }
 
-    fn checked<V: DeserializeOwned>(&self, table: TableDefinition<u128, &[u8]>, id: Uuid) -> Result<Option<V>, SnapshotError> {
-        guarded(|| self.value(table, id.as_u128(), id.as_u128())).unwrap_or_else(|defect| Err(SnapshotError::Defect(defect)))
-    }
-
-    fn value<'k, K, V>(&self, table: TableDefinition<K, &[u8]>, key: K, seal: u128) -> Result<Option<V>, SnapshotError>
-    where
-        K: redb::Key + std::borrow::Borrow<K::SelfType<'k>> + 'static,
-        V: DeserializeOwned,
-    {
-        let table = match self.database.begin_read()?.open_table(table) {
-            Err(TableError::TableDoesNotExist(_)) => return Ok(None),
-            table => table?,
-        };
-        table.get(key)?.map(|bytes| unsealed(seal, bytes.value())).transpose()
-    }
-
-    /// Writes all of it, or nothing.
-    pub fn save(&self, save: &Save) -> Result<(), SnapshotError> {
+    /// Writes all of it, or nothing. What is written in the order of its keys finds each page once.
+    pub fn save<A: Aggregate>(&self, mut save: Save<A>) -> Result<(), SnapshotError> {
+        save.aggregates.sort_unstable_by_key(|(id, _)| *id);
+        // Stably: where an id was used twice, the later use counts.
+        save.commands.sort_by_key(|(id, _)| *id);
         let write = self.database.begin_write()?;
         {
             let mut aggregates = write.open_table(AGGREGATES)?;
-            for (id, bytes) in &save.aggregates {
-                aggregates.insert(id, bytes.as_slice())?;
+            for (id, folded) in save.aggregates {
+                aggregates.insert(id.as_u128(), sealed(id.as_u128(), folded.as_ref())?.as_slice())?;
             }
             write.open_table(STAND)?.insert((), sealed(0, &save.stand)?.as_slice())?;
-            save_commands(&write, save)?;
+            save_commands(&write, save.commands, save.bounds)?;
         }
         write.commit()?;
+        *self.saved.write() = Saved::open(&self.database)?;
         Ok(())
     }
 }
 
-fn save_commands(write: &redb::WriteTransaction, save: &Save) -> Result<(), SnapshotError> {
+fn stand_of(database: &Database) -> Result<Option<Stand>, SnapshotError> {
+    match database.begin_read()?.open_table(STAND) {
+        Err(TableError::TableDoesNotExist(_)) => Ok(None),
+        table => table?.get(())?.map(|bytes| unsealed(0, bytes.value())).transpose(),
+    }
+}
+
+fn save_commands(write: &redb::WriteTransaction, mut save: Vec<(Uuid, Remembered)>, bounds: Bounds) -> Result<(), SnapshotError> {
     let (mut commands, mut order) = (write.open_table(COMMANDS)?, write.open_table(ORDER)?);
-    for (id, remembered) in &save.commands {
+    for (id, remembered) in &save {
         commands.insert(id.as_u128(), sealed(id.as_u128(), remembered)?.as_slice())?;
+    }
+    save.sort_by_key(|(_, remembered)| remembered.offset);
+    for (id, remembered) in &save {
         order.insert((remembered.offset, id.as_u128()), remembered.time.0)?;
     }
     loop {
         let Some((offset, id, time)) = oldest(&order)? else { return Ok(()) };
-        if !save.bounds.forget(usize::try_from(order.len()?).unwrap_or(usize::MAX), time) {
+        if !bounds.forget(usize::try_from(order.len()?).unwrap_or(usize::MAX), time) {
             return Ok(());
         }
         order.remove((offset, id))?;
@@ -196,7 +226,7 @@ fn oldest(order: &redb::Table<'_, (i64, u128), i64>) -> Result<Option<(i64, u128
 }
 
 /// A value's bytes, and a checksum over them and the key that they belong to: redb itself checks pages on opening only.
-pub(crate) fn sealed(key: u128, value: &impl Serialize) -> Result<Vec<u8>, postcard::Error> {
+fn sealed(key: u128, value: &impl Serialize) -> Result<Vec<u8>, postcard::Error> {
     let mut bytes = postcard::to_allocvec(value)?;
     let sum = checksum(key, &bytes);
     bytes.extend_from_slice(&sum.to_le_bytes());

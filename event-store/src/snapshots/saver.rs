@@ -75,7 +75,7 @@ impl Saver {
         self.due = None;
         let Some((snapshots, save)) = fold.save() else { return };
         let (store, next) = (snapshots.clone(), save.stand.next);
-        let task = tokio::task::spawn_blocking(move || store.save(&save));
+        let task = tokio::task::spawn_blocking(move || store.save(save));
         self.running = Some(Running { snapshots, next, task });
     }
 

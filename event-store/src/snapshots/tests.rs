@@ -15,9 +15,9 @@ fn remembered(offset: i64) -> Remembered {
     Remembered { fingerprint: 1, version: 1, offset, events: 1, time: Timestamp(offset) }
 }
 
-fn save(numbers: std::ops::Range<u128>, most: usize) -> Save {
+fn save(numbers: std::ops::Range<u128>, most: usize) -> Save<Account> {
     let config = WriterConfig { remembered_commands: most, ..WriterConfig::default() };
-    let aggregates = numbers.clone().map(|number| (number, sealed(number, &folded(number)).expect("it has a form"))).collect();
+    let aggregates = numbers.clone().map(|number| (Uuid::from_u128(number), Arc::new(folded(number)))).collect();
     let commands = numbers.clone().map(|number| (Uuid::from_u128(number), remembered(number as i64))).collect();
     Save { stand: stand(numbers.end as i64), aggregates, commands, bounds: CommandMemory::new(&config).bounds() }
 }
@@ -32,7 +32,7 @@ fn what_is_saved_is_there_when_it_is_opened_again() {
     let path = directory.path().join("a.redb");
     let (snapshots, nothing) = Snapshots::open(&path, 7).expect("it opens");
     assert!(nothing.is_none() && aggregate(&snapshots, 1).expect("it reads").is_none());
-    snapshots.save(&save(0..100, 1_000)).expect("it saves");
+    snapshots.save(save(0..100, 1_000)).expect("it saves");
     drop(snapshots);
     let (snapshots, found) = Snapshots::open(&path, 7).expect("it opens");
     assert_eq!(found, Some(stand(100)));
@@ -45,7 +45,7 @@ fn what_is_saved_is_there_when_it_is_opened_again() {
 fn the_oldest_commands_are_forgotten_here_too() {
     let directory = tempfile::tempdir().expect("a directory");
     let (snapshots, _) = Snapshots::open(&directory.path().join("a.redb"), 7).expect("it opens");
-    snapshots.save(&save(0..100, 10)).expect("it saves");
+    snapshots.save(save(0..100, 10)).expect("it saves");
     let known = (0..100).filter(|number| snapshots.command(Uuid::from_u128(*number)).expect("it reads").is_some());
     assert_eq!(known.collect::<Vec<_>>(), (90..100).collect::<Vec<_>>());
 }
@@ -76,8 +76,8 @@ fn a_damaged_file_is_refused_or_right() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("a.redb");
     let (snapshots, _) = Snapshots::open(&path, 7).expect("it opens");
-    snapshots.save(&save(0..50, 1_000)).expect("it saves");
-    snapshots.save(&save(0..100, 1_000)).expect("it saves");
+    snapshots.save(save(0..50, 1_000)).expect("it saves");
+    snapshots.save(save(0..100, 1_000)).expect("it saves");
     drop(snapshots);
     let whole = std::fs::read(&path).expect("it is a file");
     let header = (0..512).map(|index| (index, 1 << (index % 8)));

@@ -7,12 +7,7 @@
 //! the run like an event: when it is acknowledged where it should be, so is all before it, and nobody else has claimed.
 
 use super::{Answer, Pending, Phase, Port, Writer, sabotage::left_out, unavailable};
-use crate::{
-    Accepted, LogError,
-    envelope::proof,
-    log::{NotQueued, Tag},
-    remembered::Remembered,
-};
+use crate::{Accepted, LogError, envelope::proof, remembered::Remembered};
 use domain::Aggregate;
 use schemas::{OwnerConfirmed, WireEvent};
 use std::collections::VecDeque;
@@ -65,7 +60,6 @@ where
             Err(error) => self.give_up_resting(&error),
         }
         self.settle();
-        self.ask(port);
     }
 
     fn give_up_resting(&mut self, error: &LogError) {
@@ -82,7 +76,7 @@ where
 
     /// Asks for a proof on behalf of all the answers that nobody asked for yet, one question at a time.
     pub(super) fn ask(&mut self, port: &mut impl Port) {
-        if !self.resting.iter().any(|resting| resting.proof == Proof::Unasked) {
+        if !matches!(self.phase, Phase::Writing { .. }) || !self.resting.iter().any(|resting| resting.proof == Proof::Unasked) {
             return;
         }
         if left_out("barrier") {
@@ -111,15 +105,10 @@ where
         let Phase::Writing { claim: run } = self.phase else { return };
         let (at, nonce) = (self.next, port.nonce());
         let event = OwnerConfirmed { owner: self.node.owner.clone() };
-        let queued = event.encode(&self.fold.schemas).map_err(|_| NotQueued::Broken).and_then(|payload| {
-            let record = proof(&self.fold.source.service, &nonce, port.now(), (run, at), payload);
-            port.append(record, Tag { epoch: self.epoch, at })
-        });
-        match queued {
-            Ok(()) => {
-                self.next = at + 1;
+        match event.encode(&self.fold.schemas) {
+            Ok(payload) => {
+                self.send(proof(&self.fold.source.service, &nonce, port.now(), (run, at), payload), at);
                 self.proofs.push_back((at, nonce));
-                self.appended();
             }
             Err(error) => {
                 self.proved_by(Proof::Unasked, |_| Proof::Asked);

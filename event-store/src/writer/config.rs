@@ -32,7 +32,7 @@ impl Default for WriterConfig {
             remembered_for: Duration::from_secs(7 * 24 * 60 * 60),
             recent_commands: 100_000,
             live_aggregates: 100_000,
-            save_after: 10_000,
+            save_after: 20_000,
             save_every: Duration::from_secs(5),
         }
     }

@@ -10,7 +10,6 @@ use crate::{
     CommandError, Refused,
     envelope::EventHeaders,
     fold::{Spoiled, guarded},
-    log::{NotQueued, Tag},
     remembered::Remembered,
     run::Place,
 };
@@ -59,9 +58,8 @@ where
                     self.flying.insert(resting.pending.meta.command_id, nothing);
                 }
                 self.resting.push_back(resting);
-                self.ask(port);
             }
-            Judgement::Writes(events, version) => self.write(seq, pending, events, version, port),
+            Judgement::Writes(events, version) => self.write(seq, pending, events, version),
         }
     }
 
@@ -110,8 +108,7 @@ where
         known.map_or((Cow::Owned(A::default()), 0), |folded| (Cow::Borrowed(&folded.state), folded.version))
     }
 
-    fn write(&mut self, seq: u64, pending: Pending<A>, events: Vec<A::Event>, version: u64, port: &mut impl Port) {
-        let first = self.next;
+    fn write(&mut self, seq: u64, pending: Pending<A>, events: Vec<A::Event>, version: u64) {
         let records = match self.records(&pending, &events, version) {
             Ok(records) => records,
             Err(error) => {
@@ -119,21 +116,10 @@ where
                 return pending.answer(unavailable(&error.to_string(), 60_000));
             }
         };
-        for (at, record) in (first..).zip(records) {
-            match port.append(record, Tag { epoch: self.epoch, at }) {
-                Ok(()) => self.next += 1,
-                Err(why) if at == first => return pending.answer(unavailable(&why.to_string(), 100)),
-                Err(why) => return self.broken_off(seq, pending, why, port),
-            }
+        for (at, record) in (self.next..).zip(records) {
+            self.send(record, at);
         }
-        self.appended();
         self.take_off(seq, pending, events, version);
-    }
-
-    /// Part of a command is queued and the rest could not be: the part will not count, since its group never becomes whole.
-    fn broken_off(&mut self, seq: u64, pending: Pending<A>, why: NotQueued, port: &mut impl Port) {
-        self.queue.push_back((seq, pending));
-        self.doubt(&format!("a command could be queued only in part: {why}"), port);
     }
 
     fn records(&self, pending: &Pending<A>, events: &[A::Event], version: u64) -> Result<Vec<crate::Append>, schemas::EncodeError> {

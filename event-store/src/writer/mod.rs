@@ -23,7 +23,7 @@ use crate::{
     Accepted, Append, CommandError, CommandMeta, RawRecord, Unavailable,
     envelope::claim,
     fold::Fold,
-    log::{Ack, LogError, NotQueued, Tag},
+    log::{Ack, LogError, NotQueued, Tag, Unsent},
     remembered::Remembered,
 };
 use barrier::Resting;
@@ -33,6 +33,9 @@ use std::collections::{HashMap, VecDeque};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+/// So many records make a batch; the last command may add some.
+const BATCH: usize = 1_000;
+
 /// What a caller hears.
 pub(crate) type Answer = Result<Accepted, CommandError>;
 
@@ -40,6 +43,8 @@ pub(crate) type Answer = Result<Accepted, CommandError>;
 pub(crate) trait Port {
     /// Queues a record of this partition.
     fn append(&mut self, record: Append, tag: Tag) -> Result<(), NotQueued>;
+    /// Queues records of this partition, one right behind another; where one cannot be queued, none behind it is.
+    fn append_all(&mut self, records: Vec<(Append, Tag)>) -> Result<(), Unsent>;
     /// Asks for the log's end; [`Writer::barrier`] is to be called with what comes.
     fn ask_end(&mut self, epoch: u64);
     /// Reads from an offset on; [`Writer::replayed`] is to be called with the records, until the writer writes.
@@ -88,6 +93,13 @@ struct Flight<A: Aggregate> {
     remembered: Remembered,
 }
 
+impl<A: Aggregate> Flight<A> {
+    /// Where its first record should stand.
+    fn first(&self) -> i64 {
+        self.remembered.offset + 1 - i64::from(self.remembered.events)
+    }
+}
+
 /// An aggregate with commands in flight, as it will be when they are confirmed.
 struct Speculative<A> {
     state: A,
@@ -118,6 +130,8 @@ pub(crate) struct Writer<A: Aggregate> {
     flying: HashMap<Uuid, Remembered>,
     resting: VecDeque<Resting<A>>,
     speculative: HashMap<Uuid, Speculative<A>>,
+    /// Records that are made and not handed to the log yet.
+    outbox: Vec<(Append, Tag)>,
 }
 
 /// How this node calls itself in its claims.
@@ -154,6 +168,7 @@ where
             flying: HashMap::new(),
             resting: VecDeque::new(),
             speculative: HashMap::new(),
+            outbox: Vec::new(),
         }
     }
 
@@ -209,7 +224,7 @@ where
         match (self.phase, ack.offset) {
             (Phase::Claiming, Ok(offset)) => self.claimed(offset, port),
             (Phase::Claiming, Err(why)) => self.retry_claim(&why, port),
-            (Phase::Writing { .. }, Ok(offset)) if self.is_due(offset, ack.tag) => self.advance(port),
+            (Phase::Writing { .. }, Ok(offset)) if self.is_due(offset, ack.tag) => self.advance(),
             (_, Ok(offset)) => {
                 self.doubt(&format!("a record meant for {} stands at {offset}, {} was due", ack.tag.at, self.acked_next), port)
             }
@@ -259,16 +274,29 @@ where
         self.ever_wrote = true;
         self.next = claim + 1;
         self.acked_next = claim + 1;
-        // A command that can be queued only in part ends the run: those behind it wait for the next one.
+    }
+
+    /// Decides what waits, unless records are on their way: what comes meanwhile makes the next batch. So batches grow with the load, a lone
+    /// command waits for nothing, and the log's client is given nothing that it could not send at once (group commit).
+    pub fn proceed(&mut self, port: &mut impl Port) {
         while matches!(self.phase, Phase::Writing { .. })
+            && self.may_decide()
             && let Some((seq, pending)) = self.queue.pop_front()
         {
             self.decide(seq, pending, port);
         }
+        self.ask(port);
+        self.flush(port);
     }
 
-    /// Takes a command: decides it now, or queues it while the partition is being claimed.
-    pub fn submit(&mut self, pending: Pending<A>, port: &mut impl Port) {
+    /// Whether one more command may be decided: nothing is on its way, and the batch is not full.
+    fn may_decide(&self) -> bool {
+        let made = self.outbox.len();
+        self.next - self.acked_next == made as i64 && made < BATCH
+    }
+
+    /// Takes a command, to be decided by [`Writer::proceed`].
+    pub fn submit(&mut self, pending: Pending<A>) {
         self.seq += 1;
         let writing = matches!(self.phase, Phase::Writing { .. });
         if self.unanswered() >= self.config.max_pending {
@@ -277,11 +305,40 @@ where
         if !writing && !self.ever_wrote {
             return pending.answer(unavailable("the owner of this partition is still reading its log", 200));
         }
-        if writing { self.decide(self.seq, pending, port) } else { self.queue.push_back((self.seq, pending)) }
+        self.queue.push_back((self.seq, pending));
+    }
+
+    /// The next record of the run is made. It leaves with the others of its batch, one right behind another: so the log's client finds them
+    /// all when it wakes up, and sends them together.
+    fn send(&mut self, record: Append, at: i64) {
+        self.outbox.push((record, Tag { epoch: self.epoch, at }));
+        self.next = at + 1;
+        self.appended();
+    }
+
+    fn flush(&mut self, port: &mut impl Port) {
+        if self.outbox.is_empty() {
+            return;
+        }
+        if let Err(unsent) = port.append_all(std::mem::take(&mut self.outbox)) {
+            self.not_sent(unsent, port);
+        }
+    }
+
+    /// A record never left, so the run ends before it. Its command is answered if nothing of it is on its way, or if it never will be;
+    /// the part of a group that left will not count. All others are decided again.
+    fn not_sent(&mut self, Unsent { at, why }: Unsent, port: &mut impl Port) {
+        let gone = |flight: &Flight<A>| {
+            flight.first() == at || why == NotQueued::Broken && (flight.first()..=flight.remembered.offset).contains(&at)
+        };
+        if let Some(flight) = self.flights.iter().position(gone).and_then(|index| self.flights.remove(index)) {
+            flight.pending.answer(unavailable(&why.to_string(), 100));
+        }
+        self.doubt(&format!("a record could not be queued: {why}"), port);
     }
 
     /// One more record stands where it should; when it is the last of its command, the command is answered.
-    fn advance(&mut self, port: &mut impl Port) {
+    fn advance(&mut self) {
         self.acked_next += 1;
         self.take_proof();
         while self.flights.front().is_some_and(|flight| flight.remembered.offset < self.acked_next) {
@@ -289,7 +346,6 @@ where
             self.confirm(flight);
         }
         self.settle();
-        self.ask(port);
     }
 
     fn confirm(&mut self, flight: Flight<A>) {
@@ -319,6 +375,7 @@ where
         self.flying.clear();
         self.speculative.clear();
         self.proofs.clear();
+        self.outbox.clear();
         self.retry_claim(why, port);
     }
 

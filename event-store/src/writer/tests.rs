@@ -5,7 +5,7 @@ use crate::{
     Append, Cause, CommandError, CommandMeta, PartitionId,
     account::{Account, AccountCommand},
     fold::Fold,
-    log::{Ack, NotQueued, Tag},
+    log::{Ack, NotQueued, Tag, Unsent},
 };
 use domain::Timestamp;
 use schemas::Schemas;
@@ -15,15 +15,20 @@ use uuid::Uuid;
 /// A port that keeps what it is given, as long as there is room.
 struct Desk {
     room: usize,
+    why_full: NotQueued,
     sent: Vec<(Append, Tag)>,
     claims: u32,
 }
 
 impl Port for Desk {
     fn append(&mut self, record: Append, tag: Tag) -> Result<(), NotQueued> {
-        self.room = self.room.checked_sub(1).ok_or(NotQueued::Full)?;
+        self.room = self.room.checked_sub(1).ok_or(self.why_full)?;
         self.sent.push((record, tag));
         Ok(())
+    }
+
+    fn append_all(&mut self, records: Vec<(Append, Tag)>) -> Result<(), Unsent> {
+        records.into_iter().try_for_each(|(record, tag)| self.append(record, tag).map_err(|why| Unsent { at: tag.at, why }))
     }
 
     fn ask_end(&mut self, _: u64) {}
@@ -50,7 +55,7 @@ fn begin_with(config: WriterConfig) -> (Writer<Account>, Desk) {
     let source = PartitionId { service: "accounts".into(), partition: 0 };
     let node = NodeName { owner: "node".into(), address: "127.0.0.1:0".into() };
     let writer = Writer::new(Fold::new(source, Schemas::bundled(), config), node, config);
-    (writer, Desk { room: usize::MAX, sent: Vec::new(), claims: 0 })
+    (writer, Desk { room: usize::MAX, why_full: NotQueued::Full, sent: Vec::new(), claims: 0 })
 }
 
 /// Claims, and finds nothing but the claim itself in the log, at `offset`.
@@ -63,14 +68,67 @@ fn claim(writer: &mut Writer<Account>, desk: &mut Desk, offset: i64, room_after:
     writer.acked(Ack { tag, offset: Ok(offset) }, desk);
     let raw = record.at(offset);
     writer.replayed(writer.epoch(), Ok(vec![raw]), desk);
+    writer.proceed(desk);
 }
 
-fn submit(writer: &mut Writer<Account>, desk: &mut Desk, id: u128, command: AccountCommand) -> oneshot::Receiver<Answer> {
+fn acked(writer: &mut Writer<Account>, desk: &mut Desk, tag: Tag, offset: Result<i64, String>) {
+    writer.acked(Ack { tag, offset }, desk);
+    writer.proceed(desk);
+}
+
+/// Hands a command in, together with what comes next.
+fn hand_in(writer: &mut Writer<Account>, id: u128, command: AccountCommand) -> oneshot::Receiver<Answer> {
     let (reply, answer) = oneshot::channel();
     let cause = Cause { actor: "test".into(), correlation_id: "c".into(), causation_id: None, traceparent: None };
     let meta = CommandMeta { command_id: Uuid::from_u128(id), time: Timestamp(0), expected_version: None, cause };
-    writer.submit(Pending { id: Uuid::from_u128(0xa), command: Some(command), meta, fingerprint: id as u64, reply }, desk);
+    writer.submit(Pending { id: Uuid::from_u128(0xa), command: Some(command), meta, fingerprint: id as u64, reply });
     answer
+}
+
+fn submit(writer: &mut Writer<Account>, desk: &mut Desk, id: u128, command: AccountCommand) -> oneshot::Receiver<Answer> {
+    let answer = hand_in(writer, id, command);
+    writer.proceed(desk);
+    answer
+}
+
+fn places(desk: &Desk) -> Vec<i64> {
+    desk.sent.iter().map(|(_, tag)| tag.at).collect()
+}
+
+#[test]
+fn what_comes_while_records_are_on_their_way_makes_the_next_batch() {
+    let (mut writer, mut desk) = begin();
+    claim(&mut writer, &mut desk, 0, usize::MAX);
+    let mut answers: Vec<_> = (1..=3).map(|id| submit(&mut writer, &mut desk, id, AccountCommand::Deposit(1))).collect();
+    assert_eq!(places(&desk), [1]);
+    let first = desk.sent[0].1;
+    acked(&mut writer, &mut desk, first, Ok(1));
+    assert_eq!(places(&desk), [1, 2, 3]);
+    assert!(answers[0].try_recv().is_ok() && answers[1].try_recv().is_err());
+}
+
+#[test]
+fn a_command_that_cannot_be_queued_is_answered_and_all_others_are_decided_again() {
+    let (mut writer, mut desk) = begin();
+    claim(&mut writer, &mut desk, 0, 1);
+    let mut answers: Vec<_> = (1..=3).map(|id| hand_in(&mut writer, id, AccountCommand::Deposit(1))).collect();
+    writer.proceed(&mut desk);
+    assert!(matches!(answers[1].try_recv(), Ok(Err(CommandError::Unavailable(_)))));
+    assert!(answers[0].try_recv().is_err() && answers[2].try_recv().is_err() && writer.phase == Phase::Claiming);
+    claim(&mut writer, &mut desk, 1, usize::MAX);
+    assert_eq!(places(&desk), [2, 3]);
+}
+
+/// A record that the log's client never takes must not be tried for ever.
+#[test]
+fn a_command_with_an_impossible_record_is_answered_though_the_first_of_its_records_left() {
+    let (mut writer, mut desk) = begin();
+    claim(&mut writer, &mut desk, 0, 1);
+    desk.why_full = NotQueued::Broken;
+    let mut pair = submit(&mut writer, &mut desk, 1, AccountCommand::DepositAll(vec![1, 2]));
+    assert!(matches!(pair.try_recv(), Ok(Err(CommandError::Unavailable(_)))));
+    claim(&mut writer, &mut desk, 2, usize::MAX);
+    assert!(desk.sent.is_empty() && writer.is_idle());
 }
 
 /// Once, what waited behind such a command took off without a record, and was acknowledged with the next one that arrived.
@@ -81,13 +139,13 @@ fn a_command_behind_one_that_is_queued_in_part_waits_for_the_next_run() {
     let _pair = submit(&mut writer, &mut desk, 1, AccountCommand::DepositAll(vec![1, 2]));
     let mut behind = submit(&mut writer, &mut desk, 2, AccountCommand::Deposit(7));
     let lost = desk.sent[0].1;
-    writer.acked(Ack { tag: lost, offset: Err("timed out".into()) }, &mut desk);
+    acked(&mut writer, &mut desk, lost, Err("timed out".into()));
     claim(&mut writer, &mut desk, 1, 1);
     claim(&mut writer, &mut desk, 2, usize::MAX);
+    assert_eq!(places(&desk), [3, 4, 5]);
     let tags: Vec<Tag> = desk.sent.iter().map(|(_, tag)| *tag).collect();
-    assert_eq!(tags.iter().map(|tag| tag.at).collect::<Vec<_>>(), [3, 4, 5]);
     for (tag, answered) in tags.into_iter().zip([false, false, true]) {
-        writer.acked(Ack { tag, offset: Ok(tag.at) }, &mut desk);
+        acked(&mut writer, &mut desk, tag, Ok(tag.at));
         let answer = behind.try_recv().ok();
         assert_eq!(answer.is_some(), answered, "{answer:?} at {}", tag.at);
     }
@@ -115,44 +173,41 @@ fn on_copies_a_refusal_waits_for_a_record_of_ones_own_that_lands_where_it_should
     let mut later = submit(&mut writer, &mut desk, 2, AccountCommand::Withdraw(6));
     let first = proof(&mut desk);
     assert_eq!(first.at, 1);
-    writer.acked(Ack { tag: first, offset: Ok(1) }, &mut desk);
+    acked(&mut writer, &mut desk, first, Ok(1));
     assert!(matches!(refused.try_recv(), Ok(Err(CommandError::Refused(_)))), "0 are there");
     assert!(later.try_recv().is_err(), "that record was on its way before the question");
     let second = proof(&mut desk);
-    writer.acked(Ack { tag: second, offset: Ok(3) }, &mut desk);
+    acked(&mut writer, &mut desk, second, Ok(3));
     assert!(later.try_recv().is_err(), "somebody else has claimed at 2: the log will tell");
     assert!(matches!(writer.phase, Phase::Claiming));
 }
 
 #[test]
-fn on_copies_events_prove_what_was_asked_before_them() {
+fn on_copies_events_prove_what_is_asked_beside_them() {
     let (mut writer, mut desk) = on_copies();
-    let mut refused = submit(&mut writer, &mut desk, 1, AccountCommand::Withdraw(5));
-    let mut later = submit(&mut writer, &mut desk, 2, AccountCommand::Withdraw(6));
-    let mut done = submit(&mut writer, &mut desk, 3, AccountCommand::Deposit(7));
-    assert_eq!(desk.sent.len(), 2, "a proof at 1, and the deposit behind it");
-    for at in [1, 2] {
-        let tag = desk.sent[at - 1].1;
-        writer.acked(Ack { tag, offset: Ok(at as i64) }, &mut desk);
-    }
-    assert!(refused.try_recv().is_ok() && later.try_recv().is_ok() && done.try_recv().is_ok());
-    assert_eq!(desk.sent.len(), 2, "the deposit proves the second refusal: no further record is needed");
-    assert_eq!((writer.fold.checkpoint.next, writer.fold.checkpoint.claim), (3, Some(0)));
+    let refused = [1, 2].map(|id| hand_in(&mut writer, id, AccountCommand::Withdraw(5)));
+    let done = hand_in(&mut writer, 3, AccountCommand::Deposit(7));
+    writer.proceed(&mut desk);
+    let [(_, tag)] = &desk.sent[..] else { panic!("the deposit proves the refusals: no further record is needed") };
+    let tag = *tag;
+    acked(&mut writer, &mut desk, tag, Ok(1));
+    assert!(refused.into_iter().chain([done]).all(|mut answer| answer.try_recv().is_ok()));
+    assert_eq!((writer.fold.checkpoint.next, writer.fold.checkpoint.claim), (2, Some(0)));
 }
 
 #[test]
 fn a_command_that_had_nothing_to_do_stays_so_when_it_is_delivered_again() {
     let (mut writer, mut desk) = on_copies();
-    let mut nothing = submit(&mut writer, &mut desk, 1, AccountCommand::Settle(0));
+    let mut nothing = hand_in(&mut writer, 1, AccountCommand::Settle(0));
     let mut changed = submit(&mut writer, &mut desk, 2, AccountCommand::Deposit(7));
     for (_, tag) in std::mem::take(&mut desk.sent) {
-        writer.acked(Ack { tag, offset: Ok(tag.at) }, &mut desk);
+        acked(&mut writer, &mut desk, tag, Ok(tag.at));
     }
     let first = nothing.try_recv().expect("an answer").expect("accepted");
     assert!(changed.try_recv().is_ok());
     let mut late = submit(&mut writer, &mut desk, 1, AccountCommand::Settle(0));
     let tag = proof(&mut desk);
-    writer.acked(Ack { tag, offset: Ok(tag.at) }, &mut desk);
+    acked(&mut writer, &mut desk, tag, Ok(tag.at));
     let again = late.try_recv().expect("an answer").expect("accepted");
     assert_eq!((again.version, again.events, again.repeated), (first.version, 0, true));
 }

@@ -7,6 +7,7 @@ mod query;
 mod rows;
 mod sql;
 mod transaction;
+mod upsert;
 
 pub use letters::DeadLetterRow;
 pub(crate) use letters::Parked;

@@ -44,15 +44,6 @@ impl Transaction {
         self.texts(statement, vec![Bind::Keys(keys)]).await
     }
 
-    /// Writes rows, new and old.
-    pub(crate) async fn upsert(&mut self, table: &Relation, rows: Vec<serde_json::Value>) -> Result<(), DatabaseError> {
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let (statement, rows) = (self.dialect().upsert(table), storable(rows));
-        self.execute(statement, vec![Bind::Text(rows)]).await.map(drop)
-    }
-
     /// Deletes the rows of these keys.
     pub(crate) async fn delete(&mut self, table: &Relation, keys: Vec<String>) -> Result<(), DatabaseError> {
         if keys.is_empty() {
@@ -60,28 +51,5 @@ impl Transaction {
         }
         let statement = self.dialect().delete(table);
         self.execute(statement, vec![Bind::Keys(keys)]).await.map(drop)
-    }
-}
-
-/// The rows as one JSON text in which U+FFFD stands for U+0000, which neither database keeps in text: one odd character in
-/// an event must not stop a view.
-fn storable(rows: Vec<serde_json::Value>) -> String {
-    let text = serde_json::Value::from(rows).to_string();
-    if !text.contains("\\u0000") {
-        return text;
-    }
-    // An escaped backslash is taken first, so that the text `\\u0000` (a backslash and five characters) stays what it is.
-    text.split("\\\\").map(|part| part.replace("\\u0000", "\\ufffd")).collect::<Vec<_>>().join("\\\\")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_null_character_is_replaced_and_its_spelling_is_not() {
-        let rows = vec![serde_json::json!({ "real": "a\u{0}b", "spelt": "a\\u0000b" })];
-        let stored: serde_json::Value = serde_json::from_str(&storable(rows)).unwrap();
-        assert_eq!(stored, serde_json::json!([{ "real": "a\u{fffd}b", "spelt": "a\\u0000b" }]));
     }
 }

@@ -109,19 +109,37 @@ impl Dialect {
         format!("DELETE FROM {} WHERE {}", quoted(&table.name), self.keys(table))
     }
 
-    /// Writes all rows of the JSON array `$1`, whether they are new or not.
-    pub fn upsert(self, table: &Relation) -> String {
+    /// Writes rows, whether they are new or not. PostgreSQL takes an array for each column, SQLite a value for each column of each of `rows` rows.
+    pub fn upsert(self, table: &Relation, rows: usize) -> String {
         let (name, key) = (quoted(&table.name), quoted(table.spec.key));
         let names = list(table.spec.columns, |column| quoted(column.name));
         let others = table.spec.columns.iter().filter(|column| column.name != table.spec.key);
         let updates = list(others, |column| format!("{0} = excluded.{0}", quoted(column.name)));
-        let rows = match self {
-            Self::Postgres => format!("SELECT {names} FROM jsonb_populate_recordset(NULL::{name}, $1::jsonb)"),
-            // `WHERE true` keeps SQLite from reading ON CONFLICT as a join's condition.
-            Self::Sqlite => format!("SELECT {} FROM json_each($1) WHERE true", list(table.spec.columns, sqlite_member)),
+        let given = match self {
+            Self::Postgres => format!("SELECT {} FROM {}", list(table.spec.columns, postgres_taken), unnest(table.spec.columns, &names)),
+            Self::Sqlite => {
+                let row = format!("({})", vec!["?"; table.spec.columns.len()].join(", "));
+                format!("VALUES {}", vec![row; rows].join(", "))
+            }
         };
-        format!("INSERT INTO {name} ({names}) {rows} ON CONFLICT ({key}) DO UPDATE SET {updates}")
+        format!("INSERT INTO {name} ({names}) {given} ON CONFLICT ({key}) DO UPDATE SET {updates}")
     }
+}
+
+/// The arrays of the parameters, side by side as rows.
+fn unnest(columns: &[Column], names: &str) -> String {
+    let array = |(number, column): (usize, &Column)| match column.kind {
+        Kind::Text | Kind::Json => format!("${number}::text[]"),
+        Kind::Integer | Kind::Timestamp => format!("${number}::bigint[]"),
+        Kind::Boolean => format!("${number}::boolean[]"),
+    };
+    let arrays: Vec<String> = (1..).zip(columns).map(array).collect();
+    format!("UNNEST({}) AS given ({names})", arrays.join(", "))
+}
+
+fn postgres_taken(column: &Column) -> String {
+    let name = quoted(column.name);
+    if column.kind == Kind::Json { format!("{name}::jsonb") } else { name }
 }
 
 fn index_name(table: &Relation, columns: &[&str]) -> String {
@@ -142,14 +160,6 @@ fn sqlite_json(column: &Column) -> String {
         Kind::Text | Kind::Integer | Kind::Timestamp => name,
         Kind::Boolean => format!("CASE WHEN {name} IS NULL THEN NULL ELSE json(iif({name}, 'true', 'false')) END"),
         Kind::Json => format!("json({name})"),
-    }
-}
-
-/// The value of a SQLite column within a row of JSON.
-fn sqlite_member(column: &Column) -> String {
-    match column.kind {
-        Kind::Text | Kind::Integer | Kind::Boolean | Kind::Timestamp => format!("json_extract(value, '$.{}')", column.name),
-        Kind::Json => format!("nullif(value -> '$.{}', 'null')", column.name),
     }
 }
 
@@ -182,6 +192,19 @@ mod tests {
         assert_eq!(
             Dialect::Postgres.load(&Relation::live(&TABLE)),
             "SELECT to_jsonb(\"things\")::text FROM \"things\" WHERE \"id\" = ANY($1)"
+        );
+        let conflict = "ON CONFLICT (\"id\") DO UPDATE SET \"good\" = excluded.\"good\", \"parts\" = excluded.\"parts\"";
+        let names = "\"id\", \"good\", \"parts\"";
+        assert_eq!(
+            Dialect::Sqlite.upsert(&Relation::live(&TABLE), 2),
+            format!("INSERT INTO \"things\" ({names}) VALUES (?, ?, ?), (?, ?, ?) {conflict}")
+        );
+        assert_eq!(
+            Dialect::Postgres.upsert(&Relation::live(&TABLE), 2),
+            format!(
+                "INSERT INTO \"things\" ({names}) SELECT \"id\", \"good\", \"parts\"::jsonb \
+                 FROM UNNEST($1::text[], $2::boolean[], $3::text[]) AS given ({names}) {conflict}"
+            )
         );
     }
 }
