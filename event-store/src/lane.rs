@@ -128,7 +128,10 @@ impl Lane {
                     self.hand_on(batch).await?;
                 }
                 Window::Behind => self.catch_up(&mut reading).await?,
-                Window::Empty => end.changed().await.map_err(|_| BatchError::Failed("the consumer has stopped".into()))?,
+                Window::Empty => {
+                    end.changed().await.map_err(|_| BatchError::Failed("the consumer has stopped".into()))?;
+                    self.handler.gather().await;
+                }
             }
         }
     }

@@ -18,7 +18,8 @@ pub(crate) enum Window {
     Behind,
 }
 
-/// A bounded window on the end of a partition, filled by one consumer and read by many.
+/// A bounded window on the end of a partition, read by many. The process's consumer fills it, and so do the acknowledgements of what this
+/// process appends, which come earlier than the consumer does.
 pub struct Ring {
     inner: Mutex<Inner>,
     end: watch::Sender<i64>,
@@ -36,18 +37,23 @@ impl Ring {
         Self { inner: Mutex::new(Inner { first: from, records: VecDeque::new() }), end }
     }
 
-    /// Adds the partition's next records, and forgets the oldest.
+    /// The offset behind its last record.
+    pub(crate) fn end(&self) -> i64 {
+        *self.end.borrow()
+    }
+
+    /// Adds the partition's next records, those that it has aside, and forgets the oldest.
     pub(crate) fn push(&self, records: Vec<Arc<SharedRecord>>) {
-        let Some(last) = records.last().map(|record| record.raw.offset) else { return };
         let mut inner = self.inner.lock();
-        inner.records.extend(records);
+        let end = self.end();
+        inner.records.extend(records.into_iter().skip_while(|record| record.raw.offset < end));
         while inner.records.len() > KEPT
             && let Some(oldest) = inner.records.pop_front()
         {
             inner.first = oldest.raw.offset + 1;
         }
-        drop(inner);
-        self.end.send_replace(last + 1);
+        let next = inner.records.back().map_or(end, |last| last.raw.offset + 1);
+        self.end.send_if_modified(|end| std::mem::replace(end, next) != next);
     }
 
     /// At most `most` records from `from` on.
@@ -64,5 +70,35 @@ impl Ring {
     /// Wakes when records come.
     pub(crate) fn watch(&self) -> watch::Receiver<i64> {
         self.end.subscribe()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Headers, RawRecord};
+
+    fn records(offsets: std::ops::Range<i64>) -> Vec<Arc<SharedRecord>> {
+        let raw = |offset| RawRecord { offset, key: "a".into(), payload: "".into(), headers: Headers::default() };
+        offsets.map(|offset| Arc::new(SharedRecord::new(raw(offset)))).collect()
+    }
+
+    fn offsets(ring: &Ring) -> Vec<i64> {
+        match ring.window(5, 100) {
+            Window::Records(records) => records.iter().map(|record| record.raw.offset).collect(),
+            Window::Empty | Window::Behind => Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_comes_twice_stands_once() {
+        let ring = Ring::new(5);
+        let mut end = ring.watch();
+        ring.push(records(5..6));
+        ring.push(records(5..8));
+        assert_eq!((offsets(&ring), ring.end()), (vec![5, 6, 7], 8));
+        end.mark_unchanged();
+        ring.push(records(5..8));
+        assert!(!end.has_changed().expect("it is there"), "nothing new wakes nobody");
     }
 }

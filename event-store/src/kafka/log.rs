@@ -1,9 +1,11 @@
 //! Appending to and reading from one topic.
 
-use super::{KafkaConfig, topic_of, wake::Wake};
+use super::{KafkaConfig, tail::Rings, topic_of, wake::Wake};
 use crate::{
-    Append, RawRecord,
+    Append, PartitionId, RawRecord,
+    envelope::SharedRecord,
     log::{Ack, Cursor, Log, LogError, NotQueued, Tag, Unsent},
+    ring::Ring,
 };
 use bytes::Bytes;
 use rdkafka::{
@@ -26,6 +28,18 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 pub struct AckTo {
     tag: Tag,
     acks: mpsc::UnboundedSender<Ack>,
+    /// Of the partition, where this process reads it.
+    ring: Option<Arc<Ring>>,
+}
+
+impl AckTo {
+    /// The broker says where a record stands. So that is what the log holds there, and this process's readers need not wait for their
+    /// consumer to fetch it: if all that stands before it has come to them.
+    fn show(&self, message: &BorrowedMessage<'_>) {
+        if let Some(ring) = self.ring.as_ref().filter(|ring| ring.end() == message.offset()) {
+            ring.push(vec![Arc::new(SharedRecord::new(raw(message)))]);
+        }
+    }
 }
 
 /// Takes the broker's answers on the producer's own thread.
@@ -45,12 +59,19 @@ impl ProducerContext for AckContext {
             self.wake.ring();
         }
         let _ = to.acks.send(Ack { tag: to.tag, offset });
+        if let Ok(message) = result {
+            to.show(message);
+        }
     }
 }
 
 /// The process's one idempotent producer: sharing it between partitions is twice as fast as one each.
 #[derive(Clone)]
-pub struct KafkaProducer(Arc<ThreadedProducer<AckContext>>, Arc<Wake>);
+pub struct KafkaProducer {
+    client: Arc<ThreadedProducer<AckContext>>,
+    wake: Arc<Wake>,
+    rings: Rings,
+}
 
 impl KafkaProducer {
     /// Connects in the background; an unreachable broker shows as failing appends.
@@ -62,12 +83,17 @@ impl KafkaProducer {
         let wake = Arc::new(Wake::default());
         let context = AckContext { wake: wake.clone() };
         let producer = client.create_with_context(context).map_err(|error| LogError(error.to_string()))?;
-        Ok(Self(Arc::new(producer), wake))
+        Ok(Self { client: Arc::new(producer), wake, rings: Rings::default() })
     }
 
     /// Rings whenever a record of this process is acknowledged.
     pub(super) fn wake(&self) -> Arc<Wake> {
-        self.1.clone()
+        self.wake.clone()
+    }
+
+    /// What this process reads.
+    pub(super) fn rings(&self) -> Rings {
+        self.rings.clone()
     }
 
     /// Queues any record of any topic, for what is not an event: the owners' topic.
@@ -81,7 +107,7 @@ impl KafkaProducer {
         to: AckTo,
     ) -> Result<(), NotQueued> {
         let record = BaseRecord::with_opaque_to(topic, Box::new(to)).partition(partition).key(key).payload(payload).headers(headers);
-        self.0.send(record).map_err(|(error, _)| match error {
+        self.client.send(record).map_err(|(error, _)| match error {
             KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull) => NotQueued::Full,
             error => {
                 tracing::error!(%error, topic, partition, "the producer refuses a record");
@@ -95,7 +121,7 @@ impl AckTo {
     /// An outcome that nobody waits for.
     pub(super) fn nobody() -> Self {
         let (acks, _) = mpsc::unbounded_channel();
-        Self { tag: Tag { epoch: 0, at: -1 }, acks }
+        Self { tag: Tag { epoch: 0, at: -1 }, acks, ring: None }
     }
 }
 
@@ -103,28 +129,34 @@ impl AckTo {
 pub struct KafkaLog {
     producer: KafkaProducer,
     topic: Arc<str>,
+    service: Arc<str>,
     config: KafkaConfig,
 }
 
 impl KafkaLog {
     /// The log of a service whose topic exists.
     pub fn new(producer: KafkaProducer, service: &str, config: KafkaConfig) -> Self {
-        Self { producer, topic: topic_of(service).into(), config }
+        Self { producer, topic: topic_of(service).into(), service: service.into(), config }
+    }
+
+    fn ring(&self, partition: i32) -> Option<Arc<Ring>> {
+        self.producer.rings.lock().get(&PartitionId { service: self.service.clone(), partition }).cloned()
     }
 }
 
 #[async_trait::async_trait]
 impl Log for KafkaLog {
     fn append(&self, partition: i32, record: Append, tag: Tag, acks: &mpsc::UnboundedSender<Ack>) -> Result<(), NotQueued> {
-        let (headers, to) = (owned(&record.headers), AckTo { tag, acks: acks.clone() });
+        let (headers, to) = (owned(&record.headers), AckTo { tag, acks: acks.clone(), ring: self.ring(partition) });
         self.producer.send(&self.topic, partition, &record.key, &record.payload, headers, to)
     }
 
     /// All headers are made before the first record is queued. That one wakes librdkafka, which sends what it finds a moment later; what comes
     /// after that waits for the acknowledgement, and the client's thread does not rest meanwhile (`linger.ms=0`).
     fn append_all(&self, partition: i32, records: Vec<(Append, Tag)>, acks: &mpsc::UnboundedSender<Ack>) -> Result<(), Unsent> {
-        let ready: Vec<_> =
-            records.into_iter().map(|(record, tag)| (owned(&record.headers), record, AckTo { tag, acks: acks.clone() })).collect();
+        let ring = self.ring(partition);
+        let to = |tag| AckTo { tag, acks: acks.clone(), ring: ring.clone() };
+        let ready: Vec<_> = records.into_iter().map(|(record, tag)| (owned(&record.headers), record, to(tag))).collect();
         ready.into_iter().try_for_each(|(headers, Append { key, payload, .. }, to)| {
             let at = to.tag.at;
             self.producer.send(&self.topic, partition, &key, &payload, headers, to).map_err(|why| Unsent { at, why })
@@ -133,7 +165,7 @@ impl Log for KafkaLog {
 
     /// Asked on the producer's client: on a connection that fetches, the question would wait behind the long poll.
     async fn end(&self, partition: i32) -> Result<i64, LogError> {
-        let (producer, topic) = (self.producer.0.clone(), self.topic.clone());
+        let (producer, topic) = (self.producer.client.clone(), self.topic.clone());
         let ask = move || end_of(producer.client(), &topic, partition);
         let answer = tokio::task::spawn_blocking(ask).await.map_err(|error| LogError(error.to_string()))?;
         answer.map_err(|error| LogError(error.to_string()))

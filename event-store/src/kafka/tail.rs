@@ -20,7 +20,8 @@ use tokio_util::sync::CancellationToken;
 /// How many records one step takes at most, before they are handed on.
 const MOST_RECORDS: usize = 2_000;
 
-type Rings = Arc<Mutex<HashMap<PartitionId, Arc<Ring>>>>;
+/// The rings of a process, which its producer shares with its tail.
+pub(super) type Rings = Arc<Mutex<HashMap<PartitionId, Arc<Ring>>>>;
 
 /// The process's consumer at the end of the logs.
 pub struct KafkaTail {
@@ -34,7 +35,7 @@ impl KafkaTail {
     /// Starts with no partition. The producer is the one with which this process appends.
     pub fn start(config: &KafkaConfig, producer: &KafkaProducer) -> Result<Self, LogError> {
         let consumer: Arc<BaseConsumer> = Arc::new(config.reader().create().map_err(|error| LogError(error.to_string()))?);
-        let (rings, stop) = (Rings::default(), CancellationToken::new());
+        let (rings, stop) = (producer.rings(), CancellationToken::new());
         let (polled, filled, until) = (consumer.clone(), rings.clone(), stop.clone());
         let idle = config.idle_look_millis.map(|millis| Idle::new(producer.wake(), Duration::from_millis(millis.into())));
         let poll = move || follow(&polled, &filled, idle, &until);
@@ -140,28 +141,48 @@ fn follow(consumer: &BaseConsumer, rings: &Rings, mut idle: Option<Idle>, until:
     }
 }
 
-type Taken = (PartitionId, Vec<Arc<SharedRecord>>);
+/// What one step takes of a partition.
+struct Taken {
+    source: PartitionId,
+    ring: Option<Arc<Ring>>,
+    /// Behind the last record that came.
+    end: i64,
+    records: Vec<Arc<SharedRecord>>,
+}
 
 /// What was taken of the message's partition, which as a rule is that of the message before.
-fn of_partition<'a>(taken: &'a mut Vec<Taken>, message: &BorrowedMessage<'_>) -> &'a mut Taken {
+fn of_partition<'a>(taken: &'a mut Vec<Taken>, rings: &Rings, message: &BorrowedMessage<'_>) -> &'a mut Taken {
     let (service, partition) = (service_of(message.topic()), message.partition());
-    let known = taken.iter().rposition(|(source, _)| *source.service == *service && source.partition == partition);
+    let known = taken.iter().rposition(|Taken { source, .. }| *source.service == *service && source.partition == partition);
     let at = known.unwrap_or_else(|| {
-        taken.push((PartitionId { service: service.into(), partition }, Vec::new()));
+        let source = PartitionId { service: service.into(), partition };
+        let ring = rings.lock().get(&source).cloned();
+        taken.push(Taken { source, ring, end: 0, records: Vec::new() });
         taken.len() - 1
     });
     &mut taken[at]
 }
 
+impl Taken {
+    /// Takes a record, unless the process's own acknowledgements brought it already.
+    fn take(&mut self, message: &BorrowedMessage<'_>) {
+        self.end = message.offset() + 1;
+        if self.ring.as_ref().is_some_and(|ring| message.offset() >= ring.end()) {
+            self.records.push(Arc::new(SharedRecord::new(raw(message))));
+        }
+    }
+}
+
 /// Takes what the consumer has and hands it to the rings, each partition's records at once. Answers how many there were.
 fn step(consumer: &BaseConsumer, rings: &Rings, first_wait: Duration) -> usize {
-    let mut taken = Vec::new();
+    let (mut taken, mut took) = (Vec::new(), 0);
     let mut wait = first_wait;
     for _ in 0..MOST_RECORDS {
         match consumer.poll(wait) {
             None => break,
             Some(Ok(message)) => {
-                of_partition(&mut taken, &message).1.push(Arc::new(SharedRecord::new(raw(&message))));
+                of_partition(&mut taken, rings, &message).take(&message);
+                took += 1;
             }
             Some(Err(error)) if is_passing(&error) => break,
             Some(Err(error)) => {
@@ -172,11 +193,8 @@ fn step(consumer: &BaseConsumer, rings: &Rings, first_wait: Duration) -> usize {
         }
         wait = Duration::ZERO;
     }
-    let took = taken.iter().map(|(_, records)| records.len()).sum();
-    for (source, records) in taken {
-        let end = records.last().map_or(0, |record| record.raw.offset + 1);
+    for Taken { source, ring, end, records } in taken {
         metrics::LOG_END.with_label_values(&[&*source.service, &source.partition.to_string()]).set(end);
-        let ring = rings.lock().get(&source).cloned();
         if let Some(ring) = ring {
             ring.push(records);
         }

@@ -8,7 +8,10 @@ use rdkafka::{
     error::RDKafkaErrorCode,
 };
 use serde::Serialize;
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 /// What the embedded broker makes of `retention.ms=-1`.
 const FOR_EVER: &str = "9223372036854775807";
@@ -87,7 +90,8 @@ impl Topics {
         TopicsError::Unreachable { brokers: self.brokers.clone(), why: why.to_string() }
     }
 
-    /// Makes the topics that are missing. Those that are there are left as they are. Answers the names of the new ones.
+    /// Makes the topics that are missing, and waits until the brokers tell of them. Those that are there are left as they are. Answers the
+    /// names of the new ones.
     pub async fn create(&self, plan: &TopicPlan) -> Result<Vec<String>, TopicsError> {
         let (replication, min_insync) = (plan.profile.replication, plan.profile.min_insync.to_string());
         let logs: Vec<String> = plan.services.iter().map(|service| topic_of(service)).collect();
@@ -103,7 +107,23 @@ impl Topics {
                 Err((topic, code)) => return Err(TopicsError::NotCreated { topic, why: code.to_string() }),
             }
         }
+        if !created.is_empty() {
+            self.told_of(plan).await?;
+        }
         Ok(created)
+    }
+
+    /// A broker answers that it has made a topic before it, or another broker, knows of the topic.
+    async fn told_of(&self, plan: &TopicPlan) -> Result<(), TopicsError> {
+        let until = Instant::now() + TIMEOUT;
+        loop {
+            let known = self.partitions(&plan.services)?;
+            let Some(missing) = plan.services.iter().find(|service| !known.contains_key(*service)) else { return Ok(()) };
+            if Instant::now() >= until {
+                return Err(TopicsError::NotCreated { topic: topic_of(missing), why: "no broker tells of it".to_owned() });
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// The number of partitions of each service's log, by service; a missing topic is left out. Blocks for a round trip.

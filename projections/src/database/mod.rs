@@ -102,6 +102,11 @@ impl Database {
         self.moved.subscribe()
     }
 
+    /// Whether anybody in this process waits for a checkpoint.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.moved.receiver_count() > 0
+    }
+
     pub(crate) fn tell_moved(&self) {
         self.moved.send_modify(|count| *count = count.wrapping_add(1));
     }
