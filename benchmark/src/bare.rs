@@ -33,6 +33,13 @@ pub struct Answers {
     acked: Arc<AtomicU64>,
 }
 
+impl Answers {
+    /// How many records are acknowledged of those that nobody waits for.
+    pub fn acked(&self) -> Arc<AtomicU64> {
+        self.acked.clone()
+    }
+}
+
 impl ClientContext for Answers {}
 
 impl ProducerContext for Answers {
@@ -55,10 +62,14 @@ struct One {
 
 impl From<&Append> for One {
     fn from(record: &Append) -> Self {
-        let empty = OwnedHeaders::new_with_capacity(record.headers.len());
-        let add = |headers: OwnedHeaders, (key, value): (&str, &[u8])| headers.insert(Header { key, value: Some(value) });
-        Self { key: record.key.clone(), payload: record.payload.clone(), headers: record.headers.iter().fold(empty, add) }
+        Self { key: record.key.clone(), payload: record.payload.clone(), headers: headers(record) }
     }
+}
+
+/// A record's headers, as librdkafka takes them.
+pub fn headers(record: &Append) -> OwnedHeaders {
+    let empty = OwnedHeaders::new_with_capacity(record.headers.len());
+    record.headers.iter().fold(empty, |headers, (key, value)| headers.insert(Header { key, value: Some(value) }))
 }
 
 /// Records that are made beforehand, and a topic of their own.
@@ -91,7 +102,7 @@ impl Bare {
     /// Connects; `linger` is librdkafka's `linger.ms`.
     pub async fn on_kafka(stage: &Stage, records: &[Append], linger: &str) -> Result<Self> {
         let context = Answers::default();
-        let acked = context.acked.clone();
+        let acked = context.acked();
         let producer = client(stage, linger).set("enable.idempotence", "true").create_with_context(context)?;
         Ok(Self { producer, acked, prepared: Prepared::new(stage, records).await? })
     }

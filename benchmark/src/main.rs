@@ -4,10 +4,16 @@ mod append;
 mod bare;
 mod figure;
 mod get;
+mod grown;
+mod growth;
+mod history;
 mod http;
 mod load;
+mod nodes;
 mod nothing;
 mod ours;
+mod owning;
+mod partitions;
 mod peers;
 mod picture;
 mod posts;
@@ -17,7 +23,9 @@ mod replay;
 mod saga;
 mod stage;
 mod transactions;
+mod usage;
 mod views;
+mod watched;
 
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, ValueEnum};
@@ -55,6 +63,12 @@ struct Arguments {
     /// Be a peer instead: serve here, and do nothing.
     #[arg(long, hide = true)]
     serve_nothing: Option<SocketAddr>,
+    /// Be an owner instead: own this service's log, and say when and how.
+    #[arg(long, hide = true, requires = "data")]
+    own: Option<String>,
+    /// Where that owner keeps its snapshots.
+    #[arg(long, hide = true)]
+    data: Option<PathBuf>,
 }
 
 /// What can be measured, in the order of the document.
@@ -69,6 +83,9 @@ enum Name {
     Post,
     Forwarded,
     Saga,
+    Growth,
+    Partitions,
+    Nodes,
 }
 
 impl Name {
@@ -86,6 +103,9 @@ impl Name {
             Self::Post => posts::measure(stage).await,
             Self::Forwarded => posts::forwarded(stage).await,
             Self::Saga => saga::measure(stage).await,
+            Self::Growth => growth::measure(stage).await,
+            Self::Partitions => partitions::measure(stage).await,
+            Self::Nodes => nodes::measure(stage).await,
         }
     }
 }
@@ -112,9 +132,12 @@ fn report(docs: &Path) -> Result<()> {
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let Arguments { names, short, report: only_report, runs, copies, docs, serve_nothing } = Arguments::parse();
+    let Arguments { names, short, report: only_report, runs, copies, docs, serve_nothing, own, data } = Arguments::parse();
     if let Some(address) = serve_nothing {
         return nothing::serve(address).await;
+    }
+    if let (Some(service), Some(data)) = (own, data) {
+        return owning::own(&service, &data).await;
     }
     if only_report {
         return report(&docs);

@@ -12,7 +12,7 @@ use event_store::{
 };
 use parking_lot::Mutex;
 use schemas::Schemas;
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 use tempfile::TempDir;
 use tokio::sync::mpsc::UnboundedSender;
 use uuid::Uuid;
@@ -26,10 +26,23 @@ pub enum Keeps {
     Snapshots,
 }
 
-/// A host that owns a log of one partition, as `daybook run` makes it.
+/// How long the owners of a log that is short may take until they write.
+const SOON: Duration = Duration::from_secs(60);
+
+/// A host that owns all partitions of a log, as `daybook run` makes it.
 pub struct Ours {
     host: Arc<Host<Order>>,
-    _data: TempDir,
+    _data: Option<TempDir>,
+}
+
+/// A host that owns nothing yet, with the bounds of `daybook run`.
+pub fn host(log: Arc<dyn Log>, partitions: i32, barrier: Barrier, snapshots: Option<&Path>) -> Host<Order> {
+    let (config, address) = (WriterConfig { barrier, ..WriterConfig::default() }, "127.0.0.1:0".into());
+    let host = Host::new(log, partitions, Schemas::bundled(), NodeName { owner: "bench".into(), address }, config);
+    match snapshots {
+        Some(directory) => host.with_snapshots(directory.to_owned()),
+        None => host,
+    }
 }
 
 /// An order of two lines: what each command of the figures places, under an id of its own.
@@ -54,7 +67,8 @@ pub fn now() -> Timestamp {
     Timestamp(jiff::Timestamp::now().as_millisecond())
 }
 
-fn meta() -> CommandMeta {
+/// The circumstances of a command that was never given before.
+pub fn meta() -> CommandMeta {
     let trace = Uuid::new_v4().simple().to_string();
     let traceparent = Some(format!("00-{trace}-{}-01", &trace[..16]));
     let cause = Cause { actor: "anonymous".into(), correlation_id: trace, causation_id: None, traceparent };
@@ -64,27 +78,37 @@ fn meta() -> CommandMeta {
 impl Ours {
     /// Owns the one partition of a topic of its own.
     pub async fn on_kafka(stage: &Stage, what: &str) -> Result<Self> {
-        let service = stage.topic(what).await?;
+        Self::on_partitions(stage, what, 1).await
+    }
+
+    /// Owns all partitions of a topic of its own.
+    pub async fn on_partitions(stage: &Stage, what: &str, partitions: i32) -> Result<Self> {
+        let service = stage.topic_of(what, partitions).await?;
         let log = KafkaLog::new(stage.producer()?, service, stage.config.clone());
-        Self::own(Arc::new(log), stage.barrier(service)?, Keeps::Snapshots).await
+        let data = tempfile::tempdir()?;
+        let host = host(Arc::new(log), partitions, stage.barrier(service)?, Some(data.path()));
+        Ok(Self { _data: Some(data), ..Self::start(Arc::new(host), SOON).await? })
     }
 
     /// Owns a log, and waits until it may write.
     pub async fn own(log: Arc<dyn Log>, barrier: Barrier, keeps: Keeps) -> Result<Self> {
-        let (data, config) = (tempfile::tempdir()?, WriterConfig { barrier, ..WriterConfig::default() });
-        let node = NodeName { owner: "bench".into(), address: "127.0.0.1:0".into() };
-        let host = Host::new(log, 1, Schemas::bundled(), node, config);
-        let host = Arc::new(if keeps == Keeps::Snapshots { host.with_snapshots(data.path().to_owned()) } else { host });
-        let mut changes = host.changes();
-        host.start(0);
+        let data = (keeps == Keeps::Snapshots).then(tempfile::tempdir).transpose()?;
+        let host = host(log, 1, barrier, data.as_ref().map(TempDir::path));
+        Ok(Self { _data: data, ..Self::start(Arc::new(host), SOON).await? })
+    }
+
+    /// Has a host own all of its partitions, and waits until it may write each.
+    pub async fn start(host: Arc<Host<Order>>, within: Duration) -> Result<Self> {
+        let (mut changes, partitions) = (host.changes(), host.partitions());
+        (0..partitions).for_each(|partition| host.start(partition));
         let owned = async {
-            while host.claims().iter().all(|(_, claim)| claim.is_none()) {
+            while host.claims().iter().filter(|(_, claim)| claim.is_some()).count() < partitions as usize {
                 changes.changed().await?;
             }
             anyhow::Ok(())
         };
-        tokio::time::timeout(Duration::from_secs(60), owned).await.context("the partition is not owned within a minute")??;
-        Ok(Self { host, _data: data })
+        tokio::time::timeout(within, owned).await.with_context(|| format!("what is to be owned is not within {within:?}"))??;
+        Ok(Self { host, _data: None })
     }
 
     /// The offset of the claim under which it writes.
@@ -92,9 +116,16 @@ impl Ours {
         self.host.claims().into_iter().find_map(|(_, claim)| claim)
     }
 
-    /// Gives the partition up.
+    /// The version of an aggregate, as its owner knows it.
+    pub async fn version(&self, id: Uuid) -> Result<u64> {
+        Ok(self.host.try_read(id).await.context("its partition is not owned any more")??.version)
+    }
+
+    /// Gives all partitions up.
     pub async fn stop(&self) {
-        self.host.stop(0).await;
+        for partition in 0..self.host.partitions() {
+            self.host.stop(partition).await;
+        }
     }
 }
 

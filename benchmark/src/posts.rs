@@ -8,7 +8,7 @@ use crate::{
     http::{Http, post},
     load::{closed_loop, paced},
     ours::records,
-    process::Server,
+    process::{COMMANDS, Server},
     stage::Stage,
 };
 use anyhow::{Context, Result};
@@ -17,12 +17,10 @@ use event_store::{Directory, kafka::OwnersTopic, partition_of};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 const CLIENTS: [usize; 3] = [1, 32, 128];
-/// Only commands are taken: what reads the log has other processors, in life.
-const COMMANDS: [&str; 4] = ["--service", "users", "--role", "commands"];
 const PARTITIONS: i32 = 4;
 
 /// POSTs of a new user each, under a key that was never used.
-fn posts(address: SocketAddr, path: &'static str) -> Arc<Http> {
+pub fn posts(address: SocketAddr, path: &'static str) -> Arc<Http> {
     Arc::new(Http::new(address, 201, move |_| post(path, &uuid::Uuid::new_v4().to_string(), USER)))
 }
 

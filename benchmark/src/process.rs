@@ -13,6 +13,9 @@ use std::{
 };
 use tempfile::TempDir;
 
+/// What a node is told that only takes commands: what reads the log has other processors, in life.
+pub const COMMANDS: [&str; 4] = ["--service", "users", "--role", "commands"];
+
 /// A server that is killed when it is dropped.
 pub struct Server {
     child: Child,
@@ -43,6 +46,11 @@ impl Server {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["--serve-nothing", &address.to_string()]);
         Self::start(command, data, address, address, "/health/live").await
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     async fn start(mut command: Command, data: TempDir, address: SocketAddr, node: SocketAddr, ready: &str) -> Result<Self> {

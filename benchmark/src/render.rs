@@ -20,15 +20,23 @@ fn thousands(number: u64) -> String {
 
 fn latency(p50: f64, p99: f64) -> String {
     let millis = |micros: f64| short(micros / 1_000.0);
-    if p50 == 0.0 { "-".to_owned() } else { format!("{} / {}", millis(p50), millis(p99)) }
+    match (p50, p99) {
+        (0.0, _) => "-".to_owned(),
+        (p50, 0.0) => millis(p50),
+        (p50, p99) => format!("{} / {}", millis(p50), millis(p99)),
+    }
 }
 
 /// The sets whose both sides are this process's own work, so that its processor time says what each answer costs.
-const IN_PROCESS: [&str; 5] = ["append", "append3", "transactions", "replay", "views"];
+const IN_PROCESS: [&str; 7] = ["append", "append3", "transactions", "replay", "views", "growth", "partitions"];
 
-/// The rate, and the processor time that each answer took.
+/// The rate, and the processor time that each answer took; where there is no rate, nothing.
 fn rate(figure: &Figure, in_process: bool, of: fn(&Pair) -> Sample) -> String {
-    let rate = short(figure.spread(|run| of(run).rate).median);
+    let rate = figure.spread(|run| of(run).rate).median;
+    if rate == 0.0 {
+        return "-".to_owned();
+    }
+    let rate = short(rate);
     let micros = figure.spread(|run| of(run).cores * 1e6 / of(run).rate).median;
     if in_process && micros > 0.0 { format!("{rate} ({} µs)", short(micros)) } else { rate }
 }
@@ -77,9 +85,20 @@ pub fn document(path: &Path, sets: &[Set]) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+    use crate::figure::{Aim, Measure};
+
+    #[test]
+    fn what_was_not_taken_is_a_dash() {
+        let time = |micros| Sample { rate: 0.0, p50: micros, p99: 0.0, cores: 0.0 };
+        let runs = vec![Pair { ours: time(3_000.0), peer: time(2_000.0) }];
+        let figure = Figure { runs, ..Figure::new("a start", "a short one", Measure::P50, Aim::AtMost(2.0)) };
+        assert_eq!(row(&figure, true), "a start | a short one | - | 3.00 | - | 2.00 | p50: 1.50 **1.50** 1.50 | ≤ 2 met");
+    }
+
     #[test]
     fn numbers_are_as_long_as_they_say_something() {
-        let shown = [1_234_567.0, 1_000.4, 123.4, 12.34, 1.234].map(super::short);
+        let shown = [1_234_567.0, 1_000.4, 123.4, 12.34, 1.234].map(short);
         assert_eq!(shown, ["1,234,567", "1,000", "123", "12.3", "1.23"]);
     }
 }

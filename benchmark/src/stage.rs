@@ -1,11 +1,12 @@
 //! Where the figures are taken: the brokers, the databases, how long and how often.
 
 use crate::{figure::Set, load::Span};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use event_store::{
     Barrier,
-    kafka::{KafkaConfig, KafkaProducer, Profile, TopicPlan, Topics},
+    kafka::{KafkaConfig, KafkaProducer, Profile, TopicPlan, Topics, topic_of},
 };
+use schemas::SERVICES;
 use std::{
     path::PathBuf,
     time::{Duration, Instant},
@@ -55,10 +56,36 @@ impl Stage {
 
     /// A new topic of one partition, safe as a service's log; answers its service's name.
     pub async fn topic(&self, what: &str) -> Result<&'static str> {
+        self.topic_of(what, 1).await
+    }
+
+    /// The topics of `daybook run`, of so many partitions where they are missing; once the broker knows of all. A node that makes them and asks
+    /// at once may hear that there are none.
+    pub async fn services(&self, partitions: i32) -> Result<()> {
+        let profile = Profile { replication: self.copies, min_insync: if self.copies > 1 { 2 } else { 1 } };
+        let topics = Topics::new(&self.config)?;
+        topics.create(&TopicPlan { services: SERVICES.to_vec(), partitions, profile }).await?;
+        for _ in 0..100 {
+            if topics.partitions(&SERVICES)?.len() == SERVICES.len() {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        bail!("the topics are not there after 10 s")
+    }
+
+    /// A new topic of so many partitions, safe as a service's log; answers its service's name.
+    pub async fn topic_of(&self, what: &str, partitions: i32) -> Result<&'static str> {
         let name: &'static str = Box::leak(format!("bench-{what}-{}", uuid::Uuid::new_v4().simple()).into_boxed_str());
         let profile = Profile { replication: self.copies, min_insync: if self.copies > 1 { 2 } else { 1 } };
-        Topics::new(&self.config)?.create(&TopicPlan { services: vec![name], partitions: 1, profile }).await?;
+        Topics::new(&self.config)?.create(&TopicPlan { services: vec![name], partitions, profile }).await?;
         Ok(name)
+    }
+
+    /// The folder in which the first broker keeps a service's one partition; none where `./bench` has not said where the brokers are.
+    pub fn folder(&self, service: &str) -> Option<PathBuf> {
+        let stack = std::env::var_os("DAYBOOK_STACK")?;
+        Some(PathBuf::from(stack).join("kafka-1").join(format!("{}-0", topic_of(service))))
     }
 
     /// What proves to an owner of this log that it is one.
