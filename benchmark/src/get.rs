@@ -41,7 +41,7 @@ async fn users(server: &Server) -> Result<Vec<String>> {
 /// The user that is registered again and again.
 pub const USER: &str = "{\"email\":\"ada@example.com\",\"name\":\"Ada Lovelace\",\"address\":\"1 High Street, London\"}";
 
-/// The statement of the view, on a pool like the view's; the row comes as the text that Daybook answers.
+/// The statement of the view, on a pool like the view's that asks nothing before it; the row comes as the text that Daybook answers.
 struct Bare {
     pool: PgPool,
     statement: String,
@@ -68,7 +68,8 @@ pub async fn measure(stage: &Stage) -> Result<Set> {
     let postgres = stage.postgres.as_ref().context("DAYBOOK_POSTGRES is not set: ./bench sets it")?;
     let server = Server::daybook(stage, &["--service", "users", "--postgres", postgres]).await?;
     let ids: Arc<[String]> = users(&server).await?.into();
-    let pool = PgPoolOptions::new().max_connections(CONNECTIONS).connect(&format!("{postgres}/daybook_users")).await?;
+    let pool =
+        PgPoolOptions::new().max_connections(CONNECTIONS).test_before_acquire(false).connect(&format!("{postgres}/daybook_users")).await?;
     let bare = Arc::new(Bare { pool, statement: Dialect::Postgres.load(&Relation::live(&SPEC)), ids: ids.clone() });
     let http = Arc::new(Http::new(server.address, 200, move |number| get(&format!("/users/{}", ids[asked(number, ids.len())]))));
     let clients = [1, 32, 128];

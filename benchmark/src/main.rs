@@ -21,6 +21,7 @@ mod process;
 mod render;
 mod replay;
 mod saga;
+mod sizing;
 mod stage;
 mod transactions;
 mod usage;
@@ -127,7 +128,8 @@ fn report(docs: &Path) -> Result<()> {
         picture::draw(&path.with_extension("svg"), &set)?;
         sets.push(set);
     }
-    render::document(&docs.join("performance.md"), &sets)
+    render::document(&docs.join("performance.md"), &sets)?;
+    render::between(&docs.join("sizing.md"), &[("sizing", sizing::tables())])
 }
 
 #[tokio::main]

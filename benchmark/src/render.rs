@@ -72,13 +72,19 @@ pub fn table(set: &Set) -> String {
 
 /// Puts the sets' tables and pictures where the document has their marks.
 pub fn document(path: &Path, sets: &[Set]) -> Result<()> {
+    let shown = |set: &Set| format!("{}\n![{1}](figures/{1}.svg)\n", table(set), set.name);
+    let parts: Vec<(&str, String)> = sets.iter().map(|set| (set.name.as_str(), shown(set))).collect();
+    between(path, &parts)
+}
+
+/// Puts each text between the marks of its name.
+pub fn between(path: &Path, parts: &[(&str, String)]) -> Result<()> {
     let mut text = std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
-    for set in sets {
-        let (begin, end) = (format!("<!-- figures {} -->\n", set.name), format!("<!-- end {} -->", set.name));
-        let (before, rest) = text.split_once(&begin).with_context(|| format!("{} has no place for {}", path.display(), set.name))?;
-        let (_, after) = rest.split_once(&end).with_context(|| format!("{} has no end of {}", path.display(), set.name))?;
-        let picture = format!("![{0}](figures/{0}.svg)", set.name);
-        text = format!("{before}{begin}{}\n{picture}\n{end}{after}", table(set));
+    for (name, part) in parts {
+        let (begin, end) = (format!("<!-- figures {name} -->\n"), format!("<!-- end {name} -->"));
+        let (before, rest) = text.split_once(&begin).with_context(|| format!("{} has no place for {name}", path.display()))?;
+        let (_, after) = rest.split_once(&end).with_context(|| format!("{} has no end of {name}", path.display()))?;
+        text = format!("{before}{begin}{part}{end}{after}");
     }
     Ok(std::fs::write(path, text)?)
 }

@@ -232,19 +232,3 @@ impl BatchHandler for ViewRunner {
         Ok(())
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn events_are_gathered_unless_somebody_waits_for_the_view() {
-        let folder = tempfile::tempdir().expect("a directory");
-        let database = Database::open(&format!("sqlite://{}/views.db", folder.path().display())).await.expect("it opens");
-        let runner = ViewRunner::with_views("test", database.clone(), Vec::new(), Schemas::bundled()).await.expect("it is made");
-        let at_once = async || tokio::time::timeout(Duration::ZERO, runner.gather()).await.is_ok();
-        assert!(!at_once().await);
-        let _waits = database.moves();
-        assert!(at_once().await);
-    }
-}
