@@ -108,7 +108,7 @@ pub async fn start(parts: ReadingParts<'_>) -> Result<Reading, Failure> {
         let log: Arc<dyn Log> = Arc::new(KafkaLog::new(parts.producer.clone(), service, parts.config.clone()));
         (service, log)
     });
-    let tail = KafkaTail::start(parts.config, &parts.producer).map_err(Failure::failed)?;
+    let tail = KafkaTail::shown(parts.config, &parts.producer).map_err(Failure::failed)?;
     let readers = Readers::new(readers, logs.into_iter().collect(), tail, parts.stop.clone());
     let placement = place(&parts, &readers, &names)?;
     Ok(Reading { readers, placement, boxes })

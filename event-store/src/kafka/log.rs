@@ -91,7 +91,7 @@ impl KafkaProducer {
         self.wake.clone()
     }
 
-    /// What this process reads.
+    /// The rings of the tail that is shown what is appended.
     pub(super) fn rings(&self) -> Rings {
         self.rings.clone()
     }

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 /// How many records one step takes at most, before they are handed on.
 const MOST_RECORDS: usize = 2_000;
 
-/// The rings of a process, which its producer shares with its tail.
+/// The rings of a tail.
 pub(super) type Rings = Arc<Mutex<HashMap<PartitionId, Arc<Ring>>>>;
 
 /// The process's consumer at the end of the logs.
@@ -34,8 +34,18 @@ pub struct KafkaTail {
 impl KafkaTail {
     /// Starts with no partition. The producer is the one with which this process appends.
     pub fn start(config: &KafkaConfig, producer: &KafkaProducer) -> Result<Self, LogError> {
+        Self::with_rings(config, producer, Rings::default())
+    }
+
+    /// The one whose readers are shown what the producer appends, as soon as it is acknowledged. A producer shows it to one tail: call this
+    /// once.
+    pub fn shown(config: &KafkaConfig, producer: &KafkaProducer) -> Result<Self, LogError> {
+        Self::with_rings(config, producer, producer.rings())
+    }
+
+    fn with_rings(config: &KafkaConfig, producer: &KafkaProducer, rings: Rings) -> Result<Self, LogError> {
         let consumer: Arc<BaseConsumer> = Arc::new(config.reader().create().map_err(|error| LogError(error.to_string()))?);
-        let (rings, stop) = (producer.rings(), CancellationToken::new());
+        let stop = CancellationToken::new();
         let (polled, filled, until) = (consumer.clone(), rings.clone(), stop.clone());
         let idle = config.idle_look_millis.map(|millis| Idle::new(producer.wake(), Duration::from_millis(millis.into())));
         let poll = move || follow(&polled, &filled, idle, &until);
