@@ -46,6 +46,19 @@ impl Http {
     }
 }
 
+impl Http {
+    /// The same, asked again for ten seconds: a node that has just started may be given other partitions once more.
+    pub async fn ask_patiently(&self, request: &str) -> Result<Vec<u8>> {
+        let until = Instant::now() + Duration::from_secs(10);
+        loop {
+            match self.ask(request).await {
+                Err(_) if Instant::now() < until => tokio::time::sleep(Duration::from_millis(100)).await,
+                settled => return settled,
+            }
+        }
+    }
+}
+
 impl Call for Http {
     async fn call(&self, number: u64) -> Result<()> {
         self.ask(&(self.request)(number)).await.map(drop)

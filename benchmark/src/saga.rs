@@ -64,12 +64,12 @@ impl Shop {
         let http = Http::new(server.address, 201, |_| String::new());
         let key = || uuid::Uuid::new_v4().to_string();
         let id = |answer: Vec<u8>| anyhow::Ok(serde_json::from_slice::<Value>(&answer)?["id"].as_str().context("no id")?.to_owned());
-        let user = id(http.ask(&post("/users", &key(), crate::get::USER)).await?)?;
+        let user = id(http.ask_patiently(&post("/users", &key(), crate::get::USER)).await?)?;
         let product = json!({"sku": "85123A", "name": "Heart", "price": {"amount": 295, "currency": "GBP"}}).to_string();
-        let product = id(http.ask(&post("/products", &key(), &product)).await?)?;
+        let product = id(http.ask_patiently(&post("/products", &key(), &product)).await?)?;
         let receipt = json!({"quantity": 1_000_000}).to_string();
         let done = Http::new(server.address, 200, |_| String::new());
-        done.ask(&post(&format!("/products/{product}/stock-receipts"), &key(), &receipt)).await?;
+        done.ask_patiently(&post(&format!("/products/{product}/stock-receipts"), &key(), &receipt)).await?;
         let order = json!({"user_id": user, "lines": [{"product_id": product, "quantity": 1}], "payment": {"method": "card"}}).to_string();
         Ok(Self { http, order })
     }

@@ -170,7 +170,7 @@ where
     pub fn confirm(&mut self, aggregate_id: Uuid, events: &[A::Event], command_id: Uuid, remembered: Remembered) {
         // What these events create is nowhere yet.
         let created = remembered.version == u64::from(remembered.events);
-        if !created && self.bring(aggregate_id).is_err() {
+        if self.spoiled || !created && self.bring(aggregate_id).is_err() {
             return;
         }
         let folded = self.aggregates.change(aggregate_id);

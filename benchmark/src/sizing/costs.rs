@@ -5,11 +5,12 @@
 pub struct Costs {
     /// Bytes of a record in the log: key, value, headers, uncompressed. `performance.md`, Append.
     pub record_bytes: f64,
-    /// Processor seconds of a command, broker and load included: 2 processors by 8,962/s. `performance.md`, POST, 128 at once.
+    /// Processor seconds of a command, broker and load included: 2 processors by 17,705/s. `performance.md`, POST, 128 at once.
     pub command_seconds: f64,
-    /// Events a second of an owner without a snapshot, which saves snapshots meanwhile. `performance.md`, Replay, third row.
+    /// Events a second of an owner without a snapshot, which saves snapshots meanwhile: the longest log that was measured, 10^7 events. It
+    /// falls as the snapshots outgrow their cache. `performance.md`, Growth.
     pub cold_rate: f64,
-    /// Processor seconds of an event that is folded and saved. `performance.md`, Replay, third row.
+    /// Processor seconds of an event that is folded and saved, in the same log. `performance.md`, Growth.
     pub cold_seconds: f64,
     /// Processor seconds of an event that is folded and not saved. `performance.md`, Replay, first row.
     pub fold_seconds: f64,
@@ -23,7 +24,7 @@ pub struct Costs {
     pub command_bytes: f64,
     /// Bytes of an order in the snapshot file, its command id included. `memory.md`.
     pub snapshot_bytes: f64,
-    /// Bytes of a snapshot file that are checked in a second when it is opened. ADR 7 has 2.1 GB/s from the page cache; a disk has half.
+    /// Bytes of a snapshot file that are checked in a second when it is opened. Growth has 2.9 GB/s from the page cache; a disk has a third.
     pub check_rate: f64,
     /// Bytes of a record in a ring, its parsed headers included. Reckoned from the fields.
     pub ring_record_bytes: f64,
@@ -41,12 +42,12 @@ impl Default for Costs {
     fn default() -> Self {
         Self {
             record_bytes: 545.0,
-            command_seconds: 223e-6,
-            cold_rate: 69_238.0,
-            cold_seconds: 22.7e-6,
-            fold_seconds: 8.48e-6,
-            rows_per_lane: 8_886.0,
-            row_seconds: 9.33e-6,
+            command_seconds: 113e-6,
+            cold_rate: 112_185.0,
+            cold_seconds: 12.3e-6,
+            fold_seconds: 5.29e-6,
+            rows_per_lane: 34_637.0,
+            row_seconds: 6.44e-6,
             aggregate_bytes: 457.0,
             command_bytes: 113.0,
             snapshot_bytes: 713.0,

@@ -7,6 +7,7 @@ mod faults;
 mod restart;
 mod snapshots;
 mod stores;
+mod tails;
 
 use account::{Account, AccountCommand as Do};
 use domain::Timestamp;
