@@ -11,7 +11,7 @@ use super::{
 use crate::{
     Append, Barrier, PartitionId, RawRecord,
     fold::Fold,
-    log::{Ack, LogError, NotQueued, Tag, Unsent},
+    log::{Ack, LogError, NotQueued, Tag},
     writer::{NodeName, Phase, Port, Writer, WriterConfig},
 };
 use domain::Timestamp;
@@ -231,10 +231,6 @@ impl Port for Outside<'_, '_> {
         }
         self.scene.topic.wire.push(Sent { by: self.id, record, tag: Some(tag) });
         Ok(())
-    }
-
-    fn append_all(&mut self, records: Vec<(Append, Tag)>) -> Result<(), Unsent> {
-        records.into_iter().try_for_each(|(record, tag)| self.append(record, tag).map_err(|why| Unsent { at: tag.at, why }))
     }
 
     fn ask_end(&mut self, epoch: u64) {

@@ -170,8 +170,7 @@ impl Snapshots {
     /// Writes all of it, or nothing. What is written in the order of its keys finds each page once.
     pub fn save<A: Aggregate>(&self, mut save: Save<A>) -> Result<(), SnapshotError> {
         save.aggregates.sort_unstable_by_key(|(id, _)| *id);
-        // Stably: where an id was used twice, the later use counts.
-        save.commands.sort_by_key(|(id, _)| *id);
+        save.commands.sort_unstable_by_key(|(id, _)| *id);
         let write = self.database.begin_write()?;
         {
             let mut aggregates = write.open_table(AGGREGATES)?;
@@ -199,7 +198,7 @@ fn save_commands(write: &redb::WriteTransaction, mut save: Vec<(Uuid, Remembered
     for (id, remembered) in &save {
         commands.insert(id.as_u128(), sealed(id.as_u128(), remembered)?.as_slice())?;
     }
-    save.sort_by_key(|(_, remembered)| remembered.offset);
+    save.sort_unstable_by_key(|(_, remembered)| remembered.offset);
     for (id, remembered) in &save {
         order.insert((remembered.offset, id.as_u128()), remembered.time.0)?;
     }

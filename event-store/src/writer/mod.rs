@@ -44,7 +44,9 @@ pub(crate) trait Port {
     /// Queues a record of this partition.
     fn append(&mut self, record: Append, tag: Tag) -> Result<(), NotQueued>;
     /// Queues records of this partition, one right behind another; where one cannot be queued, none behind it is.
-    fn append_all(&mut self, records: Vec<(Append, Tag)>) -> Result<(), Unsent>;
+    fn append_all(&mut self, records: Vec<(Append, Tag)>) -> Result<(), Unsent> {
+        records.into_iter().try_for_each(|(record, tag)| self.append(record, tag).map_err(|why| Unsent { at: tag.at, why }))
+    }
     /// Asks for the log's end; [`Writer::barrier`] is to be called with what comes.
     fn ask_end(&mut self, epoch: u64);
     /// Reads from an offset on; [`Writer::replayed`] is to be called with the records, until the writer writes.

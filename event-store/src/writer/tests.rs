@@ -5,7 +5,7 @@ use crate::{
     Append, Cause, CommandError, CommandMeta, PartitionId,
     account::{Account, AccountCommand},
     fold::Fold,
-    log::{Ack, NotQueued, Tag, Unsent},
+    log::{Ack, NotQueued, Tag},
 };
 use domain::Timestamp;
 use schemas::Schemas;
@@ -25,10 +25,6 @@ impl Port for Desk {
         self.room = self.room.checked_sub(1).ok_or(self.why_full)?;
         self.sent.push((record, tag));
         Ok(())
-    }
-
-    fn append_all(&mut self, records: Vec<(Append, Tag)>) -> Result<(), Unsent> {
-        records.into_iter().try_for_each(|(record, tag)| self.append(record, tag).map_err(|why| Unsent { at: tag.at, why }))
     }
 
     fn ask_end(&mut self, _: u64) {}

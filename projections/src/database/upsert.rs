@@ -94,12 +94,14 @@ impl Transaction {
                 let mut columns: Vec<_> = columns.into_iter().map(|(_, cells)| cells.into_iter()).collect();
                 for portion in portions(count) {
                     let mut query = sqlx::query(AssertSqlSafe(Dialect::Sqlite.upsert(table, portion)));
-                    for cell in (0..portion).flat_map(|_| columns.iter_mut().filter_map(Iterator::next).collect::<Vec<_>>()) {
-                        query = match cell {
-                            Cell::Text(text) => query.bind(text),
-                            Cell::Integer(number) => query.bind(number),
-                            Cell::Boolean(flag) => query.bind(flag),
-                        };
+                    for _ in 0..portion {
+                        for cell in columns.iter_mut().filter_map(Iterator::next) {
+                            query = match cell {
+                                Cell::Text(text) => query.bind(text),
+                                Cell::Integer(number) => query.bind(number),
+                                Cell::Boolean(flag) => query.bind(flag),
+                            };
+                        }
                     }
                     query.execute(&mut **open).await?;
                 }
