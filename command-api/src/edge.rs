@@ -14,18 +14,16 @@ use crate::{Problem, trace};
 use admission::Admission;
 use axum::{
     Json, Router,
-    error_handling::HandleErrorLayer,
     extract::{DefaultBodyLimit, Request, State},
     http::{StatusCode, Uri},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::get,
 };
+use futures::FutureExt;
 use schemas::Schemas;
 use serde_json::json;
-use std::{any::Any, sync::Arc, time::Duration};
-use tower::{BoxError, ServiceBuilder, limit::GlobalConcurrencyLimitLayer, load_shed::LoadShedLayer};
-use tower_http::catch_panic::CatchPanicLayer;
+use std::{any::Any, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use utoipa_swagger_ui::SwaggerUi;
 
@@ -69,25 +67,27 @@ pub fn app(routes: OpenApiRouter, readiness: Readiness, schemas: Schemas, config
     let (own, mut description) = own.split_for_parts();
     let (router, routes) = routes.split_for_parts();
     description.merge(routes);
-    let limited = ServiceBuilder::new()
-        .layer(HandleErrorLayer::new(|_: BoxError| async { Problem::unavailable("the server has as many requests as it can take", 1000) }))
-        .layer(LoadShedLayer::new())
-        .layer(GlobalConcurrencyLimitLayer::new(config.concurrency))
-        .into_inner();
     let business = router
         .merge(SwaggerUi::new("/docs").url("/openapi.json", description::complete(description)))
         .layer(DefaultBodyLimit::disable())
-        .layer(middleware::from_fn_with_state(Arc::new(Admission::new(config)), admission::admit))
-        .layer(limited)
-        .layer(middleware::from_fn_with_state(config, in_time));
+        .layer(middleware::from_fn_with_state(Arc::new(Admission::new(config)), admission::admit));
     own.merge(registry(schemas))
         .merge(business)
         .fallback(unknown_route)
         .method_not_allowed_fallback(unknown_method)
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(middleware::from_fn(intake::close_when_unread))
-        .layer(middleware::from_fn(metrics::measure))
-        .layer(middleware::from_fn(trace::follow))
+        .layer(middleware::from_fn(surround))
+}
+
+/// What surrounds every request, in one layer: for each request axum copies all that is within a layer, so layers within layers cost their
+/// square.
+async fn surround(request: Request, next: Next) -> Response {
+    let answer = |request| guarded(next.run(request));
+    trace::follow(request, |request| metrics::measure(request, |request| intake::close_when_unread(request, answer))).await
+}
+
+/// The last line: a defect is a problem of one request, and not the end of its connection.
+async fn guarded(answer: impl Future<Output = Response>) -> Response {
+    AssertUnwindSafe(answer).catch_unwind().await.unwrap_or_else(|panic| panicked(&*panic))
 }
 
 /// The bundled schemas under the registry's own paths.
@@ -116,17 +116,8 @@ async fn live() -> Json<serde_json::Value> {
     Json(json!({"status": "live"}))
 }
 
-async fn in_time(State(config): State<EdgeConfig>, request: Request, next: Next) -> Response {
-    let late = || {
-        let detail = "no answer in time: the outcome is unknown; send the same request with the same Idempotency-Key again to learn it";
-        Problem::unavailable(detail, 1000).into_response()
-    };
-    tokio::time::timeout(config.request_timeout, next.run(request)).await.unwrap_or_else(|_| late())
-}
-
-/// The last line: a defect is a problem of one request, and not the end of the process.
-fn panicked(payload: Box<dyn Any + Send>) -> Response {
-    let words = payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+fn panicked(panic: &(dyn Any + Send)) -> Response {
+    let words = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     tracing::error!(panic = words, "a request met a defect");
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "an unforeseen error; it was logged").into_response()
 }

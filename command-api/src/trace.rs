@@ -3,7 +3,6 @@
 use axum::{
     extract::{MatchedPath, Request},
     http::{HeaderMap, HeaderValue, request::Parts},
-    middleware::Next,
     response::Response,
 };
 use tracing::Instrument;
@@ -42,13 +41,13 @@ impl TraceParent {
 }
 
 /// Puts a span around the request, and its trace into the answer.
-pub(crate) async fn follow(mut request: Request, next: Next) -> Response {
+pub(crate) async fn follow<F: Future<Output = Response>>(mut request: Request, next: impl FnOnce(Request) -> F) -> Response {
     let parent = TraceParent::from_headers(request.headers());
     let route = request.extensions().get::<MatchedPath>().map_or("unmatched".to_owned(), |path| path.as_str().to_owned());
     let span = tracing::info_span!("request", method = %request.method(), route, trace_id = parent.trace_id());
     request.extensions_mut().insert(parent.clone());
     let answered = async {
-        let response = next.run(request).await;
+        let response = next(request).await;
         tracing::debug!(status = response.status().as_u16(), "answered");
         response
     };

@@ -2,19 +2,26 @@
 
 use crate::runner::{Checkpoints, READER};
 use event_store::{Batch, BatchError, Counted, PartitionId};
+use futures::stream;
 use parking_lot::Mutex;
-use std::{collections::HashMap, future::Future, sync::Arc, time::Duration};
+use std::{collections::HashMap, future::Future, pin::pin, sync::Arc, time::Duration};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio_stream::StreamExt;
 use uuid::Uuid;
 
 /// How many batches of a partition may be unfinished before reading waits.
 const UNFINISHED_BATCHES: usize = 64;
 /// From how many remembered aggregates on the finished ones are forgotten.
 const PRUNE_FROM: usize = 4_096;
+/// How long a checkpoint may lag what is done: one transaction then moves it past all that was done meanwhile. A crash costs that much
+/// redelivery, which changes nothing.
+const LAG: Duration = Duration::from_millis(50);
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// The end of an aggregate's queue: it resolves when the work before is done.
 type Tail = oneshot::Receiver<()>;
+/// A batch without its records, and the ends of its work.
+type Unfinished = (Batch, Vec<Tail>);
 
 pub(crate) struct Flow {
     permits: Arc<Semaphore>,
@@ -24,7 +31,7 @@ pub(crate) struct Flow {
 
 struct Source {
     tails: HashMap<Uuid, Tail>,
-    finishing: mpsc::Sender<(Batch, Vec<Tail>)>,
+    finishing: mpsc::Sender<Unfinished>,
 }
 
 impl Flow {
@@ -85,16 +92,26 @@ impl Flow {
     }
 }
 
-/// Moves the checkpoint past each batch, in order, once all of it is done.
-async fn finish(checkpoints: Arc<dyn Checkpoints>, mut batches: mpsc::Receiver<(Batch, Vec<Tail>)>) {
-    while let Some((batch, ends)) = batches.recv().await {
-        for end in ends {
-            if end.await.is_err() {
-                return tracing::error!(source = ?batch.source, "work was cut off: it will be delivered again");
-            }
+/// Moves the checkpoint past the batches, in order, once all of them is done.
+async fn finish(checkpoints: Arc<dyn Checkpoints>, batches: mpsc::Receiver<Unfinished>) {
+    let done = stream::unfold(batches, |mut batches| async { done(batches.recv().await?).await.map(|batch| (batch, batches)) });
+    let mut steps = pin!(done.chunks_timeout(UNFINISHED_BATCHES, LAG));
+    while let Some(step) = steps.next().await {
+        if let Some((first, last)) = step.first().zip(step.last()) {
+            advance(&*checkpoints, &Batch { from: first.from, ..last.clone() }).await;
         }
-        advance(&*checkpoints, &batch).await;
     }
+}
+
+/// The batch once its work is done; none where that was cut off.
+async fn done((batch, ends): Unfinished) -> Option<Batch> {
+    for end in ends {
+        if end.await.is_err() {
+            tracing::error!(source = ?batch.source, "work was cut off: it will be delivered again");
+            return None;
+        }
+    }
+    Some(batch)
 }
 
 /// Moves the checkpoint to the batch's end. Another process that was given the partition before may have moved it meanwhile: all up to the

@@ -27,6 +27,8 @@ struct Taken {
     commands: Mutex<Vec<(Uuid, String, CommandMeta)>>,
     not_now: Mutex<HashMap<Uuid, u32>>,
     checkpoint: Mutex<Checkpoint>,
+    /// How far each step of the checkpoint went.
+    steps: Mutex<Vec<(i64, i64)>>,
     letters: Mutex<Vec<Letter>>,
 }
 
@@ -61,7 +63,9 @@ impl Checkpoints for Taken {
     }
 
     async fn advance(&self, _: &str, batch: &Batch) -> Result<(), BatchError> {
-        *self.checkpoint.lock().expect("not poisoned") = batch.to;
+        let from = std::mem::replace(&mut *self.checkpoint.lock().expect("not poisoned"), batch.to);
+        assert_eq!(from, batch.from, "nobody else moves it");
+        self.steps.lock().expect("not poisoned").push((batch.from.next, batch.to.next));
         Ok(())
     }
 }
@@ -153,8 +157,12 @@ fn cancelled(product: ProductId) -> OrderEvent {
 }
 
 fn batch(records: Vec<Counted>) -> Batch {
-    let to = Checkpoint { next: records.len() as i64, claim: None };
-    Batch { source: PartitionId { service: "orders".into(), partition: 0 }, from: Checkpoint::default(), to, records }
+    batch_from(0, records)
+}
+
+fn batch_from(next: i64, records: Vec<Counted>) -> Batch {
+    let (from, to) = (Checkpoint { next, claim: None }, Checkpoint { next: next + records.len() as i64, claim: None });
+    Batch { source: PartitionId { service: "orders".into(), partition: 0 }, from, to, records }
 }
 
 async fn done(taken: &Taken, next: i64) {
@@ -206,6 +214,22 @@ async fn a_second_delivery_asks_the_same_under_the_same_ids() {
     let meta = &commands[0].2;
     assert_eq!((meta.cause.actor.as_str(), meta.cause.correlation_id.as_str()), ("reactor/reserve-stock", "corr"));
     assert!(meta.cause.causation_id.is_some());
+}
+
+#[tokio::test]
+async fn batches_that_are_done_soon_one_after_another_move_the_checkpoint_together() {
+    let (taken, mailbox) = (Arc::new(Taken::default()), tempfile::tempdir().expect("a directory"));
+    let reactors = reactors("products", &taken, mailbox.path());
+    let product = ProductId::derive("t", "p");
+    reactors.start(&batch(Vec::new()).source).await.expect("a checkpoint");
+    for offset in 0..20 {
+        let order = OrderId::derive("t", &offset.to_string());
+        reactors.apply(&batch_from(offset, vec![record(offset, order, &placed(product))])).await.expect("it is taken");
+    }
+    done(&taken, 20).await;
+    let steps = taken.steps.lock().expect("not poisoned").clone();
+    assert!(steps.len() < 20, "{steps:?}");
+    assert_eq!(taken.commands.lock().expect("not poisoned").len(), 20);
 }
 
 #[tokio::test]

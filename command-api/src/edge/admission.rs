@@ -20,6 +20,7 @@ use std::{
     },
     time::{Duration, Instant},
 };
+use tokio::sync::Semaphore;
 use tower_resilience_adaptive::{Aimd, ConcurrencyAlgorithm};
 
 /// However late the answers are, so many requests are taken at once: a log that is slow by nature is no reason to stand still.
@@ -44,6 +45,8 @@ static LIMIT: LazyLock<IntGauge> = LazyLock::new(|| {
 /// Who may come in.
 pub(super) struct Admission {
     config: EdgeConfig,
+    /// For all that are here at once, those that wait on purpose among them.
+    places: Semaphore,
     limit: Aimd,
     inside: AtomicUsize,
 }
@@ -54,7 +57,7 @@ impl Admission {
         let limit = Aimd::builder().min_limit(least).max_limit(config.concurrency).initial_limit(FIRST);
         let limit = limit.increase_by(1).decrease_factor(LATE_LEAVES).latency_threshold(config.answer_within).build();
         let limit = limit.expect("the least is at most the most, and the factor is a part of one");
-        Self { config, limit, inside: AtomicUsize::new(0) }
+        Self { config, places: Semaphore::new(config.concurrency), limit, inside: AtomicUsize::new(0) }
     }
 
     /// Whether one more comes in; each that did is to [leave](Self::leave).
@@ -96,11 +99,23 @@ impl Drop for Place {
     }
 }
 
+/// Answers in time, or says that the outcome is unknown.
+pub(super) async fn admit(State(admission): State<Arc<Admission>>, request: Request, next: Next) -> Response {
+    let late = || {
+        let detail = "no answer in time: the outcome is unknown; send the same request with the same Idempotency-Key again to learn it";
+        Problem::unavailable(detail, RETRY_AFTER).into_response()
+    };
+    tokio::time::timeout(admission.config.request_timeout, taken(&admission, request, next)).await.unwrap_or_else(|_| late())
+}
+
 /// Takes a request where there is a place, and reads it whole. What is still to be read or done is counted for nothing: how slowly
 /// the caller sends says nothing about us.
-pub(super) async fn admit(State(admission): State<Arc<Admission>>, request: Request, next: Next) -> Response {
+async fn taken(admission: &Arc<Admission>, request: Request, next: Next) -> Response {
+    let Ok(_one_of_all) = admission.places.try_acquire() else {
+        return Problem::unavailable("the server has as many requests as it can take", RETRY_AFTER).into_response();
+    };
     let waits = waits_on_purpose(&request);
-    let place = if waits { None } else { Place::of(&admission) };
+    let place = if waits { None } else { Place::of(admission) };
     if !waits && place.is_none() {
         SHED.inc();
         return Problem::unavailable("there are more requests than can be answered in time", RETRY_AFTER).into_response();

@@ -9,7 +9,6 @@ use axum::{
     body::{Body, HttpBody},
     extract::Request,
     http::{HeaderValue, StatusCode, Version, header},
-    middleware::Next,
     response::Response,
 };
 use futures::StreamExt;
@@ -53,9 +52,9 @@ fn too_slow() -> Problem {
 }
 
 /// Tells the caller not to reuse a connection on which the rest of a body may stand.
-pub(super) async fn close_when_unread(request: Request, next: Next) -> Response {
+pub(super) async fn close_when_unread<F: Future<Output = Response>>(request: Request, next: impl FnOnce(Request) -> F) -> Response {
     let large = request.version() <= Version::HTTP_11 && request.body().size_hint().upper().is_none_or(|size| size > SMALL);
-    let mut response = next.run(request).await;
+    let mut response = next(request).await;
     if large && (response.status().is_client_error() || response.status().is_server_error()) {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }

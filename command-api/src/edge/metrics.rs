@@ -3,7 +3,6 @@
 use axum::{
     extract::{MatchedPath, Request},
     http::{Method, StatusCode, header},
-    middleware::Next,
     response::{IntoResponse, Response},
 };
 use prometheus::{HistogramVec, TextEncoder, register_histogram_vec};
@@ -15,11 +14,11 @@ static REQUESTS: LazyLock<HistogramVec> = LazyLock::new(|| {
         .expect("registered once")
 });
 
-pub(super) async fn measure(request: Request, next: Next) -> Response {
+pub(super) async fn measure<F: Future<Output = Response>>(request: Request, next: impl FnOnce(Request) -> F) -> Response {
     let begun = Instant::now();
     let method = known(request.method());
     let route = request.extensions().get::<MatchedPath>().map_or("unmatched".to_owned(), |path| path.as_str().to_owned());
-    let response = next.run(request).await;
+    let response = next(request).await;
     REQUESTS.with_label_values(&[method, &route, response.status().as_str()]).observe(begun.elapsed().as_secs_f64());
     response
 }
