@@ -185,6 +185,8 @@ struct Driver<A: Aggregate> {
     ends: mpsc::UnboundedReceiver<(u64, Result<i64, LogError>)>,
     claimed: watch::Sender<Option<i64>>,
     stop_by: Option<Instant>,
+    /// Whether all that was on its way has just been acknowledged.
+    landed: bool,
     placed: Arc<AtomicBool>,
 }
 
@@ -205,13 +207,19 @@ where
         let (ends_to, ends) = mpsc::unbounded_channel();
         let world = World { log, partition: source.partition, acks: acks_to, ends: ends_to, replay: None, claim_at: None };
         let (writer, saver) = (Writer::new(fold, node, config), Saver::new(config));
-        Self { writer, saver, world, commands, acks, ends, claimed, stop_by: None, placed }
+        Self { writer, saver, world, commands, acks, ends, claimed, stop_by: None, landed: false, placed }
     }
 
     async fn run(mut self) {
         self.writer.claim(&mut self.world);
         while !self.is_done() && !self.steps_down() {
             self.turn().await;
+            if std::mem::take(&mut self.landed) && self.stop_by.is_none() {
+                // Those who were answered ask again, as a rule: this lets them, so that the next batch does not leave without them.
+                tokio::task::yield_now().await;
+                let next = self.commands.try_recv().ok();
+                self.take_commands(next);
+            }
             self.writer.proceed(&mut self.world);
             self.publish();
             self.saver.take(None, &mut self.writer.fold);
@@ -237,7 +245,7 @@ where
 
     /// Waits for the next thing to happen, and takes it.
     async fn turn(&mut self) {
-        let Self { writer, saver, world, commands, acks, ends, stop_by, .. } = self;
+        let Self { writer, saver, world, commands, acks, ends, stop_by, landed, .. } = self;
         let epoch = writer.epoch();
         let claim_at = world.claim_at;
         tokio::select! {
@@ -246,6 +254,7 @@ where
                 while let Ok(ack) = acks.try_recv() {
                     writer.acked(ack, world);
                 }
+                *landed = writer.has_landed();
             }
             Some((asked, end)) = ends.recv() => writer.barrier(asked, end, world),
             records = next_records(&mut world.replay), if !saver.is_behind(&writer.fold) => writer.replayed(epoch, records, world),
@@ -255,16 +264,20 @@ where
                 writer.claim(world);
             }
             () = at(*stop_by) => {}
-            message = commands.recv(), if stop_by.is_none() => {
-                let waiting = std::iter::from_fn(|| commands.try_recv().ok().map(Some));
-                for message in std::iter::once(message).chain(waiting).take(AT_ONCE) {
-                    match message {
-                        Some(Message::Command(pending)) => writer.submit(pending),
-                        Some(Message::Stop) | None => {
-                            *stop_by = Some(Instant::now() + DRAIN);
-                            break;
-                        }
-                    }
+            message = commands.recv(), if stop_by.is_none() => self.take_commands(Some(message.unwrap_or(Message::Stop))),
+        }
+    }
+
+    /// Takes a message and those that wait behind it.
+    fn take_commands(&mut self, first: Option<Message<A>>) {
+        let Self { writer, commands, stop_by, .. } = self;
+        let waiting = std::iter::from_fn(|| commands.try_recv().ok());
+        for message in first.into_iter().chain(waiting).take(AT_ONCE) {
+            match message {
+                Message::Command(pending) => writer.submit(pending),
+                Message::Stop => {
+                    *stop_by = Some(Instant::now() + DRAIN);
+                    break;
                 }
             }
         }

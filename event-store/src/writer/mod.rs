@@ -297,6 +297,11 @@ where
         self.next - self.acked_next == made as i64 && made < BATCH
     }
 
+    /// Whether this owner writes, and nothing is on its way.
+    pub fn has_landed(&self) -> bool {
+        matches!(self.phase, Phase::Writing { .. }) && self.next == self.acked_next
+    }
+
     /// Takes a command, to be decided by [`Writer::proceed`].
     pub fn submit(&mut self, pending: Pending<A>) {
         self.seq += 1;

@@ -2,6 +2,7 @@
 //! refused was right to refuse.
 
 mod account;
+mod batches;
 mod bounded;
 mod faults;
 mod restart;

@@ -1,0 +1,65 @@
+//! Group commit: who was answered together asks together, and goes together.
+
+use crate::{Do, ask, own, writing};
+use event_store::{Ack, Append, Cursor, Log, LogError, MemoryLog, NotQueued, Tag, Unsent};
+use futures::future::join_all;
+use parking_lot::Mutex;
+use std::sync::Arc;
+use tokio::sync::mpsc::UnboundedSender;
+
+/// Acknowledges one record after the other, as a broker's client does, and notes how many it was given at once.
+#[derive(Clone)]
+struct OneByOne {
+    inner: MemoryLog,
+    given: Arc<Mutex<Vec<usize>>>,
+}
+
+#[async_trait::async_trait]
+impl Log for OneByOne {
+    fn append(&self, partition: i32, record: Append, tag: Tag, acks: &UnboundedSender<Ack>) -> Result<(), NotQueued> {
+        self.inner.append(partition, record, tag, acks)
+    }
+
+    fn append_all(&self, partition: i32, records: Vec<(Append, Tag)>, acks: &UnboundedSender<Ack>) -> Result<(), Unsent> {
+        self.given.lock().push(records.len());
+        let (inner, acks) = (self.inner.clone(), acks.clone());
+        tokio::spawn(async move {
+            for (record, tag) in records {
+                tokio::task::yield_now().await;
+                inner.append(partition, record, tag, &acks).expect("it is queued");
+            }
+        });
+        Ok(())
+    }
+
+    async fn end(&self, partition: i32) -> Result<i64, LogError> {
+        self.inner.end(partition).await
+    }
+
+    async fn read(&self, partition: i32, from: i64) -> Result<Box<dyn Cursor>, LogError> {
+        self.inner.read(partition, from).await
+    }
+}
+
+const CLIENTS: u128 = 16;
+const COMMANDS: u128 = 20;
+
+#[tokio::test]
+async fn who_was_answered_together_goes_together() {
+    let log = OneByOne { inner: MemoryLog::new(1), given: Arc::default() };
+    let owner = own(Arc::new(log.clone()), "a");
+    writing(&owner).await;
+    let client = |number| {
+        let owner = owner.clone();
+        async move {
+            for command in 0..COMMANDS {
+                ask(&owner, number, Do::Deposit(1), number * COMMANDS + command).await.expect("accepted");
+            }
+        }
+    };
+    join_all((0..CLIENTS).map(|number| tokio::spawn(client(number)))).await;
+    let given = log.given.lock().clone();
+    assert_eq!(given.iter().sum::<usize>() as u128, CLIENTS * COMMANDS);
+    // One for each round; a few more, since the first round's clients do not begin together.
+    assert!(given.len() as u128 <= COMMANDS + 3, "{given:?}");
+}
