@@ -39,10 +39,13 @@ impl KafkaArguments {
 }
 
 impl StoreArguments {
-    /// The database of a service.
+    /// The database of a service. What the server's address says of its sessions (`?options=...`) holds for each.
     pub fn database(&self, service: &str) -> String {
         match &self.postgres {
-            Some(server) => format!("{}/daybook_{service}", server.trim_end_matches('/')),
+            Some(address) => {
+                let (server, sessions) = address.split_at(address.find('?').unwrap_or(address.len()));
+                format!("{}/daybook_{service}{sessions}", server.trim_end_matches('/'))
+            }
             None => format!("sqlite://{}", self.data.join("views").join(format!("{service}.db")).display()),
         }
     }
@@ -71,5 +74,24 @@ impl RunArguments {
     /// This node's name.
     pub fn node_name(&self) -> String {
         self.name.clone().unwrap_or_else(|| format!("node-{}", std::process::id()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Asked {
+        #[command(flatten)]
+        store: StoreArguments,
+    }
+
+    #[test]
+    fn a_database_keeps_what_the_servers_address_says_of_its_sessions() {
+        let database = |address| Asked::parse_from(["asked", "--postgres", address]).store.database("users");
+        assert_eq!(database("postgres://a@b:1/"), "postgres://a@b:1/daybook_users");
+        assert_eq!(database("postgres://a@b:1?options=-c%20jit%3Don"), "postgres://a@b:1/daybook_users?options=-c%20jit%3Don");
     }
 }

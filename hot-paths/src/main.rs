@@ -124,8 +124,11 @@ impl Bench {
     /// Folds an event into a view's row.
     fn fold(&self, log: &Log) -> Result<()> {
         let (view, record) = (erased::<Orders>(), log.counted.with(AnyEvent::Order(self.event.clone())));
-        black_box(view.keys(&[&record]));
-        black_box(view.fold(Vec::new(), &[&record])?);
+        let events = view.read(&[&record]);
+        black_box(events.keys());
+        for row in events.fold(Vec::new())?.written {
+            black_box(row?);
+        }
         Ok(())
     }
 }

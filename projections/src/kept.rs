@@ -3,7 +3,7 @@
 use crate::{
     database::{DatabaseError, Transaction},
     table::Relation,
-    view::{ErasedView, Folded},
+    view::{Changes, ErasedView},
 };
 use event_store::Recorded;
 use schemas::AnyEvent;
@@ -45,11 +45,16 @@ fn guarded<T>(view: impl FnOnce() -> T) -> Result<T, DatabaseError> {
 impl Transaction {
     /// Folds records into a view's table.
     pub(crate) async fn keep(&mut self, kept: &Kept, records: &[&Recorded<AnyEvent>]) -> Result<(), DatabaseError> {
-        let keys = guarded(|| kept.view.keys(records))?;
+        let (events, keys) = guarded(|| {
+            let events = kept.view.read(records);
+            let keys = events.keys();
+            (events, keys)
+        })?;
         let loaded = self.load(&kept.table, keys).await?;
-        let Folded(changes) = guarded(|| kept.view.fold(loaded, records))??;
-        self.upsert(&kept.table, changes.written).await?;
-        self.delete(&kept.table, changes.deleted).await
+        let Changes { count, mut written, deleted } = guarded(|| events.fold(loaded))??;
+        let rows = std::iter::from_fn(|| guarded(|| written.next()).transpose().map(|row| Ok(row??)));
+        self.upsert(&kept.table, count, rows).await?;
+        self.delete(&kept.table, deleted).await
     }
 
     /// As [`Transaction::keep`], one record; what it did is taken back when it fails, and the transaction goes on.

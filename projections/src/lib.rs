@@ -25,7 +25,7 @@ pub use redrive::{Redrive, Redriven};
 pub use registry::{DATABASES, sources_of, views_of};
 pub use runner::ViewRunner;
 pub use table::{Column, Kind, Relation, Table, TableSpec};
-pub use view::{ErasedView, Fold, LogEvent, View, erased};
+pub use view::{Changes, ErasedView, Events, Fold, LogEvent, View, erased};
 pub use views::{
     contacts::{Contact, email_of},
     deadlines::{Deadline, due},

@@ -13,11 +13,11 @@ use std::{
     collections::{HashMap, HashSet},
     time::{Duration, Instant},
 };
+use tokio::time::timeout;
 use uuid::Uuid;
 
-/// How long events are gathered when nothing had come for a while, and how often it is asked whether somebody waits: 5 ms in all.
-const GATHER_STEPS: u32 = 5;
-const GATHER_STEP: Duration = Duration::from_millis(1);
+/// How long events are gathered when nothing had come for a while.
+const GATHER: Duration = Duration::from_millis(20);
 
 /// A database and the views that it holds.
 pub struct ViewRunner {
@@ -132,6 +132,24 @@ impl ViewRunner {
     }
 
     async fn write_in(&self, open: &mut Transaction, batch: &Batch, decoded: &[Decoded<'_>], care: Care) -> Result<(), DatabaseError> {
+        let names = self.readers(&batch.source).map(|kept| kept.reader.clone()).collect();
+        if open.advance_together(names, batch).await? {
+            for kept in self.readers(&batch.source) {
+                self.fold(open, kept, decoded, HashSet::new(), care).await?;
+            }
+            return Ok(());
+        }
+        self.write_one_by_one(open, batch, decoded, care).await
+    }
+
+    /// For views that stand at different places, and where something is put aside.
+    async fn write_one_by_one(
+        &self,
+        open: &mut Transaction,
+        batch: &Batch,
+        decoded: &[Decoded<'_>],
+        care: Care,
+    ) -> Result<(), DatabaseError> {
         let standing = open.checkpoints(&batch.source).await?;
         if self.least(&batch.source, &standing).next != batch.from.next {
             return Err(DatabaseError::Moved(batch.source.clone()));
@@ -215,12 +233,8 @@ impl BatchHandler for ViewRunner {
     /// A transaction costs the same for one event as for ten, and an order makes ten within some milliseconds. Who waits for a view waits for
     /// none of this.
     async fn gather(&self) {
-        for _ in 0..GATHER_STEPS {
-            if self.database.is_awaited() {
-                return;
-            }
-            tokio::time::sleep(GATHER_STEP).await;
-        }
+        // Either way the events are applied now.
+        let _ = timeout(GATHER, self.database.awaited()).await;
     }
 
     async fn apply(&self, batch: &Batch) -> Result<(), BatchError> {

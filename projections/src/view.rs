@@ -6,7 +6,7 @@ use event_store::Recorded;
 use schemas::{AnyEvent, SERVICES, WireEvent};
 use serde_json::Value;
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     fmt::Display,
     marker::PhantomData,
     sync::Arc,
@@ -69,15 +69,14 @@ pub trait View: Send + Sync + 'static {
     /// The keys of the rows that the event touches.
     fn keys(event: &Recorded<Self::Event>) -> impl Iterator<Item = Self::Key>;
 
+    /// Whether no event before this one can have touched its rows, so that nobody looks for them first: the first event of the aggregate whose
+    /// row it is, and every event where each has a row of its own.
+    fn begins(_event: &Recorded<Self::Event>) -> bool {
+        false
+    }
+
     /// The row after the event; none where there is none (any more).
     fn apply(row: Option<Self::Row>, event: &Recorded<Self::Event>) -> Option<Self::Row>;
-}
-
-/// What a batch does to a table.
-#[derive(Debug, Default, PartialEq)]
-pub(crate) struct Changes {
-    pub(crate) written: Vec<Value>,
-    pub(crate) deleted: Vec<String>,
 }
 
 /// A view whose types are forgotten, so that the runner keeps many.
@@ -88,14 +87,27 @@ pub trait Fold: Send + Sync {
     fn sources(&self) -> &'static [&'static str];
     /// The view's table.
     fn table(&self) -> &'static TableSpec;
-    /// The keys that a batch touches, each once.
-    fn keys(&self, records: &[&Recorded<AnyEvent>]) -> Vec<String>;
-    #[doc(hidden)]
-    fn fold(&self, loaded: Vec<String>, records: &[&Recorded<AnyEvent>]) -> Result<Folded, serde_json::Error>;
+    /// What it reads of a batch.
+    fn read(&self, records: &[&Recorded<AnyEvent>]) -> Box<dyn Events>;
 }
 
-/// What a fold came to; only the runner looks inside.
-pub struct Folded(pub(crate) Changes);
+/// A batch's events that a view reads, for the view to fold.
+pub trait Events: Send {
+    /// The keys of the rows that have to be known first, each once.
+    fn keys(&self) -> Vec<String>;
+    /// Folds the events into the rows that there were, as JSON text.
+    fn fold(self: Box<Self>, loaded: Vec<String>) -> Result<Changes, serde_json::Error>;
+}
+
+/// What a batch does to a table.
+pub struct Changes {
+    /// How many rows are written.
+    pub count: usize,
+    /// The rows, each made when it is asked for.
+    pub written: Box<dyn Iterator<Item = Result<Value, serde_json::Error>> + Send>,
+    /// The keys of the rows that are deleted.
+    pub deleted: Vec<String>,
+}
 
 /// A view in the registry.
 pub type ErasedView = Arc<dyn Fold>;
@@ -106,10 +118,6 @@ pub fn erased<V: View>() -> ErasedView {
 }
 
 struct Typed<V>(PhantomData<V>);
-
-fn readable<'a, V: View>(records: &'a [&Recorded<AnyEvent>]) -> impl Iterator<Item = Recorded<V::Event>> + 'a {
-    records.iter().filter_map(|record| V::Event::of(&record.event).map(|event| record.with(event.clone())))
-}
 
 impl<V: View> Fold for Typed<V> {
     fn name(&self) -> &'static str {
@@ -124,15 +132,29 @@ impl<V: View> Fold for Typed<V> {
         &V::Row::SPEC
     }
 
-    fn keys(&self, records: &[&Recorded<AnyEvent>]) -> Vec<String> {
-        let mut keys = BTreeSet::new();
-        for record in readable::<V>(records) {
-            keys.extend(V::keys(&record).map(|key| key.to_string()));
+    fn read(&self, records: &[&Recorded<AnyEvent>]) -> Box<dyn Events> {
+        let readable = |record: &&Recorded<AnyEvent>| V::Event::of(&record.event).map(|event| record.with(event.clone()));
+        Box::new(Read::<V>(records.iter().filter_map(readable).collect()))
+    }
+}
+
+struct Read<V: View>(Vec<Recorded<V::Event>>);
+
+impl<V: View> Events for Read<V> {
+    fn keys(&self) -> Vec<String> {
+        let (mut needed, mut begun) = (BTreeSet::new(), HashSet::new());
+        for record in &self.0 {
+            let keys = V::keys(record).map(|key| key.to_string());
+            if V::begins(record) {
+                begun.extend(keys);
+            } else {
+                needed.extend(keys.filter(|key| !begun.contains(key)));
+            }
         }
-        keys.into_iter().collect()
+        needed.into_iter().collect()
     }
 
-    fn fold(&self, loaded: Vec<String>, records: &[&Recorded<AnyEvent>]) -> Result<Folded, serde_json::Error> {
+    fn fold(self: Box<Self>, loaded: Vec<String>) -> Result<Changes, serde_json::Error> {
         let mut rows: BTreeMap<String, Option<V::Row>> = BTreeMap::new();
         for text in loaded {
             let row: Value = serde_json::from_str(&text)?;
@@ -140,25 +162,25 @@ impl<V: View> Fold for Typed<V> {
             rows.insert(key, Some(serde_json::from_value(row)?));
         }
         let before: BTreeSet<String> = rows.keys().cloned().collect();
-        for record in readable::<V>(records) {
-            for key in V::keys(&record) {
+        for record in &self.0 {
+            for key in V::keys(record) {
                 let row = rows.entry(key.to_string()).or_default();
-                *row = V::apply(row.take(), &record);
+                *row = V::apply(row.take(), record);
             }
         }
-        changes(rows, &before).map(Folded)
+        Ok(changes(rows, &before))
     }
 }
 
 /// What there is to write, and what of that which was there is to be deleted.
-fn changes<R: Table>(rows: BTreeMap<String, Option<R>>, before: &BTreeSet<String>) -> Result<Changes, serde_json::Error> {
-    let mut changes = Changes::default();
+fn changes<R: Table>(rows: BTreeMap<String, Option<R>>, before: &BTreeSet<String>) -> Changes {
+    let (mut written, mut deleted) = (Vec::with_capacity(rows.len()), Vec::new());
     for (key, row) in rows {
         match row {
-            Some(row) => changes.written.push(serde_json::to_value(row)?),
-            None if before.contains(&key) => changes.deleted.push(key),
+            Some(row) => written.push(row),
+            None if before.contains(&key) => deleted.push(key),
             None => {}
         }
     }
-    Ok(changes)
+    Changes { count: written.len(), written: Box::new(written.into_iter().map(serde_json::to_value)), deleted }
 }

@@ -97,6 +97,17 @@ impl Known {
             Self::Other(schema) => schema,
         }
     }
+
+    /// The record of this build that it is a version of.
+    pub fn record(&self) -> Result<&'static Record, DecodeError> {
+        match self {
+            Self::Bundled(record) => Ok(record),
+            Self::Other(schema) => {
+                let name = full_name(schema);
+                record_named(&name).ok_or(DecodeError::ForeignRecord(name))
+            }
+        }
+    }
 }
 
 /// The schemas that are known, and their ids: the bundled ones, or those of a registry. Cheap to clone.

@@ -1,6 +1,6 @@
 //! The records of the log's own, which stand in every service's log: claims, and the proofs that an owner is one still.
 
-use crate::{DecodeError, EncodeError, Schemas, bundle::decode, bundle::full_name, bundle::record_named};
+use crate::{DecodeError, EncodeError, Schemas, bundle::decode};
 use serde::{Deserialize, Serialize};
 
 const NAME: &str = "daybook.log.PartitionClaimed";
@@ -25,11 +25,8 @@ impl PartitionClaimed {
     /// The claim that framed bytes hold.
     pub fn decode(bytes: &[u8], schemas: &Schemas) -> Result<Self, DecodeError> {
         let (known, body) = schemas.open(bytes)?;
-        let name = full_name(known.schema());
-        match record_named(&name) {
-            Some(record) if record.name == NAME => decode(&known, record, body),
-            Some(_) | None => Err(DecodeError::ForeignRecord(name)),
-        }
+        let record = known.record()?;
+        if record.name == NAME { decode(&known, record, body) } else { Err(DecodeError::ForeignRecord(record.name.to_owned())) }
     }
 }
 

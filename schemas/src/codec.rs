@@ -1,9 +1,6 @@
 //! Which struct is which record: a line for each event.
 
-use crate::{
-    DecodeError, EncodeError, Schemas, WireEvent,
-    bundle::{decode, full_name, record_named},
-};
+use crate::{DecodeError, EncodeError, Schemas, WireEvent, bundle::decode};
 use domain::{notification::*, order::*, payment::*, product::*, user::*};
 
 macro_rules! wire {
@@ -25,11 +22,10 @@ macro_rules! wire {
 
             fn decode(bytes: &[u8], schemas: &Schemas) -> Result<Self, DecodeError> {
                 let (known, body) = schemas.open(bytes)?;
-                let name = full_name(known.schema());
-                let record = record_named(&name).ok_or_else(|| DecodeError::ForeignRecord(name.clone()))?;
+                let record = known.record()?;
                 match record.name {
                     $($name => decode::<$record>(&known, record, body).map(Self::$variant),)*
-                    _ => Err(DecodeError::ForeignRecord(name)),
+                    _ => Err(DecodeError::ForeignRecord(record.name.to_owned())),
                 }
             }
 

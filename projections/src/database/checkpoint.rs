@@ -13,6 +13,20 @@ const INSERT: &str = "INSERT INTO \"checkpoints\" (\"reader\", \"service\", \"pa
 const UPDATE: &str = "UPDATE \"checkpoints\" SET \"next_offset\" = $4, \"claim\" = $5 \
      WHERE \"reader\" = $1 AND \"service\" = $2 AND \"partition\" = $3 AND \"next_offset\" = $6";
 
+/// What holds for all of several readers (`$5`) where they stand at one place (`$6`) and nothing of the partition is put aside.
+fn update_together(dialect: Dialect) -> String {
+    let readers = match dialect {
+        Dialect::Sqlite => "\"reader\" IN (SELECT value FROM json_each($5))",
+        Dialect::Postgres => "\"reader\" = ANY($5)",
+    };
+    let standing = format!("{readers} AND \"service\" = $1 AND \"partition\" = $2 AND \"next_offset\" = $6");
+    format!(
+        "UPDATE \"checkpoints\" SET \"next_offset\" = $3, \"claim\" = $4 WHERE {standing} \
+         AND (SELECT count(*) FROM \"checkpoints\" WHERE {standing}) = $7 \
+         AND NOT EXISTS (SELECT 1 FROM \"dead_letters\" WHERE \"service\" = $1 AND \"partition\" = $2)"
+    )
+}
+
 /// A reader's name and where it stands.
 type Standing = (String, i64, Option<i64>);
 
@@ -60,12 +74,25 @@ impl Database {
     /// # Errors
     /// [`DatabaseError::Moved`] where the reader does not stand where the batch begins.
     pub async fn advance(&self, reader: &str, batch: &Batch) -> Result<(), DatabaseError> {
-        let mut open = self.begin().await?;
-        open.advance(reader, &batch.source, batch.from, batch.to).await?;
-        open.commit().await?;
+        let (statement, binds) = step(reader, &batch.source, batch.from, batch.to);
+        moved(&batch.source, self.execute(statement, binds).await?)?;
         self.tell_moved();
         Ok(())
     }
+}
+
+/// The statement that moves a checkpoint which stands at `from`.
+fn step(reader: &str, source: &PartitionId, from: Checkpoint, to: Checkpoint) -> (String, Vec<Bind>) {
+    // A reader at the beginning may have no row yet.
+    let statement = if from.next == 0 { INSERT } else { UPDATE };
+    let mut binds = vec![Bind::Text(reader.to_owned())];
+    binds.extend(place(source));
+    binds.extend([Bind::Integer(to.next), Bind::OptionalInteger(to.claim), Bind::Integer(from.next)]);
+    (statement.to_owned(), binds)
+}
+
+fn moved(source: &PartitionId, rows: u64) -> Result<(), DatabaseError> {
+    if rows == 0 { Err(DatabaseError::Moved(source.clone())) } else { Ok(()) }
 }
 
 impl Transaction {
@@ -83,14 +110,23 @@ impl Transaction {
         from: Checkpoint,
         to: Checkpoint,
     ) -> Result<(), DatabaseError> {
-        // A reader at the beginning may have no row yet.
-        let statement = if from.next == 0 { INSERT } else { UPDATE };
-        let mut binds = vec![Bind::Text(reader.to_owned())];
-        binds.extend(place(source));
-        binds.extend([Bind::Integer(to.next), Bind::OptionalInteger(to.claim), Bind::Integer(from.next)]);
-        match self.execute(statement.to_owned(), binds).await? {
-            0 => Err(DatabaseError::Moved(source.clone())),
-            _one => Ok(()),
+        let (statement, binds) = step(reader, source, from, to);
+        moved(source, self.execute(statement, binds).await?)
+    }
+
+    /// Moves the checkpoints of these readers from the batch's beginning to its end, and takes their locks, where all of them stand there and
+    /// nothing of the partition is put aside; else it says so and moves none.
+    pub(crate) async fn advance_together(&mut self, readers: Vec<String>, batch: &Batch) -> Result<bool, DatabaseError> {
+        let Batch { source, from, to, .. } = batch;
+        let count = readers.len();
+        let mut binds = place(source);
+        binds.extend([Bind::Integer(to.next), Bind::OptionalInteger(to.claim), Bind::Keys(readers), Bind::Integer(from.next)]);
+        binds.push(Bind::Integer(count as i64));
+        match self.execute(update_together(self.dialect()), binds).await? {
+            0 => Ok(false),
+            rows if rows == count as u64 => Ok(true),
+            // Somebody else has moved some of them meanwhile.
+            _some => Err(DatabaseError::Moved(source.clone())),
         }
     }
 

@@ -15,6 +15,13 @@ const BUSY: Duration = Duration::from_secs(5);
 const ACQUIRE: Duration = Duration::from_secs(5);
 /// For how long a connection that was used is taken to be alive.
 const TRUSTED: Duration = Duration::from_secs(1);
+/// What PostgreSQL is told, unless the address says otherwise (`?options=-c%20enable_seqscan%3Don`).
+/// - As on SQLite a commit does not wait for the disk. PostgreSQL's own log is in order, so a commit that a crash takes back takes every later
+///   one with it, each with its checkpoint, and what they held is read again.
+/// - Every row is asked for by a key or in the order of an index. A statement that was planned while its table was empty would read the whole
+///   table for each row, until somebody counts its rows (autovacuum, after a minute).
+/// - Compiling a statement takes longer than any of ours.
+const SETTINGS: [(&str, &str); 3] = [("synchronous_commit", "off"), ("enable_seqscan", "off"), ("jit", "off")];
 /// PostgreSQL: no database of this name.
 const NO_DATABASE: &str = "3D000";
 /// PostgreSQL: somebody else has made it meanwhile.
@@ -32,7 +39,7 @@ impl Database {
             Some("postgres" | "postgresql") => Pools::Postgres(postgres(url).await?),
             Some(_) | None => return Err(DatabaseError::Url(url.to_owned())),
         };
-        let database = Self { pools, moved: Arc::new(watch::Sender::new(0)) };
+        let database = Self { pools, moved: Arc::new(watch::Sender::new(0)), asked: Arc::default() };
         database.create_checkpoints().await?;
         database.create_letters().await?;
         Ok(database)
@@ -56,7 +63,7 @@ async fn sqlite(url: &str) -> Result<Pools, DatabaseError> {
 }
 
 async fn postgres(url: &str) -> Result<PgPool, DatabaseError> {
-    let options = PgConnectOptions::from_str(url)?;
+    let options = with_settings(PgConnectOptions::from_str(url)?);
     let name = options.get_database().map(str::to_owned).ok_or_else(|| DatabaseError::Url(url.to_owned()))?;
     // Asking first whether a connection is alive doubles what a row by its key costs; one that was in use just now is taken to be.
     let pool =
@@ -76,6 +83,12 @@ async fn postgres(url: &str) -> Result<PgPool, DatabaseError> {
     Ok(pool.connect_with(options).await?)
 }
 
+fn with_settings(options: PgConnectOptions) -> PgConnectOptions {
+    let said = options.get_options().unwrap_or_default().to_owned();
+    let unsaid = SETTINGS.into_iter().filter(|(name, _)| !said.contains(name));
+    options.options(unsaid)
+}
+
 async fn create_database(options: &PgConnectOptions, name: &str) -> Result<(), DatabaseError> {
     let mut connection = options.clone().database("postgres").connect().await?;
     let statement = format!("CREATE DATABASE \"{}\"", name.replace('"', "\"\""));
@@ -89,4 +102,18 @@ async fn create_database(options: &PgConnectOptions, name: &str) -> Result<(), D
 
 fn code(error: &sqlx::Error) -> Option<String> {
     error.as_database_error()?.code().map(|code| code.into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_address_says_itself_is_left_alone() {
+        let said = |url: &str| with_settings(PgConnectOptions::from_str(url).expect("an address")).get_options().map(str::to_owned);
+        let all = "-c synchronous_commit=off -c enable_seqscan=off -c jit=off";
+        assert_eq!(said("postgres://a@localhost/b").as_deref(), Some(all));
+        let own = "-c synchronous_commit=on -c enable_seqscan=off -c jit=off";
+        assert_eq!(said("postgres://a@localhost/b?options=-c%20synchronous_commit%3Don").as_deref(), Some(own));
+    }
 }

@@ -158,8 +158,7 @@ impl Database {
 
 impl Transaction {
     pub(crate) async fn park(&mut self, letters: Vec<DeadLetterRow>) -> Result<(), DatabaseError> {
-        let rows = letters.iter().map(serde_json::to_value).collect::<Result<Vec<_>, _>>()?;
-        self.upsert(&relation(), rows).await
+        self.upsert(&relation(), letters.len(), letters.iter().map(|letter| Ok(serde_json::to_value(letter)?))).await
     }
 
     pub(crate) async fn unpark(&mut self, ids: Vec<String>) -> Result<(), DatabaseError> {

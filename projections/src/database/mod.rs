@@ -18,7 +18,7 @@ pub(crate) use transaction::{Bind, Transaction};
 use event_store::{BatchError, PartitionId};
 use sqlx::{PgPool, SqlitePool};
 use std::sync::Arc;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// Why a database did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +86,8 @@ pub struct Database {
     pools: Pools,
     /// Counts the checkpoints that this process has moved, so that waiters wake at once.
     moved: Arc<watch::Sender<u64>>,
+    /// Tells those who gather events that somebody waits.
+    asked: Arc<Notify>,
 }
 
 impl Database {
@@ -99,12 +101,18 @@ impl Database {
 
     /// Changes whenever this process moves a checkpoint in this database.
     pub(crate) fn moves(&self) -> watch::Receiver<u64> {
-        self.moved.subscribe()
+        let moves = self.moved.subscribe();
+        self.asked.notify_waiters();
+        moves
     }
 
-    /// Whether anybody in this process waits for a checkpoint.
-    pub(crate) fn is_awaited(&self) -> bool {
-        self.moved.receiver_count() > 0
+    /// Resolves when anybody in this process waits for a checkpoint.
+    pub(crate) async fn awaited(&self) {
+        // Before the look, so that who asks in between is heard.
+        let asked = self.asked.notified();
+        if self.moved.receiver_count() == 0 {
+            asked.await;
+        }
     }
 
     pub(crate) fn tell_moved(&self) {

@@ -90,6 +90,14 @@ impl Database {
         })
     }
 
+    /// Runs a statement that is a transaction by itself; says how many rows it changed.
+    pub(crate) async fn execute(&self, sql: String, binds: Vec<Bind>) -> Result<u64, DatabaseError> {
+        Ok(match &self.pools {
+            Pools::Sqlite { writer, .. } => for_sqlite(sql, binds).execute(writer).await?.rows_affected(),
+            Pools::Postgres(pool) => for_postgres(sql, binds).execute(pool).await?.rows_affected(),
+        })
+    }
+
     /// Runs a query outside of any transaction; answers its first column.
     pub(crate) async fn texts(&self, sql: String, binds: Vec<Bind>) -> Result<Vec<String>, DatabaseError> {
         match &self.pools {

@@ -4,9 +4,12 @@ use super::{DatabaseError, Dialect, Transaction};
 use crate::table::{Column, Kind, Relation};
 use serde_json::{Map, Value};
 use sqlx::AssertSqlSafe;
+use tokio::join;
 
 /// The most rows of one statement on SQLite, which takes 32,766 parameters: a power of two.
 const MOST_ROWS: usize = 512;
+/// From how many rows on making them takes longer than one more round trip to PostgreSQL.
+const WORTH_A_STATEMENT: usize = 256;
 
 /// A row's value in a column.
 enum Cell {
@@ -50,40 +53,64 @@ fn unfit(column: &Column, value: &Value) -> DatabaseError {
     DatabaseError::Row(serde::de::Error::custom(why))
 }
 
-/// The rows' cells, column by column.
-fn columns(table: &Relation, rows: Vec<Value>) -> Result<Vec<(Kind, Vec<Cell>)>, DatabaseError> {
-    let mut columns: Vec<(Kind, Vec<Cell>)> =
-        table.spec.columns.iter().map(|column| (column.kind, Vec::with_capacity(rows.len()))).collect();
-    for row in rows {
-        let mut row = if let Value::Object(row) = row { row } else { Map::new() };
-        for (column, (_, cells)) in table.spec.columns.iter().zip(&mut columns) {
-            cells.push(Cell::of(column, &mut row)?);
-        }
-    }
-    Ok(columns)
+/// Rows of a table, column by column.
+struct Cells {
+    rows: usize,
+    columns: Vec<(Kind, Vec<Cell>)>,
 }
 
-/// How many rows each statement takes: powers of two, so that few different statements are ever prepared.
-fn portions(mut rows: usize) -> impl Iterator<Item = usize> {
-    std::iter::from_fn(move || {
-        let portion = MOST_ROWS.min(1 << rows.checked_ilog2()?);
-        rows -= portion;
-        Some(portion)
-    })
+impl Cells {
+    fn of(table: &Relation, rows: impl Iterator<Item = Result<Value, DatabaseError>>) -> Result<Self, DatabaseError> {
+        let columns = table.spec.columns.iter().map(|column| (column.kind, Vec::new())).collect();
+        let mut cells = Self { rows: 0, columns };
+        for row in rows {
+            let mut row = if let Value::Object(row) = row? { row } else { Map::new() };
+            for (column, (_, cells)) in table.spec.columns.iter().zip(&mut cells.columns) {
+                cells.push(Cell::of(column, &mut row)?);
+            }
+            cells.rows += 1;
+        }
+        Ok(cells)
+    }
+}
+
+/// How many rows each statement takes, few at first: while the database writes some, the next are made.
+fn portions(dialect: Dialect, rows: usize) -> Vec<usize> {
+    match dialect {
+        Dialect::Postgres if rows < WORTH_A_STATEMENT => vec![rows],
+        Dialect::Postgres => vec![rows / 16, rows / 4, rows - rows / 16 - rows / 4],
+        // Powers of two, so that few different statements are ever prepared.
+        Dialect::Sqlite => {
+            let small = (0..MOST_ROWS.ilog2()).map(|bit| 1 << bit).filter(|portion| rows & portion != 0);
+            small.chain(std::iter::repeat_n(MOST_ROWS, rows / MOST_ROWS)).collect()
+        }
+    }
 }
 
 impl Transaction {
-    /// Writes rows, new and old.
-    pub(crate) async fn upsert(&mut self, table: &Relation, rows: Vec<Value>) -> Result<(), DatabaseError> {
-        if rows.is_empty() {
-            return Ok(());
+    /// Writes rows, new and old: so many.
+    pub(crate) async fn upsert(
+        &mut self,
+        table: &Relation,
+        count: usize,
+        mut rows: impl Iterator<Item = Result<Value, DatabaseError>>,
+    ) -> Result<(), DatabaseError> {
+        let mut made = None;
+        for portion in portions(self.dialect(), count).into_iter().filter(|portion| *portion > 0) {
+            let next = async { Cells::of(table, rows.by_ref().take(portion)) };
+            let (written, next) = join!(self.write(table, made), next);
+            written?;
+            made = Some(next?);
         }
-        let count = rows.len();
-        let columns = columns(table, rows)?;
+        self.write(table, made).await
+    }
+
+    async fn write(&mut self, table: &Relation, cells: Option<Cells>) -> Result<(), DatabaseError> {
+        let Some(Cells { rows, columns }) = cells else { return Ok(()) };
+        let statement = AssertSqlSafe(self.dialect().upsert(table, rows));
         match self {
             Self::Postgres(open) => {
-                let statement = sqlx::query(AssertSqlSafe(Dialect::Postgres.upsert(table, count)));
-                let query = columns.into_iter().fold(statement, |query, (kind, cells)| match kind {
+                let query = columns.into_iter().fold(sqlx::query(statement), |query, (kind, cells)| match kind {
                     Kind::Text | Kind::Json => query.bind(cells.into_iter().map(Cell::text).collect::<Vec<_>>()),
                     Kind::Integer | Kind::Timestamp => query.bind(cells.into_iter().map(Cell::integer).collect::<Vec<_>>()),
                     Kind::Boolean => query.bind(cells.into_iter().map(Cell::boolean).collect::<Vec<_>>()),
@@ -92,19 +119,17 @@ impl Transaction {
             }
             Self::Sqlite(open) => {
                 let mut columns: Vec<_> = columns.into_iter().map(|(_, cells)| cells.into_iter()).collect();
-                for portion in portions(count) {
-                    let mut query = sqlx::query(AssertSqlSafe(Dialect::Sqlite.upsert(table, portion)));
-                    for _ in 0..portion {
-                        for cell in columns.iter_mut().filter_map(Iterator::next) {
-                            query = match cell {
-                                Cell::Text(text) => query.bind(text),
-                                Cell::Integer(number) => query.bind(number),
-                                Cell::Boolean(flag) => query.bind(flag),
-                            };
-                        }
+                let mut query = sqlx::query(statement);
+                for _ in 0..rows {
+                    for cell in columns.iter_mut().filter_map(Iterator::next) {
+                        query = match cell {
+                            Cell::Text(text) => query.bind(text),
+                            Cell::Integer(number) => query.bind(number),
+                            Cell::Boolean(flag) => query.bind(flag),
+                        };
                     }
-                    query.execute(&mut **open).await?;
                 }
+                query.execute(&mut **open).await?;
             }
         }
         Ok(())
@@ -138,10 +163,12 @@ mod tests {
     }
 
     #[test]
-    fn rows_go_in_powers_of_two() {
-        assert_eq!(portions(1_000).collect::<Vec<_>>(), [512, 256, 128, 64, 32, 8]);
-        assert_eq!(portions(1_025).collect::<Vec<_>>(), [512, 512, 1]);
-        assert_eq!(portions(0).count(), 0);
+    fn all_rows_go_in_few_statements_the_smallest_first() {
+        assert_eq!(portions(Dialect::Sqlite, 1_000), [8, 32, 64, 128, 256, 512]);
+        assert_eq!(portions(Dialect::Sqlite, 1_025), [1, 512, 512]);
+        assert_eq!(portions(Dialect::Postgres, 100), [100]);
+        assert_eq!(portions(Dialect::Postgres, 1_001), [62, 250, 689]);
+        assert_eq!(portions(Dialect::Sqlite, 0).len(), 0);
     }
 
     #[test]

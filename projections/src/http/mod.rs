@@ -18,16 +18,28 @@ pub(crate) use shown::{MoneyShape, shown};
 pub use strong::Owners;
 
 use crate::Database;
-use std::{sync::Arc, time::Duration};
+use std::{ops::Deref, sync::Arc, time::Duration};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-/// What the handlers of a service's part need.
+/// What the handlers of a service's part need. Cheap to clone, which axum does several times for each request.
 #[derive(Clone)]
-pub struct ReadState {
+pub struct ReadState(Arc<Read>);
+
+/// What a [`ReadState`] holds.
+#[derive(Clone)]
+pub struct Read {
     service: Arc<str>,
     database: Database,
     wait: Duration,
     owners: Option<Arc<dyn Owners>>,
+}
+
+impl Deref for ReadState {
+    type Target = Read;
+
+    fn deref(&self) -> &Read {
+        &self.0
+    }
 }
 
 impl ReadState {
@@ -36,17 +48,17 @@ impl ReadState {
 
     /// Reads from a service's database.
     pub fn new(service: &str, database: Database) -> Self {
-        Self { service: service.into(), database, wait: Self::WAIT, owners: None }
+        Self(Arc::new(Read { service: service.into(), database, wait: Self::WAIT, owners: None }))
     }
 
     /// Serves strong reads by asking these.
     pub fn with_owners(self, owners: Arc<dyn Owners>) -> Self {
-        Self { owners: Some(owners), ..self }
+        Self(Arc::new(Read { owners: Some(owners), ..Arc::unwrap_or_clone(self.0) }))
     }
 
     /// Waits at most so long for `Daybook-At-Least`.
     pub fn with_wait(self, wait: Duration) -> Self {
-        Self { wait, ..self }
+        Self(Arc::new(Read { wait, ..Arc::unwrap_or_clone(self.0) }))
     }
 }
 

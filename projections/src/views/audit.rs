@@ -72,6 +72,10 @@ impl View for Audit {
         std::iter::once(event.position.clone())
     }
 
+    fn begins(_: &Recorded<AnyEvent>) -> bool {
+        true
+    }
+
     fn apply(_: Option<AuditRow>, record: &Recorded<AnyEvent>) -> Option<AuditRow> {
         let Position { service, partition, offset } = &record.position;
         Some(AuditRow {

@@ -41,6 +41,10 @@ impl View for Contacts {
         std::iter::once(UserId(event.aggregate_id))
     }
 
+    fn begins(event: &Recorded<UserEvent>) -> bool {
+        event.version == 1
+    }
+
     fn apply(row: Option<Contact>, record: &Recorded<UserEvent>) -> Option<Contact> {
         let user_id = UserId(record.aggregate_id);
         match &record.event {

@@ -39,6 +39,10 @@ impl View for Deadlines {
         std::iter::once(OrderId(event.aggregate_id))
     }
 
+    fn begins(event: &Recorded<OrderEvent>) -> bool {
+        event.version == 1
+    }
+
     fn apply(row: Option<Deadline>, record: &Recorded<OrderEvent>) -> Option<Deadline> {
         match &record.event {
             OrderEvent::Placed(OrderPlaced { expires_at, .. }) => {

@@ -73,6 +73,10 @@ impl View for Notifications {
         std::iter::once(NotificationId(event.aggregate_id))
     }
 
+    fn begins(event: &Recorded<NotificationEvent>) -> bool {
+        event.version == 1
+    }
+
     fn apply(row: Option<NotificationRow>, record: &Recorded<NotificationEvent>) -> Option<NotificationRow> {
         use NotificationStatus::{Delivered, Failed};
         let row = match &record.event {

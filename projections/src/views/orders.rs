@@ -95,6 +95,10 @@ impl View for Orders {
         std::iter::once(OrderId(event.aggregate_id))
     }
 
+    fn begins(event: &Recorded<OrderEvent>) -> bool {
+        event.version == 1
+    }
+
     fn apply(row: Option<OrderRow>, record: &Recorded<OrderEvent>) -> Option<OrderRow> {
         let row = match &record.event {
             OrderEvent::Placed(event) => Some(placed(event, record)),

@@ -85,6 +85,10 @@ impl View for Payments {
         std::iter::once(PaymentId(event.aggregate_id))
     }
 
+    fn begins(event: &Recorded<PaymentEvent>) -> bool {
+        event.version == 1
+    }
+
     fn apply(row: Option<PaymentRow>, record: &Recorded<PaymentEvent>) -> Option<PaymentRow> {
         use PaymentStatus::{Authorised, Captured, Declined, Voided};
         let because = |row, status, reason: &str| PaymentRow { status, reason: Some(reason.to_owned()), ..row };

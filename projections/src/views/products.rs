@@ -60,6 +60,10 @@ impl View for Products {
         std::iter::once(ProductId(event.aggregate_id))
     }
 
+    fn begins(event: &Recorded<ProductEvent>) -> bool {
+        event.version == 1
+    }
+
     fn apply(row: Option<ProductRow>, record: &Recorded<ProductEvent>) -> Option<ProductRow> {
         let row = match &record.event {
             ProductEvent::Listed(event) => Some(listed(event, record)),

@@ -66,6 +66,10 @@ impl View for Timeline {
         order_of(event).map(|_| event.position.clone()).into_iter()
     }
 
+    fn begins(_: &Recorded<AnyEvent>) -> bool {
+        true
+    }
+
     fn apply(_: Option<TimelineRow>, record: &Recorded<AnyEvent>) -> Option<TimelineRow> {
         let Position { service, partition, offset } = &record.position;
         let name = record.type_name.rsplit('.').next().unwrap_or(&record.type_name);

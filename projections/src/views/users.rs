@@ -66,6 +66,10 @@ impl View for Users {
         std::iter::once(UserId(event.aggregate_id))
     }
 
+    fn begins(event: &Recorded<UserEvent>) -> bool {
+        event.version == 1
+    }
+
     fn apply(row: Option<UserRow>, record: &Recorded<UserEvent>) -> Option<UserRow> {
         let row = match &record.event {
             UserEvent::Registered(event) => Some(registered(event, record)),
