@@ -42,17 +42,37 @@ async fn users(server: &Server) -> Result<Vec<String>> {
 pub const USER: &str = "{\"email\":\"ada@example.com\",\"name\":\"Ada Lovelace\",\"address\":\"1 High Street, London\"}";
 
 /// The statement of the view, on a pool like the view's that asks nothing before it; the row comes as the text that Daybook answers.
-struct Bare {
+pub struct Bare {
     pool: PgPool,
     statement: String,
+}
+
+impl Bare {
+    /// Connects when it is first asked.
+    pub fn new(stage: &Stage) -> Result<Self> {
+        let postgres = stage.postgres.as_ref().context("DAYBOOK_POSTGRES is not set: ./bench sets it")?;
+        let pool = PgPoolOptions::new().max_connections(CONNECTIONS).test_before_acquire(false);
+        let pool = pool.connect_lazy(&format!("{postgres}/daybook_users"))?;
+        Ok(Self { pool, statement: Dialect::Postgres.load(&Relation::live(&SPEC)) })
+    }
+
+    /// A row by its key.
+    pub async fn row(&self, id: String) -> Result<String> {
+        let row = sqlx::query(AssertSqlSafe(self.statement.clone())).bind(vec![id]).fetch_one(&self.pool).await?;
+        Ok(row.try_get(0)?)
+    }
+}
+
+/// Asks for the rows themselves.
+struct Rows {
+    bare: Bare,
     ids: Arc<[String]>,
 }
 
-impl Call for Bare {
+impl Call for Rows {
     async fn call(&self, number: u64) -> Result<()> {
-        let keys = vec![self.ids[asked(number, self.ids.len())].clone()];
-        let row = sqlx::query(AssertSqlSafe(self.statement.clone())).bind(keys).fetch_one(&self.pool).await?;
-        ensure!(!row.try_get::<String, _>(0)?.is_empty(), "an empty row");
+        let row = self.bare.row(self.ids[asked(number, self.ids.len())].clone()).await?;
+        ensure!(!row.is_empty(), "an empty row");
         Ok(())
     }
 }
@@ -68,25 +88,27 @@ pub async fn measure(stage: &Stage) -> Result<Set> {
     let postgres = stage.postgres.as_ref().context("DAYBOOK_POSTGRES is not set: ./bench sets it")?;
     let server = Server::daybook(stage, &["--service", "users", "--postgres", postgres]).await?;
     let ids: Arc<[String]> = users(&server).await?.into();
-    let pool =
-        PgPoolOptions::new().max_connections(CONNECTIONS).test_before_acquire(false).connect(&format!("{postgres}/daybook_users")).await?;
-    let bare = Arc::new(Bare { pool, statement: Dialect::Postgres.load(&Relation::live(&SPEC)), ids: ids.clone() });
-    let http = Arc::new(Http::new(server.address, 200, move |number| get(&format!("/users/{}", ids[asked(number, ids.len())]))));
+    let (bare, peer) = (Arc::new(Rows { bare: Bare::new(stage)?, ids: ids.clone() }), Server::nothing().await?);
+    let gets = |address, path: &'static str| {
+        let ids = ids.clone();
+        Arc::new(Http::new(address, 200, move |number| get(&format!("{path}/{}", ids[asked(number, ids.len())]))))
+    };
+    let (http, axum) = (gets(server.address, "/users"), gets(peer.address, "/rows"));
     let clients = [1, 32, 128];
-    set.figures = clients
-        .map(|clients| {
-            Figure::new(format!("GET /users/{{id}}, {clients} at once"), "the same query by bare sqlx", Measure::Rate, Aim::AtLeast(0.6))
-        })
-        .into();
+    let against = [("the same query by bare sqlx", Aim::AtLeast(0.6)), ("the same query by axum and sqlx, nothing else", Aim::None)];
+    let cell = |(clients, (against, aim))| Figure::new(format!("GET /users/{{id}}, {clients} at once"), against, Measure::Rate, aim);
+    set.figures = clients.into_iter().flat_map(|clients| against.map(|against| (clients, against))).map(cell).collect();
     for _ in 0..stage.runs {
         for (index, clients) in clients.into_iter().enumerate() {
             let ours = closed_loop(clients, stage.span(), &http).await?;
             let peer = closed_loop(clients, stage.span(), &bare).await?;
-            set.figures[index].runs.push(Pair { ours, peer });
+            set.figures[2 * index].runs.push(Pair { ours, peer });
+            let peer = closed_loop(clients, stage.span(), &axum).await?;
+            set.figures[2 * index + 1].runs.push(Pair { ours, peer });
         }
     }
     set.notes.push(format!(
-        "Both have {CONNECTIONS} connections to the database; Daybook is a process of its own, and the load is made on the same processors"
+        "All have {CONNECTIONS} connections to the database; Daybook and axum are processes of their own, and the load is made on the same processors"
     ));
     Ok(set)
 }

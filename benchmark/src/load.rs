@@ -112,11 +112,10 @@ pub async fn paced<C: Call>(rate: f64, span: Span, call: &Arc<C>) -> Result<Samp
     let (began, whole) = (Instant::now(), span.warm + span.counted);
     let mut calls = Vec::new();
     while began.elapsed() < whole {
-        let due = (began.elapsed().as_secs_f64() * rate) as u64;
-        while (calls.len() as u64) < due {
-            let number = calls.len() as u64;
-            let due = began + Duration::from_secs_f64(number as f64 / rate);
-            calls.push(tokio::spawn(due_call(call.clone(), gate.clone(), number, due)));
+        let due = |number: usize| began + Duration::from_secs_f64(number as f64 / rate);
+        while due(calls.len()) <= Instant::now() {
+            let number = calls.len();
+            calls.push(tokio::spawn(due_call(call.clone(), gate.clone(), number as u64, due(number))));
         }
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
@@ -127,4 +126,25 @@ pub async fn paced<C: Call>(rate: f64, span: Span, call: &Arc<C>) -> Result<Samp
         latencies.extend((number >= warm).then_some(latency));
     }
     sample(latencies, span.counted, 0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct AtOnce;
+
+    impl Call for AtOnce {
+        async fn call(&self, _: u64) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_paced_call_is_made_when_it_is_due() {
+        let span = Span { warm: Duration::ZERO, counted: Duration::from_millis(500) };
+        let sample = paced(10.0, span, &Arc::new(AtOnce)).await.expect("it is answered");
+        // Made with the next one it would take a tenth of a second.
+        assert!((sample.rate, sample.p50 < 50_000.0) == (10.0, true), "{sample:?}");
+    }
 }

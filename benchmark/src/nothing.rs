@@ -1,7 +1,15 @@
-//! The peers of POST: servers that answer without work.
+//! The peers of POST and GET: servers that answer without work, and such as do just what no server can leave out.
 
+use crate::{bare::Bare, get, load::Call, ours::records, stage::Stage};
 use anyhow::Result;
-use axum::{Router, body::Bytes, http::StatusCode, http::header, response::IntoResponse, routing::post};
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{Path, State},
+    http::{StatusCode, header},
+    response::IntoResponse,
+    routing,
+};
 use command_api::{
     Api, ApiConfig,
     edge::{self, EdgeConfig, Readiness},
@@ -43,10 +51,29 @@ async fn least(body: Bytes) -> impl IntoResponse {
     (StatusCode::CREATED, headers, "{\"id\":\"00000000-0000-0000-0000-000000000000\",\"version\":1}")
 }
 
-/// Serves Daybook's own edge over [`Yes`], and bare axum at `/least`, until it is killed.
+/// The same, once a record made beforehand is acknowledged.
+async fn appended(State(log): State<Arc<Bare>>, body: Bytes) -> Result<impl IntoResponse, StatusCode> {
+    log.call(0).await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
+    Ok(least(body).await)
+}
+
+/// A row of the view of users, as the database tells it.
+async fn row(State(rows): State<Arc<get::Bare>>, Path(id): Path<String>) -> Result<impl IntoResponse, StatusCode> {
+    let row = rows.row(id).await.map_err(|_| StatusCode::NOT_FOUND)?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], row))
+}
+
+/// Serves Daybook's own edge over [`Yes`], and beside it axum alone: at `/least` doing nothing, at `/append` with one append for each request,
+/// at `/rows/{id}` with one query for each. Until it is killed.
 pub async fn serve(address: SocketAddr) -> Result<()> {
     let (listener, config) = (TcpListener::bind(address).await?, EdgeConfig::default());
+    let stage = Stage::of_a_peer()?;
+    let log = Arc::new(Bare::on_kafka(&stage, &records(1_000).await?, "0").await?);
+    let rows = Arc::new(get::Bare::new(&stage)?);
+    let peers = Router::new().route("/least", routing::post(least));
+    let peers = peers.merge(Router::new().route("/append", routing::post(appended)).with_state(log));
+    let peers = peers.merge(Router::new().route("/rows/{id}", routing::get(row)).with_state(rows));
     let routes = Api::new(ApiConfig::default()).users(Arc::new(Yes)).routes();
-    let app = Router::new().route("/least", post(least)).merge(edge::app(routes, Readiness::default(), Schemas::bundled(), config));
+    let app = peers.merge(edge::app(routes, Readiness::default(), Schemas::bundled(), config));
     Ok(edge::serve(listener, app, config, CancellationToken::new()).await?)
 }

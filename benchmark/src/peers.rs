@@ -6,8 +6,8 @@ use projections::{Database, Kind as Holds, Relation, Table, views::orders::Order
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::{
-    AssertSqlSafe, Connection, PgConnection, SqliteConnection, sqlite::SqliteConnectOptions, sqlite::SqliteJournalMode,
-    sqlite::SqliteSynchronous,
+    AssertSqlSafe, Connection, PgConnection, SqliteConnection, postgres::PgConnectOptions, sqlite::SqliteConnectOptions,
+    sqlite::SqliteJournalMode, sqlite::SqliteSynchronous,
 };
 use std::str::FromStr;
 
@@ -60,7 +60,11 @@ impl Peer {
         database.create([&Relation::live(&SPEC)]).await?;
         database.close().await;
         Ok(match kind {
-            Kind::Postgres => Self::Postgres(PgConnection::connect(url).await?, unnest()),
+            Kind::Postgres => {
+                // As Daybook's connections: neither waits for the disk.
+                let options = PgConnectOptions::from_str(url)?.options([("synchronous_commit", "off")]);
+                Self::Postgres(PgConnection::connect_with(&options).await?, unnest())
+            }
             Kind::Sqlite => {
                 let options =
                     SqliteConnectOptions::from_str(url)?.journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Normal);

@@ -29,9 +29,13 @@ pub async fn measure(stage: &Stage) -> Result<Set> {
     let (mut set, records) = (stage.set("post"), records(1_000).await?);
     let (daybook, nothing) = (Server::daybook(stage, &COMMANDS).await?, Server::nothing().await?);
     let ours = posts(daybook.address, "/users");
-    let peers = [posts(nothing.address, "/users"), posts(nothing.address, "/least")];
-    let against = ["the same edge, its owner answering at once", "axum alone, answering at once"];
-    let cell = |(clients, against)| Figure::new(format!("POST /users, {clients} at once"), against, Measure::Rate, Aim::AtLeast(0.5));
+    let peers = ["/users", "/least", "/append"].map(|path| posts(nothing.address, path));
+    let against = [
+        ("the same edge, its owner answering at once", Aim::AtLeast(0.5)),
+        ("axum alone, answering at once", Aim::AtLeast(0.5)),
+        ("axum alone, answering when a bare record is acknowledged", Aim::None),
+    ];
+    let cell = |(clients, (against, aim))| Figure::new(format!("POST /users, {clients} at once"), against, Measure::Rate, aim);
     set.figures = CLIENTS.into_iter().flat_map(|clients| against.map(|against| (clients, against))).map(cell).collect();
     set.figures.push(Figure::new("POST /users at half load", "a bare append at the same pace", Measure::P99, Aim::AtMost(3.0)));
     for _ in 0..stage.runs {
@@ -41,12 +45,12 @@ pub async fn measure(stage: &Stage) -> Result<Set> {
             most = f64::max(most, sample.rate);
             for (which, peer) in peers.iter().enumerate() {
                 let peer = closed_loop(clients, stage.span(), peer).await?;
-                set.figures[2 * index + which].runs.push(Pair { ours: sample, peer });
+                set.figures[peers.len() * index + which].runs.push(Pair { ours: sample, peer });
             }
         }
         let sample = paced(most / 2.0, stage.span(), &ours).await?;
         let peer = paced(most / 2.0, stage.span(), &Arc::new(Bare::on_kafka(stage, &records, "0").await?)).await?;
-        set.figures[6].runs.push(Pair { ours: sample, peer });
+        set.figures[CLIENTS.len() * peers.len()].runs.push(Pair { ours: sample, peer });
     }
     set.notes.push(
         "Daybook and its peer are processes of their own, and the load is made on the same processors; Daybook only takes commands".into(),

@@ -8,11 +8,17 @@ use crate::{
     stage::Stage,
 };
 use anyhow::{Context, Result};
+use domain::order::OrderEvent;
 use event_store::{
     Log,
     kafka::{KafkaLog, topic_of},
 };
-use rdkafka::{Message, Offset, TopicPartitionList, consumer::Consumer};
+use rdkafka::{
+    Message, Offset, TopicPartitionList,
+    consumer::Consumer,
+    message::{BorrowedMessage, Headers},
+};
+use schemas::{Schemas, WireEvent};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -40,13 +46,35 @@ async fn ours(stage: &Stage, service: &str, keeps: Keeps) -> Result<Sample> {
     Ok(Sample { rate: records as f64 / took.as_secs_f64(), p50: 0.0, p99: 0.0, cores })
 }
 
-/// Every record of the log, taken and looked at no further.
-async fn bare(stage: &Stage, service: &str) -> Result<Sample> {
-    let (brokers, topic) = (stage.config.brokers.clone(), topic_of(service));
-    tokio::task::spawn_blocking(move || read_all(&brokers, &topic)).await?
+/// What a consumer does with a record.
+type Look = fn(&BorrowedMessage<'_>, &Schemas) -> Result<()>;
+
+/// Takes it, and looks at it no further.
+fn ignore(_: &BorrowedMessage<'_>, _: &Schemas) -> Result<()> {
+    Ok(())
 }
 
-fn read_all(brokers: &str, topic: &str) -> Result<Sample> {
+/// Reads its headers as text, and decodes its event: the least that anybody does who wants to know what it says.
+fn understand(record: &BorrowedMessage<'_>, schemas: &Schemas) -> Result<()> {
+    let headers = record.headers().context("no headers")?;
+    for header in headers.iter() {
+        std::str::from_utf8(header.value.context("an empty header")?)?;
+    }
+    let is_event = headers.iter().any(|header| header.key == "group");
+    if is_event {
+        OrderEvent::decode(record.payload().context("an empty record")?, schemas)?;
+    }
+    Ok(())
+}
+
+/// Every record of the log.
+async fn bare(stage: &Stage, service: &str, look: Look) -> Result<Sample> {
+    let (brokers, topic) = (stage.config.brokers.clone(), topic_of(service));
+    tokio::task::spawn_blocking(move || read_all(&brokers, &topic, look)).await?
+}
+
+fn read_all(brokers: &str, topic: &str, look: Look) -> Result<Sample> {
+    let schemas = Schemas::bundled();
     let (began, cores) = (Instant::now(), Cores::begin()?);
     let consumer = consumer(brokers)?;
     let mut list = TopicPartitionList::new();
@@ -55,7 +83,9 @@ fn read_all(brokers: &str, topic: &str) -> Result<Sample> {
     let (_, end) = consumer.fetch_watermarks(topic, 0, Duration::from_secs(10))?;
     let mut next = 0;
     while next < end {
-        next = consumer.poll(Duration::from_secs(10)).context("nothing comes any more")??.offset() + 1;
+        let record = consumer.poll(Duration::from_secs(10)).context("nothing comes any more")??;
+        look(&record, &schemas)?;
+        next = record.offset() + 1;
     }
     Ok(Sample { rate: end as f64 / began.elapsed().as_secs_f64(), p50: 0.0, p99: 0.0, cores: cores.busy()? })
 }
@@ -63,18 +93,20 @@ fn read_all(brokers: &str, topic: &str) -> Result<Sample> {
 /// `replay`.
 pub async fn replay(stage: &Stage) -> Result<Set> {
     let (mut set, service) = (stage.set("replay"), filled(stage, if stage.short { 20_000 } else { 200_000 }).await?);
-    let against = "a bare consumer of the same topic";
+    let (against, understands) = ("a bare consumer of the same topic", "a bare consumer that reads headers and decodes events");
     set.figures = vec![
         Figure::new("a service's log: decode, run rule, fold", against, Measure::RatePerCore, Aim::AtLeast(0.6)),
+        Figure::new("the same", understands, Measure::RatePerCore, Aim::None),
         Figure::new("the same, by the clock", against, Measure::Rate, Aim::None),
         Figure::new("the same, with snapshots saved meanwhile", against, Measure::Rate, Aim::None),
     ];
-    bare(stage, service).await?;
+    bare(stage, service, ignore).await?;
     for _ in 0..stage.runs {
         let kept = ours(stage, service, Keeps::Memory).await?;
-        let peer = bare(stage, service).await?;
+        let (ignores, understands) = (bare(stage, service, ignore).await?, bare(stage, service, understand).await?);
         let saved = ours(stage, service, Keeps::Snapshots).await?;
-        for (figure, ours) in set.figures.iter_mut().zip([kept, kept, saved]) {
+        let pairs = [(kept, ignores), (kept, understands), (kept, ignores), (saved, ignores)];
+        for (figure, (ours, peer)) in set.figures.iter_mut().zip(pairs) {
             figure.runs.push(Pair { ours, peer });
         }
     }

@@ -1,50 +1,97 @@
-//! `saga`: an order from placed to confirmed while nothing else happens, against its appends one after another.
+//! `saga`: an order from placed to confirmed, alone and at half load, against its appends one after another.
 
 use crate::{
     bare::consumer,
     figure::{Aim, Figure, Measure, Pair, Sample, Set},
     http::{Http, post},
-    load::{Call, sample},
+    load::{Call, closed_loop, paced, sample},
     ours::Ours,
     process::Server,
     stage::Stage,
 };
 use anyhow::{Context, Result};
 use event_store::kafka::topic_of;
+use parking_lot::Mutex;
 use rdkafka::{
     Message, Offset, TopicPartitionList,
-    consumer::Consumer,
+    consumer::{BaseConsumer, Consumer},
     message::{BorrowedMessage, Headers},
 };
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Weak},
+    time::{Duration, Instant},
+};
+use tokio::sync::oneshot;
 
 /// Placed, stock reserved, line and order reserved (one command), payment requested, payment authorised, confirmed.
 const APPENDS: u64 = 6;
 const PARTITIONS: i32 = 4;
+/// Orders are for one of so many products in turn: a shop that sells one thing only has one aggregate that takes all.
+const PRODUCTS: usize = 64;
+/// Customers that want more than the system can do: what it is half of, at half load.
+const CUSTOMERS: usize = 64;
+/// What follows an order, views and notifications above all, is done after this time.
+const SETTLED: Duration = Duration::from_secs(3);
+
+/// Who waits for an order's confirmation; or that it came, and nobody waits yet.
+enum Heard {
+    Awaited(oneshot::Sender<Instant>),
+    At(Instant),
+}
 
 /// Hears of confirmed orders from the log itself, with the moment.
-fn confirmations(brokers: &str) -> Result<mpsc::UnboundedReceiver<(String, Instant)>> {
-    let consumer = consumer(brokers)?;
-    let mut list = TopicPartitionList::new();
-    for partition in 0..PARTITIONS {
-        // Asked for now: `Offset::End` would be the end at the first fetch, behind the first orders.
-        let (_, end) = consumer.fetch_watermarks(&topic_of("orders"), partition, Duration::from_secs(10))?;
-        list.add_partition_offset(&topic_of("orders"), partition, Offset::Offset(end))?;
+#[derive(Default)]
+struct Confirmations(Mutex<HashMap<String, Heard>>);
+
+impl Confirmations {
+    fn listen(brokers: &str) -> Result<Arc<Self>> {
+        let consumer = consumer(brokers)?;
+        let mut list = TopicPartitionList::new();
+        for partition in 0..PARTITIONS {
+            // Asked for now: `Offset::End` would be the end at the first fetch, behind the first orders.
+            let (_, end) = consumer.fetch_watermarks(&topic_of("orders"), partition, Duration::from_secs(10))?;
+            list.add_partition_offset(&topic_of("orders"), partition, Offset::Offset(end))?;
+        }
+        consumer.assign(&list)?;
+        let this = Arc::new(Self::default());
+        let heard_by = Arc::downgrade(&this);
+        std::thread::spawn(move || Self::hear(&consumer, &heard_by));
+        Ok(this)
     }
-    consumer.assign(&list)?;
-    let (to, heard) = mpsc::unbounded_channel();
-    std::thread::spawn(move || {
-        while !to.is_closed() {
+
+    /// Until nobody asks any more.
+    fn hear(consumer: &BaseConsumer, heard_by: &Weak<Self>) {
+        while let Some(this) = heard_by.upgrade() {
             if let Some(Ok(message)) = consumer.poll(Duration::from_millis(100))
                 && let Some(order) = confirmed(&message)
             {
-                let _ = to.send((order, Instant::now()));
+                this.tell(order, Instant::now());
             }
         }
-    });
-    Ok(heard)
+    }
+
+    fn tell(&self, order: String, at: Instant) {
+        let mut all = self.0.lock();
+        match all.remove(&order) {
+            Some(Heard::Awaited(waiting)) => drop(waiting.send(at)),
+            Some(Heard::At(_)) | None => drop(all.insert(order, Heard::At(at))),
+        }
+    }
+
+    /// When this order was confirmed.
+    async fn of(&self, order: &str) -> Result<Instant> {
+        let (waiting, heard) = oneshot::channel();
+        {
+            let mut all = self.0.lock();
+            if let Some(Heard::At(at)) = all.insert(order.to_owned(), Heard::Awaited(waiting)) {
+                all.remove(order);
+                return Ok(at);
+            }
+        }
+        tokio::time::timeout(Duration::from_secs(30), heard).await.context("an order is not confirmed")?.context("the consumer has stopped")
+    }
 }
 
 fn confirmed(message: &BorrowedMessage<'_>) -> Option<String> {
@@ -53,64 +100,77 @@ fn confirmed(message: &BorrowedMessage<'_>) -> Option<String> {
     is_it.then(|| message.key().map(|key| String::from_utf8_lossy(key).into_owned()))?
 }
 
-/// A shop with a user and a product that is never sold out.
+/// A shop with a user, and products that are never sold out.
 struct Shop {
     http: Http,
-    order: String,
+    orders: Vec<String>,
+    confirmations: Arc<Confirmations>,
 }
 
 impl Shop {
-    async fn open(server: &Server) -> Result<Self> {
+    async fn open(server: &Server, brokers: &str) -> Result<Self> {
         let http = Http::new(server.address, 201, |_| String::new());
         let key = || uuid::Uuid::new_v4().to_string();
         let id = |answer: Vec<u8>| anyhow::Ok(serde_json::from_slice::<Value>(&answer)?["id"].as_str().context("no id")?.to_owned());
         let user = id(http.ask_patiently(&post("/users", &key(), crate::get::USER)).await?)?;
-        let product = json!({"sku": "85123A", "name": "Heart", "price": {"amount": 295, "currency": "GBP"}}).to_string();
-        let product = id(http.ask_patiently(&post("/products", &key(), &product)).await?)?;
-        let receipt = json!({"quantity": 1_000_000}).to_string();
         let done = Http::new(server.address, 200, |_| String::new());
-        done.ask_patiently(&post(&format!("/products/{product}/stock-receipts"), &key(), &receipt)).await?;
-        let order = json!({"user_id": user, "lines": [{"product_id": product, "quantity": 1}], "payment": {"method": "card"}}).to_string();
-        Ok(Self { http, order })
+        let mut orders = Vec::new();
+        for number in 0..PRODUCTS {
+            let product = json!({"sku": format!("85123A{number}"), "name": "Heart", "price": {"amount": 295, "currency": "GBP"}});
+            let product = id(http.ask_patiently(&post("/products", &key(), &product.to_string())).await?)?;
+            let receipt = json!({"quantity": 1_000_000}).to_string();
+            done.ask_patiently(&post(&format!("/products/{product}/stock-receipts"), &key(), &receipt)).await?;
+            let lines = json!([{"product_id": product, "quantity": 1}]);
+            orders.push(json!({"user_id": user, "lines": lines, "payment": {"method": "card"}}).to_string());
+        }
+        Ok(Self { http, orders, confirmations: Confirmations::listen(brokers)? })
     }
 
     /// Places an order, and waits until its confirmation is heard of. From the moment at which the POST is sent.
-    async fn order(&self, heard: &mut mpsc::UnboundedReceiver<(String, Instant)>) -> Result<Duration> {
-        let began = Instant::now();
-        let answer = self.http.ask(&post("/orders", &uuid::Uuid::new_v4().to_string(), &self.order)).await?;
+    async fn order(&self, number: u64) -> Result<Duration> {
+        let (began, order) = (Instant::now(), &self.orders[number as usize % PRODUCTS]);
+        let answer = self.http.ask(&post("/orders", &uuid::Uuid::new_v4().to_string(), order)).await?;
         let answer: Value = serde_json::from_slice(&answer)?;
-        let id = answer["id"].as_str().context("no id")?;
-        loop {
-            let next = tokio::time::timeout(Duration::from_secs(30), heard.recv()).await.context("an order is not confirmed")?;
-            let (order, at) = next.context("the consumer has stopped")?;
-            if order == id {
-                return Ok(at - began);
-            }
-        }
+        Ok(self.confirmations.of(answer["id"].as_str().context("no id")?).await? - began)
+    }
+}
+
+impl Call for Shop {
+    async fn call(&self, number: u64) -> Result<()> {
+        self.order(number).await.map(drop)
     }
 }
 
 /// Orders one after another, with a pause in which all that follows them settles.
-async fn orders(shop: &Shop, heard: &mut mpsc::UnboundedReceiver<(String, Instant)>, count: usize) -> Result<Sample> {
+async fn orders(shop: &Shop, count: u64) -> Result<Sample> {
     let mut latencies = Vec::new();
     let began = Instant::now();
-    for _ in 0..count {
-        latencies.push(shop.order(heard).await?.as_nanos() as u64);
+    for number in 0..count {
+        latencies.push(shop.order(number).await?.as_nanos() as u64);
         tokio::time::sleep(Duration::from_millis(150)).await;
     }
     sample(latencies, began.elapsed(), 0.0)
 }
 
 /// As many appends one after another as an order takes to be confirmed.
-async fn appends(ours: &Ours, count: usize) -> Result<Sample> {
+struct Chain(Ours);
+
+impl Call for Chain {
+    async fn call(&self, _: u64) -> Result<()> {
+        for number in 0..APPENDS {
+            self.0.call(number).await?;
+        }
+        Ok(())
+    }
+}
+
+async fn chains(chain: &Chain, count: u64) -> Result<Sample> {
     let mut latencies = Vec::new();
     let began = Instant::now();
-    for _ in 0..count {
-        let chain = Instant::now();
-        for number in 0..APPENDS {
-            ours.call(number).await?;
-        }
-        latencies.push(chain.elapsed().as_nanos() as u64);
+    for number in 0..count {
+        let one = Instant::now();
+        chain.call(number).await?;
+        latencies.push(one.elapsed().as_nanos() as u64);
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     sample(latencies, began.elapsed(), 0.0)
@@ -121,22 +181,28 @@ pub async fn measure(stage: &Stage) -> Result<Set> {
     let mut set = stage.set("saga");
     let postgres = stage.postgres.as_ref().context("DAYBOOK_POSTGRES is not set: ./bench sets it")?;
     let server = Server::daybook(stage, &["--postgres", postgres]).await?;
-    let (shop, mut heard) = (Shop::open(&server).await?, confirmations(&stage.config.brokers)?);
-    let ours = Ours::on_kafka(stage, "saga").await?;
-    set.figures = vec![Figure::new(
-        "an order from its POST to its confirmation",
-        "its 6 appends one after another, in process",
-        Measure::P50,
-        Aim::AtMost(2.0),
-    )];
+    let shop = Arc::new(Shop::open(&server, &stage.config.brokers).await?);
+    let chain = Arc::new(Chain(Ours::on_kafka(stage, "saga").await?));
+    let figure = |when| {
+        let what = format!("an order from its POST to its confirmation, {when}");
+        Figure::new(what, "its 6 appends one after another, in process", Measure::P50, Aim::AtMost(2.0))
+    };
+    set.figures = ["alone", "at half load"].map(figure).into();
     let count = if stage.short { 10 } else { 30 };
-    orders(&shop, &mut heard, count).await?;
-    appends(&ours, count).await?;
+    orders(&shop, count).await?;
+    chains(&chain, count).await?;
     for _ in 0..stage.runs {
-        let pair = Pair { ours: orders(&shop, &mut heard, count).await?, peer: appends(&ours, count).await? };
+        let pair = Pair { ours: orders(&shop, count).await?, peer: chains(&chain, count).await? };
         set.figures[0].runs.push(pair);
+        let half = closed_loop(CUSTOMERS, stage.span(), &shop).await?.rate / 2.0;
+        tokio::time::sleep(SETTLED).await;
+        let ours = paced(half, stage.span(), &shop).await?;
+        tokio::time::sleep(SETTLED).await;
+        set.figures[1].runs.push(Pair { ours, peer: paced(half, stage.span(), &chain).await? });
     }
-    ours.stop().await;
-    set.notes.push("All services in one process, views in PostgreSQL, the simulated gateway; the rates mean nothing, since both sides pause between orders".into());
+    chain.0.stop().await;
+    set.notes.push(format!(
+        "All services in one process, views in PostgreSQL, the simulated gateway. Alone, both sides pause between orders; half load is half of what {CUSTOMERS} customers get who order again when an order of theirs is confirmed, and both sides are asked at that pace"
+    ));
     Ok(set)
 }

@@ -36,10 +36,16 @@ pub struct Stage {
 impl Stage {
     /// From the environment, which `./bench` makes.
     pub fn from_environment(copies: i32, runs: usize, short: bool) -> Result<Self> {
+        Ok(Self { conditions: conditions()?, copies, runs, short, ..Self::of_a_peer()? })
+    }
+
+    /// The same parts, for a process that is measured against: it measures nothing.
+    pub fn of_a_peer() -> Result<Self> {
         let kafka = std::env::var("DAYBOOK_KAFKA").context("DAYBOOK_KAFKA is not set: ./bench sets it")?;
         let postgres = std::env::var("DAYBOOK_POSTGRES").ok();
         let program = std::env::var_os("DAYBOOK_PROGRAM").unwrap_or_else(|| "daybook".into()).into();
-        Ok(Self { config: KafkaConfig::new(&kafka, "bench"), copies, postgres, program, conditions: conditions()?, runs, short })
+        let (config, conditions) = (KafkaConfig::new(&kafka, "bench"), String::new());
+        Ok(Self { config, copies: 1, postgres, program, conditions, runs: 0, short: true })
     }
 
     /// How long a cell is loaded.
