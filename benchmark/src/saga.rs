@@ -35,6 +35,9 @@ const CUSTOMERS: usize = 64;
 /// What follows an order, views and notifications above all, is done after this time.
 const SETTLED: Duration = Duration::from_secs(3);
 
+/// What one order leaves to be done is done after this time.
+const PAUSE: Duration = Duration::from_millis(150);
+
 /// Who waits for an order's confirmation; or that it came, and nobody waits yet.
 enum Heard {
     Awaited(oneshot::Sender<Instant>),
@@ -147,7 +150,7 @@ async fn orders(shop: &Shop, count: u64) -> Result<Sample> {
     let began = Instant::now();
     for number in 0..count {
         latencies.push(shop.order(number).await?.as_nanos() as u64);
-        tokio::time::sleep(Duration::from_millis(150)).await;
+        tokio::time::sleep(PAUSE).await;
     }
     sample(latencies, began.elapsed(), 0.0)
 }
@@ -171,7 +174,8 @@ async fn chains(chain: &Chain, count: u64) -> Result<Sample> {
         let one = Instant::now();
         chain.call(number).await?;
         latencies.push(one.elapsed().as_nanos() as u64);
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        // As before an order: a machine that has just rested is slower.
+        tokio::time::sleep(PAUSE).await;
     }
     sample(latencies, began.elapsed(), 0.0)
 }
