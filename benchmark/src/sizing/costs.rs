@@ -5,7 +5,7 @@
 pub struct Costs {
     /// Bytes of a record in the log: key, value, headers, uncompressed. `performance.md`, Append.
     pub record_bytes: f64,
-    /// Processor seconds of a command, broker and load included: 2 processors by 17,705/s. `performance.md`, POST, 128 at once.
+    /// Processor seconds of a command, broker and load included: 2 processors by 20,448/s. `performance.md`, POST, 128 at once.
     pub command_seconds: f64,
     /// Events a second of an owner without a snapshot, which saves snapshots meanwhile: the longest log that was measured, 10^7 events. It
     /// falls as the snapshots outgrow their cache. `performance.md`, Growth.
@@ -42,12 +42,12 @@ impl Default for Costs {
     fn default() -> Self {
         Self {
             record_bytes: 545.0,
-            command_seconds: 113e-6,
+            command_seconds: 98e-6,
             cold_rate: 112_185.0,
             cold_seconds: 12.3e-6,
-            fold_seconds: 5.29e-6,
-            rows_per_lane: 34_637.0,
-            row_seconds: 6.44e-6,
+            fold_seconds: 4.87e-6,
+            rows_per_lane: 49_261.0,
+            row_seconds: 5.11e-6,
             aggregate_bytes: 457.0,
             command_bytes: 113.0,
             snapshot_bytes: 713.0,
