@@ -181,15 +181,19 @@ impl Call for Shop {
     }
 }
 
-/// Orders one after another, with a pause in which all that follows them settles.
-async fn orders(shop: &Shop, count: u64) -> Result<Sample> {
+/// One after another, each after the same rest: all that follows an order settles in it, and a machine that has just rested is slower.
+async fn rested(count: u64, one: impl AsyncFn(u64) -> Result<Duration>) -> Result<Sample> {
     let mut latencies = Vec::new();
     let began = Instant::now();
     for number in 0..count {
-        latencies.push(shop.order(number).await?.1.as_nanos() as u64);
+        latencies.push(one(number).await?.as_nanos() as u64);
         tokio::time::sleep(PAUSE).await;
     }
     sample(latencies, began.elapsed(), 0.0)
+}
+
+async fn orders(shop: &Shop, count: u64) -> Result<Sample> {
+    rested(count, async |number| Ok(shop.order(number).await?.1)).await
 }
 
 /// As many appends one after another as an order takes to be confirmed.
@@ -205,16 +209,12 @@ impl Call for Chain {
 }
 
 async fn chains(chain: &Chain, count: u64) -> Result<Sample> {
-    let mut latencies = Vec::new();
-    let began = Instant::now();
-    for number in 0..count {
-        let one = Instant::now();
+    let timed = async |number| {
+        let began = Instant::now();
         chain.call(number).await?;
-        latencies.push(one.elapsed().as_nanos() as u64);
-        // As before an order: a machine that has just rested is slower.
-        tokio::time::sleep(PAUSE).await;
-    }
-    sample(latencies, began.elapsed(), 0.0)
+        Ok(began.elapsed())
+    };
+    rested(count, timed).await
 }
 
 /// `saga`.

@@ -185,8 +185,6 @@ struct Driver<A: Aggregate> {
     ends: mpsc::UnboundedReceiver<(u64, Result<i64, LogError>)>,
     claimed: watch::Sender<Option<i64>>,
     stop_by: Option<Instant>,
-    /// Whether all that was on its way has just been acknowledged.
-    landed: bool,
     placed: Arc<AtomicBool>,
 }
 
@@ -207,18 +205,18 @@ where
         let (ends_to, ends) = mpsc::unbounded_channel();
         let world = World { log, partition: source.partition, acks: acks_to, ends: ends_to, replay: None, claim_at: None };
         let (writer, saver) = (Writer::new(fold, node, config), Saver::new(config));
-        Self { writer, saver, world, commands, acks, ends, claimed, stop_by: None, landed: false, placed }
+        Self { writer, saver, world, commands, acks, ends, claimed, stop_by: None, placed }
     }
 
     async fn run(mut self) {
         self.writer.claim(&mut self.world);
         while !self.is_done() && !self.steps_down() {
+            let in_flight = !self.writer.has_landed();
             self.turn().await;
-            if std::mem::take(&mut self.landed) && self.stop_by.is_none() {
+            if in_flight && self.writer.has_landed() && self.stop_by.is_none() {
                 // Those who were answered ask again, as a rule: this lets them, so that the next batch does not leave without them.
                 tokio::task::yield_now().await;
-                let next = self.commands.try_recv().ok();
-                self.take_commands(next);
+                self.take_commands(None);
             }
             self.writer.proceed(&mut self.world);
             self.publish();
@@ -245,7 +243,7 @@ where
 
     /// Waits for the next thing to happen, and takes it.
     async fn turn(&mut self) {
-        let Self { writer, saver, world, commands, acks, ends, stop_by, landed, .. } = self;
+        let Self { writer, saver, world, commands, acks, ends, stop_by, .. } = self;
         let epoch = writer.epoch();
         let claim_at = world.claim_at;
         tokio::select! {
@@ -254,7 +252,6 @@ where
                 while let Ok(ack) = acks.try_recv() {
                     writer.acked(ack, world);
                 }
-                *landed = writer.has_landed();
             }
             Some((asked, end)) = ends.recv() => writer.barrier(asked, end, world),
             records = next_records(&mut world.replay), if !saver.is_behind(&writer.fold) => writer.replayed(epoch, records, world),
@@ -268,7 +265,7 @@ where
         }
     }
 
-    /// Takes a message and those that wait behind it.
+    /// Takes a message, if there is one already, and those that wait behind it.
     fn take_commands(&mut self, first: Option<Message<A>>) {
         let Self { writer, commands, stop_by, .. } = self;
         let waiting = std::iter::from_fn(|| commands.try_recv().ok());

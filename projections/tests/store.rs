@@ -15,12 +15,12 @@ use projections::{
     Database, Filter, Order, Query, ViewRunner, due, email_of, erased,
     views::{
         audit::AuditRow,
-        orders::{OrderRow, OrderStatus},
+        orders::{OrderRow, OrderStatus, Orders},
         products::ProductRow,
         timeline::{Timeline, TimelineRow},
     },
 };
-use schemas::Schemas;
+use schemas::{AnyEvent, Schemas};
 use std::time::Duration;
 
 async fn runner(service: &str, database: &Database) -> ViewRunner {
@@ -48,6 +48,38 @@ async fn a_batch_folds_many_events_of_many_aggregates_into_their_rows() {
         let a = row(&database, "a").await.unwrap();
         assert_eq!((a.status, a.version, a.placed_at), (OrderStatus::Cancelled, 4, Timestamp(10)), "{}", fresh.kind);
     }
+}
+
+#[tokio::test]
+async fn a_batch_of_many_rows_is_written_whole() {
+    for fresh in support::fresh() {
+        let database = fresh.open().await;
+        let views = runner("orders", &database).await;
+        let mut log = Feed::new("orders", 0);
+        let mut ids: Vec<_> = (0..1_001).map(|number| order(&number.to_string())).collect();
+        for id in &ids {
+            log.write(id.0, 10, &placed("Ada", 10));
+        }
+        views.apply(&log.batch()).await.unwrap();
+        let query = Query { filters: Vec::new(), by: &["order_id"], order: Order::Rising, after: None, limit: 2_000 };
+        let rows: Vec<OrderRow> = database.select(&query).await.unwrap();
+        ids.sort_unstable_by_key(|id| id.0);
+        assert_eq!(rows.iter().map(|row| row.order_id).collect::<Vec<_>>(), ids, "{}", fresh.kind);
+    }
+}
+
+#[test]
+fn rows_that_an_event_begins_are_not_looked_for() {
+    let (mut log, events) = (Feed::new("orders", 0), [cancelled("Bob"), placed("Ada", 10), cancelled("Ada")]);
+    log.write(order("b").0, 10, &placed("Bob", 10));
+    log.batch();
+    for (name, event) in ["b", "a", "a"].into_iter().zip(&events) {
+        log.write(order(name).0, 10, event);
+    }
+    let records: Vec<_> = log.batch().records.iter().zip(events).map(|(record, event)| record.with(AnyEvent::Order(event))).collect();
+    let read = erased::<Orders>().read(&records.iter().collect::<Vec<_>>());
+    assert_eq!(read.keys(), [order("b").to_string()]);
+    assert_eq!(read.fold(Vec::new()).unwrap().count, 1, "nobody invents what was not found");
 }
 
 #[tokio::test]

@@ -141,10 +141,12 @@ fn waits_on_purpose(request: &Request) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Admission, waits_on_purpose};
+    use super::{Admission, admit, waits_on_purpose};
     use crate::edge::EdgeConfig;
-    use axum::{body::Body, extract::Request};
-    use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
+    use axum::{Router, body::Body, extract::Request, middleware::from_fn_with_state, routing::get};
+    use futures::poll;
+    use std::{cmp::Reverse, collections::BinaryHeap, sync::Arc, time::Duration};
+    use tower::ServiceExt;
 
     const DESKS: usize = 10;
     /// Microseconds that a desk needs for one request: all together can do 1,000 a second.
@@ -209,6 +211,22 @@ mod tests {
         {
             assert!(!waits_on_purpose(&request(method, uri, header)), "{method} {uri} with {header}");
         }
+    }
+
+    #[tokio::test]
+    async fn those_that_wait_on_purpose_are_bounded_too() {
+        let config = EdgeConfig { concurrency: 1, ..EdgeConfig::default() };
+        let admission = from_fn_with_state(Arc::new(Admission::new(config)), admit);
+        let app = Router::new().route("/users/1", get(std::future::pending::<()>)).layer(admission);
+        let waiting = || {
+            let request = Request::get("/users/1").header("daybook-at-least", "users/0/1").body(Body::empty()).unwrap();
+            app.clone().oneshot(request)
+        };
+        let mut first = Box::pin(waiting());
+        assert!(poll!(&mut first).is_pending());
+        assert_eq!(waiting().await.unwrap().status(), 503);
+        drop(first);
+        assert!(poll!(Box::pin(waiting())).is_pending());
     }
 
     fn at(took: &[Duration], part: f64) -> Duration {

@@ -15,10 +15,7 @@ const UPDATE: &str = "UPDATE \"checkpoints\" SET \"next_offset\" = $4, \"claim\"
 
 /// What holds for all of several readers (`$5`) where they stand at one place (`$6`) and nothing of the partition is put aside.
 fn update_together(dialect: Dialect) -> String {
-    let readers = match dialect {
-        Dialect::Sqlite => "\"reader\" IN (SELECT value FROM json_each($5))",
-        Dialect::Postgres => "\"reader\" = ANY($5)",
-    };
+    let readers = dialect.among("reader", 5);
     let standing = format!("{readers} AND \"service\" = $1 AND \"partition\" = $2 AND \"next_offset\" = $6");
     format!(
         "UPDATE \"checkpoints\" SET \"next_offset\" = $3, \"claim\" = $4 WHERE {standing} \

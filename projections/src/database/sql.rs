@@ -92,10 +92,15 @@ impl Dialect {
 
     /// A condition that holds for the keys in `$1`.
     fn keys(self, table: &Relation) -> String {
-        let key = quoted(table.spec.key);
+        self.among(table.spec.key, 1)
+    }
+
+    /// A condition that holds where a column has one of the keys in a parameter.
+    pub fn among(self, column: &str, parameter: usize) -> String {
+        let column = quoted(column);
         match self {
-            Self::Sqlite => format!("{key} IN (SELECT value FROM json_each($1))"),
-            Self::Postgres => format!("{key} = ANY($1)"),
+            Self::Sqlite => format!("{column} IN (SELECT value FROM json_each(${parameter}))"),
+            Self::Postgres => format!("{column} = ANY(${parameter})"),
         }
     }
 
