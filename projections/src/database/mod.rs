@@ -130,3 +130,20 @@ impl Database {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::poll;
+    use std::pin::pin;
+
+    #[tokio::test]
+    async fn who_gathers_already_hears_of_who_begins_to_wait() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(&format!("sqlite://{}/a.db", folder.path().display())).await.unwrap();
+        let mut awaited = pin!(database.awaited());
+        assert!(poll!(&mut awaited).is_pending());
+        let _waits = database.moves();
+        assert!(poll!(awaited).is_ready());
+    }
+}
