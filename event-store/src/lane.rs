@@ -130,7 +130,6 @@ impl Lane {
                 Window::Behind => self.catch_up(&mut reading).await?,
                 Window::Empty => {
                     end.changed().await.map_err(|_| BatchError::Failed("the consumer has stopped".into()))?;
-                    self.handler.gather().await;
                 }
             }
         }

@@ -55,10 +55,6 @@ pub trait BatchHandler: Send + Sync + 'static {
     /// Where to begin reading a partition that this process was just given.
     async fn start(&self, source: &PartitionId) -> Result<Checkpoint, BatchError>;
 
-    /// Waited for when a record has come to a reader that had read everything, before the batch is made: one whose batches are dear may let a
-    /// few more records come. At once by default.
-    async fn gather(&self) {}
-
     /// Takes a batch whole, with its checkpoint, or not at all.
     async fn apply(&self, batch: &Batch) -> Result<(), BatchError>;
 }

@@ -5,6 +5,7 @@
 
 mod database;
 mod http;
+mod joint;
 mod kept;
 mod metrics;
 mod problem;

@@ -27,6 +27,12 @@ static DURATION: LazyLock<HistogramVec> = LazyLock::new(|| {
     register_histogram_vec!("daybook_views_batch_seconds", "From a batch's arrival to its commit", &["database"]).expect("registered once")
 });
 
+/// Transactions that wrote batches; one takes all that waited.
+pub(crate) static TRANSACTIONS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    register_int_counter_vec!("daybook_views_transactions_total", "Transactions that wrote batches", &["database"])
+        .expect("registered once")
+});
+
 /// Counts a batch that was committed.
 pub(crate) fn applied(database: &str, batch: &Batch, took: Duration) {
     let partition = batch.source.partition.to_string();

@@ -2,6 +2,7 @@
 
 use crate::{
     database::{Database, DatabaseError, DeadLetterRow, Parked, Transaction},
+    joint::Joint,
     kept::Kept,
     metrics,
     view::ErasedView,
@@ -11,13 +12,9 @@ use event_store::{Batch, BatchError, BatchHandler, Checkpoint, Counted, Partitio
 use schemas::{AnyEvent, DecodeError, Learned, Schemas};
 use std::{
     collections::{HashMap, HashSet},
-    time::{Duration, Instant},
+    time::Instant,
 };
-use tokio::time::timeout;
 use uuid::Uuid;
-
-/// How long events are gathered when nothing had come for a while.
-const GATHER: Duration = Duration::from_millis(20);
 
 /// A database and the views that it holds.
 pub struct ViewRunner {
@@ -25,17 +22,18 @@ pub struct ViewRunner {
     database: Database,
     views: Vec<Kept>,
     schemas: Schemas,
+    pub(crate) joint: Joint,
 }
 
 /// A record, and the event in it or why there is none.
-pub(crate) struct Decoded<'a> {
-    record: &'a Counted,
+pub(crate) struct Decoded {
+    record: Counted,
     event: Result<Recorded<AnyEvent>, String>,
 }
 
 /// How a batch is folded: at once, or record by record, so that one that cannot be applied is found and put aside.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Care {
+pub(crate) enum Care {
     AtOnce,
     EachRecord,
 }
@@ -53,7 +51,7 @@ impl ViewRunner {
 
     pub(crate) async fn keeping(name: &str, database: Database, views: Vec<Kept>, schemas: Schemas) -> Result<Self, DatabaseError> {
         database.create(views.iter().map(|kept| &kept.table)).await?;
-        Ok(Self { name: name.to_owned(), database, views, schemas })
+        Ok(Self { name: name.to_owned(), database, views, schemas, joint: Joint::default() })
     }
 
     /// The view whose checkpoint and letters stand under this name.
@@ -70,8 +68,12 @@ impl ViewRunner {
         &self.database
     }
 
+    pub(crate) fn views(&self) -> &[Kept] {
+        &self.views
+    }
+
     /// The views that read this log.
-    fn readers(&self, source: &PartitionId) -> impl Iterator<Item = &Kept> {
+    pub(crate) fn readers(&self, source: &PartitionId) -> impl Iterator<Item = &Kept> {
         self.views.iter().filter(|kept| kept.reads(&source.service))
     }
 
@@ -82,11 +84,11 @@ impl ViewRunner {
 
     /// The batch's records, decoded. One that never can be is put aside later; one whose schema is not known *yet* holds the batch
     /// back, since a registry that is down for a minute must not cost a view its events.
-    pub(crate) async fn decode<'a>(&self, batch: &'a Batch) -> Result<Vec<Decoded<'a>>, BatchError> {
+    pub(crate) async fn decode(&self, batch: &Batch) -> Result<Vec<Decoded>, BatchError> {
         let mut decoded = Vec::with_capacity(batch.records.len());
         for record in &batch.records {
             let event = self.decode_one(record).await?.map_err(|error| error.to_string());
-            decoded.push(Decoded { record, event });
+            decoded.push(Decoded { record: record.clone(), event });
         }
         Ok(decoded)
     }
@@ -105,7 +107,7 @@ impl ViewRunner {
         Ok(decoded.map(|event| record.with(event)))
     }
 
-    async fn write(&self, batch: &Batch, decoded: &[Decoded<'_>]) -> Result<(), DatabaseError> {
+    pub(crate) async fn write(&self, batch: &Batch, decoded: &[Decoded]) -> Result<(), DatabaseError> {
         match self.write_with(batch, decoded, Care::AtOnce).await {
             Err(error) if error.is_poison() => {
                 tracing::warn!(database = self.name, source = ?batch.source, %error, "a batch holds something that cannot be applied: record by record");
@@ -115,27 +117,28 @@ impl ViewRunner {
         }
     }
 
-    async fn write_with(&self, batch: &Batch, decoded: &[Decoded<'_>], care: Care) -> Result<(), DatabaseError> {
+    async fn write_with(&self, batch: &Batch, decoded: &[Decoded], care: Care) -> Result<(), DatabaseError> {
         let mut open = self.database.begin().await?;
         self.write_in(&mut open, batch, decoded, care).await?;
-        open.commit().await
+        self.commit(open).await
+    }
+
+    pub(crate) async fn commit(&self, open: Transaction) -> Result<(), DatabaseError> {
+        open.commit().await?;
+        metrics::TRANSACTIONS.with_label_values(&[&self.name]).inc();
+        Ok(())
     }
 
     /// Writes a batch within a transaction that goes on.
-    pub(crate) async fn write_carefully(
-        &self,
-        open: &mut Transaction,
-        batch: &Batch,
-        decoded: &[Decoded<'_>],
-    ) -> Result<(), DatabaseError> {
+    pub(crate) async fn write_carefully(&self, open: &mut Transaction, batch: &Batch, decoded: &[Decoded]) -> Result<(), DatabaseError> {
         self.write_in(open, batch, decoded, Care::EachRecord).await
     }
 
-    async fn write_in(&self, open: &mut Transaction, batch: &Batch, decoded: &[Decoded<'_>], care: Care) -> Result<(), DatabaseError> {
+    async fn write_in(&self, open: &mut Transaction, batch: &Batch, decoded: &[Decoded], care: Care) -> Result<(), DatabaseError> {
         let names = self.readers(&batch.source).map(|kept| kept.reader.clone()).collect();
         if open.advance_together(names, batch).await? {
             for kept in self.readers(&batch.source) {
-                self.fold(open, kept, decoded, HashSet::new(), care).await?;
+                self.fold(open, kept, decoded.iter(), HashSet::new(), care).await?;
             }
             return Ok(());
         }
@@ -143,13 +146,7 @@ impl ViewRunner {
     }
 
     /// For views that stand at different places, and where something is put aside.
-    async fn write_one_by_one(
-        &self,
-        open: &mut Transaction,
-        batch: &Batch,
-        decoded: &[Decoded<'_>],
-        care: Care,
-    ) -> Result<(), DatabaseError> {
+    async fn write_one_by_one(&self, open: &mut Transaction, batch: &Batch, decoded: &[Decoded], care: Care) -> Result<(), DatabaseError> {
         let standing = open.checkpoints(&batch.source).await?;
         if self.least(&batch.source, &standing).next != batch.from.next {
             return Err(DatabaseError::Moved(batch.source.clone()));
@@ -161,22 +158,22 @@ impl ViewRunner {
                 // The checkpoint comes first: its lock keeps a second projector from loading rows that are about to change.
                 open.advance(&kept.reader, &batch.source, at, batch.to).await?;
                 let new = decoded.partition_point(|one| one.record.position.offset < at.next);
-                self.fold(open, kept, &decoded[new..], parked_by(&parked, kept), care).await?;
+                self.fold(open, kept, decoded[new..].iter(), parked_by(&parked, kept), care).await?;
             }
         }
         Ok(())
     }
 
     /// Folds what can be folded, and puts aside what cannot, with all that stands behind it in its aggregate.
-    async fn fold(
+    pub(crate) async fn fold(
         &self,
         open: &mut Transaction,
         kept: &Kept,
-        decoded: &[Decoded<'_>],
+        decoded: impl Iterator<Item = &Decoded> + Send,
         mut parked: HashSet<Uuid>,
         care: Care,
     ) -> Result<(), DatabaseError> {
-        let (mut fine, mut letters) = (Vec::with_capacity(decoded.len()), Vec::new());
+        let (mut fine, mut letters) = (Vec::with_capacity(decoded.size_hint().0), Vec::new());
         for Decoded { record, event } in decoded {
             let failed = match event {
                 _ if parked.contains(&record.aggregate_id) => {
@@ -230,18 +227,9 @@ impl BatchHandler for ViewRunner {
         Ok(self.least(source, &standing))
     }
 
-    /// A transaction costs the same for one event as for ten, and an order makes ten within some milliseconds. Who waits for a view waits for
-    /// none of this.
-    async fn gather(&self) {
-        // Either way the events are applied now.
-        let _ = timeout(GATHER, self.database.awaited()).await;
-    }
-
     async fn apply(&self, batch: &Batch) -> Result<(), BatchError> {
         let began = Instant::now();
-        let decoded = self.decode(batch).await?;
-        self.write(batch, &decoded).await?;
-        self.database.tell_moved();
+        self.keep(batch).await?;
         metrics::applied(&self.name, batch, began.elapsed());
         Ok(())
     }

@@ -260,21 +260,3 @@ async fn a_waiter_wakes_when_the_position_is_applied_here_or_in_another_process(
         assert!(!ours.wait_until_applied("orders", &next, Duration::from_millis(50)).await.unwrap(), "{}: not there yet", fresh.kind);
     }
 }
-
-#[tokio::test]
-async fn events_are_gathered_unless_somebody_waits_for_the_view() {
-    let fresh = support::fresh().into_iter().next().unwrap();
-    let database = fresh.open().await;
-    let views = runner("orders", &database).await;
-    let at_once = async || tokio::time::timeout(Duration::ZERO, views.gather()).await.is_ok();
-    assert!(!at_once().await);
-    let position = Position { service: "orders".into(), partition: 0, offset: 0 };
-    let waits = tokio::spawn(async move { database.wait_for(&["orders"], &position, Duration::from_secs(60)).await });
-    let hurried = async {
-        while !at_once().await {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(10), hurried).await.unwrap();
-    waits.abort();
-}

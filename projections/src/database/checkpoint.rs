@@ -2,6 +2,7 @@
 
 use super::{Bind, Database, DatabaseError, Dialect, Transaction};
 use event_store::{Batch, Checkpoint, PartitionId};
+use serde_json::{Value, json};
 use std::collections::HashMap;
 
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS \"checkpoints\" (\"reader\" TEXT NOT NULL, \"service\" TEXT NOT NULL, \
@@ -21,6 +22,27 @@ fn update_together(dialect: Dialect) -> String {
         "UPDATE \"checkpoints\" SET \"next_offset\" = $3, \"claim\" = $4 WHERE {standing} \
          AND (SELECT count(*) FROM \"checkpoints\" WHERE {standing}) = $7 \
          AND NOT EXISTS (SELECT 1 FROM \"dead_letters\" WHERE \"service\" = $1 AND \"partition\" = $2)"
+    )
+}
+
+/// What holds for each of many readers by itself; says for each that moved whose partition's it is.
+fn update_each(dialect: Dialect) -> String {
+    let given = match dialect {
+        Dialect::Sqlite => {
+            let columns =
+                ["reader", "service", "partition", "stood", "next_offset", "claim"].map(|name| format!("value ->> '{name}' AS \"{name}\""));
+            format!("(SELECT {} FROM json_each($1)) AS given", columns.join(", "))
+        }
+        Dialect::Postgres => "json_to_recordset($1::text::json) AS given (\"reader\" text, \"service\" text, \"partition\" bigint, \
+             \"stood\" bigint, \"next_offset\" bigint, \"claim\" bigint)"
+            .to_owned(),
+    };
+    let same = ["reader", "service", "partition"].map(|name| format!("\"checkpoints\".\"{name}\" = given.\"{name}\"")).join(" AND ");
+    format!(
+        "UPDATE \"checkpoints\" SET \"next_offset\" = given.\"next_offset\", \"claim\" = given.\"claim\" FROM {given} \
+         WHERE {same} AND \"checkpoints\".\"next_offset\" = given.\"stood\" AND NOT EXISTS (SELECT 1 FROM \"dead_letters\" \
+         WHERE \"dead_letters\".\"service\" = given.\"service\" AND \"dead_letters\".\"partition\" = given.\"partition\") \
+         RETURNING \"checkpoints\".\"service\" || '/' || \"checkpoints\".\"partition\""
     )
 }
 
@@ -125,6 +147,23 @@ impl Transaction {
             // Somebody else has moved some of them meanwhile.
             _some => Err(DatabaseError::Moved(source.clone())),
         }
+    }
+
+    /// Moves each reader from its batch's beginning to its end, and takes its lock, where it stands there and nothing of the partition is put
+    /// aside. Answers how many readers of each partition (`orders/3`) moved.
+    pub(crate) async fn advance_each(&mut self, steps: &[(&str, &Batch)]) -> Result<HashMap<String, usize>, DatabaseError> {
+        let step = |(reader, batch): &(&'_ str, &'_ Batch)| {
+            json!({
+                "reader": reader, "service": &*batch.source.service, "partition": batch.source.partition,
+                "stood": batch.from.next, "next_offset": batch.to.next, "claim": batch.to.claim,
+            })
+        };
+        let given = Value::from_iter(steps.iter().map(step)).to_string();
+        let mut moved = HashMap::new();
+        for partition in self.texts(update_each(self.dialect()), vec![Bind::Text(given)]).await? {
+            *moved.entry(partition).or_default() += 1;
+        }
+        Ok(moved)
     }
 
     /// Where a reader stands in all partitions that it has read.

@@ -1,0 +1,132 @@
+//! Batches of several partitions in one transaction: what comes while one is written goes together into the next.
+//!
+//! A transaction costs nearly the same for one event as for a hundred, and an order makes a dozen within some milliseconds, in the partitions of
+//! several services. No two partitions ever want the same row (see [`View`](crate::View)), so their batches can be folded side by side.
+
+use crate::{
+    database::DatabaseError,
+    runner::{Care, Decoded, ViewRunner},
+};
+use event_store::{Batch, BatchError, PartitionId};
+use parking_lot::Mutex;
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
+use tokio::{
+    sync::{Mutex as Turn, oneshot},
+    time::timeout,
+};
+
+/// How long batches are gathered. Who waits for a view waits for none of this.
+const GATHER: Duration = Duration::from_millis(20);
+/// From so many records on a batch goes alone, side by side with others, and keeps none of them waiting.
+const LARGE: usize = 256;
+
+type Outcome = Result<(), BatchError>;
+
+/// A batch that is to be written, and who waits for that.
+struct Waiting {
+    batch: Batch,
+    decoded: Vec<Decoded>,
+    done: oneshot::Sender<Outcome>,
+}
+
+/// The batches that wait; whose turn it is writes for all of them.
+#[derive(Default)]
+pub(crate) struct Joint {
+    waiting: Mutex<Vec<Waiting>>,
+    turn: Turn<()>,
+}
+
+impl Joint {
+    /// One for each partition: a reader that was stopped may have left one behind.
+    fn add(&self, batch: &Batch, decoded: Vec<Decoded>) -> oneshot::Receiver<Outcome> {
+        let (done, outcome) = oneshot::channel();
+        let mut waiting = self.waiting.lock();
+        waiting.retain(|one| one.batch.source != batch.source);
+        waiting.push(Waiting { batch: batch.clone(), decoded, done });
+        outcome
+    }
+}
+
+impl ViewRunner {
+    /// Writes a batch, together with what else waits.
+    pub(crate) async fn keep(&self, batch: &Batch) -> Outcome {
+        loop {
+            let decoded = self.decode(batch).await?;
+            if decoded.len() >= LARGE {
+                self.write(batch, &decoded).await?;
+                self.database().tell_moved();
+                return Ok(());
+            }
+            let mut outcome = self.joint.add(batch, decoded);
+            let settled = tokio::select! {
+                settled = &mut outcome => settled,
+                _turn = self.joint.turn.lock() => {
+                    self.write_waiting().await;
+                    outcome.await
+                }
+            };
+            // Else who wrote for all was stopped before it was done, and nobody knows whether it was: the checkpoint will tell.
+            if let Ok(settled) = settled {
+                return settled;
+            }
+        }
+    }
+
+    async fn write_waiting(&self) {
+        if self.joint.waiting.lock().is_empty() {
+            return;
+        }
+        // Either way they are written now.
+        let _ = timeout(GATHER, self.database().awaited()).await;
+        let waiting = std::mem::take(&mut *self.joint.waiting.lock());
+        let together = self.write_together(&waiting).await.unwrap_or_else(|error| {
+            tracing::debug!(%error, "batches are written one by one");
+            HashSet::new()
+        });
+        for Waiting { batch, decoded, done } in waiting {
+            let written = if together.contains(&batch.source) { Ok(()) } else { self.write(&batch, &decoded).await };
+            self.database().tell_moved();
+            // Who is not there any more was stopped.
+            let _ = done.send(written.map_err(BatchError::from));
+        }
+    }
+
+    /// Writes in one transaction what needs no particular care, and says whose batches that are. When it fails nothing is written: each batch
+    /// by itself will say why.
+    async fn write_together(&self, waiting: &[Waiting]) -> Result<HashSet<PartitionId>, DatabaseError> {
+        if waiting.len() < 2 {
+            return Ok(HashSet::new());
+        }
+        let mut open = self.database().begin().await?;
+        let moved = open.advance_each(&self.steps(waiting)).await?;
+        let within = self.moved_whole(waiting, &moved)?;
+        for kept in self.views() {
+            let read = within.iter().filter(|one| kept.reads(&one.batch.source.service)).flat_map(|one| &one.decoded);
+            self.fold(&mut open, kept, read, HashSet::new(), Care::AtOnce).await?;
+        }
+        self.commit(open).await?;
+        Ok(within.into_iter().map(|one| one.batch.source.clone()).collect())
+    }
+
+    /// The readers that are to move, each with its batch.
+    fn steps<'a>(&'a self, waiting: &'a [Waiting]) -> Vec<(&'a str, &'a Batch)> {
+        waiting.iter().flat_map(|one| self.readers(&one.batch.source).map(|kept| (kept.reader.as_str(), &one.batch))).collect()
+    }
+
+    /// Those of which all checkpoints moved, where there is none of which only some did.
+    fn moved_whole<'a>(&self, waiting: &'a [Waiting], moved: &HashMap<String, usize>) -> Result<Vec<&'a Waiting>, DatabaseError> {
+        let mut whole = Vec::with_capacity(waiting.len());
+        for one in waiting {
+            let source = &one.batch.source;
+            match moved.get(&format!("{}/{}", source.service, source.partition)).copied().unwrap_or(0) {
+                0 => {}
+                some if some == self.readers(source).count() => whole.push(one),
+                _some => return Err(DatabaseError::Moved(source.clone())),
+            }
+        }
+        Ok(whole)
+    }
+}
