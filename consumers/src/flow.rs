@@ -2,18 +2,19 @@
 
 use crate::runner::{Checkpoints, READER};
 use event_store::{Batch, BatchError, Counted, PartitionId};
-use futures::stream;
 use parking_lot::Mutex;
 use std::{collections::HashMap, future::Future, pin::pin, sync::Arc, time::Duration};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
-use tokio_stream::StreamExt;
+use tokio_stream::{StreamExt, wrappers::ReceiverStream};
 use uuid::Uuid;
 
 /// How many batches of a partition may be unfinished before reading waits.
 const UNFINISHED_BATCHES: usize = 64;
 /// From how many remembered aggregates on the finished ones are forgotten.
 const PRUNE_FROM: usize = 4_096;
-/// How long a checkpoint may lag what is done: one transaction then moves it past all that was done meanwhile. A crash costs that much
+/// How many batches, of all partitions, may be done before their checkpoints move.
+const DONE_BATCHES: usize = 1_024;
+/// How long a checkpoint may lag what is done: one statement then moves all of them past all that was done meanwhile. A crash costs that much
 /// redelivery, which changes nothing.
 const LAG: Duration = Duration::from_millis(50);
 const PAUSE: Duration = Duration::from_millis(200);
@@ -25,7 +26,7 @@ type Unfinished = (Batch, Vec<Tail>);
 
 pub(crate) struct Flow {
     permits: Arc<Semaphore>,
-    checkpoints: Arc<dyn Checkpoints>,
+    landed: mpsc::Sender<Batch>,
     sources: Mutex<HashMap<PartitionId, Source>>,
 }
 
@@ -35,15 +36,17 @@ struct Source {
 }
 
 impl Flow {
-    /// At most `concurrency` aggregates are worked on at once.
+    /// At most `concurrency` aggregates are worked on at once. Call it inside the runtime.
     pub fn new(concurrency: usize, checkpoints: Arc<dyn Checkpoints>) -> Self {
-        Self { permits: Arc::new(Semaphore::new(concurrency)), checkpoints, sources: Mutex::default() }
+        let (landed, batches) = mpsc::channel(DONE_BATCHES);
+        tokio::spawn(follow(checkpoints, batches));
+        Self { permits: Arc::new(Semaphore::new(concurrency)), landed, sources: Mutex::default() }
     }
 
     /// Begins a partition anew: what is still in flight finishes, but moves no checkpoint any more.
     pub fn begin(&self, source: &PartitionId) {
         let (finishing, batches) = mpsc::channel(UNFINISHED_BATCHES);
-        tokio::spawn(finish(self.checkpoints.clone(), batches));
+        tokio::spawn(finish(batches, self.landed.clone()));
         self.sources.lock().insert(source.clone(), Source { tails: HashMap::new(), finishing });
     }
 
@@ -92,15 +95,43 @@ impl Flow {
     }
 }
 
-/// Moves the checkpoint past the batches, in order, once all of them is done.
-async fn finish(checkpoints: Arc<dyn Checkpoints>, batches: mpsc::Receiver<Unfinished>) {
-    let done = stream::unfold(batches, |mut batches| async { done(batches.recv().await?).await.map(|batch| (batch, batches)) });
-    let mut steps = pin!(done.chunks_timeout(UNFINISHED_BATCHES, LAG));
-    while let Some(step) = steps.next().await {
-        if let Some((first, last)) = step.first().zip(step.last()) {
-            advance(&*checkpoints, &Batch { from: first.from, ..last.clone() }).await;
+/// Hands the batches of a partition on, in order, each once all its work is done.
+async fn finish(mut batches: mpsc::Receiver<Unfinished>, landed: mpsc::Sender<Batch>) {
+    while let Some(unfinished) = batches.recv().await {
+        let Some(batch) = done(unfinished).await else { return };
+        if landed.send(batch).await.is_err() {
+            return;
         }
     }
+}
+
+/// Moves the checkpoints of all partitions past what is done.
+async fn follow(checkpoints: Arc<dyn Checkpoints>, landed: mpsc::Receiver<Batch>) {
+    let mut landed = pin!(ReceiverStream::new(landed).chunks_timeout(DONE_BATCHES, LAG));
+    while let Some(batches) = landed.next().await {
+        let steps = steps(batches);
+        let moved = checkpoints.advance_all(READER, &steps).await.unwrap_or_else(|error| {
+            tracing::debug!(%error, "checkpoints are moved one by one");
+            Vec::new()
+        });
+        for step in steps.iter().filter(|step| !moved.contains(&step.source)) {
+            advance(&*checkpoints, step).await;
+        }
+    }
+}
+
+/// One step for each partition, from where its first batch begins to where its last one ends.
+fn steps(batches: Vec<Batch>) -> Vec<Batch> {
+    let mut steps: Vec<Batch> = Vec::new();
+    for batch in batches {
+        match steps.iter_mut().find(|step| step.source == batch.source) {
+            Some(step) if step.to.next < batch.to.next => step.to = batch.to,
+            // Of a reading that was begun anew meanwhile.
+            Some(_) => {}
+            None => steps.push(batch),
+        }
+    }
+    steps
 }
 
 /// The batch once its work is done; none where that was cut off.
@@ -133,4 +164,57 @@ async fn advance(checkpoints: &dyn Checkpoints, batch: &Batch) {
 async fn pause(batch: &Batch, error: &BatchError) {
     tracing::warn!(source = ?batch.source, %error, "the reactors' checkpoint cannot be moved yet");
     tokio::time::sleep(PAUSE).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use event_store::Checkpoint;
+
+    /// What was asked: of many at once, and of one.
+    #[derive(Default)]
+    struct Asked {
+        together: Mutex<Vec<Vec<(i32, i64, i64)>>>,
+        alone: Mutex<Vec<(i32, i64, i64)>>,
+    }
+
+    fn step(batch: &Batch) -> (i32, i64, i64) {
+        (batch.source.partition, batch.from.next, batch.to.next)
+    }
+
+    /// Somebody else has moved partition 1 to offset 2.
+    #[async_trait::async_trait]
+    impl Checkpoints for Asked {
+        async fn checkpoint(&self, _: &str, _: &PartitionId) -> Result<Checkpoint, BatchError> {
+            Ok(Checkpoint { next: 2, claim: None })
+        }
+
+        async fn advance(&self, _: &str, batch: &Batch) -> Result<(), BatchError> {
+            self.alone.lock().push(step(batch));
+            if batch.from.next == 2 { Ok(()) } else { Err(BatchError::Moved(batch.source.clone())) }
+        }
+
+        async fn advance_all(&self, _: &str, batches: &[Batch]) -> Result<Vec<PartitionId>, BatchError> {
+            self.together.lock().push(batches.iter().map(step).collect());
+            Ok(batches.iter().map(|batch| batch.source.clone()).filter(|source| source.partition != 1).collect())
+        }
+    }
+
+    fn batch(partition: i32, from: i64, to: i64) -> Batch {
+        let at = |next| Checkpoint { next, claim: None };
+        Batch { source: PartitionId { service: "orders".into(), partition }, from: at(from), to: at(to), records: Vec::new() }
+    }
+
+    #[tokio::test]
+    async fn all_partitions_move_together_and_one_that_somebody_else_moved_by_itself() {
+        let asked = Arc::new(Asked::default());
+        let (landed, batches) = mpsc::channel(DONE_BATCHES);
+        for (partition, from, to) in [(0, 0, 3), (1, 0, 1), (0, 3, 4), (1, 1, 5), (0, 1, 2)] {
+            landed.send(batch(partition, from, to)).await.unwrap();
+        }
+        drop(landed);
+        follow(asked.clone(), batches).await;
+        assert_eq!(*asked.together.lock(), [[(0, 0, 4), (1, 0, 5)]]);
+        assert_eq!(*asked.alone.lock(), [(1, 0, 5), (1, 2, 5)]);
+    }
 }

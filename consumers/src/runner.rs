@@ -28,6 +28,8 @@ pub trait Checkpoints: Send + Sync + 'static {
     async fn checkpoint(&self, reader: &str, source: &PartitionId) -> Result<Checkpoint, BatchError>;
     /// Moves it from the batch's beginning to its end, unless somebody else has.
     async fn advance(&self, reader: &str, batch: &Batch) -> Result<(), BatchError>;
+    /// The same for batches of several partitions at once; answers those in which it moved. Of the others nothing is known.
+    async fn advance_all(&self, reader: &str, batches: &[Batch]) -> Result<Vec<PartitionId>, BatchError>;
 }
 
 /// Where the reactors of a service put aside what they cannot take, in the service's own database.

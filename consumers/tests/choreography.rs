@@ -68,6 +68,15 @@ impl Checkpoints for Taken {
         self.steps.lock().expect("not poisoned").push((batch.from.next, batch.to.next));
         Ok(())
     }
+
+    async fn advance_all(&self, reader: &str, batches: &[Batch]) -> Result<Vec<PartitionId>, BatchError> {
+        let mut moved = Vec::new();
+        for batch in batches {
+            self.advance(reader, batch).await?;
+            moved.push(batch.source.clone());
+        }
+        Ok(moved)
+    }
 }
 
 #[async_trait::async_trait]

@@ -2,15 +2,21 @@
 
 use crate::Recorded;
 use bytes::Bytes;
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
-/// One partition of one service's log.
+/// One partition of one service's log: `orders/3`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PartitionId {
     /// The service's name: `orders`.
     pub service: Arc<str>,
     /// The partition, from 0.
     pub partition: i32,
+}
+
+impl fmt::Display for PartitionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.service, self.partition)
+    }
 }
 
 /// Where a reader stands: before `next`, in the run of `claim` or in none, with nothing held back.

@@ -121,7 +121,7 @@ impl ViewRunner {
         let mut whole = Vec::with_capacity(waiting.len());
         for one in waiting {
             let source = &one.batch.source;
-            match moved.get(&format!("{}/{}", source.service, source.partition)).copied().unwrap_or(0) {
+            match moved.get(&source.to_string()).copied().unwrap_or(0) {
                 0 => {}
                 some if some == self.readers(source).count() => whole.push(one),
                 _some => return Err(DatabaseError::Moved(source.clone())),

@@ -53,6 +53,32 @@ async fn a_checkpoint_that_somebody_moved_is_not_moved_again() {
 }
 
 #[tokio::test]
+async fn of_many_partitions_those_move_where_the_reader_stands_at_the_beginning_of_the_batch() {
+    for fresh in support::fresh() {
+        let database = fresh.open().await;
+        let in_partition = |partition, batch: Batch| Batch { source: PartitionId { partition, ..source() }, ..batch };
+        for partition in [0, 1, 2] {
+            database.advance("saga", &in_partition(partition, batch(0, 7, Some(2)))).await.unwrap();
+            database.advance("other", &in_partition(partition, batch(0, 7, Some(2)))).await.unwrap();
+        }
+        let batches = [(0, batch(7, 9, Some(8))), (1, batch(6, 9, None)), (2, batch(7, 8, None)), (5, batch(0, 4, None))];
+        let batches = batches.map(|(partition, batch)| in_partition(partition, batch));
+        let mut moved = database.advance_all("saga", &batches).await.unwrap();
+        moved.sort_unstable();
+        assert_eq!(moved.iter().map(|source| source.partition).collect::<Vec<_>>(), [0, 2], "{}", fresh.kind);
+        let stands = async |reader, partition| {
+            let source = PartitionId { partition, ..source() };
+            let Checkpoint { next, claim } = database.checkpoint(reader, &source).await.unwrap();
+            (next, claim)
+        };
+        assert_eq!((stands("saga", 0).await, stands("saga", 1).await), ((9, Some(8)), (7, Some(2))), "{}", fresh.kind);
+        assert_eq!((stands("saga", 2).await, stands("saga", 5).await), ((8, None), (0, None)), "{}", fresh.kind);
+        assert_eq!(stands("other", 0).await, (7, Some(2)), "{}", fresh.kind);
+        assert!(database.advance_all("saga", &batches).await.unwrap().is_empty(), "{}", fresh.kind);
+    }
+}
+
+#[tokio::test]
 async fn of_two_readers_at_once_one_moves_the_checkpoint() {
     for fresh in support::fresh() {
         let (one, other) = (fresh.open().await, fresh.open().await);

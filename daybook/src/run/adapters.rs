@@ -19,6 +19,10 @@ impl Checkpoints for Reacting {
     async fn advance(&self, reader: &str, batch: &Batch) -> Result<(), BatchError> {
         Ok(self.0.advance(reader, batch).await?)
     }
+
+    async fn advance_all(&self, reader: &str, batches: &[Batch]) -> Result<Vec<PartitionId>, BatchError> {
+        Ok(self.0.advance_all(reader, batches).await?)
+    }
 }
 
 #[async_trait::async_trait]

@@ -98,6 +98,38 @@ impl Database {
         self.tell_moved();
         Ok(())
     }
+
+    /// Moves `reader` in many partitions, each from where its batch begins to where it ends, if it stands there, and nothing of the partition is
+    /// put aside by anybody. Answers those in which it moved; of the others nothing more is known.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Sql`] where the database does not answer.
+    pub async fn advance_all(&self, reader: &str, batches: &[Batch]) -> Result<Vec<PartitionId>, DatabaseError> {
+        let steps: Vec<_> = batches.iter().map(|batch| (reader, batch)).collect();
+        let moved = counted(self.execute_for_texts(update_each(self.dialect()), given(&steps)).await?);
+        self.tell_moved();
+        let sources = batches.iter().map(|batch| batch.source.clone());
+        Ok(sources.filter(|source| moved.contains_key(&source.to_string())).collect())
+    }
+}
+
+/// What [`update_each`] is given.
+fn given(steps: &[(&str, &Batch)]) -> Vec<Bind> {
+    let step = |(reader, batch): &(&str, &Batch)| {
+        json!({
+            "reader": reader, "service": &*batch.source.service, "partition": batch.source.partition,
+            "stood": batch.from.next, "next_offset": batch.to.next, "claim": batch.to.claim,
+        })
+    };
+    vec![Bind::Text(Value::from_iter(steps.iter().map(step)).to_string())]
+}
+
+fn counted(partitions: Vec<String>) -> HashMap<String, usize> {
+    let mut moved = HashMap::new();
+    for partition in partitions {
+        *moved.entry(partition).or_default() += 1;
+    }
+    moved
 }
 
 /// The statement that moves a checkpoint which stands at `from`.
@@ -152,18 +184,7 @@ impl Transaction {
     /// Moves each reader from its batch's beginning to its end, and takes its lock, where it stands there and nothing of the partition is put
     /// aside. Answers how many readers of each partition (`orders/3`) moved.
     pub(crate) async fn advance_each(&mut self, steps: &[(&str, &Batch)]) -> Result<HashMap<String, usize>, DatabaseError> {
-        let step = |(reader, batch): &(&'_ str, &'_ Batch)| {
-            json!({
-                "reader": reader, "service": &*batch.source.service, "partition": batch.source.partition,
-                "stood": batch.from.next, "next_offset": batch.to.next, "claim": batch.to.claim,
-            })
-        };
-        let given = Value::from_iter(steps.iter().map(step)).to_string();
-        let mut moved = HashMap::new();
-        for partition in self.texts(update_each(self.dialect()), vec![Bind::Text(given)]).await? {
-            *moved.entry(partition).or_default() += 1;
-        }
-        Ok(moved)
+        Ok(counted(self.texts(update_each(self.dialect()), given(steps)).await?))
     }
 
     /// Where a reader stands in all partitions that it has read.

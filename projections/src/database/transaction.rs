@@ -98,6 +98,14 @@ impl Database {
         })
     }
 
+    /// Runs a statement that is a transaction by itself; answers its first column.
+    pub(crate) async fn execute_for_texts(&self, sql: String, binds: Vec<Bind>) -> Result<Vec<String>, DatabaseError> {
+        match &self.pools {
+            Pools::Sqlite { writer, .. } => texts(for_sqlite(sql, binds).fetch_all(writer).await?),
+            Pools::Postgres(pool) => texts(for_postgres(sql, binds).fetch_all(pool).await?),
+        }
+    }
+
     /// Runs a query outside of any transaction; answers its first column.
     pub(crate) async fn texts(&self, sql: String, binds: Vec<Bind>) -> Result<Vec<String>, DatabaseError> {
         match &self.pools {
