@@ -117,7 +117,7 @@ where
         let parts = OwnerParts { log, source, schemas, node, config: self.config, snapshots: self.snapshots.clone() };
         let standby = self.standing_by.lock().remove(&partition);
         let owner = Arc::new(PartitionOwner::begin(parts, standby, placed));
-        self.tell_changes(owner.claim());
+        self.tell_changes(partition, owner.claim());
         self.forget_when_done(partition, &owner);
         owners.insert(partition, owner);
         self.changes.send_modify(|count| *count += 1);
@@ -148,12 +148,16 @@ where
         true
     }
 
-    fn tell_changes(&self, mut claim: watch::Receiver<Option<i64>>) {
-        let changes = self.changes.clone();
+    fn tell_changes(&self, partition: i32, mut claim: watch::Receiver<Option<i64>>) {
+        let (changes, log, owners) = (self.changes.clone(), self.log.clone(), self.owners.clone());
         tokio::spawn(async move {
             while claim.changed().await.is_ok() {
+                log.written(partition, claim.borrow().is_some());
                 changes.send_modify(|count| *count += 1);
             }
+            // Another owner may have begun meanwhile.
+            let written = owners.read().get(&partition).is_some_and(|owner| owner.claim().borrow().is_some());
+            log.written(partition, written);
         });
     }
 }

@@ -60,6 +60,9 @@ pub trait Log: Send + Sync + 'static {
             .try_for_each(|(record, tag)| self.append(partition, record, tag, acks).map_err(|why| Unsent { at: tag.at, why }))
     }
 
+    /// Notes that this process writes the partition, or does not any more, for those who read it here, too.
+    fn written(&self, _partition: i32, _written: bool) {}
+
     /// The offset that the next record of the partition will get.
     async fn end(&self, partition: i32) -> Result<i64, LogError>;
 

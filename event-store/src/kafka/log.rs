@@ -1,6 +1,6 @@
 //! Appending to and reading from one topic.
 
-use super::{KafkaConfig, tail::Rings, topic_of, wake::Wake};
+use super::{KafkaConfig, tail::Rings, topic_of, wake::Wake, written::Written};
 use crate::{
     Append, PartitionId, RawRecord,
     envelope::SharedRecord,
@@ -71,6 +71,7 @@ pub struct KafkaProducer {
     client: Arc<ThreadedProducer<AckContext>>,
     wake: Arc<Wake>,
     rings: Rings,
+    written: Arc<Written>,
 }
 
 impl KafkaProducer {
@@ -83,7 +84,7 @@ impl KafkaProducer {
         let wake = Arc::new(Wake::default());
         let context = AckContext { wake: wake.clone() };
         let producer = client.create_with_context(context).map_err(|error| LogError(error.to_string()))?;
-        Ok(Self { client: Arc::new(producer), wake, rings: Rings::default() })
+        Ok(Self { client: Arc::new(producer), wake, rings: Rings::default(), written: Arc::default() })
     }
 
     /// Rings whenever a record of this process is acknowledged.
@@ -94,6 +95,11 @@ impl KafkaProducer {
     /// The rings of the tail that is shown what is appended.
     pub(super) fn rings(&self) -> Rings {
         self.rings.clone()
+    }
+
+    /// The partitions that are written by it.
+    pub(super) fn written(&self) -> Arc<Written> {
+        self.written.clone()
     }
 
     /// Queues any record of any topic, for what is not an event: the owners' topic.
@@ -161,6 +167,10 @@ impl Log for KafkaLog {
             let at = to.tag.at;
             self.producer.send(&self.topic, partition, &key, &payload, headers, to).map_err(|why| Unsent { at, why })
         })
+    }
+
+    fn written(&self, partition: i32, written: bool) {
+        self.producer.written.set(PartitionId { service: self.service.clone(), partition }, written);
     }
 
     /// Asked on the producer's client: on a connection that fetches, the question would wait behind the long poll.

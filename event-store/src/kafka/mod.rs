@@ -1,12 +1,15 @@
 //! The log on Kafka, through librdkafka.
 
 mod directory;
+mod following;
+mod idle;
 mod log;
 mod placement;
 mod standby_log;
 mod tail;
 mod topics;
 mod wake;
+mod written;
 
 pub use directory::OwnersTopic;
 pub use log::{KafkaLog, KafkaProducer};

@@ -1,14 +1,12 @@
-//! One consumer for all that a process reads: it keeps the newest records of each partition in a [`Ring`].
+//! What a process reads at the end of the logs: it keeps the newest records of each partition in a [`Ring`].
+//!
+//! One consumer is for what others write, and is told of each record at once. What this process writes itself its readers are shown when it is
+//! acknowledged; a fetch for each such record would cost the broker as much as the append did. So a second consumer reads those partitions, and
+//! lets the broker gather: it brings what went another way, and what another process wrote that had the partition meanwhile.
 
-use super::{KafkaConfig, KafkaProducer, log::is_passing, log::raw, service_of, topic_of, wake::Wake};
-use crate::{LogError, PartitionId, envelope::SharedRecord, metrics, ring::Ring};
+use super::{KafkaConfig, KafkaProducer, following::Following, idle::Idle, written::Written};
+use crate::{LogError, PartitionId, ring::Ring};
 use parking_lot::Mutex;
-use rdkafka::{
-    Message, Offset, TopicPartitionList,
-    consumer::{BaseConsumer, Consumer},
-    error::KafkaError,
-    message::BorrowedMessage,
-};
 use std::{
     collections::HashMap,
     sync::Arc,
@@ -17,197 +15,155 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// How many records one step takes at most, before they are handed on.
-const MOST_RECORDS: usize = 2_000;
+/// How long the broker gathers what this process has written itself.
+const PATIENCE_MILLIS: &str = "50";
+/// Or until it is so many bytes.
+const WORTH_A_FETCH: &str = "500000";
+/// The first fetch of a new partition waits until the one before has ended; so long both consumers read a partition that is written elsewhere now.
+const HANDED_OVER: Duration = Duration::from_secs(2);
 
 /// The rings of a tail.
 pub(super) type Rings = Arc<Mutex<HashMap<PartitionId, Arc<Ring>>>>;
 
-/// The process's consumer at the end of the logs.
+/// The process's readers at the end of the logs.
 pub struct KafkaTail {
-    consumer: Arc<BaseConsumer>,
-    rings: Rings,
+    reading: Arc<Reading>,
     stop: CancellationToken,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// Which consumer reads what.
+struct Reading {
+    prompt: Following,
+    patient: Option<Following>,
+    rings: Rings,
+    written: Arc<Written>,
+    /// Partitions that are written elsewhere now, and until when both read them. Locked while partitions come, go and change consumers.
+    leaving: Mutex<Vec<(Instant, PartitionId)>>,
 }
 
 impl KafkaTail {
     /// Starts with no partition. The producer is the one with which this process appends.
     pub fn start(config: &KafkaConfig, producer: &KafkaProducer) -> Result<Self, LogError> {
-        Self::with_rings(config, producer, Rings::default())
+        let prompt = Following::new(&config.reader())?;
+        let (rings, written) = (Rings::default(), Arc::default());
+        Self::reading(Reading { prompt, patient: None, rings, written, leaving: Mutex::default() }, config, producer)
     }
 
     /// The one whose readers are shown what the producer appends, as soon as it is acknowledged. A producer shows it to one tail: call this
     /// once.
     pub fn shown(config: &KafkaConfig, producer: &KafkaProducer) -> Result<Self, LogError> {
-        Self::with_rings(config, producer, producer.rings())
+        let mut gathering = config.reader();
+        gathering.set("fetch.wait.max.ms", PATIENCE_MILLIS).set("fetch.min.bytes", WORTH_A_FETCH);
+        // Where the broker pays for each fetch, as few as possible ask.
+        let patient = if config.idle_look_millis.is_none() { Some(Following::new(&gathering)?) } else { None };
+        let (prompt, rings, written) = (Following::new(&config.reader())?, producer.rings(), producer.written());
+        Self::reading(Reading { prompt, patient, rings, written, leaving: Mutex::default() }, config, producer)
     }
 
-    fn with_rings(config: &KafkaConfig, producer: &KafkaProducer, rings: Rings) -> Result<Self, LogError> {
-        let consumer: Arc<BaseConsumer> = Arc::new(config.reader().create().map_err(|error| LogError(error.to_string()))?);
-        let stop = CancellationToken::new();
-        let (polled, filled, until) = (consumer.clone(), rings.clone(), stop.clone());
+    fn reading(reading: Reading, config: &KafkaConfig, producer: &KafkaProducer) -> Result<Self, LogError> {
+        let (reading, stop) = (Arc::new(reading), CancellationToken::new());
         let idle = config.idle_look_millis.map(|millis| Idle::new(producer.wake(), Duration::from_millis(millis.into())));
-        let poll = move || follow(&polled, &filled, idle, &until);
-        let thread = std::thread::Builder::new().name("tail".into()).spawn(poll).map_err(|error| LogError(error.to_string()))?;
-        Ok(Self { consumer, rings, stop, thread: Some(thread) })
+        let (this, until) = (reading.clone(), stop.clone());
+        let mut threads = vec![spawn("tail", move || this.follow(idle, &until))?];
+        if reading.patient.is_some() {
+            let (this, until) = (reading.clone(), stop.clone());
+            threads.push(spawn("patient tail", move || this.follow_patiently(&until))?);
+        }
+        Ok(Self { reading, stop, threads })
     }
 
     /// The ring of a partition, which begins at `from` when nobody asked for the partition before.
     pub fn ring(&self, source: &PartitionId, from: i64) -> Result<Arc<Ring>, LogError> {
-        let mut rings = self.rings.lock();
-        if let Some(ring) = rings.get(source) {
+        let _change = self.reading.leaving.lock();
+        if let Some(ring) = self.reading.rings.lock().get(source) {
             return Ok(ring.clone());
         }
         let ring = Arc::new(Ring::new(from));
-        rings.insert(source.clone(), ring.clone());
-        drop(rings);
-        self.change(source, Some(from))?;
+        self.reading.rings.lock().insert(source.clone(), ring.clone());
+        let reader = self.reading.patient.as_ref().filter(|_| self.reading.written.contains(source)).unwrap_or(&self.reading.prompt);
+        reader.begin(source, from)?;
         Ok(ring)
     }
 
     /// Reads the partition no more.
     pub fn forget(&self, source: &PartitionId) -> Result<(), LogError> {
-        let known = self.rings.lock().remove(source);
-        if known.is_some() { self.change(source, None) } else { Ok(()) }
-    }
-
-    fn change(&self, source: &PartitionId, from: Option<i64>) -> Result<(), LogError> {
-        let mut list = TopicPartitionList::new();
-        let offset = from.map_or(Offset::Invalid, Offset::Offset);
-        list.add_partition_offset(&topic_of(&source.service), source.partition, offset).map_err(|error| LogError(error.to_string()))?;
-        let changed = if from.is_some() { self.consumer.incremental_assign(&list) } else { self.consumer.incremental_unassign(&list) };
-        changed.map_err(|error| LogError(error.to_string()))
+        let _change = self.reading.leaving.lock();
+        self.reading.rings.lock().remove(source);
+        self.reading.prompt.end(source)?;
+        self.reading.patient.as_ref().map_or(Ok(()), |patient| patient.end(source))
     }
 }
 
 impl Drop for KafkaTail {
     fn drop(&mut self) {
         self.stop.cancel();
-        if let Some(thread) = self.thread.take() {
+        for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
     }
 }
 
-/// How long nothing must come before the tail only looks now and then.
-const IDLE_AFTER: Duration = Duration::from_secs(1);
-/// How long one look takes: time enough for a fetch on a busy machine, since a pause discards one that is under way.
-const LOOK: Duration = Duration::from_millis(150);
-/// How long a record that this process has appended is waited for before the tail rests all the same.
-const EXPECT: Duration = Duration::from_secs(10);
-
-/// For a broker that does not wake a waiting fetch, and that pays for each.
-struct Idle {
-    wake: Arc<Wake>,
-    look_every: Duration,
-    /// When a record came last.
-    last: Instant,
-    /// Set while something that this process has appended has not come yet.
-    expects: Option<Instant>,
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, LogError> {
+    std::thread::Builder::new().name(name.into()).spawn(run).map_err(|error| LogError(error.to_string()))
 }
 
-impl Idle {
-    fn new(wake: Arc<Wake>, look_every: Duration) -> Self {
-        Self { wake, look_every, last: Instant::now(), expects: Some(Instant::now() + EXPECT) }
+impl Reading {
+    fn follow(&self, mut idle: Option<Idle>, until: &CancellationToken) {
+        let wait = Duration::from_millis(if idle.is_some() { 25 } else { 100 });
+        while !until.is_cancelled() {
+            let took = self.prompt.step(&self.rings, wait);
+            if let Some(Err(error)) = idle.as_mut().map(|idle| idle.rest(self.prompt.consumer(), took)) {
+                tracing::warn!(%error, "the tail cannot rest");
+            }
+        }
     }
 
-    /// Lets the consumer rest when nothing has come for a while, until this process appends or the next look is due.
-    fn rest(&mut self, consumer: &BaseConsumer, took: usize) -> Result<(), KafkaError> {
-        if self.wake.take() {
-            self.expects = Some(Instant::now() + EXPECT);
+    fn follow_patiently(&self, until: &CancellationToken) {
+        let Some(patient) = &self.patient else { return };
+        let mut seen = 0;
+        while !until.is_cancelled() {
+            patient.step(&self.rings, Duration::from_millis(100));
+            if let Err(error) = self.sort(patient, &mut seen) {
+                tracing::warn!(%error, "a partition cannot change its consumer");
+            }
         }
-        if took > 0 {
-            (self.last, self.expects) = (Instant::now(), None);
+    }
+
+    /// Gives each partition to the consumer that suits it, where anything has changed since `seen`.
+    fn sort(&self, patient: &Following, seen: &mut u64) -> Result<(), LogError> {
+        let mut leaving = self.leaving.lock();
+        let version = self.written.version();
+        if *seen != version {
+            for (source, ring) in self.rings.lock().clone() {
+                self.give(patient, &source, &ring, &mut leaving)?;
+            }
+            *seen = version;
         }
-        if self.last.elapsed() < IDLE_AFTER || self.expects.is_some_and(|until| Instant::now() < until) {
-            return Ok(());
-        }
-        let assigned = consumer.assignment()?;
-        consumer.pause(&assigned)?;
-        let rung = self.wake.wait(self.look_every);
-        consumer.resume(&assigned)?;
-        stir(consumer, &assigned);
-        self.expects = rung.then(|| Instant::now() + EXPECT);
-        self.last = if rung { Instant::now() } else { Instant::now() - (IDLE_AFTER - LOOK) };
+        let over = |(until, _): &(Instant, PartitionId)| *until < Instant::now();
+        leaving
+            .iter()
+            .filter(|left| over(left))
+            .filter(|(_, source)| !self.written.contains(source))
+            .try_for_each(|(_, source)| patient.end(source))?;
+        leaving.retain(|left| !over(left));
         Ok(())
     }
-}
 
-/// Wakes librdkafka's broker thread, which would sleep on for up to a second after a resume: any request does.
-fn stir(consumer: &BaseConsumer, assigned: &TopicPartitionList) {
-    if let Some(first) = assigned.elements().first() {
-        let _ = consumer.fetch_watermarks(first.topic(), first.partition(), LOOK);
-    }
-}
-
-fn follow(consumer: &BaseConsumer, rings: &Rings, mut idle: Option<Idle>, until: &CancellationToken) {
-    let wait = Duration::from_millis(if idle.is_some() { 25 } else { 100 });
-    while !until.is_cancelled() {
-        let took = step(consumer, rings, wait);
-        if let Some(Err(error)) = idle.as_mut().map(|idle| idle.rest(consumer, took)) {
-            tracing::warn!(%error, "the tail cannot rest");
+    fn give(
+        &self,
+        patient: &Following,
+        source: &PartitionId,
+        ring: &Ring,
+        leaving: &mut Vec<(Instant, PartitionId)>,
+    ) -> Result<(), LogError> {
+        if self.written.contains(source) {
+            patient.begin(source, ring.end())?;
+            return self.prompt.end(source);
         }
-    }
-}
-
-/// What one step takes of a partition.
-struct Taken {
-    source: PartitionId,
-    ring: Option<Arc<Ring>>,
-    /// Behind the last record that came.
-    end: i64,
-    records: Vec<Arc<SharedRecord>>,
-}
-
-/// What was taken of the message's partition, which as a rule is that of the message before.
-fn of_partition<'a>(taken: &'a mut Vec<Taken>, rings: &Rings, message: &BorrowedMessage<'_>) -> &'a mut Taken {
-    let (service, partition) = (service_of(message.topic()), message.partition());
-    let known = taken.iter().rposition(|Taken { source, .. }| *source.service == *service && source.partition == partition);
-    let at = known.unwrap_or_else(|| {
-        let source = PartitionId { service: service.into(), partition };
-        let ring = rings.lock().get(&source).cloned();
-        taken.push(Taken { source, ring, end: 0, records: Vec::new() });
-        taken.len() - 1
-    });
-    &mut taken[at]
-}
-
-impl Taken {
-    /// Takes a record, unless the process's own acknowledgements brought it already.
-    fn take(&mut self, message: &BorrowedMessage<'_>) {
-        self.end = message.offset() + 1;
-        if self.ring.as_ref().is_some_and(|ring| message.offset() >= ring.end()) {
-            self.records.push(Arc::new(SharedRecord::new(raw(message))));
+        if patient.reads(source) && !self.prompt.reads(source) {
+            leaving.push((Instant::now() + HANDED_OVER, source.clone()));
         }
+        self.prompt.begin(source, ring.end())
     }
-}
-
-/// Takes what the consumer has and hands it to the rings, each partition's records at once. Answers how many there were.
-fn step(consumer: &BaseConsumer, rings: &Rings, first_wait: Duration) -> usize {
-    let (mut taken, mut took) = (Vec::new(), 0);
-    let mut wait = first_wait;
-    for _ in 0..MOST_RECORDS {
-        match consumer.poll(wait) {
-            None => break,
-            Some(Ok(message)) => {
-                of_partition(&mut taken, rings, &message).take(&message);
-                took += 1;
-            }
-            Some(Err(error)) if is_passing(&error) => break,
-            Some(Err(error)) => {
-                tracing::error!(%error, "the tail cannot read");
-                std::thread::sleep(Duration::from_millis(100));
-                break;
-            }
-        }
-        wait = Duration::ZERO;
-    }
-    for Taken { source, ring, end, records } in taken {
-        metrics::LOG_END.with_label_values(&[&*source.service, &source.partition.to_string()]).set(end);
-        if let Some(ring) = ring {
-            ring.push(records);
-        }
-    }
-    took
 }

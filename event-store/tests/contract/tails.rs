@@ -31,13 +31,18 @@ fn expected(keys: std::ops::Range<u32>) -> Vec<String> {
     keys.map(|key| key.to_string()).collect()
 }
 
-#[tokio::test]
-async fn each_tail_reads_for_itself_whoever_appends() {
-    let Some(brokers) = required("DAYBOOK_KAFKA") else { return };
-    let config = KafkaConfig::new(&brokers, "tails");
+/// A topic of one partition for a service of the test's own.
+async fn topic() -> Option<(KafkaConfig, &'static str)> {
+    let config = KafkaConfig::new(&required("DAYBOOK_KAFKA")?, "tails");
     let service: &'static str = format!("tails-{}", Uuid::new_v4().simple()).leak();
     let plan = TopicPlan { services: vec![service], partitions: 1, profile: Profile { replication: 1, min_insync: 1 } };
     Topics::new(&config).expect("an admin client").create(&plan).await.expect("the topic is created");
+    Some((config, service))
+}
+
+#[tokio::test]
+async fn each_tail_reads_for_itself_whoever_appends() {
+    let Some((config, service)) = topic().await else { return };
     let (own, foreign) = (KafkaProducer::new(&config).expect("a producer"), KafkaProducer::new(&config).expect("a producer"));
     let shown = Arc::new(KafkaTail::shown(&config, &own).expect("a tail"));
     let apart = Arc::new(KafkaTail::start(&config, &own).expect("a tail"));
@@ -58,4 +63,27 @@ async fn each_tail_reads_for_itself_whoever_appends() {
     append(&elsewhere, 150..200).await;
     append(&here, 200..250).await;
     assert_eq!(keys(&mut readers[0], 100).await, expected(150..250));
+}
+
+#[tokio::test]
+async fn a_partition_is_read_whole_whether_it_is_written_here_or_elsewhere() {
+    let Some((config, service)) = topic().await else { return };
+    let (own, foreign) = (KafkaProducer::new(&config).expect("a producer"), KafkaProducer::new(&config).expect("a producer"));
+    let shown = Arc::new(KafkaTail::shown(&config, &own).expect("a tail"));
+    let log = |producer: &KafkaProducer| Arc::new(KafkaLog::new(producer.clone(), service, config.clone()));
+    let (here, elsewhere) = (log(&own), log(&foreign));
+    here.written(0, true);
+    let mut reader = StandbyLog::new(here.clone(), shown, service).read(0, 0).await.expect("a cursor");
+    let mut next = 0;
+    // Longer than a partition stays with the consumer that it is taken from.
+    for written in [true, false, true, false] {
+        here.written(0, written);
+        for _ in 0..25 {
+            append(&elsewhere, next..next + 10).await;
+            append(&here, next + 10..next + 20).await;
+            assert_eq!(keys(&mut reader, 20).await, expected(next..next + 20), "written here: {written}");
+            next += 20;
+            tokio::time::sleep(Duration::from_millis(if written { 10 } else { 100 })).await;
+        }
+    }
 }

@@ -1,0 +1,128 @@
+//! A consumer that reads what it is told, partition by partition, into the rings of a tail.
+
+use super::{
+    log::{is_passing, raw},
+    service_of,
+    tail::Rings,
+    topic_of,
+};
+use crate::{LogError, PartitionId, envelope::SharedRecord, metrics, ring::Ring};
+use parking_lot::Mutex;
+use rdkafka::{
+    ClientConfig, Message, Offset, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer},
+    message::BorrowedMessage,
+};
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+/// How many records one step takes at most, before they are handed on.
+const MOST_RECORDS: usize = 2_000;
+
+/// A consumer and the partitions that it reads.
+pub(super) struct Following {
+    consumer: BaseConsumer,
+    assigned: Mutex<HashSet<PartitionId>>,
+}
+
+impl Following {
+    /// Reads nothing yet.
+    pub fn new(client: &ClientConfig) -> Result<Self, LogError> {
+        let consumer = client.create().map_err(|error| LogError(error.to_string()))?;
+        Ok(Self { consumer, assigned: Mutex::default() })
+    }
+
+    pub fn consumer(&self) -> &BaseConsumer {
+        &self.consumer
+    }
+
+    pub fn reads(&self, source: &PartitionId) -> bool {
+        self.assigned.lock().contains(source)
+    }
+
+    /// Reads the partition from this offset on, unless it does already.
+    pub fn begin(&self, source: &PartitionId, from: i64) -> Result<(), LogError> {
+        if !self.assigned.lock().insert(source.clone()) {
+            return Ok(());
+        }
+        let list = list_of(source, Offset::Offset(from))?;
+        self.consumer.incremental_assign(&list).map_err(|error| LogError(error.to_string()))
+    }
+
+    /// Reads the partition no more.
+    pub fn end(&self, source: &PartitionId) -> Result<(), LogError> {
+        if !self.assigned.lock().remove(source) {
+            return Ok(());
+        }
+        let list = list_of(source, Offset::Invalid)?;
+        self.consumer.incremental_unassign(&list).map_err(|error| LogError(error.to_string()))
+    }
+
+    /// Takes what the consumer has and hands it to the rings, each partition's records at once. Answers how many there were.
+    pub fn step(&self, rings: &Rings, first_wait: Duration) -> usize {
+        let (mut taken, mut took) = (Vec::new(), 0);
+        let mut wait = first_wait;
+        for _ in 0..MOST_RECORDS {
+            match self.consumer.poll(wait) {
+                None => break,
+                Some(Ok(message)) => {
+                    of_partition(&mut taken, rings, &message).take(&message);
+                    took += 1;
+                }
+                Some(Err(error)) if is_passing(&error) => break,
+                Some(Err(error)) => {
+                    tracing::error!(%error, "the tail cannot read");
+                    std::thread::sleep(Duration::from_millis(100));
+                    break;
+                }
+            }
+            wait = Duration::ZERO;
+        }
+        taken.into_iter().for_each(Taken::hand_on);
+        took
+    }
+}
+
+fn list_of(source: &PartitionId, offset: Offset) -> Result<TopicPartitionList, LogError> {
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(&topic_of(&source.service), source.partition, offset).map_err(|error| LogError(error.to_string()))?;
+    Ok(list)
+}
+
+/// What one step takes of a partition.
+struct Taken {
+    source: PartitionId,
+    ring: Option<Arc<Ring>>,
+    /// Behind the last record that came.
+    end: i64,
+    records: Vec<Arc<SharedRecord>>,
+}
+
+/// What was taken of the message's partition, which as a rule is that of the message before.
+fn of_partition<'a>(taken: &'a mut Vec<Taken>, rings: &Rings, message: &BorrowedMessage<'_>) -> &'a mut Taken {
+    let (service, partition) = (service_of(message.topic()), message.partition());
+    let known = taken.iter().rposition(|Taken { source, .. }| *source.service == *service && source.partition == partition);
+    let at = known.unwrap_or_else(|| {
+        let source = PartitionId { service: service.into(), partition };
+        let ring = rings.lock().get(&source).cloned();
+        taken.push(Taken { source, ring, end: 0, records: Vec::new() });
+        taken.len() - 1
+    });
+    &mut taken[at]
+}
+
+impl Taken {
+    /// Takes a record, unless the process's own acknowledgements brought it already.
+    fn take(&mut self, message: &BorrowedMessage<'_>) {
+        self.end = message.offset() + 1;
+        if self.ring.as_ref().is_some_and(|ring| message.offset() >= ring.end()) {
+            self.records.push(Arc::new(SharedRecord::new(raw(message))));
+        }
+    }
+
+    fn hand_on(self) {
+        metrics::LOG_END.with_label_values(&[&*self.source.service, &self.source.partition.to_string()]).set(self.end);
+        if let Some(ring) = self.ring {
+            ring.push(self.records);
+        }
+    }
+}
