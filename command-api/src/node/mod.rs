@@ -1,5 +1,6 @@
 //! Between nodes: a command that arrives at a node which does not own its partition is forwarded, once.
 
+mod line;
 mod routed;
 mod server;
 
@@ -29,8 +30,7 @@ fn request(service: &str, id: Uuid, command_json: Vec<u8>, meta: &CommandMeta, k
         causation_id,
         traceparent,
         known_run,
-        question: false,
-        take_over: false,
+        ..ExecuteRequest::default()
     }
 }
 
@@ -75,7 +75,7 @@ fn to_wire(outcome: Result<Accepted, CommandError>) -> ExecuteReply {
             Outcome::Unavailable(node::Unavailable { reason, retry_after_millis })
         }
     };
-    ExecuteReply { outcome: Some(outcome) }
+    ExecuteReply { outcome: Some(outcome), number: 0 }
 }
 
 /// What a reply says: the outcome, or who owns the partition instead.

@@ -1,6 +1,6 @@
 //! Sends a command to its owner: here, or one hop away; where the owner is gone, to who takes over from it.
 
-use super::{from_wire, question, request, unavailable};
+use super::{from_wire, line::Line, question, request, unavailable};
 use domain::Aggregate;
 use event_store::{Accepted, CommandError, CommandMeta, Directory, Execute, LocalOwner, Owner, standbys};
 use parking_lot::Mutex;
@@ -8,7 +8,7 @@ use schemas::node::{ExecuteRequest, Moved, node_client::NodeClient};
 use serde::Serialize;
 use std::{collections::HashMap, error::Error, io, sync::Arc, time::Duration};
 use tonic::{
-    Status,
+    Response, Status,
     transport::{Channel, Endpoint},
 };
 use uuid::Uuid;
@@ -26,7 +26,14 @@ pub struct Routed<A: Aggregate> {
     local: Arc<dyn LocalOwner<A>>,
     directory: Arc<dyn Directory>,
     deadline: Duration,
-    channels: Mutex<HashMap<String, Channel>>,
+    peers: Mutex<HashMap<String, Peer>>,
+}
+
+/// A node, and the line to it.
+#[derive(Clone)]
+struct Peer {
+    channel: Channel,
+    line: Arc<Line>,
 }
 
 /// Why a node gave no outcome.
@@ -48,37 +55,41 @@ impl<A: Aggregate> Routed<A> {
         directory: Arc<dyn Directory>,
         deadline: Duration,
     ) -> Self {
-        Self { service, node: node.to_owned(), local, directory, deadline, channels: Mutex::default() }
+        Self { service, node: node.to_owned(), local, directory, deadline, peers: Mutex::default() }
+    }
+
+    /// A node by its address; a line that broke is replaced.
+    fn peer(&self, address: &str) -> Result<Peer, CommandError> {
+        let mut peers = self.peers.lock();
+        let known = peers.get(address);
+        if let Some(peer) = known.filter(|peer| peer.line.is_open()) {
+            return Ok(peer.clone());
+        }
+        let channel = known.map_or_else(|| self.channel(address), |peer| Ok(peer.channel.clone()))?;
+        let peer = Peer { line: Arc::new(Line::open(NodeClient::new(channel.clone()))), channel };
+        peers.insert(address.to_owned(), peer.clone());
+        Ok(peer)
     }
 
     fn channel(&self, address: &str) -> Result<Channel, CommandError> {
-        if let Some(channel) = self.channels.lock().get(address) {
-            return Ok(channel.clone());
-        }
         let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(|error| unavailable(error.to_string()))?;
-        let channel = endpoint
-            .connect_timeout(CONNECT)
-            .timeout(self.deadline)
-            .tcp_nodelay(true)
-            .http2_keep_alive_interval(ALIVE)
-            .keep_alive_timeout(ALIVE)
-            .connect_lazy();
-        Ok(self.channels.lock().entry(address.to_owned()).or_insert(channel).clone())
+        let endpoint = endpoint.connect_timeout(CONNECT).timeout(self.deadline).tcp_nodelay(true);
+        Ok(endpoint.http2_keep_alive_interval(ALIVE).keep_alive_timeout(ALIVE).connect_lazy())
     }
 
-    /// Asks a node. A connection that broke is tried once more, to learn whether anybody is still there: the command's id makes that safe.
-    async fn ask(&self, address: &str, request: ExecuteRequest) -> Asked {
-        let channel = match self.channel(address) {
-            Ok(channel) => channel,
+    /// Asks a node. Where the line breaks, a call of its own learns whether anybody is still there: the command's id makes that safe.
+    async fn ask(&self, address: &str, request: &ExecuteRequest) -> Asked {
+        let Peer { channel, line } = match self.peer(address) {
+            Ok(peer) => peer,
             Err(error) => return Ok(Err(error)),
         };
-        let mut client = NodeClient::new(channel);
-        let mut answer = client.execute(request.clone()).await;
-        if answer.as_ref().is_err_and(|status| is_broken(status) && !is_refused(status)) {
-            answer = client.execute(request).await;
-        }
+        let answer = match tokio::time::timeout(self.deadline, line.ask(request.clone())).await {
+            Ok(Some(reply)) => Ok(reply),
+            Ok(None) => NodeClient::new(channel).execute(request.clone()).await.map(Response::into_inner),
+            Err(late) => Err(Status::deadline_exceeded(late.to_string())),
+        };
         match answer {
-            Ok(reply) => from_wire(reply.into_inner()).map_err(NoOutcome::Moved),
+            Ok(reply) => from_wire(reply).map_err(NoOutcome::Moved),
             Err(status) if is_refused(&status) => Err(NoOutcome::Gone),
             Err(status) => Ok(Err(unavailable(format!(
                 "the owner at {address} does not answer ({}): the outcome is unknown; send the same request with the same Idempotency-Key again to learn it",
@@ -96,10 +107,10 @@ impl<A: Aggregate> Routed<A> {
 
     /// Asks the owner that was heard of, and where that one points when it knows better; no further.
     async fn forward(&self, request: &ExecuteRequest, address: &str) -> Asked {
-        match self.ask(address, request.clone()).await {
+        match self.ask(address, request).await {
             Err(NoOutcome::Moved(Moved { address: next, run, .. })) if !next.is_empty() && next != address => {
                 let again = ExecuteRequest { known_run: run, ..request.clone() };
-                match self.ask(&next, again).await {
+                match self.ask(&next, &again).await {
                     Err(NoOutcome::Moved(_)) => Ok(changing_hands()),
                     answered => answered,
                 }
@@ -120,7 +131,7 @@ impl<A: Aggregate> Routed<A> {
                 if self.local.take_over(id).await {
                     return None;
                 }
-            } else if let Ok(outcome) = self.ask(&nodes[candidate], ExecuteRequest { take_over: true, ..request.clone() }).await {
+            } else if let Ok(outcome) = self.ask(&nodes[candidate], &ExecuteRequest { take_over: true, ..request.clone() }).await {
                 return Some(outcome);
             }
         }
@@ -131,11 +142,6 @@ impl<A: Aggregate> Routed<A> {
 /// What is said when a partition that was this node's a moment ago is not any more.
 fn changing_hands() -> Result<Accepted, CommandError> {
     Err(unavailable("the partition is changing hands"))
-}
-
-/// Whether the transport failed, so that nobody knows what the node did.
-fn is_broken(status: &Status) -> bool {
-    status.source().is_some()
 }
 
 /// Whether nobody listens at the address.

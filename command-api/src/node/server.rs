@@ -3,12 +3,13 @@
 use super::{meta_of, to_wire};
 use domain::Aggregate;
 use event_store::{Directory, LocalOwner};
+use futures::{StreamExt, future::ready, stream::BoxStream};
 use schemas::node::{ExecuteReply, ExecuteRequest, Moved, execute_reply::Outcome, node_server};
 use serde::de::DeserializeOwned;
 use std::{collections::HashMap, marker::PhantomData, sync::Arc, time::Duration};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
 /// How long a shutdown waits for what was taken.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -46,6 +47,9 @@ where
     }
 }
 
+/// How many commands of one line are under way at once; who sends more waits.
+const AT_ONCE: usize = 4_096;
+
 /// The node-to-node server.
 pub struct NodeServer {
     owners: HashMap<&'static str, Box<dyn AnyOwner>>,
@@ -71,7 +75,7 @@ impl NodeServer {
     /// Serves until `shutdown`, and answers what was taken before, within a bound: a peer may keep its connection open for ever.
     pub async fn serve(self, listener: TcpListener, shutdown: CancellationToken) -> Result<(), tonic::transport::Error> {
         let incoming = tonic::transport::server::TcpIncoming::from(listener).with_nodelay(Some(true));
-        let service = node_server::NodeServer::new(self);
+        let service = node_server::NodeServer::new(Serving { node: Arc::new(self), shutdown: shutdown.clone() });
         let stopping = shutdown.clone().cancelled_owned();
         let serving = tonic::transport::Server::builder().add_service(service).serve_with_incoming_shutdown(incoming, stopping);
         let give_up = async {
@@ -87,19 +91,47 @@ impl NodeServer {
     fn moved(&self, service: &str, partition: i32) -> ExecuteReply {
         let known = self.directory.owner(service, partition);
         let moved = known.map(|owner| Moved { node: owner.node, address: owner.address, run: owner.run }).unwrap_or_default();
-        ExecuteReply { outcome: Some(Outcome::Moved(moved)) }
+        ExecuteReply { outcome: Some(Outcome::Moved(moved)), number: 0 }
+    }
+
+    async fn answer(&self, request: &ExecuteRequest) -> Result<ExecuteReply, Status> {
+        let Some(owner) = self.owners.get(request.service.as_str()) else {
+            return Ok(self.moved(&request.service, -1));
+        };
+        let reply = owner.execute(request).await?;
+        let partition = owner.partition(request)?;
+        Ok(reply.unwrap_or_else(|| self.moved(&request.service, partition)))
+    }
+
+    /// The same within a line, which goes on: what cannot be read gets an answer without an outcome.
+    async fn answer_numbered(self: Arc<Self>, request: ExecuteRequest) -> Result<ExecuteReply, Status> {
+        let reply = self.answer(&request).await.unwrap_or_else(|status| {
+            tracing::warn!(%status, "a node sends what cannot be read here");
+            ExecuteReply::default()
+        });
+        Ok(ExecuteReply { number: request.number, ..reply })
     }
 }
 
+/// A server that runs.
+struct Serving {
+    node: Arc<NodeServer>,
+    shutdown: CancellationToken,
+}
+
 #[tonic::async_trait]
-impl node_server::Node for NodeServer {
+impl node_server::Node for Serving {
+    type ExecuteAllStream = BoxStream<'static, Result<ExecuteReply, Status>>;
+
     async fn execute(&self, request: Request<ExecuteRequest>) -> Result<Response<ExecuteReply>, Status> {
-        let request = request.into_inner();
-        let Some(owner) = self.owners.get(request.service.as_str()) else {
-            return Ok(Response::new(self.moved(&request.service, -1)));
-        };
-        let reply = owner.execute(&request).await?;
-        let partition = owner.partition(&request)?;
-        Ok(Response::new(reply.unwrap_or_else(|| self.moved(&request.service, partition))))
+        self.node.answer(request.get_ref()).await.map(Response::new)
+    }
+
+    /// Answers all that was taken when the shutdown comes, and ends.
+    async fn execute_all(&self, requests: Request<Streaming<ExecuteRequest>>) -> Result<Response<Self::ExecuteAllStream>, Status> {
+        let node = self.node.clone();
+        let taken = requests.into_inner().take_until(self.shutdown.clone().cancelled_owned());
+        let taken = taken.filter_map(|request| ready(request.ok()));
+        Ok(Response::new(taken.map(move |request| node.clone().answer_numbered(request)).buffer_unordered(AT_ONCE).boxed()))
     }
 }

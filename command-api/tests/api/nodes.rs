@@ -10,10 +10,24 @@ use event_store::{
     Accepted, Cause, CommandError, CommandMeta, Directory, Execute, Host, Hosted, LocalOwner, MemoryLog, NodeName, Owner, Refused,
     WriterConfig,
 };
-use schemas::Schemas;
-use std::{collections::BTreeMap, sync::Arc, time::Duration, time::Instant};
+use schemas::{
+    Schemas,
+    node::{self, ExecuteReply, ExecuteRequest, execute_reply::Outcome, node_server},
+};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tonic::{
+    Request, Response, Status, Streaming,
+    transport::{Server, server::TcpIncoming},
+};
 use uuid::Uuid;
 
 fn meta(command_id: Uuid, expected_version: Option<u64>) -> CommandMeta {
@@ -75,6 +89,59 @@ async fn a_forwarded_command_hears_what_the_owner_says() {
     assert!(matches!(reused, Err(CommandError::KeyReused)), "{reused:?}");
     let conflict = users.execute(id, UserCommand::Close { reason: None }, meta(Uuid::now_v7(), Some(7))).await;
     assert!(matches!(conflict, Err(CommandError::Conflict { expected: 7, actual: 1 })), "{conflict:?}");
+}
+
+#[tokio::test]
+async fn of_many_that_are_forwarded_side_by_side_each_hears_its_own_answer() {
+    let (address, _serving) = owning_node(&MemoryLog::new(2)).await;
+    let users = elsewhere(&address);
+    let ask = |number: u64| {
+        let users = users.clone();
+        async move {
+            let (id, expected) = (Uuid::now_v7(), (number % 2 == 1).then_some(number));
+            (number, users.execute(id, register("Ada"), meta(Uuid::now_v7(), expected)).await)
+        }
+    };
+    let mut places = HashSet::new();
+    for (number, outcome) in futures::future::join_all((0..500).map(ask)).await {
+        match outcome {
+            Ok(Accepted { version: 1, position, .. }) if number % 2 == 0 => assert!(places.insert(position), "{number}"),
+            Err(CommandError::Conflict { expected, actual: 0 }) => assert_eq!(expected, number),
+            other => panic!("{number}: {other:?}"),
+        }
+    }
+    assert_eq!(places.len(), 250);
+}
+
+/// A node of a release that knew only single calls.
+struct Former(AtomicU64);
+
+#[tonic::async_trait]
+impl node_server::Node for Former {
+    type ExecuteAllStream = futures::stream::Empty<Result<ExecuteReply, Status>>;
+
+    async fn execute(&self, request: Request<ExecuteRequest>) -> Result<Response<ExecuteReply>, Status> {
+        assert_eq!(request.get_ref().service, "users");
+        let version = self.0.fetch_add(1, Ordering::Relaxed);
+        let accepted = node::Accepted { version, service: "users".into(), ..node::Accepted::default() };
+        Ok(Response::new(ExecuteReply { outcome: Some(Outcome::Accepted(accepted)), number: 0 }))
+    }
+
+    async fn execute_all(&self, _: Request<Streaming<ExecuteRequest>>) -> Result<Response<Self::ExecuteAllStream>, Status> {
+        Err(Status::unimplemented("what is a stream?"))
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_takes_no_stream_is_asked_call_by_call() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let server = Server::builder().add_service(node_server::NodeServer::new(Former(AtomicU64::new(7))));
+    tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
+    let users = elsewhere(&address);
+    for version in [7, 8, 9] {
+        assert_eq!(users.execute(Uuid::now_v7(), register("Ada"), meta(Uuid::now_v7(), None)).await.unwrap().version, version);
+    }
 }
 
 #[tokio::test]
