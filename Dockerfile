@@ -3,7 +3,7 @@ FROM rust:1.95-bookworm AS build
 WORKDIR /src
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
-    cargo build --release --locked -p daybook && cp target/release/daybook /daybook
+    cargo build --profile production --locked -p daybook && cp target/production/daybook /daybook
 
 FROM debian:bookworm-slim
 RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates curl zlib1g && rm -rf /var/lib/apt/lists/* \

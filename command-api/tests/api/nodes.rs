@@ -114,7 +114,11 @@ async fn of_many_that_are_forwarded_side_by_side_each_hears_its_own_answer() {
 }
 
 /// A node of a release that knew only single calls.
-struct Former(AtomicU64);
+#[derive(Default)]
+struct Former {
+    calls: AtomicU64,
+    streams: Arc<AtomicU64>,
+}
 
 #[tonic::async_trait]
 impl node_server::Node for Former {
@@ -122,12 +126,13 @@ impl node_server::Node for Former {
 
     async fn execute(&self, request: Request<ExecuteRequest>) -> Result<Response<ExecuteReply>, Status> {
         assert_eq!(request.get_ref().service, "users");
-        let version = self.0.fetch_add(1, Ordering::Relaxed);
+        let version = self.calls.fetch_add(1, Ordering::Relaxed);
         let accepted = node::Accepted { version, service: "users".into(), ..node::Accepted::default() };
         Ok(Response::new(ExecuteReply { outcome: Some(Outcome::Accepted(accepted)), number: 0 }))
     }
 
     async fn execute_all(&self, _: Request<Streaming<ExecuteRequest>>) -> Result<Response<Self::ExecuteAllStream>, Status> {
+        self.streams.fetch_add(1, Ordering::Relaxed);
         Err(Status::unimplemented("what is a stream?"))
     }
 }
@@ -136,12 +141,15 @@ impl node_server::Node for Former {
 async fn a_node_that_takes_no_stream_is_asked_call_by_call() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let server = Server::builder().add_service(node_server::NodeServer::new(Former(AtomicU64::new(7))));
+    let former = Former::default();
+    let streams = former.streams.clone();
+    let server = Server::builder().add_service(node_server::NodeServer::new(former));
     tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
     let users = elsewhere(&address);
-    for version in [7, 8, 9] {
+    for version in 0..3 {
         assert_eq!(users.execute(Uuid::now_v7(), register("Ada"), meta(Uuid::now_v7(), None)).await.unwrap().version, version);
     }
+    assert_eq!(streams.load(Ordering::Relaxed), 3, "it may have been replaced by a node that does");
 }
 
 #[tokio::test]

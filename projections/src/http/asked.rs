@@ -1,5 +1,6 @@
 //! What a request asks for: path segments and query parameters, checked, with every fault named at once.
 
+use super::{ReadState, at_least, dead_letters::Boxes};
 use crate::{FieldError, Problem, views::as_of::AsOf};
 use axum::{
     extract::{FromRequestParts, Path, Query},
@@ -35,11 +36,27 @@ pub(super) struct Asked {
     errors: Vec<FieldError>,
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Asked {
+/// A reader's question, once the views show what it must see.
+impl FromRequestParts<ReadState> for Asked {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let segments = Path::<HashMap<String, String>>::from_request_parts(parts, state).await;
+    async fn from_request_parts(parts: &mut Parts, read: &ReadState) -> Result<Self, Problem> {
+        at_least::reached(read, &parts.headers).await?;
+        Self::of(parts).await
+    }
+}
+
+impl FromRequestParts<Boxes> for Asked {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Boxes) -> Result<Self, Problem> {
+        Self::of(parts).await
+    }
+}
+
+impl Asked {
+    async fn of(parts: &mut Parts) -> Result<Self, Problem> {
+        let segments = Path::<HashMap<String, String>>::from_request_parts(parts, &()).await;
         let Path(segments) = segments.map_err(|rejection| Problem::field("path", rejection.body_text()))?;
         let parameters = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri);
         let Query(parameters) = parameters.map_err(|rejection| Problem::field("query", rejection.body_text()))?;
@@ -48,9 +65,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Asked {
         let if_none_match = tags.flat_map(|tags| tags.split(',')).map(|tag| tag.trim().to_owned()).collect();
         Ok(Self { uri, if_none_match, segments, parameters, errors: Vec::new() })
     }
-}
 
-impl Asked {
     /// Notes that a field breaks a rule.
     pub(super) fn refuse(&mut self, field: &str, rule: impl Into<String>) {
         self.errors.push(FieldError { field: field.to_owned(), rule: rule.into() });

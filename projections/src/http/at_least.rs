@@ -2,12 +2,7 @@
 
 use super::ReadState;
 use crate::{Problem, sources_of};
-use axum::{
-    extract::{Request, State},
-    http::HeaderMap,
-    middleware::Next,
-    response::{IntoResponse, Response},
-};
+use axum::http::HeaderMap;
 use event_store::Position;
 use tokio::time::Instant;
 
@@ -15,15 +10,8 @@ const HEADER: &str = "Daybook-At-Least";
 /// More positions than a client that follows its own writes ever has.
 const MOST: usize = 64;
 
-pub(super) async fn at_least(State(read): State<ReadState>, request: Request, next: Next) -> Response {
-    match reached(&read, request.headers()).await {
-        Ok(()) => next.run(request).await,
-        Err(problem) => problem.into_response(),
-    }
-}
-
 /// Waits until the views have applied all the positions; one deadline is for all.
-async fn reached(read: &ReadState, headers: &HeaderMap) -> Result<(), Problem> {
+pub(super) async fn reached(read: &ReadState, headers: &HeaderMap) -> Result<(), Problem> {
     let deadline = Instant::now() + read.wait;
     for position in positions(read, headers)? {
         let left = deadline.saturating_duration_since(Instant::now());

@@ -32,7 +32,7 @@ impl LetterBox {
 }
 
 /// The letter boxes of a process, by service.
-type Boxes = Arc<BTreeMap<&'static str, LetterBox>>;
+pub(super) type Boxes = Arc<BTreeMap<&'static str, LetterBox>>;
 
 /// The routes of the dead letters.
 pub fn letter_routes(boxes: BTreeMap<&'static str, LetterBox>) -> OpenApiRouter {

@@ -78,5 +78,5 @@ pub fn routes(state: ReadState) -> OpenApiRouter {
         "audit" => open.routes(routes!(audit::audit_of)).routes(routes!(audit::state_of)).routes(routes!(audit::audit)),
         _ => open,
     };
-    router.route_layer(axum::middleware::from_fn_with_state(state.clone(), at_least::at_least)).with_state(state)
+    router.with_state(state)
 }
