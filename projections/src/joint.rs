@@ -19,7 +19,7 @@ use tokio::{
 };
 
 /// How long batches are gathered. Who waits for a view waits for none of this.
-const GATHER: Duration = Duration::from_millis(20);
+const GATHER: Duration = Duration::from_millis(40);
 /// From so many records on a batch goes alone, side by side with others, and keeps none of them waiting.
 const LARGE: usize = 256;
 
@@ -62,6 +62,7 @@ impl ViewRunner {
             }
             let mut outcome = self.joint.add(batch, decoded);
             let settled = tokio::select! {
+                biased;
                 settled = &mut outcome => settled,
                 _turn = self.joint.turn.lock() => {
                     self.write_waiting().await;
@@ -82,15 +83,17 @@ impl ViewRunner {
         // Either way they are written now.
         let _ = timeout(GATHER, self.database().awaited()).await;
         let waiting = std::mem::take(&mut *self.joint.waiting.lock());
-        let together = self.write_together(&waiting).await.unwrap_or_else(|error| {
-            tracing::debug!(%error, "batches are written one by one");
-            HashSet::new()
-        });
+        let together = self.write_together(&waiting).await;
         for Waiting { batch, decoded, done } in waiting {
-            let written = if together.contains(&batch.source) { Ok(()) } else { self.write(&batch, &decoded).await };
+            let written = match &together {
+                Ok(sources) if sources.contains(&batch.source) => Ok(()),
+                // The database does not answer: it would not answer each of them either.
+                Err(error) if !error.is_of_one_batch() => Err(BatchError::Failed(error.to_string())),
+                Ok(_) | Err(_) => self.write(&batch, &decoded).await.map_err(BatchError::from),
+            };
             self.database().tell_moved();
             // Who is not there any more was stopped.
-            let _ = done.send(written.map_err(BatchError::from));
+            let _ = done.send(written);
         }
     }
 

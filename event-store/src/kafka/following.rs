@@ -41,20 +41,24 @@ impl Following {
 
     /// Reads the partition from this offset on, unless it does already.
     pub fn begin(&self, source: &PartitionId, from: i64) -> Result<(), LogError> {
-        if !self.assigned.lock().insert(source.clone()) {
-            return Ok(());
+        let mut assigned = self.assigned.lock();
+        if !assigned.contains(source) {
+            let list = list_of(source, Offset::Offset(from))?;
+            self.consumer.incremental_assign(&list).map_err(|error| LogError(error.to_string()))?;
+            assigned.insert(source.clone());
         }
-        let list = list_of(source, Offset::Offset(from))?;
-        self.consumer.incremental_assign(&list).map_err(|error| LogError(error.to_string()))
+        Ok(())
     }
 
     /// Reads the partition no more.
     pub fn end(&self, source: &PartitionId) -> Result<(), LogError> {
-        if !self.assigned.lock().remove(source) {
-            return Ok(());
+        let mut assigned = self.assigned.lock();
+        if assigned.contains(source) {
+            let list = list_of(source, Offset::Invalid)?;
+            self.consumer.incremental_unassign(&list).map_err(|error| LogError(error.to_string()))?;
+            assigned.remove(source);
         }
-        let list = list_of(source, Offset::Invalid)?;
-        self.consumer.incremental_unassign(&list).map_err(|error| LogError(error.to_string()))
+        Ok(())
     }
 
     /// Takes what the consumer has and hands it to the rings, each partition's records at once. Answers how many there were.

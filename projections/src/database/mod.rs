@@ -60,6 +60,11 @@ impl DatabaseError {
             Self::Sql(_) | Self::Url(_) | Self::Moved(_) => false,
         }
     }
+
+    /// True when it is one batch among several that cannot be taken, and the others can.
+    pub(crate) fn is_of_one_batch(&self) -> bool {
+        self.is_poison() || matches!(self, Self::Moved(_))
+    }
 }
 
 /// PostgreSQL's classes 22 (data exception) and 23 (integrity), SQLite's TOOBIG, CONSTRAINT and MISMATCH (whose codes may be extended).
