@@ -87,8 +87,8 @@ impl ViewRunner {
         for Waiting { batch, decoded, done } in waiting {
             let written = match &together {
                 Ok(sources) if sources.contains(&batch.source) => Ok(()),
-                // The database does not answer: it would not answer each of them either.
-                Err(error) if !error.is_of_one_batch() => Err(BatchError::Failed(error.to_string())),
+                // It would not answer each of them either.
+                Err(error) if error.is_of_the_connection() => Err(BatchError::Failed(error.to_string())),
                 Ok(_) | Err(_) => self.write(&batch, &decoded).await.map_err(BatchError::from),
             };
             self.database().tell_moved();

@@ -61,9 +61,10 @@ impl DatabaseError {
         }
     }
 
-    /// True when it is one batch among several that cannot be taken, and the others can.
-    pub(crate) fn is_of_one_batch(&self) -> bool {
-        self.is_poison() || matches!(self, Self::Moved(_))
+    /// True when the database cannot be reached, whatever it is asked.
+    pub(crate) fn is_of_the_connection(&self) -> bool {
+        use sqlx::Error::{Io, PoolClosed, PoolTimedOut, Tls};
+        matches!(self, Self::Sql(Io(_) | PoolClosed | PoolTimedOut | Tls(_)))
     }
 }
 
