@@ -42,12 +42,12 @@ impl Default for Costs {
     fn default() -> Self {
         Self {
             record_bytes: 545.0,
-            command_seconds: 98e-6,
-            cold_rate: 112_185.0,
-            cold_seconds: 12.3e-6,
-            fold_seconds: 4.87e-6,
-            rows_per_lane: 49_261.0,
-            row_seconds: 5.11e-6,
+            command_seconds: 101e-6,
+            cold_rate: 115_801.0,
+            cold_seconds: 12.2e-6,
+            fold_seconds: 4.76e-6,
+            rows_per_lane: 50_071.0,
+            row_seconds: 4.67e-6,
             aggregate_bytes: 457.0,
             command_bytes: 113.0,
             snapshot_bytes: 713.0,
