@@ -33,16 +33,13 @@ pub async fn run(arguments: VerifyArguments) -> Result<ExitCode, Failure> {
     store.close().await;
     let violations: u64 = found.iter().map(|(_, findings)| findings.violations).sum();
     if arguments.json {
-        let partitions: Vec<_> = found.iter().map(|(source, findings)| json!({"partition": name(source), "findings": findings})).collect();
+        let partitions: Vec<_> =
+            found.iter().map(|(source, findings)| json!({"partition": source.to_string(), "findings": findings})).collect();
         println!("{}", json!({"violations": violations, "partitions": partitions}));
     } else if violations == 0 {
         println!("every promise is kept");
     }
     Ok(if violations == 0 { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
-}
-
-fn name(source: &PartitionId) -> String {
-    format!("{}/{}", source.service, source.partition)
 }
 
 async fn verify(log: &Arc<dyn Log>, source: &PartitionId, partitions: i32, schemas: &Schemas) -> Result<Findings, LogError> {
@@ -80,7 +77,7 @@ fn say(source: &PartitionId, findings: &Findings, all: bool) {
     let Findings { records, runs, proofs, counted, commands, aggregates, uncounted, uncounted_records, violations, broken } = findings;
     println!(
         "{:20} {records:>8} records: {runs} runs, {proofs} proofs, {counted} events of {commands} commands and {aggregates} aggregates count",
-        name(source)
+        source.to_string()
     );
     for (reason, count) in uncounted {
         println!("  {count} do not count: {reason}");

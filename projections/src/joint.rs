@@ -39,14 +39,19 @@ pub(crate) struct Joint {
     turn: Turn<()>,
 }
 
+impl Waiting {
+    fn new(batch: &Batch, decoded: Vec<Decoded>) -> (Self, oneshot::Receiver<Outcome>) {
+        let (done, outcome) = oneshot::channel();
+        (Self { batch: batch.clone(), decoded, done }, outcome)
+    }
+}
+
 impl Joint {
     /// One for each partition: a reader that was stopped may have left one behind.
-    fn add(&self, batch: &Batch, decoded: Vec<Decoded>) -> oneshot::Receiver<Outcome> {
-        let (done, outcome) = oneshot::channel();
+    fn add(&self, new: Waiting) {
         let mut waiting = self.waiting.lock();
-        waiting.retain(|one| one.batch.source != batch.source);
-        waiting.push(Waiting { batch: batch.clone(), decoded, done });
-        outcome
+        waiting.retain(|one| one.batch.source != new.batch.source);
+        waiting.push(new);
     }
 }
 
@@ -54,19 +59,19 @@ impl ViewRunner {
     /// Writes a batch, together with what else waits.
     pub(crate) async fn keep(&self, batch: &Batch) -> Outcome {
         loop {
-            let decoded = self.decode(batch).await?;
-            if decoded.len() >= LARGE {
-                self.write(batch, &decoded).await?;
-                self.database().tell_moved();
-                return Ok(());
-            }
-            let mut outcome = self.joint.add(batch, decoded);
-            let settled = tokio::select! {
-                biased;
-                settled = &mut outcome => settled,
-                _turn = self.joint.turn.lock() => {
-                    self.write_waiting().await;
-                    outcome.await
+            let (new, mut outcome) = Waiting::new(batch, self.decode(batch).await?);
+            let settled = if new.decoded.len() >= LARGE {
+                self.write_all(vec![new]).await;
+                outcome.await
+            } else {
+                self.joint.add(new);
+                tokio::select! {
+                    biased;
+                    settled = &mut outcome => settled,
+                    _turn = self.joint.turn.lock() => {
+                        self.write_waiting().await;
+                        outcome.await
+                    }
                 }
             };
             // Else who wrote for all was stopped before it was done, and nobody knows whether it was: the checkpoint will tell.
@@ -83,29 +88,31 @@ impl ViewRunner {
         // Either way they are written now.
         let _ = timeout(GATHER, self.database().awaited()).await;
         let waiting = std::mem::take(&mut *self.joint.waiting.lock());
-        let together = self.write_together(&waiting).await;
+        self.write_all(waiting).await;
+    }
+
+    async fn write_all(&self, waiting: Vec<Waiting>) {
+        let together = self.write_together(&waiting).await.unwrap_or_else(|error| {
+            tracing::debug!(%error, "batches are written one by one");
+            HashSet::new()
+        });
         for Waiting { batch, decoded, done } in waiting {
-            let written = match &together {
-                Ok(sources) if sources.contains(&batch.source) => Ok(()),
-                // It would not answer each of them either.
-                Err(error) if error.is_of_the_connection() => Err(BatchError::Failed(error.to_string())),
-                Ok(_) | Err(_) => self.write(&batch, &decoded).await.map_err(BatchError::from),
-            };
+            let written = if together.contains(&batch.source) { Ok(()) } else { self.write(&batch, &decoded).await };
             self.database().tell_moved();
             // Who is not there any more was stopped.
-            let _ = done.send(written);
+            let _ = done.send(written.map_err(BatchError::from));
         }
     }
 
     /// Writes in one transaction what needs no particular care, and says whose batches that are. When it fails nothing is written: each batch
     /// by itself will say why.
     async fn write_together(&self, waiting: &[Waiting]) -> Result<HashSet<PartitionId>, DatabaseError> {
-        if waiting.len() < 2 {
-            return Ok(HashSet::new());
-        }
         let mut open = self.database().begin().await?;
         let moved = open.advance_each(&self.steps(waiting)).await?;
         let within = self.moved_whole(waiting, &moved)?;
+        if within.is_empty() {
+            return Ok(HashSet::new());
+        }
         for kept in self.views() {
             let read = within.iter().filter(|one| kept.reads(&one.batch.source.service)).flat_map(|one| &one.decoded);
             self.fold(&mut open, kept, read, HashSet::new(), Care::AtOnce).await?;

@@ -107,6 +107,7 @@ impl ViewRunner {
         Ok(decoded.map(|event| record.with(event)))
     }
 
+    /// Writes a batch by itself, whatever is the matter with it.
     pub(crate) async fn write(&self, batch: &Batch, decoded: &[Decoded]) -> Result<(), DatabaseError> {
         match self.write_with(batch, decoded, Care::AtOnce).await {
             Err(error) if error.is_poison() => {
@@ -134,19 +135,8 @@ impl ViewRunner {
         self.write_in(open, batch, decoded, Care::EachRecord).await
     }
 
+    /// View by view, since they may stand at different places, and with what is put aside in sight.
     async fn write_in(&self, open: &mut Transaction, batch: &Batch, decoded: &[Decoded], care: Care) -> Result<(), DatabaseError> {
-        let names = self.readers(&batch.source).map(|kept| kept.reader.clone()).collect();
-        if open.advance_together(names, batch).await? {
-            for kept in self.readers(&batch.source) {
-                self.fold(open, kept, decoded.iter(), HashSet::new(), care).await?;
-            }
-            return Ok(());
-        }
-        self.write_one_by_one(open, batch, decoded, care).await
-    }
-
-    /// For views that stand at different places, and where something is put aside.
-    async fn write_one_by_one(&self, open: &mut Transaction, batch: &Batch, decoded: &[Decoded], care: Care) -> Result<(), DatabaseError> {
         let standing = open.checkpoints(&batch.source).await?;
         if self.least(&batch.source, &standing).next != batch.from.next {
             return Err(DatabaseError::Moved(batch.source.clone()));

@@ -1,6 +1,6 @@
 //! Appending to and reading from one topic.
 
-use super::{KafkaConfig, tail::Rings, topic_of, wake::Wake, written::Written};
+use super::{KafkaConfig, tail::Rings, topic_of, wake::Wake};
 use crate::{
     Append, PartitionId, RawRecord,
     envelope::SharedRecord,
@@ -16,8 +16,8 @@ use rdkafka::{
     message::{BorrowedMessage, DeliveryResult, Header, Headers, Message, OwnedHeaders},
     producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer},
 };
-use std::{sync::Arc, time::Duration};
-use tokio::sync::mpsc;
+use std::{collections::HashSet, sync::Arc, time::Duration};
+use tokio::sync::{mpsc, watch};
 
 /// How many records one step of a cursor hands on at most.
 const MOST_RECORDS: usize = 1_000;
@@ -71,7 +71,7 @@ pub struct KafkaProducer {
     client: Arc<ThreadedProducer<AckContext>>,
     wake: Arc<Wake>,
     rings: Rings,
-    written: Arc<Written>,
+    written: Arc<watch::Sender<HashSet<PartitionId>>>,
 }
 
 impl KafkaProducer {
@@ -97,9 +97,9 @@ impl KafkaProducer {
         self.rings.clone()
     }
 
-    /// The partitions that are written by it.
-    pub(super) fn written(&self) -> Arc<Written> {
-        self.written.clone()
+    /// The partitions that this process writes by it, as their owners say.
+    pub(super) fn written(&self) -> watch::Receiver<HashSet<PartitionId>> {
+        self.written.subscribe()
     }
 
     /// Queues any record of any topic, for what is not an event: the owners' topic.
@@ -170,7 +170,8 @@ impl Log for KafkaLog {
     }
 
     fn written(&self, partition: i32, written: bool) {
-        self.producer.written.set(PartitionId { service: self.service.clone(), partition }, written);
+        let source = PartitionId { service: self.service.clone(), partition };
+        self.producer.written.send_if_modified(|sources| if written { sources.insert(source) } else { sources.remove(&source) });
     }
 
     /// Asked on the producer's client: on a connection that fetches, the question would wait behind the long poll.

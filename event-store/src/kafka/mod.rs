@@ -9,7 +9,6 @@ mod standby_log;
 mod tail;
 mod topics;
 mod wake;
-mod written;
 
 pub use directory::OwnersTopic;
 pub use log::{KafkaLog, KafkaProducer};

@@ -4,15 +4,16 @@
 //! acknowledged; a fetch for each such record would cost the broker as much as the append did. So a second consumer reads those partitions, and
 //! lets the broker gather: it brings what went another way, and what another process wrote that had the partition meanwhile.
 
-use super::{KafkaConfig, KafkaProducer, following::Following, idle::Idle, written::Written};
+use super::{KafkaConfig, KafkaProducer, following::Following, idle::Idle};
 use crate::{LogError, PartitionId, ring::Ring};
 use parking_lot::Mutex;
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::Arc,
     thread::JoinHandle,
     time::{Duration, Instant},
 };
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// How long the broker gathers what this process has written itself.
@@ -37,7 +38,8 @@ struct Reading {
     prompt: Following,
     patient: Option<Following>,
     rings: Rings,
-    written: Arc<Written>,
+    /// The partitions that this process writes.
+    written: watch::Receiver<HashSet<PartitionId>>,
     /// Partitions that are written elsewhere now, and until when both read them. Locked while partitions come, go and change consumers.
     leaving: Mutex<Vec<(Instant, PartitionId)>>,
 }
@@ -46,7 +48,7 @@ impl KafkaTail {
     /// Starts with no partition. The producer is the one with which this process appends.
     pub fn start(config: &KafkaConfig, producer: &KafkaProducer) -> Result<Self, LogError> {
         let prompt = Following::new(&config.reader())?;
-        let (rings, written) = (Rings::default(), Arc::default());
+        let (rings, written) = (Rings::default(), producer.written());
         Self::reading(Reading { prompt, patient: None, rings, written, leaving: Mutex::default() }, config, producer)
     }
 
@@ -81,7 +83,8 @@ impl KafkaTail {
         }
         let ring = Arc::new(Ring::new(from));
         self.reading.rings.lock().insert(source.clone(), ring.clone());
-        let reader = self.reading.patient.as_ref().filter(|_| self.reading.written.contains(source)).unwrap_or(&self.reading.prompt);
+        let reader =
+            self.reading.patient.as_ref().filter(|_| self.reading.written.borrow().contains(source)).unwrap_or(&self.reading.prompt);
         reader.begin(source, from)?;
         Ok(ring)
     }
@@ -121,33 +124,30 @@ impl Reading {
 
     fn follow_patiently(&self, until: &CancellationToken) {
         let Some(patient) = &self.patient else { return };
-        let mut seen = 0;
+        let mut written = self.written.clone();
+        written.mark_changed();
         while !until.is_cancelled() {
             patient.step(&self.rings, Duration::from_millis(100));
-            if let Err(error) = self.sort(patient, &mut seen) {
+            if let Err(error) = self.sort(patient, &mut written) {
                 tracing::warn!(%error, "a partition cannot change its consumer");
             }
         }
     }
 
-    /// Gives each partition to the consumer that suits it, where anything has changed since `seen`.
-    fn sort(&self, patient: &Following, seen: &mut u64) -> Result<(), LogError> {
+    /// Gives each partition to the consumer that suits it, where what is written here has changed.
+    fn sort(&self, patient: &Following, written: &mut watch::Receiver<HashSet<PartitionId>>) -> Result<(), LogError> {
         let mut leaving = self.leaving.lock();
-        let version = self.written.version();
-        if *seen != version {
-            for (source, ring) in self.rings.lock().clone() {
-                self.give(patient, &source, &ring, &mut leaving)?;
-            }
-            *seen = version;
+        // None once the producer is gone, and the process with it.
+        if written.has_changed().unwrap_or(false) {
+            let now = written.borrow_and_update().clone();
+            let given = self.rings.lock().clone();
+            let given = given.iter().try_for_each(|(source, ring)| self.give(patient, source, ring, now.contains(source), &mut leaving));
+            given.inspect_err(|_| written.mark_changed())?;
         }
-        let over = |(until, _): &(Instant, PartitionId)| *until < Instant::now();
-        leaving
-            .iter()
-            .filter(|left| over(left))
-            .filter(|(_, source)| !self.written.contains(source))
-            .try_for_each(|(_, source)| patient.end(source))?;
-        leaving.retain(|left| !over(left));
-        Ok(())
+        let (over, both): (Vec<_>, _) = leaving.drain(..).partition(|(until, _)| *until < Instant::now());
+        *leaving = both;
+        let mut gone = over.iter().map(|(_, source)| source).filter(|source| !written.borrow().contains(source));
+        gone.try_for_each(|source| patient.end(source))
     }
 
     fn give(
@@ -155,9 +155,10 @@ impl Reading {
         patient: &Following,
         source: &PartitionId,
         ring: &Ring,
+        written: bool,
         leaving: &mut Vec<(Instant, PartitionId)>,
     ) -> Result<(), LogError> {
-        if self.written.contains(source) {
+        if written {
             patient.begin(source, ring.end())?;
             return self.prompt.end(source);
         }

@@ -14,18 +14,7 @@ const INSERT: &str = "INSERT INTO \"checkpoints\" (\"reader\", \"service\", \"pa
 const UPDATE: &str = "UPDATE \"checkpoints\" SET \"next_offset\" = $4, \"claim\" = $5 \
      WHERE \"reader\" = $1 AND \"service\" = $2 AND \"partition\" = $3 AND \"next_offset\" = $6";
 
-/// What holds for all of several readers (`$5`) where they stand at one place (`$6`) and nothing of the partition is put aside.
-fn update_together(dialect: Dialect) -> String {
-    let readers = dialect.among("reader", 5);
-    let standing = format!("{readers} AND \"service\" = $1 AND \"partition\" = $2 AND \"next_offset\" = $6");
-    format!(
-        "UPDATE \"checkpoints\" SET \"next_offset\" = $3, \"claim\" = $4 WHERE {standing} \
-         AND (SELECT count(*) FROM \"checkpoints\" WHERE {standing}) = $7 \
-         AND NOT EXISTS (SELECT 1 FROM \"dead_letters\" WHERE \"service\" = $1 AND \"partition\" = $2)"
-    )
-}
-
-/// What holds for each of many readers by itself; says for each that moved whose partition's it is.
+/// Moves each reader that stands where it is said to, in a partition of which nothing is put aside; says for each that moved whose partition's it is.
 fn update_each(dialect: Dialect) -> String {
     let given = match dialect {
         Dialect::Sqlite => {
@@ -163,22 +152,6 @@ impl Transaction {
     ) -> Result<(), DatabaseError> {
         let (statement, binds) = step(reader, source, from, to);
         moved(source, self.execute(statement, binds).await?)
-    }
-
-    /// Moves the checkpoints of these readers from the batch's beginning to its end, and takes their locks, where all of them stand there and
-    /// nothing of the partition is put aside; else it says so and moves none.
-    pub(crate) async fn advance_together(&mut self, readers: Vec<String>, batch: &Batch) -> Result<bool, DatabaseError> {
-        let Batch { source, from, to, .. } = batch;
-        let count = readers.len();
-        let mut binds = place(source);
-        binds.extend([Bind::Integer(to.next), Bind::OptionalInteger(to.claim), Bind::Keys(readers), Bind::Integer(from.next)]);
-        binds.push(Bind::Integer(count as i64));
-        match self.execute(update_together(self.dialect()), binds).await? {
-            0 => Ok(false),
-            rows if rows == count as u64 => Ok(true),
-            // Somebody else has moved some of them meanwhile.
-            _some => Err(DatabaseError::Moved(source.clone())),
-        }
     }
 
     /// Moves each reader from its batch's beginning to its end, and takes its lock, where it stands there and nothing of the partition is put

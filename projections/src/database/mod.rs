@@ -60,12 +60,6 @@ impl DatabaseError {
             Self::Sql(_) | Self::Url(_) | Self::Moved(_) => false,
         }
     }
-
-    /// True when the database cannot be reached, whatever it is asked.
-    pub(crate) fn is_of_the_connection(&self) -> bool {
-        use sqlx::Error::{Io, PoolClosed, PoolTimedOut, Tls};
-        matches!(self, Self::Sql(Io(_) | PoolClosed | PoolTimedOut | Tls(_)))
-    }
 }
 
 /// PostgreSQL's classes 22 (data exception) and 23 (integrity), SQLite's TOOBIG, CONSTRAINT and MISMATCH (whose codes may be extended).
