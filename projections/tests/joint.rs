@@ -153,6 +153,31 @@ async fn who_is_stopped_while_it_writes_for_others_leaves_them_none_the_worse() 
 }
 
 #[tokio::test]
+async fn what_a_stopped_reader_left_behind_and_its_successor_brings_again_is_counted_once() {
+    for fresh in support::fresh() {
+        let database = fresh.open().await;
+        let views = ViewRunner::new("products", database.clone(), Schemas::bundled()).await.unwrap();
+        let mut logs = [Feed::new("products", 0), Feed::new("products", 1)];
+        for (log, name) in logs.iter_mut().zip(["a", "b"]) {
+            log.write(product(name).0, 10, &listed("A"));
+            views.apply(&log.batch()).await.unwrap();
+            log.write(product(name).0, 11, &received(9));
+        }
+        let batches = logs.each_mut().map(Feed::batch);
+        let mut first = pin!(views.apply(&batches[1]));
+        assert!(poll!(&mut first).is_pending());
+        {
+            let mut stopped = pin!(views.apply(&batches[0]));
+            assert!(poll!(&mut stopped).is_pending());
+        }
+        let (first, again) = tokio::join!(first, views.apply(&batches[0]));
+        assert!(first.is_ok() && again.is_ok(), "{}: {first:?} {again:?}", fresh.kind);
+        let row: ProductRow = database.row(&product("a").to_string()).await.unwrap().unwrap();
+        assert_eq!(row.on_hand, 9, "{}", fresh.kind);
+    }
+}
+
+#[tokio::test]
 async fn who_waits_for_a_view_does_not_wait_until_more_has_come() {
     const BATCHES: u32 = 30;
     let fresh = support::fresh().into_iter().next().unwrap();

@@ -1,9 +1,10 @@
-//! Group commit: who was answered together asks together, and goes together.
+//! What a log is told and given: group commit, and which partitions are written.
 
-use crate::{Do, ask, own, writing};
-use event_store::{Ack, Append, Cursor, Log, LogError, MemoryLog, NotQueued, Tag, Unsent};
+use crate::{Do, account::Account, ask, own, stores::eventually, writing};
+use event_store::{Ack, Append, Cursor, Host, Hosted, Log, LogError, MemoryLog, NodeName, NotQueued, Tag, Unsent, WriterConfig};
 use futures::future::join_all;
 use parking_lot::Mutex;
+use schemas::Schemas;
 use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -12,6 +13,13 @@ use tokio::sync::mpsc::UnboundedSender;
 struct OneByOne {
     inner: MemoryLog,
     given: Arc<Mutex<Vec<usize>>>,
+    written: Arc<Mutex<Option<bool>>>,
+}
+
+impl OneByOne {
+    fn new() -> Self {
+        Self { inner: MemoryLog::new(1), given: Arc::default(), written: Arc::default() }
+    }
 }
 
 #[async_trait::async_trait]
@@ -32,6 +40,10 @@ impl Log for OneByOne {
         Ok(())
     }
 
+    fn written(&self, _: i32, written: bool) {
+        *self.written.lock() = Some(written);
+    }
+
     async fn end(&self, partition: i32) -> Result<i64, LogError> {
         self.inner.end(partition).await
     }
@@ -46,7 +58,7 @@ const COMMANDS: u128 = 20;
 
 #[tokio::test]
 async fn who_was_answered_together_goes_together() {
-    let log = OneByOne { inner: MemoryLog::new(1), given: Arc::default() };
+    let log = OneByOne::new();
     let owner = own(Arc::new(log.clone()), "a");
     writing(&owner).await;
     let client = |number| {
@@ -62,4 +74,17 @@ async fn who_was_answered_together_goes_together() {
     assert_eq!(given.iter().sum::<usize>() as u128, CLIENTS * COMMANDS);
     // One for each round, and one more where the first clients do not wait for the others. Where each leaves without its last client there are two more.
     assert!(given.len() as u128 <= COMMANDS + 1, "{given:?}");
+}
+
+#[tokio::test]
+async fn a_log_is_told_while_its_partition_is_written_here() {
+    let log = OneByOne::new();
+    let node = NodeName { owner: "a".into(), address: "127.0.0.1:0".into() };
+    let host = Host::<Account>::new(Arc::new(log.clone()), 1, Schemas::bundled(), node, WriterConfig::default());
+    for _ in 0..2 {
+        host.start(0);
+        eventually("it is written here", async || (*log.written.lock() == Some(true)).then_some(())).await;
+        host.stop(0).await;
+        eventually("it is not any more", async || (*log.written.lock() == Some(false)).then_some(())).await;
+    }
 }
