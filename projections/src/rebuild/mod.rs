@@ -161,7 +161,9 @@ async fn read(runner: Arc<ViewRunner>, log: Arc<dyn Log>, source: PartitionId, u
     let from = runner.start(&source).await?;
     let Some(mut replay) = Replay::open(&log, source, from, until).await? else { return Ok(()) };
     while let Some(batch) = replay.next().await? {
-        runner.apply(&batch).await?;
+        let decoded = runner.decode(&batch).await?;
+        // By itself: nothing is gathered where nothing else comes.
+        runner.write(&batch, &decoded).await?;
         progress(read_of(&batch));
     }
     Ok(())
