@@ -23,7 +23,8 @@ async fn users(server: &Server) -> Result<Vec<String>> {
     let posts = Http::new(server.address, 201, |_| String::new());
     let mut ids = Vec::new();
     for number in 0..USERS {
-        let answer: serde_json::Value = serde_json::from_slice(&posts.ask(&post("/users", &format!("get/{number}"), USER)).await?)?;
+        let answer: serde_json::Value =
+            serde_json::from_slice(&posts.ask_patiently(&post("/users", &format!("get/{number}"), USER)).await?)?;
         ids.push(answer["id"].as_str().context("no id")?.to_owned());
     }
     let gets = Http::new(server.address, 200, |_| String::new());

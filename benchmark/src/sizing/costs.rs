@@ -77,8 +77,8 @@ pub const RECENT: f64 = 100_000.0;
 pub const RING: f64 = 8_192.0;
 /// Bytes of the cache of one snapshot file.
 pub const STORE_CACHE: f64 = 8_388_608.0;
-/// Clients of Kafka in a node with all roles: producer, owners, two groups, two of the views' tail, the standbys' tail.
-pub const CLIENTS: f64 = 7.0;
+/// Clients of Kafka in a node with all roles: six producers, owners, two groups, two of the views' tail, the standbys' tail.
+pub const CLIENTS: f64 = 12.0;
 /// Threads of a client besides one for each broker: three of librdkafka's (counted on 1, 3 and 12 brokers) and ours that polls it.
 pub const CLIENT_THREADS: f64 = 4.0;
 /// Open files of a client for each broker, whether it talks to that or not. Counted on 1, 3 and 12 brokers.

@@ -273,10 +273,10 @@ mod tests {
         near(node.memory, 20.0 * (50e6 + 8_388_608.0 + 8_192_000.0));
         near(node.snapshots, 60e9); // 0.3e9 aggregates * 800 * 2 / 8
         near(node.reopen, 60.0);
-        near(node.threads, 56.0); // 7 * (4 + 4)
-        near(node.starting_threads, 216.0); // 27 * 8
+        near(node.threads, 96.0); // 12 * (4 + 4)
+        near(node.starting_threads, 256.0); // 32 * 8
         near(node.peers, 70.0);
-        near(node.starting_files, 516.0); // 70 + 27 * 14 + 20 + 48
+        near(node.starting_files, 586.0); // 70 + 32 * 14 + 20 + 48
         near(node.busy, 0.252); // 1,000 a second * (200 + 20 + 32) µs
     }
 
@@ -284,7 +284,7 @@ mod tests {
     fn a_single_node_has_nobody_to_follow_it() {
         let node = Plan::of(&ROUND, &Load { nodes: 1.0, ..LOAD }).node;
         near(node.snapshots, 240e9); // 0.3e9 aggregates * 800
-        near(node.starting_threads, 696.0); // 87 * 8
+        near(node.starting_threads, 736.0); // 92 * 8
     }
 
     #[test]

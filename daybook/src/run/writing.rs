@@ -75,7 +75,7 @@ impl Building<'_> {
         A::Command: Serialize + DeserializeOwned,
     {
         let service = A::Event::SERVICE;
-        let log = Arc::new(KafkaLog::new(self.producer.clone(), service, self.config.clone()));
+        let log = Arc::new(KafkaLog::new(self.producer_of(service)?, service, self.config.clone()));
         let partitions = *self.partitions.get(service).ok_or_else(|| Failure::failed(format!("the topic of {service} is missing")))?;
         let barrier = self.topics.barrier(service).map_err(Failure::failed)?;
         let live_aggregates = usize::try_from(self.arguments.live_aggregates).unwrap_or(usize::MAX);
@@ -96,6 +96,12 @@ impl Building<'_> {
             self.hosts.push(host.clone());
         }
         Ok(Arc::new(Routed::<A>::new(service, &self.name.owner, host, self.owners.clone(), FORWARD_DEADLINE)))
+    }
+
+    /// Each service that is written here has one of its own.
+    fn producer_of(&self, service: &str) -> Result<KafkaProducer, Failure> {
+        let written = self.arguments.plays(service, Role::Commands);
+        if written { self.producer.beside(self.config).map_err(Failure::failed) } else { Ok(self.producer.clone()) }
     }
 }
 

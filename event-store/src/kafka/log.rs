@@ -65,7 +65,7 @@ impl ProducerContext for AckContext {
     }
 }
 
-/// The process's one idempotent producer: sharing it between partitions is twice as fast as one each.
+/// An idempotent producer of all partitions of a log: sharing it between them is twice as fast as one each.
 #[derive(Clone)]
 pub struct KafkaProducer {
     client: Arc<ThreadedProducer<AckContext>>,
@@ -77,14 +77,14 @@ pub struct KafkaProducer {
 impl KafkaProducer {
     /// Connects in the background; an unreachable broker shows as failing appends.
     pub fn new(config: &KafkaConfig) -> Result<Self, LogError> {
-        let mut client = config.client();
-        client.set("enable.idempotence", "true").set("acks", "all").set("linger.ms", "0");
-        client.set("message.timeout.ms", config.append_timeout_millis.to_string());
-        client.set("request.timeout.ms", "5000").set("retry.backoff.ms", "20").set("queue.buffering.max.messages", "200000");
         let wake = Arc::new(Wake::default());
-        let context = AckContext { wake: wake.clone() };
-        let producer = client.create_with_context(context).map_err(|error| LogError(error.to_string()))?;
-        Ok(Self { client: Arc::new(producer), wake, rings: Rings::default(), written: Arc::default() })
+        Ok(Self { client: connect(config, &wake)?, wake, rings: Rings::default(), written: Arc::default() })
+    }
+
+    /// A producer of the same process on connections of its own, for other logs: a broker takes the requests of a
+    /// connection one after another, and librdkafka sends one for each partition, so what shares a connection waits in one queue.
+    pub fn beside(&self, config: &KafkaConfig) -> Result<Self, LogError> {
+        Ok(Self { client: connect(config, &self.wake)?, ..self.clone() })
     }
 
     /// Rings whenever a record of this process is acknowledged.
@@ -121,6 +121,15 @@ impl KafkaProducer {
             }
         })
     }
+}
+
+fn connect(config: &KafkaConfig, wake: &Arc<Wake>) -> Result<Arc<ThreadedProducer<AckContext>>, LogError> {
+    let mut client = config.client();
+    client.set("enable.idempotence", "true").set("acks", "all").set("linger.ms", "0");
+    client.set("message.timeout.ms", config.append_timeout_millis.to_string());
+    client.set("request.timeout.ms", "5000").set("retry.backoff.ms", "20").set("queue.buffering.max.messages", "200000");
+    let context = AckContext { wake: wake.clone() };
+    client.create_with_context(context).map(Arc::new).map_err(|error| LogError(error.to_string()))
 }
 
 impl AckTo {
@@ -269,4 +278,19 @@ fn headers(message: &BorrowedMessage<'_>) -> crate::Headers {
     let mut headers = crate::Headers::with_capacity(from.count(), bytes);
     from.iter().for_each(|header| headers.push(header.key, header.value.unwrap_or_default()));
     headers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_producer_beside_another_tells_the_same_readers() {
+        let config = KafkaConfig::new("127.0.0.1:1", "beside");
+        let first = KafkaProducer::new(&config).expect("a producer");
+        let beside = first.beside(&config).expect("a producer");
+        assert!(!Arc::ptr_eq(&first.client, &beside.client));
+        assert!(Arc::ptr_eq(&first.wake, &beside.wake) && Arc::ptr_eq(&first.rings, &beside.rings));
+        assert!(Arc::ptr_eq(&first.written, &beside.written));
+    }
 }

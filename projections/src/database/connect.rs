@@ -39,7 +39,7 @@ impl Database {
             Some("postgres" | "postgresql") => Pools::Postgres(postgres(url).await?),
             Some(_) | None => return Err(DatabaseError::Url(url.to_owned())),
         };
-        let database = Self { pools, moved: Arc::new(watch::Sender::new(0)), asked: Arc::default() };
+        let database = Self { pools, moved: Arc::new(watch::Sender::new(0)), asked: Arc::default(), tables: Arc::default() };
         database.create_checkpoints().await?;
         database.create_letters().await?;
         Ok(database)

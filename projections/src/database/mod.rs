@@ -6,6 +6,7 @@ mod letters;
 mod query;
 mod rows;
 mod sql;
+mod together;
 mod transaction;
 mod upsert;
 
@@ -18,6 +19,7 @@ pub(crate) use transaction::{Bind, Transaction};
 use event_store::{BatchError, PartitionId};
 use sqlx::{PgPool, SqlitePool};
 use std::sync::Arc;
+use together::Tables;
 use tokio::sync::{Notify, watch};
 
 /// Why a database did not do what was asked.
@@ -26,9 +28,9 @@ pub enum DatabaseError {
     /// The address is of no database that is known here.
     #[error("{0:?} is no database address: it must begin with sqlite:// or postgres:// and name a database")]
     Url(String),
-    /// The database said no, or was not there.
+    /// The database said no, or was not there; perhaps to several who asked together.
     #[error("database: {0}")]
-    Sql(#[from] sqlx::Error),
+    Sql(#[from] Arc<sqlx::Error>),
     /// A row is not what the view's row type says.
     #[error("a row does not fit its view: {0}")]
     Row(#[from] serde_json::Error),
@@ -38,6 +40,12 @@ pub enum DatabaseError {
     /// A checkpoint is not where it was expected: another reader has moved it.
     #[error("the checkpoint of {0:?} was moved by another reader")]
     Moved(PartitionId),
+}
+
+impl From<sqlx::Error> for DatabaseError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Sql(Arc::new(error))
+    }
 }
 
 impl From<DatabaseError> for BatchError {
@@ -56,8 +64,8 @@ impl DatabaseError {
     pub(crate) fn is_poison(&self) -> bool {
         match self {
             Self::Row(_) | Self::View(_) => true,
-            Self::Sql(sqlx::Error::Database(error)) => error.code().is_some_and(|code| is_about_data(&code)),
-            Self::Sql(_) | Self::Url(_) | Self::Moved(_) => false,
+            Self::Sql(error) => error.as_database_error().and_then(|error| error.code()).is_some_and(|code| is_about_data(&code)),
+            Self::Url(_) | Self::Moved(_) => false,
         }
     }
 }
@@ -88,6 +96,8 @@ pub struct Database {
     moved: Arc<watch::Sender<u64>>,
     /// Tells those who gather events that somebody waits.
     asked: Arc<Notify>,
+    /// Who waits for rows.
+    tables: Tables,
 }
 
 impl Database {

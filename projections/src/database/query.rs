@@ -119,7 +119,7 @@ impl Database {
 
     /// The row of a key, where there is one.
     pub async fn row<T: Table>(&self, key: &str) -> Result<Option<T>, DatabaseError> {
-        let rows = self.texts(self.dialect().load(&Relation::live(&T::SPEC)), vec![Bind::Keys(vec![key.to_owned()])]).await?;
-        rows.first().map(|row| serde_json::from_str(row).map_err(DatabaseError::from)).transpose()
+        let row = self.text(&T::SPEC, key).await?;
+        row.map(|row| serde_json::from_str(&row).map_err(DatabaseError::from)).transpose()
     }
 }

@@ -109,6 +109,12 @@ impl Dialect {
         format!("SELECT {} FROM {} WHERE {}", self.row(table), quoted(&table.name), self.keys(table))
     }
 
+    /// As [`load`](Self::load), each row behind its key.
+    pub fn load_with_keys(self, table: &Relation) -> String {
+        let key = quoted(table.spec.key);
+        format!("SELECT {key}, {} FROM {} WHERE {}", self.row(table), quoted(&table.name), self.keys(table))
+    }
+
     /// Deletes the rows of the keys `$1`.
     pub fn delete(self, table: &Relation) -> String {
         format!("DELETE FROM {} WHERE {}", quoted(&table.name), self.keys(table))

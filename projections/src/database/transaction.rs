@@ -2,6 +2,7 @@
 
 use super::{Database, DatabaseError, Pools};
 use sqlx::{AssertSqlSafe, Postgres, Sqlite, postgres::PgArguments, query::Query, sqlite::SqliteArguments};
+use std::{collections::HashMap, sync::Arc};
 
 /// A value for a statement's parameter.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +39,15 @@ where
     String: for<'r> sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
 {
     rows.iter().map(|row| row.try_get(0).map_err(DatabaseError::from)).collect()
+}
+
+/// The second column of each row by its first; both are text.
+fn pairs<R: sqlx::Row>(rows: Vec<R>) -> Result<HashMap<String, String>, sqlx::Error>
+where
+    usize: sqlx::ColumnIndex<R>,
+    String: for<'r> sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+{
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 
 /// A transaction that writes. Dropped without a commit it is rolled back.
@@ -104,6 +114,15 @@ impl Database {
             Pools::Sqlite { writer, .. } => texts(for_sqlite(sql, binds).fetch_all(writer).await?),
             Pools::Postgres(pool) => texts(for_postgres(sql, binds).fetch_all(pool).await?),
         }
+    }
+
+    /// Runs a query outside of any transaction; answers its second column by its first.
+    pub(crate) async fn pairs(&self, sql: String, binds: Vec<Bind>) -> Result<HashMap<String, String>, Arc<sqlx::Error>> {
+        let pairs = match &self.pools {
+            Pools::Sqlite { readers, .. } => for_sqlite(sql, binds).fetch_all(readers).await.and_then(pairs),
+            Pools::Postgres(pool) => for_postgres(sql, binds).fetch_all(pool).await.and_then(pairs),
+        };
+        pairs.map_err(Arc::new)
     }
 
     /// Runs a query outside of any transaction; answers its first column.
