@@ -3,14 +3,17 @@
 use crate::{
     bare::Bare,
     figure::{Aim, Figure, Measure, Pair, Sample, Set},
-    load::{Span, closed_loop},
-    ours::{Ours, records},
+    load::{Call, Span, closed_loop},
+    ours::{Ours, meta, place, records},
     stage::Stage,
     transactions::{Transactional, Transactions},
 };
-use anyhow::Result;
-use event_store::Append;
+use anyhow::{Context, Result};
+use domain::{Aggregate, order::Order};
+use event_store::{Append, envelope::EventHeaders, run::Place};
+use schemas::{Schemas, WireEvent};
 use std::sync::Arc;
+use uuid::Uuid;
 
 const CLIENTS: [usize; 3] = [1, 32, 512];
 const LINGERS: [&str; 4] = ["0", "0.5", "2", "5"];
@@ -26,6 +29,43 @@ async fn ours(stage: &Stage, clients: usize) -> Result<Sample> {
 
 async fn bare(stage: &Stage, records: &[Append], clients: usize, linger: &str, span: Span) -> Result<Sample> {
     closed_loop(clients, span, &Arc::new(Bare::on_kafka(stage, records, linger).await?)).await
+}
+
+/// The floor: who decides each command on an order that is new, makes its record and sends it, and knows nothing else: not what was decided
+/// before, not who else writes, not what is to be answered when it is asked again.
+struct Making {
+    bare: Bare,
+    schemas: Schemas,
+}
+
+impl Making {
+    fn record(&self) -> Result<Append> {
+        let (id, meta) = (Uuid::new_v4(), meta());
+        let event = Order::default().handle(place()?)?.into_iter().next().context("an order is placed")?;
+        let headers = EventHeaders {
+            service: "orders",
+            type_name: event.type_name(),
+            aggregate_id: id,
+            command_id: meta.command_id,
+            place: Place { run: 0, at: 1, index: 1, of: 1 },
+            version: 1,
+            fingerprint: 0,
+            time: meta.time,
+            cause: &meta.cause,
+        };
+        Ok(headers.append(event.encode(&self.schemas)?))
+    }
+}
+
+impl Call for Making {
+    async fn call(&self, _: u64) -> Result<()> {
+        self.bare.append(&self.record()?).await
+    }
+}
+
+async fn making(stage: &Stage, clients: usize, linger: &str) -> Result<Sample> {
+    let making = Making { bare: Bare::on_kafka(stage, &[], linger).await?, schemas: Schemas::bundled() };
+    closed_loop(clients, stage.span(), &Arc::new(making)).await
 }
 
 async fn open_loop(stage: &Stage, records: &[Append], linger: &str, span: Span) -> Result<Sample> {
@@ -70,7 +110,8 @@ pub async fn append(stage: &Stage, name: &str) -> Result<Set> {
     set.notes.push(format!("The peer's linger.ms was the best of {LINGERS:?} for each row: {lingers:?}"));
     let closed = CLIENTS.map(|clients| Figure::new(named(clients), "a bare producer, as many clients", Measure::Rate, Aim::AtLeast(0.7)));
     let most = Figure::new(named(512), "a bare producer that waits for nobody", Measure::Rate, Aim::AtLeast(0.4));
-    set.figures = closed.into_iter().chain([most]).collect();
+    let floor = Figure::new(named(512), "a bare producer that decides and makes each record, as many clients", Measure::Rate, Aim::None);
+    set.figures = closed.into_iter().chain([most, floor]).collect();
     for _ in 0..stage.runs {
         let mut last = None;
         for (index, clients) in CLIENTS.into_iter().enumerate() {
@@ -79,8 +120,10 @@ pub async fn append(stage: &Stage, name: &str) -> Result<Set> {
             set.figures[index].runs.push(Pair { ours, peer });
             last = Some(ours);
         }
-        let peer = open_loop(stage, &records, lingers[3], stage.span()).await?;
-        set.figures[3].runs.extend(last.map(|ours| Pair { ours, peer }));
+        let peers = [open_loop(stage, &records, lingers[3], stage.span()).await?, making(stage, 512, lingers[2]).await?];
+        for (figure, peer) in set.figures[3..].iter_mut().zip(peers) {
+            figure.runs.extend(last.map(|ours| Pair { ours, peer }));
+        }
     }
     Ok(set)
 }

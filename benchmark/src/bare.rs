@@ -111,6 +111,16 @@ impl Bare {
         self.producer.send(self.prepared.record(number, to)).map_err(|(error, _)| error)
     }
 
+    /// Appends a record that was made just now, and waits for its acknowledgement.
+    pub async fn append(&self, record: &Append) -> Result<()> {
+        let (to, acked) = oneshot::channel();
+        let queued = BaseRecord::with_opaque_to(&self.prepared.topic, Box::new(To::One(to))).partition(0);
+        let queued = queued.key(&record.key).payload(&record.payload).headers(headers(record));
+        self.producer.send(queued).map_err(|(error, _)| error)?;
+        ensure!(acked.await?, "a record was not acknowledged");
+        Ok(())
+    }
+
     /// As fast as it goes, waiting for nobody: the most that this client can append.
     pub async fn open_loop(self, span: Span) -> Result<Sample> {
         self.call(0).await?;
