@@ -5,7 +5,7 @@
 pub struct Costs {
     /// Bytes of a record in the log: key, value, headers, uncompressed. `performance.md`, Append.
     pub record_bytes: f64,
-    /// Processor seconds of a command, broker and load included: 2 processors by 20,448/s. `performance.md`, POST, 128 at once.
+    /// Processor seconds of a command, broker and load included: 2 processors by 22,542/s. `performance.md`, POST, 128 at once.
     pub command_seconds: f64,
     /// Events a second of an owner without a snapshot, which saves snapshots meanwhile: the longest log that was measured, 10^7 events. It
     /// falls as the snapshots outgrow their cache. `performance.md`, Growth.
@@ -24,7 +24,7 @@ pub struct Costs {
     pub command_bytes: f64,
     /// Bytes of an order in the snapshot file, its command id included. `memory.md`.
     pub snapshot_bytes: f64,
-    /// Bytes of a snapshot file that are checked in a second when it is opened. Growth has 2.9 GB/s from the page cache; a disk has a third.
+    /// Bytes of a snapshot file that are checked in a second when it is opened. Growth has 2.8 GB/s from the page cache; a disk has a third.
     pub check_rate: f64,
     /// Bytes of a record in a ring, its parsed headers included. Reckoned from the fields.
     pub ring_record_bytes: f64,
@@ -42,11 +42,11 @@ impl Default for Costs {
     fn default() -> Self {
         Self {
             record_bytes: 545.0,
-            command_seconds: 101e-6,
-            cold_rate: 115_801.0,
+            command_seconds: 89e-6,
+            cold_rate: 114_644.0,
             cold_seconds: 12.2e-6,
-            fold_seconds: 4.76e-6,
-            rows_per_lane: 50_071.0,
+            fold_seconds: 4.39e-6,
+            rows_per_lane: 49_697.0,
             row_seconds: 4.67e-6,
             aggregate_bytes: 457.0,
             command_bytes: 113.0,

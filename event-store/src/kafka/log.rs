@@ -14,13 +14,20 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer},
     error::{KafkaError, KafkaResult, RDKafkaErrorCode},
     message::{BorrowedMessage, DeliveryResult, Header, Headers, Message, OwnedHeaders},
-    producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer},
+    producer::{BaseProducer, BaseRecord, Producer, ProducerContext},
 };
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 use tokio::sync::{mpsc, watch};
 
 /// How many records one step of a cursor hands on at most.
 const MOST_RECORDS: usize = 1_000;
+/// How long one look for answers lasts, in which all that come are taken. `poll` waits in whole milliseconds, and spins through the last of them:
+/// with the 100 ms of rdkafka's `ThreadedProducer` that is a hundredth of a processor for each producer that idles.
+const POLL: Duration = Duration::from_secs(1);
 /// How long the brokers may take to say something of a topic.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 
@@ -68,7 +75,7 @@ impl ProducerContext for AckContext {
 /// An idempotent producer of all partitions of a log: sharing it between them is twice as fast as one each.
 #[derive(Clone)]
 pub struct KafkaProducer {
-    client: Arc<ThreadedProducer<AckContext>>,
+    client: Arc<BaseProducer<AckContext>>,
     wake: Arc<Wake>,
     rings: Rings,
     written: Arc<watch::Sender<HashSet<PartitionId>>>,
@@ -123,13 +130,24 @@ impl KafkaProducer {
     }
 }
 
-fn connect(config: &KafkaConfig, wake: &Arc<Wake>) -> Result<Arc<ThreadedProducer<AckContext>>, LogError> {
+fn connect(config: &KafkaConfig, wake: &Arc<Wake>) -> Result<Arc<BaseProducer<AckContext>>, LogError> {
     let mut client = config.client();
     client.set("enable.idempotence", "true").set("acks", "all").set("linger.ms", "0");
     client.set("message.timeout.ms", config.append_timeout_millis.to_string());
     client.set("request.timeout.ms", "5000").set("retry.backoff.ms", "20").set("queue.buffering.max.messages", "200000");
     let context = AckContext { wake: wake.clone() };
-    client.create_with_context(context).map(Arc::new).map_err(|error| LogError(error.to_string()))
+    let producer: BaseProducer<_> = client.create_with_context(context).map_err(|error| LogError(error.to_string()))?;
+    let producer = Arc::new(producer);
+    let polled = Arc::downgrade(&producer);
+    std::thread::Builder::new().name("producer".into()).spawn(move || poll(&polled)).map_err(|error| LogError(error.to_string()))?;
+    Ok(producer)
+}
+
+/// Takes the broker's answers until nobody has the producer any more.
+fn poll(producer: &Weak<BaseProducer<AckContext>>) {
+    while let Some(producer) = producer.upgrade() {
+        producer.poll(POLL);
+    }
 }
 
 impl AckTo {
