@@ -172,7 +172,7 @@ impl Writing {
         Arc::new(OwnersOf { users, products, orders, payments })
     }
 
-    /// The process's producer.
+    /// The producer beside which the services' own stand; by it nothing is appended to a log.
     pub fn producer(&self) -> KafkaProducer {
         self.producer.clone()
     }

@@ -311,4 +311,21 @@ mod tests {
         assert!(Arc::ptr_eq(&first.wake, &beside.wake) && Arc::ptr_eq(&first.rings, &beside.rings));
         assert!(Arc::ptr_eq(&first.written, &beside.written));
     }
+
+    #[test]
+    fn a_producer_that_nobody_has_any_more_ends() {
+        let producer = KafkaProducer::new(&KafkaConfig::new("127.0.0.1:1", "ends")).expect("a producer");
+        let client = Arc::downgrade(&producer.client);
+        let until = std::time::Instant::now() + Duration::from_secs(20);
+        let wait_for = |reached: &dyn Fn(usize) -> bool| {
+            while !reached(client.strong_count()) {
+                assert!(std::time::Instant::now() < until, "{} have it", client.strong_count());
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        };
+        // It is polled before it is given up.
+        wait_for(&|holders| holders == 2);
+        drop(producer);
+        wait_for(&|holders| holders == 0);
+    }
 }
