@@ -113,10 +113,17 @@ impl Bare {
 
     /// Appends a record that was made just now, and waits for its acknowledgement.
     pub async fn append(&self, record: &Append) -> Result<()> {
+        self.acknowledged(|to| {
+            let queued = BaseRecord::with_opaque_to(&self.prepared.topic, Box::new(to)).partition(0);
+            let queued = queued.key(&record.key).payload(&record.payload).headers(headers(record));
+            self.producer.send(queued).map_err(|(error, _)| error)
+        })
+        .await
+    }
+
+    async fn acknowledged(&self, send: impl FnOnce(To) -> Result<(), KafkaError>) -> Result<()> {
         let (to, acked) = oneshot::channel();
-        let queued = BaseRecord::with_opaque_to(&self.prepared.topic, Box::new(To::One(to))).partition(0);
-        let queued = queued.key(&record.key).payload(&record.payload).headers(headers(record));
-        self.producer.send(queued).map_err(|(error, _)| error)?;
+        send(To::One(to))?;
         ensure!(acked.await?, "a record was not acknowledged");
         Ok(())
     }
@@ -153,10 +160,7 @@ impl Bare {
 
 impl Call for Bare {
     async fn call(&self, number: u64) -> Result<()> {
-        let (to, acked) = oneshot::channel();
-        self.send(number, To::One(to))?;
-        ensure!(acked.await?, "a record was not acknowledged");
-        Ok(())
+        self.acknowledged(|to| self.send(number, to)).await
     }
 }
 

@@ -106,13 +106,16 @@ impl Dialect {
 
     /// Reads the rows of the keys `$1`.
     pub fn load(self, table: &Relation) -> String {
-        format!("SELECT {} FROM {} WHERE {}", self.row(table), quoted(&table.name), self.keys(table))
+        self.of_keys(&self.row(table), table)
     }
 
     /// As [`load`](Self::load), each row behind its key.
     pub fn load_with_keys(self, table: &Relation) -> String {
-        let key = quoted(table.spec.key);
-        format!("SELECT {key}, {} FROM {} WHERE {}", self.row(table), quoted(&table.name), self.keys(table))
+        self.of_keys(&format!("{}, {}", quoted(table.spec.key), self.row(table)), table)
+    }
+
+    fn of_keys(self, shown: &str, table: &Relation) -> String {
+        format!("SELECT {shown} FROM {} WHERE {}", quoted(&table.name), self.keys(table))
     }
 
     /// Deletes the rows of the keys `$1`.

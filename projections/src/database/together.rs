@@ -6,10 +6,7 @@
 use super::{Bind, Database, DatabaseError};
 use crate::table::{Relation, TableSpec};
 use parking_lot::Mutex;
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 use tokio::sync::{Semaphore, oneshot};
 
 /// So many statements for one table are under way at once.
@@ -80,8 +77,7 @@ impl Database {
         if waiting.is_empty() {
             return;
         }
-        let keys: HashSet<&String> = waiting.iter().map(|one| &one.key).collect();
-        let keys = Bind::Keys(keys.into_iter().cloned().collect());
+        let keys = Bind::Keys(waiting.iter().map(|one| one.key.clone()).collect());
         let rows = self.pairs(self.dialect().load_with_keys(&Relation::live(table)), vec![keys]).await;
         for Waiting { key, found } in waiting {
             // Who is not there any more was given up.
