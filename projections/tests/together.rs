@@ -9,10 +9,10 @@ mod support;
 use domain::UserId;
 use event_store::BatchHandler;
 use feed::{Feed, registered, user};
-use futures::{FutureExt, future::join_all, poll};
+use futures::future::join_all;
 use projections::{Database, DatabaseError, ViewRunner, views::users::UserRow};
 use schemas::Schemas;
-use std::{pin::pin, time::Duration};
+use std::time::Duration;
 
 /// Users in a view of theirs.
 async fn with_users(fresh: &support::Fresh, names: &[String]) -> Database {
@@ -40,26 +40,6 @@ async fn each_is_answered_what_it_asked_for() {
         for (name, answer) in asked.into_iter().zip(answers) {
             assert_eq!(answer, (name != "nobody").then(|| user(name)), "{}", fresh.kind);
         }
-    }
-}
-
-#[tokio::test]
-async fn who_reads_for_others_may_be_given_up() {
-    for fresh in support::fresh() {
-        let names: Vec<String> = (0..4).map(|number| format!("U{number}")).collect();
-        let database = with_users(&fresh, &names).await;
-        let ask = |at: usize| found(&database, &names[at]).boxed();
-        // As many as read at once, and two that wait: the first of these will read for both.
-        let (mut first, mut second, mut third, fourth) = (ask(0), ask(1), ask(2), ask(3));
-        let mut fourth = pin!(fourth);
-        assert!(poll!(&mut first).is_pending() && poll!(&mut second).is_pending());
-        assert!(poll!(&mut third).is_pending() && poll!(&mut fourth).is_pending());
-        assert_eq!(first.await, Some(user("U0")), "{}", fresh.kind);
-        assert!(poll!(&mut third).is_pending());
-        drop(third);
-        let answer = tokio::time::timeout(Duration::from_secs(20), fourth).await;
-        assert_eq!(answer.unwrap(), Some(user("U3")), "{}", fresh.kind);
-        assert_eq!(second.await, Some(user("U1")), "{}", fresh.kind);
     }
 }
 
