@@ -53,3 +53,28 @@ async fn what_fails_for_one_fails_for_all_who_asked_with_it() {
         assert!(answers.iter().all(|answer| matches!(answer, Err(DatabaseError::Sql(_)))), "{}", fresh.kind);
     }
 }
+
+#[tokio::test]
+async fn connections_that_were_used_for_rows_are_closed_with_the_others() {
+    for fresh in support::fresh() {
+        let database = with_users(&fresh, &["Ada".to_owned()]).await;
+        join_all((0..20).map(|_| found(&database, "Ada"))).await;
+        tokio::time::timeout(Duration::from_secs(20), database.close()).await.expect("nobody holds a connection");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_died_unused_is_not_asked() {
+    for fresh in support::fresh().into_iter().filter(|fresh| fresh.kind == "postgres") {
+        let database = with_users(&fresh, &["Ada".to_owned()]).await;
+        assert!(found(&database, "Ada").await.is_some());
+        let (_, name) = fresh.url.rsplit_once('/').unwrap();
+        let own = sqlx::PgPool::connect(&fresh.url).await.unwrap();
+        let killing = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()";
+        let killed = sqlx::query(killing).bind(name).fetch_all(&own).await.unwrap();
+        assert!(!killed.is_empty());
+        // For a second a connection that was used is taken to be alive.
+        tokio::time::sleep(Duration::from_millis(1_100)).await;
+        assert!(found(&database, "Ada").await.is_some());
+    }
+}

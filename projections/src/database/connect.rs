@@ -14,7 +14,7 @@ const BUSY: Duration = Duration::from_secs(5);
 /// How long a request waits for a free connection before it fails.
 const ACQUIRE: Duration = Duration::from_secs(5);
 /// For how long a connection that was used is taken to be alive.
-const TRUSTED: Duration = Duration::from_secs(1);
+pub(super) const TRUSTED: Duration = Duration::from_secs(1);
 /// What PostgreSQL is told, unless the address says otherwise (`?options=-c%20enable_seqscan%3Don`).
 /// - As on SQLite a commit does not wait for the disk. PostgreSQL's own log is in order, so a commit that a crash takes back takes every later
 ///   one with it, each with its checkpoint, and what they held is read again.
@@ -39,7 +39,8 @@ impl Database {
             Some("postgres" | "postgresql") => Pools::Postgres(postgres(url).await?),
             Some(_) | None => return Err(DatabaseError::Url(url.to_owned())),
         };
-        let database = Self { pools, moved: Arc::new(watch::Sender::new(0)), asked: Arc::default(), tables: Arc::default() };
+        let database =
+            Self { pools, moved: Arc::new(watch::Sender::new(0)), asked: Arc::default(), tables: Arc::default(), kept: Arc::default() };
         database.create_checkpoints().await?;
         database.create_letters().await?;
         Ok(database)

@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod connect;
+mod kept;
 mod letters;
 mod query;
 mod rows;
@@ -17,6 +18,7 @@ pub use sql::Dialect;
 pub(crate) use transaction::{Bind, Transaction};
 
 use event_store::{BatchError, PartitionId};
+use kept::Kept;
 use sqlx::{PgPool, SqlitePool};
 use std::sync::Arc;
 use together::Tables;
@@ -98,6 +100,8 @@ pub struct Database {
     asked: Arc<Notify>,
     /// Who waits for rows.
     tables: Tables,
+    /// Connections to PostgreSQL between two of their statements.
+    kept: Arc<Kept>,
 }
 
 impl Database {
@@ -136,7 +140,7 @@ impl Database {
                 readers.close().await;
                 writer.close().await;
             }
-            Pools::Postgres(pool) => pool.close().await,
+            Pools::Postgres(pool) => self.kept.close(pool).await,
         }
     }
 }

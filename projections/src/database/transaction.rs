@@ -120,7 +120,7 @@ impl Database {
     pub(crate) async fn pairs(&self, sql: String, binds: Vec<Bind>) -> Result<HashMap<String, String>, Arc<sqlx::Error>> {
         let pairs = match &self.pools {
             Pools::Sqlite { readers, .. } => for_sqlite(sql, binds).fetch_all(readers).await.and_then(pairs),
-            Pools::Postgres(pool) => for_postgres(sql, binds).fetch_all(pool).await.and_then(pairs),
+            Pools::Postgres(pool) => self.kept.fetch_all(pool, for_postgres(sql, binds)).await.and_then(pairs),
         };
         pairs.map_err(Arc::new)
     }
