@@ -29,6 +29,11 @@ pub(crate) struct Bounds {
 }
 
 impl Bounds {
+    /// So many at least are remembered, unless they are too old.
+    pub fn most(&self) -> usize {
+        self.most
+    }
+
     /// Whether the oldest of so many is to be forgotten.
     pub fn forget(&self, count: usize, oldest: Timestamp) -> bool {
         let too_old = self.newest.0.saturating_sub(oldest.0) > self.age_millis;

@@ -4,8 +4,10 @@
 //! A snapshot is a cache. The log alone says what is so: a file that is missing, torn, stale, of another log, of other rules or
 //! wrong in any other way is [discovered](recover) and thrown away, and the history is read again.
 
+mod block;
 mod recover;
 mod saver;
+mod shelf;
 #[cfg(test)]
 mod tests;
 
@@ -18,21 +20,26 @@ use crate::{
     live::Folded,
     remembered::{Bounds, Remembered},
 };
-use domain::{Aggregate, Timestamp};
+use block::Entry;
+use domain::Aggregate;
 use parking_lot::RwLock;
-use redb::{Database, ReadOnlyTable, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition, TableError};
+use redb::{Database, ReadableDatabase, TableDefinition, TableError};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use shelf::{Added, Shelf};
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
 use uuid::Uuid;
 
-const AGGREGATES: TableDefinition<u128, &[u8]> = TableDefinition::new("aggregates");
-const COMMANDS: TableDefinition<u128, &[u8]> = TableDefinition::new("commands");
-/// The commands by the offset of their last record, with its time: the oldest are forgotten first.
-const ORDER: TableDefinition<(i64, u128), i64> = TableDefinition::new("order");
+const AGGREGATES: &str = "aggregates";
+const COMMANDS: &str = "commands";
 const STAND: TableDefinition<(), &[u8]> = TableDefinition::new("stand");
+
+/// No segment of more aggregates is made of several: a save never takes longer than it takes to write these.
+const AGGREGATES_OF_A_SEGMENT: usize = 4_000_000;
+/// A segment of command ids is forgotten at once, so it is not to have too many of them.
+const SEGMENTS_OF_COMMANDS: usize = 10;
 
 /// What redb may keep of one file in memory; the system's page cache has the rest.
 const CACHE_BYTES: usize = 8 * 1024 * 1024;
@@ -105,31 +112,23 @@ pub(crate) struct Snapshots {
     pub fingerprint: u64,
 }
 
-type Table = ReadOnlyTable<u128, &'static [u8]>;
-
-/// The last save, open to be looked up in: to open a table costs as much as to find something in it.
-#[derive(Default)]
+/// The last save, open to be looked up in.
 struct Saved {
-    aggregates: Option<Table>,
-    commands: Option<Table>,
+    aggregates: Shelf,
+    commands: Shelf,
 }
 
 impl Saved {
-    fn open(database: &Database) -> Result<Self, SnapshotError> {
+    fn open(database: &Database, before: Option<&Self>) -> Result<Self, SnapshotError> {
         let read = database.begin_read()?;
-        let open = |table| match read.open_table(table) {
-            Err(TableError::TableDoesNotExist(_)) => Ok(None),
-            table => table.map(Some),
-        };
-        Ok(Self { aggregates: open(AGGREGATES)?, commands: open(COMMANDS)? })
+        let aggregates = Shelf::open(AGGREGATES, &read, before.map(|before| &before.aggregates))?;
+        let commands = Shelf::open(COMMANDS, &read, before.map(|before| &before.commands))?;
+        Ok(Self { aggregates, commands })
     }
 }
 
-fn found<V: DeserializeOwned>(table: Option<&Table>, id: Uuid) -> Result<Option<V>, SnapshotError> {
-    let looking = || {
-        let Some(bytes) = table.map(|table| table.get(id.as_u128())).transpose()?.flatten() else { return Ok(None) };
-        unsealed(id.as_u128(), bytes.value()).map(Some)
-    };
+fn found<V: DeserializeOwned>(shelf: &Shelf, id: Uuid) -> Result<Option<V>, SnapshotError> {
+    let looking = || shelf.get(id.as_u128())?.map(|bytes| Ok(postcard::from_bytes(&bytes)?)).transpose();
     guarded(looking).unwrap_or_else(|defect| Err(SnapshotError::Defect(defect)))
 }
 
@@ -138,7 +137,7 @@ impl Snapshots {
     fn open(path: &Path, fingerprint: u64) -> Result<(Self, Option<Stand>), SnapshotError> {
         let opening = || {
             let database = Database::builder().set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true).create(path)?;
-            let (stand, saved) = (stand_of(&database)?, RwLock::new(Saved::open(&database)?));
+            let (stand, saved) = (stand_of(&database)?, RwLock::new(Saved::open(&database, None)?));
             Ok((Self { database, saved, path: path.to_owned(), fingerprint }, stand))
         };
         guarded(opening).unwrap_or_else(|defect| Err(SnapshotError::Defect(defect)))
@@ -159,85 +158,60 @@ impl Snapshots {
 
     /// An aggregate as it was saved.
     pub fn aggregate<A: Aggregate>(&self, id: Uuid) -> Result<Option<Folded<A>>, SnapshotError> {
-        found(self.saved.read().aggregates.as_ref(), id)
+        found(&self.saved.read().aggregates, id)
     }
 
     /// The first answer to a command, where it was saved.
     pub fn command(&self, id: Uuid) -> Result<Option<Remembered>, SnapshotError> {
-        found(self.saved.read().commands.as_ref(), id)
+        found(&self.saved.read().commands, id)
     }
 
-    /// Writes all of it, or nothing. What is written in the order of its keys finds each page once.
-    pub fn save<A: Aggregate>(&self, mut save: Save<A>) -> Result<(), SnapshotError> {
-        save.aggregates.sort_unstable_by_key(|(id, _)| *id);
-        save.commands.sort_unstable_by_key(|(id, _)| *id);
+    /// Writes all of it, or nothing.
+    pub fn save<A: Aggregate>(&self, save: Save<A>) -> Result<(), SnapshotError> {
+        let Save { stand, aggregates, commands, bounds } = save;
+        let newest = commands.iter().map(|(_, command)| command.time).max().unwrap_or_default();
+        let aggregates =
+            Added { values: entries(aggregates.iter().map(|(id, folded)| (*id, folded.as_ref())))?, newest, most: AGGREGATES_OF_A_SEGMENT };
+        let commands = Added { values: entries(commands)?, newest, most: bounds.most() / SEGMENTS_OF_COMMANDS };
         let write = self.database.begin_write()?;
-        {
-            let mut aggregates = write.open_table(AGGREGATES)?;
-            for (id, folded) in save.aggregates {
-                aggregates.insert(id.as_u128(), sealed(id.as_u128(), folded.as_ref())?.as_slice())?;
-            }
-            write.open_table(STAND)?.insert((), sealed(0, &save.stand)?.as_slice())?;
-            save_commands(&write, save.commands, save.bounds)?;
-        }
+        let saved = self.saved.read();
+        saved.aggregates.add(&write, aggregates, |_, _| false)?;
+        saved.commands.add(&write, commands, |count, newest| bounds.forget(count, newest))?;
+        write.open_table(STAND)?.insert((), sealed(0, postcard::to_allocvec(&stand)?).as_slice())?;
         write.commit()?;
-        *self.saved.write() = Saved::open(&self.database)?;
+        let now = Saved::open(&self.database, Some(&saved))?;
+        drop(saved);
+        *self.saved.write() = now;
         Ok(())
     }
+}
+
+/// In the order of their ids; an id that is there twice has the same value twice.
+fn entries(values: impl IntoIterator<Item = (Uuid, impl Serialize)>) -> Result<Vec<Entry>, SnapshotError> {
+    let bytes = values.into_iter().map(|(id, value)| Ok((id.as_u128(), postcard::to_allocvec(&value)?)));
+    let mut entries = bytes.collect::<Result<Vec<Entry>, SnapshotError>>()?;
+    entries.sort_unstable_by_key(|(id, _)| *id);
+    entries.dedup_by_key(|(id, _)| *id);
+    Ok(entries)
 }
 
 fn stand_of(database: &Database) -> Result<Option<Stand>, SnapshotError> {
     match database.begin_read()?.open_table(STAND) {
         Err(TableError::TableDoesNotExist(_)) => Ok(None),
-        table => table?.get(())?.map(|bytes| unsealed(0, bytes.value())).transpose(),
+        table => table?.get(())?.map(|bytes| Ok(postcard::from_bytes(unsealed(0, bytes.value())?)?)).transpose(),
     }
 }
 
-fn save_commands(write: &redb::WriteTransaction, mut save: Vec<(Uuid, Remembered)>, bounds: Bounds) -> Result<(), SnapshotError> {
-    let (mut commands, mut order) = (write.open_table(COMMANDS)?, write.open_table(ORDER)?);
-    for (id, remembered) in &save {
-        commands.insert(id.as_u128(), sealed(id.as_u128(), remembered)?.as_slice())?;
-    }
-    save.sort_unstable_by_key(|(_, remembered)| remembered.offset);
-    for (id, remembered) in &save {
-        order.insert((remembered.offset, id.as_u128()), remembered.time.0)?;
-    }
-    loop {
-        let Some((offset, id, time)) = oldest(&order)? else { return Ok(()) };
-        if !bounds.forget(usize::try_from(order.len()?).unwrap_or(usize::MAX), time) {
-            return Ok(());
-        }
-        order.remove((offset, id))?;
-        let known = commands.get(id)?.map(|bytes| unsealed::<Remembered>(id, bytes.value())).transpose()?;
-        // Unless the same id was used again since.
-        if known.is_some_and(|known| known.offset == offset) {
-            commands.remove(id)?;
-        }
-    }
-}
-
-fn oldest(order: &redb::Table<'_, (i64, u128), i64>) -> Result<Option<(i64, u128, Timestamp)>, SnapshotError> {
-    let first = order.first()?;
-    Ok(first.map(|(command, time)| {
-        let (offset, id) = command.value();
-        (offset, id, Timestamp(time.value()))
-    }))
-}
-
-/// A value's bytes, and a checksum over them and the key that they belong to: redb itself checks pages on opening only.
-fn sealed(key: u128, value: &impl Serialize) -> Result<Vec<u8>, postcard::Error> {
-    let mut bytes = postcard::to_allocvec(value)?;
+/// Bytes with a checksum over them and the key that they belong to: redb itself checks pages on opening only.
+fn sealed(key: u128, mut bytes: Vec<u8>) -> Vec<u8> {
     let sum = checksum(key, &bytes);
     bytes.extend_from_slice(&sum.to_le_bytes());
-    Ok(bytes)
+    bytes
 }
 
-fn unsealed<V: DeserializeOwned>(key: u128, bytes: &[u8]) -> Result<V, SnapshotError> {
+fn unsealed(key: u128, bytes: &[u8]) -> Result<&[u8], SnapshotError> {
     let (value, sum) = bytes.split_last_chunk::<4>().ok_or(SnapshotError::Rotten)?;
-    if checksum(key, value) != u32::from_le_bytes(*sum) {
-        return Err(SnapshotError::Rotten);
-    }
-    Ok(postcard::from_bytes(value)?)
+    if checksum(key, value) == u32::from_le_bytes(*sum) { Ok(value) } else { Err(SnapshotError::Rotten) }
 }
 
 fn checksum(key: u128, bytes: &[u8]) -> u32 {

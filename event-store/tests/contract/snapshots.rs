@@ -317,11 +317,12 @@ async fn a_snapshot_by_other_rules_is_ignored() {
 }
 
 /// Overwrites the saved accounts, or the saved commands, in a way that redb itself takes for right.
-fn spoil(directory: &Path, table: &str) {
+fn spoil(directory: &Path, kind: &str) {
     let database = redb::Database::open(file(directory)).expect("a snapshot");
     let write = database.begin_write().expect("it writes");
-    {
-        let definition: redb::TableDefinition<u128, &[u8]> = redb::TableDefinition::new(table);
+    let names: Vec<String> = write.list_tables().expect("tables").map(|table| redb::TableHandle::name(&table).to_owned()).collect();
+    for name in names.into_iter().filter(|name| name.strip_prefix(kind).is_some_and(|number| number.starts_with(' '))) {
+        let definition: redb::TableDefinition<u128, &[u8]> = redb::TableDefinition::new(&name);
         let mut table = write.open_table(definition).expect("the table");
         let keys: Vec<u128> = redb::ReadableTable::iter(&table).expect("rows").map(|row| row.expect("a row").0.value()).collect();
         for key in keys {

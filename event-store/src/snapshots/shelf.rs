@@ -1,0 +1,195 @@
+//! Values by id, in segments that are written once.
+//!
+//! Ids are random. In a B-tree by id each of them would be in another page, which is copied, checked and written for it alone; so each save
+//! writes what is new in the order of its ids, side by side, as a segment of its own. Segments of like size are merged into one, newer values
+//! in the place of older ones, so that there are few of them, and a filter for each tells which need not be asked. (The log-structured
+//! merge-tree, O'Neil and others 1996; the merging by size is Lucene's and Cassandra's; the filter is Bloom's, 1970.)
+
+use super::{
+    SnapshotError,
+    block::{Block, Entry, Merged, Run, values},
+    sealed, unsealed,
+};
+use domain::Timestamp;
+use fastbloom::BloomFilter;
+use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, TableDefinition, TableError, WriteTransaction};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// The blocks of a segment, by their first ids.
+type Blocks = ReadOnlyTable<u128, &'static [u8]>;
+
+/// One in so many ids that a segment does not have is looked up in it all the same; a filter has 10 bits for each id.
+const MISTAKES: f64 = 0.01;
+/// Filters outlive the process.
+const SEED: u128 = 0x4461_7962_6f6f_6b21;
+
+/// What is known of a segment without looking into it.
+#[derive(Debug, Serialize, Deserialize)]
+struct Head {
+    number: u64,
+    count: usize,
+    /// The newest time of its values.
+    newest: Timestamp,
+    bits: Vec<u64>,
+    hashes: u32,
+}
+
+struct Segment {
+    head: Arc<Head>,
+    filter: Arc<BloomFilter>,
+    blocks: Blocks,
+}
+
+/// What one save adds.
+pub(super) struct Added {
+    /// In the order of their ids, each id once.
+    pub values: Vec<Entry>,
+    pub newest: Timestamp,
+    /// No segment that has more is made of several.
+    pub most: usize,
+}
+
+/// All values of one kind, as they were saved last.
+pub(super) struct Shelf {
+    name: &'static str,
+    /// The oldest first.
+    segments: Vec<Segment>,
+}
+
+impl Segment {
+    fn find(&self, id: u128, hash: u64) -> Result<Option<Vec<u8>>, SnapshotError> {
+        if !self.filter.contains_hash(hash) {
+            return Ok(None);
+        }
+        let Some(block) = self.blocks.range(..=id)?.next_back() else { return Ok(None) };
+        let (first, bytes) = block?;
+        let values = values(unsealed(first.value(), bytes.value())?)?;
+        let found = values.binary_search_by_key(&id, |(id, _)| *id);
+        Ok(found.ok().map(|index| values[index].1.to_vec()))
+    }
+
+    fn run(&self) -> Result<Run<'_>, SnapshotError> {
+        Ok(Box::new(self.blocks.iter()?.flat_map(|block| {
+            let entries = block.map_err(SnapshotError::from).and_then(|(first, bytes)| entries(first.value(), bytes.value()));
+            entries.unwrap_or_else(|error| vec![Err(error)])
+        })))
+    }
+}
+
+fn entries(first: u128, block: &[u8]) -> Result<Vec<Result<Entry, SnapshotError>>, SnapshotError> {
+    let values = values(unsealed(first, block)?)?;
+    Ok(values.into_iter().map(|(id, value)| Ok((id, value.to_vec()))).collect())
+}
+
+impl Shelf {
+    /// As it is now; what is known of a segment from `before` is not read again.
+    pub fn open(name: &'static str, read: &ReadTransaction, before: Option<&Self>) -> Result<Self, SnapshotError> {
+        let list = match read.open_table(TableDefinition::<u64, &[u8]>::new(name)) {
+            Err(TableError::TableDoesNotExist(_)) => return Ok(Self { name, segments: Vec::new() }),
+            list => list?,
+        };
+        let mut segments = Vec::new();
+        for listed in list.iter()? {
+            let (number, head) = listed?;
+            let number = number.value();
+            let known = before.and_then(|before| before.segments.iter().find(|segment| segment.head.number == number));
+            let (head, filter) = match known {
+                Some(known) => (known.head.clone(), known.filter.clone()),
+                None => read_head(number, head.value())?,
+            };
+            let blocks = read.open_table(TableDefinition::new(&table(name, number)))?;
+            segments.push(Segment { head, filter, blocks });
+        }
+        Ok(Self { name, segments })
+    }
+
+    /// The newest value of an id.
+    pub fn get(&self, id: u128) -> Result<Option<Vec<u8>>, SnapshotError> {
+        let Some(newest) = self.segments.last() else { return Ok(None) };
+        let hash = newest.filter.source_hash(&id);
+        self.segments.iter().rev().find_map(|segment| segment.find(id, hash).transpose()).transpose()
+    }
+
+    /// Writes what a save adds; removes the oldest segments of which `forgotten` says so, by how many values there are with the newest of them
+    /// and by its time.
+    pub fn add(&self, write: &WriteTransaction, added: Added, forgotten: impl Fn(usize, Timestamp) -> bool) -> Result<(), SnapshotError> {
+        let (gone, kept) = self.segments.split_at(self.forgotten(added.values.len(), forgotten));
+        let (_, merged) = kept.split_at(kept.len() - mergeable(kept, &added));
+        let mut list = write.open_table(TableDefinition::<u64, &[u8]>::new(self.name))?;
+        if !added.values.is_empty() {
+            let number = self.segments.last().map_or(0, |last| last.head.number + 1);
+            let head = self.write(write, number, added, merged)?;
+            list.insert(number, sealed(number.into(), postcard::to_allocvec(&head)?).as_slice())?;
+        }
+        for Segment { head, .. } in gone.iter().chain(merged) {
+            list.remove(head.number)?;
+            write.delete_table(TableDefinition::<u128, &[u8]>::new(&table(self.name, head.number)))?;
+        }
+        Ok(())
+    }
+
+    fn forgotten(&self, added: usize, forgotten: impl Fn(usize, Timestamp) -> bool) -> usize {
+        let mut count = added + self.segments.iter().map(|segment| segment.head.count).sum::<usize>();
+        let goes = |segment: &&Segment| {
+            count -= segment.head.count;
+            forgotten(count + 1, segment.head.newest)
+        };
+        self.segments.iter().take_while(goes).count()
+    }
+
+    fn write(&self, write: &WriteTransaction, number: u64, added: Added, merged: &[Segment]) -> Result<Head, SnapshotError> {
+        let count = added.values.len() + merged.iter().map(|segment| segment.head.count).sum::<usize>();
+        let newest = merged.iter().map(|segment| segment.head.newest).fold(added.newest, Timestamp::max);
+        let mut run: Run<'_> = Box::new(added.values.into_iter().map(Ok));
+        for older in merged.iter().rev() {
+            run = Box::new(Merged::new(run, older.run()?));
+        }
+        let mut blocks = write.open_table(TableDefinition::new(&table(self.name, number)))?;
+        let mut filter = BloomFilter::with_false_pos(MISTAKES).seed(&SEED).expected_items(count);
+        let count = fill(&mut blocks, run, &mut filter)?;
+        Ok(Head { number, count, newest, bits: filter.as_slice().to_vec(), hashes: filter.num_hashes() })
+    }
+}
+
+fn table(name: &str, number: u64) -> String {
+    format!("{name} {number}")
+}
+
+fn read_head(number: u64, bytes: &[u8]) -> Result<(Arc<Head>, Arc<BloomFilter>), SnapshotError> {
+    let mut head: Head = postcard::from_bytes(unsealed(number.into(), bytes)?)?;
+    let filter = BloomFilter::from_vec(std::mem::take(&mut head.bits)).seed(&SEED).hashes(head.hashes);
+    Ok((Arc::new(head), Arc::new(filter)))
+}
+
+/// How many of the newest segments become one with what is added: as long as the next is less than twice what there would be without it. So
+/// each value is written again once for each doubling.
+fn mergeable(segments: &[Segment], added: &Added) -> usize {
+    let mut count = added.values.len();
+    let fits = |segment: &&Segment| {
+        let fits = segment.head.count < 2 * count && segment.head.count + count <= added.most;
+        count += segment.head.count;
+        fits
+    };
+    segments.iter().rev().take_while(fits).count()
+}
+
+/// Writes a run; answers how many values it had.
+fn fill(blocks: &mut redb::Table<'_, u128, &[u8]>, run: Run<'_>, filter: &mut BloomFilter) -> Result<usize, SnapshotError> {
+    let mut put = |block: &mut Block| match block.take() {
+        Some((first, bytes)) => blocks.insert(first, sealed(first, bytes).as_slice()).map(drop),
+        None => Ok(()),
+    };
+    let (mut block, mut count) = (Block::default(), 0);
+    for entry in run {
+        let (id, value) = entry?;
+        if !block.takes(&value) {
+            put(&mut block)?;
+        }
+        block.push(id, &value);
+        filter.insert(&id);
+        count += 1;
+    }
+    put(&mut block)?;
+    Ok(count)
+}
