@@ -53,6 +53,10 @@ pub use standby::standbys;
 pub use subscription::{Batch, BatchError, BatchHandler, Checkpoint, Counted, PartitionId};
 pub use writer::{Barrier, NodeName, WriterConfig};
 
+/// Values by id. Most of an owner's look-ups are in one of these, and the standard library's hash is made for keys of any length; this one is
+/// seeded anew in each process, too, so that nobody can choose ids that meet in one place.
+pub(crate) type ById<V> = std::collections::HashMap<uuid::Uuid, V, foldhash::fast::RandomState>;
+
 /// The node's clock.
 pub(crate) fn now() -> domain::Timestamp {
     domain::Timestamp(jiff::Timestamp::now().as_millisecond())

@@ -1,8 +1,9 @@
 //! The aggregates that are in memory: all that changed since the last save, and the most recently used of the others.
 
+use crate::ById;
 use lru::LruCache;
 use serde::{Deserialize, Serialize};
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// An aggregate as its confirmed events make it.
@@ -23,14 +24,14 @@ struct Unsaved<A> {
 
 /// What changed and is not saved is never given up; without snapshots that is everything.
 pub(crate) struct Live<A> {
-    unsaved: HashMap<Uuid, Unsaved<A>>,
+    unsaved: ById<Unsaved<A>>,
     saved: LruCache<Uuid, Arc<Folded<A>>>,
     most: usize,
 }
 
 impl<A: Default + Clone> Live<A> {
     pub fn new(most: usize) -> Self {
-        Self { unsaved: HashMap::new(), saved: LruCache::unbounded(), most }
+        Self { unsaved: ById::default(), saved: LruCache::unbounded(), most }
     }
 
     pub fn get(&self, id: &Uuid) -> Option<&Folded<A>> {

@@ -1,9 +1,9 @@
 //! Which commands were answered, and how: so that asking again is safe.
 
-use crate::WriterConfig;
+use crate::{ById, WriterConfig};
 use domain::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use uuid::Uuid;
 
 /// So many of the newest commands are remembered whatever their times say: one clock that is wrong must not make all forgotten.
@@ -52,7 +52,7 @@ struct Past {
 /// Recent commands by id, the oldest forgotten first.
 #[derive(Debug)]
 pub(crate) struct CommandMemory {
-    by_id: HashMap<Uuid, Remembered>,
+    by_id: ById<Remembered>,
     order: VecDeque<Past>,
     bounds: Bounds,
     recent: usize,
@@ -70,7 +70,7 @@ impl CommandMemory {
         let age_millis = i64::try_from(config.remembered_for.as_millis()).unwrap_or(i64::MAX);
         let bounds = Bounds { most: config.remembered_commands, age_millis, newest: Timestamp(i64::MIN) };
         let recent = config.recent_commands;
-        Self { by_id: HashMap::new(), order: VecDeque::new(), bounds, recent, seq: 0, saved: 0, saving: 0, partial: false }
+        Self { by_id: ById::default(), order: VecDeque::new(), bounds, recent, seq: 0, saved: 0, saving: 0, partial: false }
     }
 
     /// Everything below `next` is in the snapshots, and nothing of it here.

@@ -20,7 +20,7 @@ mod tests;
 pub use config::WriterConfig;
 
 use crate::{
-    Accepted, Append, CommandError, CommandMeta, RawRecord, Unavailable,
+    Accepted, Append, ById, CommandError, CommandMeta, RawRecord, Unavailable,
     envelope::claim,
     fold::Fold,
     log::{Ack, LogError, NotQueued, Tag, Unsent},
@@ -29,7 +29,7 @@ use crate::{
 use barrier::Resting;
 use domain::{Aggregate, Timestamp};
 use schemas::{PartitionClaimed, WireEvent};
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
@@ -129,9 +129,9 @@ pub(crate) struct Writer<A: Aggregate> {
     proofs: VecDeque<(i64, String)>,
     queue: VecDeque<(u64, Pending<A>)>,
     flights: VecDeque<Flight<A>>,
-    flying: HashMap<Uuid, Remembered>,
+    flying: ById<Remembered>,
     resting: VecDeque<Resting<A>>,
-    speculative: HashMap<Uuid, Speculative<A>>,
+    speculative: ById<Speculative<A>>,
     /// Records that are made and not handed to the log yet.
     outbox: Vec<(Append, Tag)>,
 }
@@ -167,9 +167,9 @@ where
             proofs: VecDeque::new(),
             queue: VecDeque::new(),
             flights: VecDeque::new(),
-            flying: HashMap::new(),
+            flying: ById::default(),
             resting: VecDeque::new(),
-            speculative: HashMap::new(),
+            speculative: ById::default(),
             outbox: Vec::new(),
         }
     }
