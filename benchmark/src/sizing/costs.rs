@@ -5,12 +5,12 @@
 pub struct Costs {
     /// Bytes of a record in the log: key, value, headers, uncompressed. `performance.md`, Append.
     pub record_bytes: f64,
-    /// Processor seconds of a command, broker and load included: 2 processors by 22,542/s. `performance.md`, POST, 128 at once.
+    /// Processor seconds of a command, broker and load included: 2 processors by 28,340/s. `performance.md`, POST, 128 at once.
     pub command_seconds: f64,
-    /// Events a second of an owner without a snapshot, which saves snapshots meanwhile: the longest log that was measured, 10^7 events. It
-    /// falls as the snapshots outgrow their cache. `performance.md`, Growth.
+    /// Events a second of an owner without a snapshot, which saves snapshots meanwhile, where every second event makes an aggregate.
+    /// `performance.md`, Replay, last row. It does not fall as the log grows: 366,000 over 10^7 events of Growth, whose aggregates have more.
     pub cold_rate: f64,
-    /// Processor seconds of an event that is folded and saved, in the same log. `performance.md`, Growth.
+    /// Processor seconds of an event that is folded and saved, in the same log.
     pub cold_seconds: f64,
     /// Processor seconds of an event that is folded and not saved. `performance.md`, Replay, first row.
     pub fold_seconds: f64,
@@ -22,9 +22,11 @@ pub struct Costs {
     pub aggregate_bytes: f64,
     /// Bytes of a remembered command id in memory. `memory.md`.
     pub command_bytes: f64,
-    /// Bytes of an order in the snapshot file, its command id included. `memory.md`.
+    /// Bytes of an order in the snapshot file, its command id included, after its largest segments were merged. `memory.md`.
     pub snapshot_bytes: f64,
-    /// Bytes of a snapshot file that are checked in a second when it is opened. Growth has 2.8 GB/s from the page cache; a disk has a third.
+    /// Bytes of an aggregate, or of a command id, in the filters of a snapshot, which are in memory: 9.6 bits for one mistake in 100.
+    pub filter_bytes: f64,
+    /// Bytes of a snapshot file that are checked in a second when it is opened. Growth has 1.4 GB/s from the page cache; a good disk has less.
     pub check_rate: f64,
     /// Bytes of a record in a ring, its parsed headers included. Reckoned from the fields.
     pub ring_record_bytes: f64,
@@ -42,15 +44,16 @@ impl Default for Costs {
     fn default() -> Self {
         Self {
             record_bytes: 545.0,
-            command_seconds: 89e-6,
-            cold_rate: 114_644.0,
-            cold_seconds: 12.2e-6,
-            fold_seconds: 4.39e-6,
-            rows_per_lane: 49_697.0,
-            row_seconds: 4.67e-6,
-            aggregate_bytes: 457.0,
+            command_seconds: 71e-6,
+            cold_rate: 214_779.0,
+            cold_seconds: 7.1e-6,
+            fold_seconds: 4.35e-6,
+            rows_per_lane: 54_016.0,
+            row_seconds: 4.22e-6,
+            aggregate_bytes: 462.0,
             command_bytes: 113.0,
-            snapshot_bytes: 713.0,
+            snapshot_bytes: 570.0,
+            filter_bytes: 1.2,
             check_rate: 1e9,
             ring_record_bytes: 1_500.0,
             audit_row_bytes: 650.0,
@@ -73,6 +76,8 @@ pub const ALL_ROWS: f64 = 3.2;
 pub const LIVE: f64 = 100_000.0;
 /// `recent_commands`, command ids of a partition in memory.
 pub const RECENT: f64 = 100_000.0;
+/// `remembered_commands`, command ids of a partition in its snapshot.
+pub const REMEMBERED: f64 = 1_000_000.0;
 /// Records that a ring keeps.
 pub const RING: f64 = 8_192.0;
 /// Bytes of the cache of one snapshot file.

@@ -170,7 +170,9 @@ fn client_files(load: &Load) -> f64 {
 fn partition_memory(costs: &Costs, load: &Load) -> f64 {
     let live = (load.aggregates / load.all_partitions()).min(LIVE);
     let recent = (load.events / load.all_partitions()).min(RECENT);
-    live * costs.aggregate_bytes + recent * costs.command_bytes + STORE_CACHE
+    let events = load.events / load.all_partitions();
+    let filters = costs.filter_bytes * (events / EVENTS_PER_AGGREGATE + events.min(REMEMBERED));
+    live * costs.aggregate_bytes + recent * costs.command_bytes + filters + STORE_CACHE
 }
 
 fn database(costs: &Costs, load: &Load) -> Database {
@@ -220,6 +222,7 @@ mod tests {
         aggregate_bytes: 400.0,
         command_bytes: 100.0,
         snapshot_bytes: 800.0,
+        filter_bytes: 1.0,
         check_rate: 1e9,
         ring_record_bytes: 1_000.0,
         audit_row_bytes: 600.0,
@@ -269,8 +272,8 @@ mod tests {
     fn a_node_keeps_what_it_owns_and_what_it_follows() {
         let node = Plan::of(&ROUND, &LOAD).node;
         near(node.owned, 10.0);
-        // 20 partitions of 100,000 * 400 + 100,000 * 100 + 8 MiB, and a ring of 8,192 * 1,000 each
-        near(node.memory, 20.0 * (50e6 + 8_388_608.0 + 8_192_000.0));
+        // 20 partitions of 100,000 * 400 + 100,000 * 100 + filters of 3.75e6 + 1e6 + 8 MiB, and a ring of 8,192 * 1,000 each
+        near(node.memory, 20.0 * (54.75e6 + 8_388_608.0 + 8_192_000.0));
         near(node.snapshots, 60e9); // 0.3e9 aggregates * 800 * 2 / 8
         near(node.reopen, 60.0);
         near(node.threads, 96.0); // 12 * (4 + 4)

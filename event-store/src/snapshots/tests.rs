@@ -70,6 +70,19 @@ fn the_oldest_commands_are_forgotten_here_too() {
 }
 
 #[test]
+fn many_saves_make_few_segments() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (snapshots, _) = open(&directory.path().join("a.redb")).expect("it opens");
+    for number in 0..100 {
+        snapshots.save(save(number * 10..(number + 1) * 10, 100_000)).expect("it saves");
+    }
+    // Three tables besides; each segment has at least about twice what comes after it.
+    let tables = snapshots.database.begin_read().expect("it reads").list_tables().expect("tables").count();
+    assert!(tables <= 3 + 2 * 8, "{tables}");
+    assert!((0..1_000).all(|number| aggregate(&snapshots, number).expect("it reads") == Some(folded(number))));
+}
+
+#[test]
 fn a_snapshot_in_use_is_locked() {
     let directory = tempfile::tempdir().expect("a directory");
     let used = open(&directory.path().join("a.redb")).expect("it opens");
