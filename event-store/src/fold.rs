@@ -272,6 +272,8 @@ where
                 self.commands.finish_save();
                 self.saved_next = Some(next);
             }
+            // What is merged is read: the values of others, which would be as wrong when they are looked up.
+            Err(error @ (SnapshotError::Rotten | SnapshotError::Form(_))) => drop(self.spoil(&error)),
             Err(error) => self.save_no_more(&error),
         }
     }

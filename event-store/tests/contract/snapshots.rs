@@ -360,6 +360,22 @@ async fn a_wrong_value_met_while_replaying_leads_back_to_the_log() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_value_met_while_saving_leads_back_to_the_log() {
+    let (log, directory) = a_past(tight()).await;
+    spoil(directory.path(), "aggregates");
+    let owner = begin(&log, Some(directory.path()), tight()).await;
+    // Nobody asks for the old accounts; enough new ones are saved for the old to be merged with them.
+    for id in 0..2 * ACCOUNTS {
+        heard(&owner, ACCOUNTS + id, Do::Deposit(1), meta(1_000 + id)).await.expect("accepted");
+        tokio::time::sleep(Duration::from_millis(3)).await;
+    }
+    owner.drain().await;
+    let (owner, read) = begin_counted(&log, Some(directory.path()), tight()).await;
+    assert!(read <= 3, "a new one was made, yet {read} were read");
+    is_right(&owner, "made anew").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_finds_the_file_in_use_goes_without() {
     let (log, directory) = a_past(WriterConfig::default()).await;
     let first = begin(&log, Some(directory.path()), tight()).await;
