@@ -18,6 +18,8 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 const CLIENTS: [usize; 3] = [1, 32, 128];
 const PARTITIONS: i32 = 4;
+/// So many users are made patiently before any is measured: each partition has some of them, and owners are settled.
+const USERS_BEFORE: usize = 32;
 
 /// POSTs of a new user each, under a key that was never used.
 pub fn posts(address: SocketAddr, path: &'static str) -> Arc<Http> {
@@ -29,6 +31,9 @@ pub async fn measure(stage: &Stage) -> Result<Set> {
     let (mut set, records) = (stage.set("post"), records(1_000).await?);
     let (daybook, nothing) = (Server::daybook(stage, &COMMANDS).await?, Server::nothing().await?);
     let ours = posts(daybook.address, "/users");
+    for number in 0..USERS_BEFORE {
+        ours.ask_patiently(&post("/users", &format!("before/{number}"), USER)).await?;
+    }
     let peers = ["/users", "/least", "/append"].map(|path| posts(nothing.address, path));
     let against = [
         ("the same edge, its owner answering at once", Aim::AtLeast(0.5)),
