@@ -169,8 +169,8 @@ fn client_files(load: &Load) -> f64 {
 /// Bytes of what an owner or a standby keeps of one partition.
 fn partition_memory(costs: &Costs, load: &Load) -> f64 {
     let live = (load.aggregates / load.all_partitions()).min(LIVE);
-    let recent = (load.events / load.all_partitions()).min(RECENT);
     let events = load.events / load.all_partitions();
+    let recent = events.min(RECENT);
     let filters = costs.filter_bytes * (events / EVENTS_PER_AGGREGATE + events.min(REMEMBERED));
     live * costs.aggregate_bytes + recent * costs.command_bytes + filters + STORE_CACHE
 }

@@ -17,7 +17,7 @@ use std::{
 };
 
 /// Changes with the form of the file, and with what this crate makes of an event.
-const FORMAT: u64 = 2;
+const FORMAT: u64 = 3;
 /// An owner that stops lets go of its file within this time.
 const LET_GO: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(50);

@@ -24,10 +24,9 @@ const MISTAKES: f64 = 0.01;
 /// Filters outlive the process.
 const SEED: u128 = 0x4461_7962_6f6f_6b21;
 
-/// What is known of a segment without looking into it.
+/// What is written down of a segment beside its blocks.
 #[derive(Debug, Serialize, Deserialize)]
 struct Head {
-    number: u64,
     count: usize,
     /// The newest time of its values.
     newest: Timestamp,
@@ -35,9 +34,16 @@ struct Head {
     hashes: u32,
 }
 
+/// What is known of a segment without looking into it.
+struct Known {
+    number: u64,
+    count: usize,
+    newest: Timestamp,
+    filter: BloomFilter,
+}
+
 struct Segment {
-    head: Arc<Head>,
-    filter: Arc<BloomFilter>,
+    known: Arc<Known>,
     blocks: Blocks,
 }
 
@@ -59,7 +65,7 @@ pub(super) struct Shelf {
 
 impl Segment {
     fn find(&self, id: u128, hash: u64) -> Result<Option<Vec<u8>>, SnapshotError> {
-        if !self.filter.contains_hash(hash) {
+        if !self.known.filter.contains_hash(hash) {
             return Ok(None);
         }
         let Some(block) = self.blocks.range(..=id)?.next_back() else { return Ok(None) };
@@ -93,13 +99,13 @@ impl Shelf {
         for listed in list.iter()? {
             let (number, head) = listed?;
             let number = number.value();
-            let known = before.and_then(|before| before.segments.iter().find(|segment| segment.head.number == number));
-            let (head, filter) = match known {
-                Some(known) => (known.head.clone(), known.filter.clone()),
-                None => read_head(number, head.value())?,
+            let known = before.and_then(|before| before.segments.iter().find(|segment| segment.known.number == number));
+            let known = match known {
+                Some(segment) => segment.known.clone(),
+                None => Arc::new(Known::read(number, head.value())?),
             };
             let blocks = read.open_table(TableDefinition::new(&table(name, number)))?;
-            segments.push(Segment { head, filter, blocks });
+            segments.push(Segment { known, blocks });
         }
         Ok(Self { name, segments })
     }
@@ -107,7 +113,7 @@ impl Shelf {
     /// The newest value of an id.
     pub fn get(&self, id: u128) -> Result<Option<Vec<u8>>, SnapshotError> {
         let Some(newest) = self.segments.last() else { return Ok(None) };
-        let hash = newest.filter.source_hash(&id);
+        let hash = newest.known.filter.source_hash(&id);
         self.segments.iter().rev().find_map(|segment| segment.find(id, hash).transpose()).transpose()
     }
 
@@ -118,29 +124,29 @@ impl Shelf {
         let (_, merged) = kept.split_at(kept.len() - mergeable(kept, &added));
         let mut list = write.open_table(TableDefinition::<u64, &[u8]>::new(self.name))?;
         if !added.values.is_empty() {
-            let number = self.segments.last().map_or(0, |last| last.head.number + 1);
+            let number = self.segments.last().map_or(0, |last| last.known.number + 1);
             let head = self.write(write, number, added, merged)?;
             list.insert(number, sealed(number.into(), postcard::to_allocvec(&head)?).as_slice())?;
         }
-        for Segment { head, .. } in gone.iter().chain(merged) {
-            list.remove(head.number)?;
-            write.delete_table(TableDefinition::<u128, &[u8]>::new(&table(self.name, head.number)))?;
+        for Segment { known, .. } in gone.iter().chain(merged) {
+            list.remove(known.number)?;
+            write.delete_table(TableDefinition::<u128, &[u8]>::new(&table(self.name, known.number)))?;
         }
         Ok(())
     }
 
     fn forgotten(&self, added: usize, forgotten: impl Fn(usize, Timestamp) -> bool) -> usize {
-        let mut count = added + self.segments.iter().map(|segment| segment.head.count).sum::<usize>();
+        let mut count = added + self.segments.iter().map(|segment| segment.known.count).sum::<usize>();
         let goes = |segment: &&Segment| {
-            count -= segment.head.count;
-            forgotten(count + 1, segment.head.newest)
+            count -= segment.known.count;
+            forgotten(count + 1, segment.known.newest)
         };
         self.segments.iter().take_while(goes).count()
     }
 
     fn write(&self, write: &WriteTransaction, number: u64, added: Added, merged: &[Segment]) -> Result<Head, SnapshotError> {
-        let count = added.values.len() + merged.iter().map(|segment| segment.head.count).sum::<usize>();
-        let newest = merged.iter().map(|segment| segment.head.newest).fold(added.newest, Timestamp::max);
+        let count = added.values.len() + merged.iter().map(|segment| segment.known.count).sum::<usize>();
+        let newest = merged.iter().map(|segment| segment.known.newest).fold(added.newest, Timestamp::max);
         let mut run: Run<'_> = Box::new(added.values.into_iter().map(Ok));
         for older in merged.iter().rev() {
             run = Box::new(Merged::new(run, older.run()?));
@@ -148,7 +154,7 @@ impl Shelf {
         let mut blocks = write.open_table(TableDefinition::new(&table(self.name, number)))?;
         let mut filter = BloomFilter::with_false_pos(MISTAKES).seed(&SEED).expected_items(count);
         let count = fill(&mut blocks, run, &mut filter)?;
-        Ok(Head { number, count, newest, bits: filter.as_slice().to_vec(), hashes: filter.num_hashes() })
+        Ok(Head { count, newest, bits: filter.as_slice().to_vec(), hashes: filter.num_hashes() })
     }
 }
 
@@ -156,10 +162,11 @@ fn table(name: &str, number: u64) -> String {
     format!("{name} {number}")
 }
 
-fn read_head(number: u64, bytes: &[u8]) -> Result<(Arc<Head>, Arc<BloomFilter>), SnapshotError> {
-    let mut head: Head = postcard::from_bytes(unsealed(number.into(), bytes)?)?;
-    let filter = BloomFilter::from_vec(std::mem::take(&mut head.bits)).seed(&SEED).hashes(head.hashes);
-    Ok((Arc::new(head), Arc::new(filter)))
+impl Known {
+    fn read(number: u64, bytes: &[u8]) -> Result<Self, SnapshotError> {
+        let Head { count, newest, bits, hashes } = postcard::from_bytes(unsealed(number.into(), bytes)?)?;
+        Ok(Self { number, count, newest, filter: BloomFilter::from_vec(bits).seed(&SEED).hashes(hashes) })
+    }
 }
 
 /// How many of the newest segments become one with what is added: as long as the next is less than twice what there would be without it. So
@@ -167,8 +174,8 @@ fn read_head(number: u64, bytes: &[u8]) -> Result<(Arc<Head>, Arc<BloomFilter>),
 fn mergeable(segments: &[Segment], added: &Added) -> usize {
     let mut count = added.values.len();
     let fits = |segment: &&Segment| {
-        let fits = segment.head.count < 2 * count && segment.head.count + count <= added.most;
-        count += segment.head.count;
+        let fits = segment.known.count < 2 * count && segment.known.count + count <= added.most;
+        count += segment.known.count;
         fits
     };
     segments.iter().rev().take_while(fits).count()

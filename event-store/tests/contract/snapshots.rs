@@ -364,7 +364,7 @@ async fn a_wrong_value_met_while_saving_leads_back_to_the_log() {
     let (log, directory) = a_past(tight()).await;
     spoil(directory.path(), "aggregates");
     let owner = begin(&log, Some(directory.path()), tight()).await;
-    // Nobody asks for the old accounts; enough new ones are saved for the old to be merged with them.
+    // Nobody asks for the old accounts; enough new ones are saved, in saves of their own, for the old to be merged with them.
     for id in 0..2 * ACCOUNTS {
         heard(&owner, ACCOUNTS + id, Do::Deposit(1), meta(1_000 + id)).await.expect("accepted");
         tokio::time::sleep(Duration::from_millis(3)).await;
