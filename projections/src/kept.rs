@@ -1,13 +1,17 @@
 //! A view where it is kept: its table and its reader's name, which differ from the view's own while a shadow is made.
 
 use crate::{
-    database::{DatabaseError, Transaction},
+    database::{DatabaseError, There, Transaction},
     table::Relation,
-    view::{Changes, ErasedView},
+    view::{Changes, ErasedView, Rows},
 };
 use event_store::Recorded;
 use schemas::AnyEvent;
+use serde_json::Value;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// From how many new rows on it is worth a statement of its own that they are new.
+const WORTH_A_STATEMENT: usize = 64;
 
 /// A view, the table that holds its rows, and the name under which its checkpoint and its dead letters stand.
 #[derive(Clone)]
@@ -42,6 +46,11 @@ fn guarded<T>(view: impl FnOnce() -> T) -> Result<T, DatabaseError> {
     })
 }
 
+/// The rows, or what the view met while it made them.
+fn made(mut rows: Rows) -> impl Iterator<Item = Result<Value, DatabaseError>> {
+    std::iter::from_fn(move || guarded(|| rows.made.next()).transpose().map(|row| Ok(row??)))
+}
+
 impl Transaction {
     /// Folds records into a view's table.
     pub(crate) async fn keep(&mut self, kept: &Kept, records: &[&Recorded<AnyEvent>]) -> Result<(), DatabaseError> {
@@ -51,9 +60,14 @@ impl Transaction {
             (events, keys)
         })?;
         let loaded = self.load(&kept.table, keys).await?;
-        let Changes { count, mut written, deleted } = guarded(|| events.fold(loaded))??;
-        let rows = std::iter::from_fn(|| guarded(|| written.next()).transpose().map(|row| Ok(row??)));
-        self.upsert(&kept.table, count, rows).await?;
+        let Changes { new, written, deleted } = guarded(|| events.fold(loaded))??;
+        if new.count < WORTH_A_STATEMENT {
+            let all = written.and(new);
+            self.put(&kept.table, There::Replaced, all.count, made(all)).await?;
+        } else {
+            self.put(&kept.table, There::Replaced, written.count, made(written)).await?;
+            self.put(&kept.table, There::Refused, new.count, made(new)).await?;
+        }
         self.delete(&kept.table, deleted).await
     }
 

@@ -69,8 +69,8 @@ pub trait View: Send + Sync + 'static {
     /// The keys of the rows that the event touches.
     fn keys(event: &Recorded<Self::Event>) -> impl Iterator<Item = Self::Key>;
 
-    /// Whether no event before this one can have touched its rows, so that nobody looks for them first: the first event of the aggregate whose
-    /// row it is, and every event where each has a row of its own.
+    /// Whether no event before this one can have touched its rows, so that nobody looks for them first, and they are written as new ones: the
+    /// first event of the aggregate whose row it is, and every event where each has a row of its own.
     fn begins(_event: &Recorded<Self::Event>) -> bool {
         false
     }
@@ -101,12 +101,31 @@ pub trait Events: Send {
 
 /// What a batch does to a table.
 pub struct Changes {
-    /// How many rows are written.
-    pub count: usize,
-    /// The rows, each made when it is asked for.
-    pub written: Box<dyn Iterator<Item = Result<Value, serde_json::Error>> + Send>,
+    /// The rows that cannot have been there, since an event of the batch begins them.
+    pub new: Rows,
+    /// The other rows that are written.
+    pub written: Rows,
     /// The keys of the rows that are deleted.
     pub deleted: Vec<String>,
+}
+
+/// Rows, each made when it is asked for.
+pub struct Rows {
+    /// How many they are.
+    pub count: usize,
+    /// Each a JSON object with a member for each column.
+    pub made: Box<dyn Iterator<Item = Result<Value, serde_json::Error>> + Send>,
+}
+
+impl Rows {
+    fn of<R: Table>(rows: Vec<R>) -> Self {
+        Self { count: rows.len(), made: Box::new(rows.into_iter().map(serde_json::to_value)) }
+    }
+
+    /// These, and then those.
+    pub fn and(self, others: Self) -> Self {
+        Self { count: self.count + others.count, made: Box::new(self.made.chain(others.made)) }
+    }
 }
 
 /// A view in the registry.
@@ -134,24 +153,34 @@ impl<V: View> Fold for Typed<V> {
 
     fn read(&self, records: &[&Recorded<AnyEvent>]) -> Box<dyn Events> {
         let readable = |record: &&Recorded<AnyEvent>| V::Event::of(&record.event).map(|event| record.with(event.clone()));
-        Box::new(Read::<V>(records.iter().filter_map(readable).collect()))
+        Box::new(Read::<V>::new(records.iter().filter_map(readable).collect()))
     }
 }
 
-struct Read<V: View>(Vec<Recorded<V::Event>>);
+struct Read<V: View> {
+    events: Vec<Recorded<V::Event>>,
+    /// The keys of the rows that may be there.
+    older: BTreeSet<String>,
+}
 
-impl<V: View> Events for Read<V> {
-    fn keys(&self) -> Vec<String> {
-        let (mut needed, mut begun) = (BTreeSet::new(), HashSet::new());
-        for record in &self.0 {
+impl<V: View> Read<V> {
+    fn new(events: Vec<Recorded<V::Event>>) -> Self {
+        let (mut older, mut begun) = (BTreeSet::new(), HashSet::new());
+        for record in &events {
             let keys = V::keys(record).map(|key| key.to_string());
             if V::begins(record) {
                 begun.extend(keys);
             } else {
-                needed.extend(keys.filter(|key| !begun.contains(key)));
+                older.extend(keys.filter(|key| !begun.contains(key)));
             }
         }
-        needed.into_iter().collect()
+        Self { events, older }
+    }
+}
+
+impl<V: View> Events for Read<V> {
+    fn keys(&self) -> Vec<String> {
+        self.older.iter().cloned().collect()
     }
 
     fn fold(self: Box<Self>, loaded: Vec<String>) -> Result<Changes, serde_json::Error> {
@@ -162,25 +191,26 @@ impl<V: View> Events for Read<V> {
             rows.insert(key, Some(serde_json::from_value(row)?));
         }
         let before: BTreeSet<String> = rows.keys().cloned().collect();
-        for record in &self.0 {
+        for record in &self.events {
             for key in V::keys(record) {
                 let row = rows.entry(key.to_string()).or_default();
                 *row = V::apply(row.take(), record);
             }
         }
-        Ok(changes(rows, &before))
+        Ok(changes(rows, &self.older, &before))
     }
 }
 
 /// What there is to write, and what of that which was there is to be deleted.
-fn changes<R: Table>(rows: BTreeMap<String, Option<R>>, before: &BTreeSet<String>) -> Changes {
-    let (mut written, mut deleted) = (Vec::with_capacity(rows.len()), Vec::new());
+fn changes<R: Table>(rows: BTreeMap<String, Option<R>>, older: &BTreeSet<String>, before: &BTreeSet<String>) -> Changes {
+    let (mut new, mut written, mut deleted) = (Vec::new(), Vec::new(), Vec::new());
     for (key, row) in rows {
         match row {
-            Some(row) => written.push(row),
+            Some(row) if older.contains(&key) => written.push(row),
+            Some(row) => new.push(row),
             None if before.contains(&key) => deleted.push(key),
             None => {}
         }
     }
-    Changes { count: written.len(), written: Box::new(written.into_iter().map(serde_json::to_value)), deleted }
+    Changes { new: Rows::of(new), written: Rows::of(written), deleted }
 }

@@ -1,6 +1,6 @@
 //! Dead letters: records that a reader could not take, and what stands behind them in their aggregates, in the log's order.
 
-use super::{Bind, Database, DatabaseError, Dialect, Filter, Order, Query, Transaction};
+use super::{Bind, Database, DatabaseError, Dialect, Filter, Order, Query, There, Transaction};
 use crate::table::{Column, Relation, Table, TableSpec};
 use domain::Timestamp;
 use event_store::{Cause, Context, Counted, PartitionId, Position, Recorded};
@@ -158,7 +158,7 @@ impl Database {
 
 impl Transaction {
     pub(crate) async fn park(&mut self, letters: Vec<DeadLetterRow>) -> Result<(), DatabaseError> {
-        self.upsert(&relation(), letters.len(), letters.iter().map(|letter| Ok(serde_json::to_value(letter)?))).await
+        self.put(&relation(), There::Replaced, letters.len(), letters.iter().map(|letter| Ok(serde_json::to_value(letter)?))).await
     }
 
     pub(crate) async fn unpark(&mut self, ids: Vec<String>) -> Result<(), DatabaseError> {

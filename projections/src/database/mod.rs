@@ -16,6 +16,7 @@ pub(crate) use letters::Parked;
 pub use query::{Compare, Filter, Order, Query};
 pub use sql::Dialect;
 pub(crate) use transaction::{Bind, Transaction};
+pub(crate) use upsert::There;
 
 use event_store::{BatchError, PartitionId};
 use kept::Kept;

@@ -123,12 +123,9 @@ impl Dialect {
         format!("DELETE FROM {} WHERE {}", quoted(&table.name), self.keys(table))
     }
 
-    /// Writes rows, whether they are new or not. PostgreSQL takes an array for each column, SQLite a value for each column of each of `rows` rows.
-    pub fn upsert(self, table: &Relation, rows: usize) -> String {
-        let (name, key) = (quoted(&table.name), quoted(table.spec.key));
+    /// Writes rows that are not there. PostgreSQL takes an array for each column, SQLite a value for each column of each of `rows` rows.
+    pub fn insert(self, table: &Relation, rows: usize) -> String {
         let names = list(table.spec.columns, |column| quoted(column.name));
-        let others = table.spec.columns.iter().filter(|column| column.name != table.spec.key);
-        let updates = list(others, |column| format!("{0} = excluded.{0}", quoted(column.name)));
         let given = match self {
             Self::Postgres => format!("SELECT {} FROM {}", list(table.spec.columns, postgres_taken), unnest(table.spec.columns, &names)),
             Self::Sqlite => {
@@ -136,7 +133,14 @@ impl Dialect {
                 format!("VALUES {}", vec![row; rows].join(", "))
             }
         };
-        format!("INSERT INTO {name} ({names}) {given} ON CONFLICT ({key}) DO UPDATE SET {updates}")
+        format!("INSERT INTO {} ({names}) {given}", quoted(&table.name))
+    }
+
+    /// As [`insert`](Self::insert), rows that may be there.
+    pub fn upsert(self, table: &Relation, rows: usize) -> String {
+        let others = table.spec.columns.iter().filter(|column| column.name != table.spec.key);
+        let updates = list(others, |column| format!("{0} = excluded.{0}", quoted(column.name)));
+        format!("{} ON CONFLICT ({}) DO UPDATE SET {updates}", self.insert(table, rows), quoted(table.spec.key))
     }
 }
 

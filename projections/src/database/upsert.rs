@@ -87,27 +87,41 @@ fn portions(dialect: Dialect, rows: usize) -> Vec<usize> {
     }
 }
 
+/// What becomes of a row that is there under the key of one that is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum There {
+    /// It is replaced.
+    Replaced,
+    /// It cannot be there: if it is, nothing is written, and the error is poison. Neither database has to be ready for it, which costs an
+    /// eighth of PostgreSQL's time.
+    Refused,
+}
+
 impl Transaction {
-    /// Writes rows, new and old: so many.
-    pub(crate) async fn upsert(
+    /// Writes so many rows.
+    pub(crate) async fn put(
         &mut self,
         table: &Relation,
+        there: There,
         count: usize,
         mut rows: impl Iterator<Item = Result<Value, DatabaseError>>,
     ) -> Result<(), DatabaseError> {
         let mut made = None;
         for portion in portions(self.dialect(), count).into_iter().filter(|portion| *portion > 0) {
             let next = async { Cells::of(table, rows.by_ref().take(portion)) };
-            let (written, next) = join!(self.write(table, made), next);
+            let (written, next) = join!(self.write(table, there, made), next);
             written?;
             made = Some(next?);
         }
-        self.write(table, made).await
+        self.write(table, there, made).await
     }
 
-    async fn write(&mut self, table: &Relation, cells: Option<Cells>) -> Result<(), DatabaseError> {
+    async fn write(&mut self, table: &Relation, there: There, cells: Option<Cells>) -> Result<(), DatabaseError> {
         let Some(Cells { rows, columns }) = cells else { return Ok(()) };
-        let statement = AssertSqlSafe(self.dialect().upsert(table, rows));
+        let statement = AssertSqlSafe(match there {
+            There::Replaced => self.dialect().upsert(table, rows),
+            There::Refused => self.dialect().insert(table, rows),
+        });
         match self {
             Self::Postgres(open) => {
                 let query = columns.into_iter().fold(sqlx::query(statement), |query, (kind, cells)| match kind {
