@@ -250,7 +250,7 @@ where
     /// Everything that changed since the last save. The fold stands at its checkpoint whenever it is looked at: groups count whole.
     pub fn save(&mut self) -> Option<(Arc<Snapshots>, Save<A>)> {
         let snapshots = self.snapshots.clone()?;
-        let aggregates = self.aggregates.begin_save().collect();
+        let aggregates = self.aggregates.begin_save();
         let anchor = match &self.anchor {
             Anchor::Read(anchor) => anchor.clone(),
             Anchor::Written(command, place) => format!("{command}/{place}"),
@@ -281,5 +281,6 @@ where
     fn save_no_more(&mut self, error: &SnapshotError) {
         tracing::warn!(service = %self.source.service, partition = self.source.partition, %error, "a snapshot is not saved, and no other will be");
         self.saved_next = None;
+        self.aggregates.abandon_save();
     }
 }

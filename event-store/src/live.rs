@@ -3,8 +3,16 @@
 use crate::ById;
 use lru::LruCache;
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::{
+    collections::{VecDeque, hash_map::Entry},
+    sync::Arc,
+};
 use uuid::Uuid;
+
+/// So many of those that a save held settle as soon as it is done.
+const SETTLED_AT_ONCE: usize = 1_000;
+/// So many of the others settle whenever an aggregate is looked for: all at once, they would keep everybody waiting for some milliseconds.
+const SETTLED_BY_A_LOOK: usize = 4;
 
 /// An aggregate as its confirmed events make it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,87 +23,130 @@ pub(crate) struct Folded<A> {
     pub unreadable: Option<String>,
 }
 
-struct Unsaved<A> {
-    /// Shared with the save that runs, and copied only where it changes meanwhile.
-    folded: Arc<Folded<A>>,
-    /// Part of the save that runs, and not changed since it began.
-    saving: bool,
-}
+/// Aggregates that changed, by id. They are behind pointers, so that a map that grows moves little.
+pub(crate) type Changed<A> = ById<Box<Folded<A>>>;
 
 /// What changed and is not saved is never given up; without snapshots that is everything.
 pub(crate) struct Live<A> {
-    unsaved: ById<Unsaved<A>>,
-    saved: LruCache<Uuid, Arc<Folded<A>>>,
+    /// Since the last save began.
+    unsaved: Changed<A>,
+    order: VecDeque<Uuid>,
+    /// Lent to the save that runs; what changes meanwhile is unsaved again.
+    saving: Arc<Changed<A>>,
+    saving_order: VecDeque<Uuid>,
+    /// What saves have held, on its way to what is saved.
+    settling: Changed<A>,
+    settling_order: VecDeque<Uuid>,
+    saved: LruCache<Uuid, Box<Folded<A>>>,
     most: usize,
 }
 
 impl<A: Default + Clone> Live<A> {
     pub fn new(most: usize) -> Self {
-        Self { unsaved: ById::default(), saved: LruCache::unbounded(), most }
+        Self {
+            unsaved: Changed::default(),
+            order: VecDeque::new(),
+            saving: Arc::default(),
+            saving_order: VecDeque::new(),
+            settling: Changed::default(),
+            settling_order: VecDeque::new(),
+            saved: LruCache::unbounded(),
+            most,
+        }
     }
 
     pub fn get(&self, id: &Uuid) -> Option<&Folded<A>> {
-        self.unsaved.get(id).map(|unsaved| &unsaved.folded).or_else(|| self.saved.peek(id)).map(Arc::as_ref)
+        let Self { unsaved, saving, settling, saved, .. } = self;
+        unsaved.get(id).or_else(|| saving.get(id)).or_else(|| settling.get(id)).or_else(|| saved.peek(id)).map(Box::as_ref)
     }
 
-    /// Whether it is in memory. It counts as used.
+    /// Whether it is in memory. It counts as used, and others may leave before it is looked for.
     pub fn touch(&mut self, id: &Uuid) -> bool {
-        self.unsaved.contains_key(id) || self.saved.get(id).is_some()
+        self.settle(SETTLED_BY_A_LOOK);
+        let Self { unsaved, saving, settling, saved, .. } = self;
+        unsaved.contains_key(id) || saving.contains_key(id) || settling.contains_key(id) || saved.get(id).is_some()
     }
 
     /// Takes in what was saved earlier; it is there until others have been used more recently.
     pub fn load(&mut self, id: Uuid, folded: Folded<A>) {
-        self.saved.put(id, Arc::new(folded));
+        self.saved.put(id, Box::new(folded));
         self.evict();
     }
 
     /// The aggregate, which is going to be changed.
     pub fn change(&mut self, id: Uuid) -> &mut Folded<A> {
-        let saved = &mut self.saved;
-        let unsaved = self.unsaved.entry(id).or_insert_with(|| Unsaved { folded: saved.pop(&id).unwrap_or_default(), saving: false });
-        unsaved.saving = false;
-        Arc::make_mut(&mut unsaved.folded)
+        let Self { unsaved, order, saving, settling, saved, .. } = self;
+        match unsaved.entry(id) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => {
+                order.push_back(id);
+                let lent = saving.get(&id).cloned();
+                place.insert(lent.or_else(|| settling.remove(&id)).or_else(|| saved.pop(&id)).unwrap_or_default())
+            }
+        }
     }
 
     /// How many are not saved.
     pub fn unsaved(&self) -> usize {
-        self.unsaved.len()
+        self.unsaved.len() + self.saving.len()
     }
 
     /// All that a save must hold, from now on part of it.
-    pub fn begin_save(&mut self) -> impl Iterator<Item = (Uuid, Arc<Folded<A>>)> {
-        self.unsaved.iter_mut().map(|(id, unsaved)| {
-            unsaved.saving = true;
-            (*id, unsaved.folded.clone())
-        })
+    pub fn begin_save(&mut self) -> Arc<Changed<A>> {
+        let next = Changed::with_capacity_and_hasher(self.unsaved.len(), Default::default());
+        self.saving = Arc::new(std::mem::replace(&mut self.unsaved, next));
+        self.saving_order = std::mem::take(&mut self.order);
+        self.saving.clone()
     }
 
-    /// The save is done: what has not changed since it began may be given up.
+    /// The save is done: what it held may be given up.
     pub fn finish_save(&mut self) {
-        for (id, unsaved) in self.unsaved.extract_if(|_, unsaved| unsaved.saving) {
-            self.saved.put(id, unsaved.folded);
+        self.let_go();
+        self.settle(SETTLED_AT_ONCE);
+    }
+
+    fn let_go(&mut self) {
+        self.settling.extend(Arc::unwrap_or_clone(std::mem::take(&mut self.saving)));
+        self.settling_order.append(&mut self.saving_order);
+    }
+
+    /// The save has failed: nothing that it held may be given up.
+    pub fn abandon_save(&mut self) {
+        for (id, folded) in Arc::unwrap_or_clone(std::mem::take(&mut self.saving)) {
+            self.unsaved.entry(id).or_insert(folded);
+        }
+        self.order.append(&mut self.saving_order);
+    }
+
+    /// Has some settle. One that has changed since is known better elsewhere.
+    fn settle(&mut self, most: usize) {
+        for id in self.settling_order.drain(..most.min(self.settling_order.len())) {
+            if let Some(folded) = self.settling.remove(&id)
+                && !self.unsaved.contains_key(&id)
+                && !self.saving.contains_key(&id)
+            {
+                self.saved.put(id, folded);
+            }
         }
         self.evict();
     }
 
     fn evict(&mut self) {
         // The one that was used last is kept: it is in use.
-        while self.saved.len() > 1 && self.saved.len() + self.unsaved.len() > self.most && self.saved.pop_lru().is_some() {}
-        if self.unsaved.capacity() > 2 * self.most.max(self.unsaved.len()) {
-            self.unsaved.shrink_to(self.most);
-        }
+        while self.saved.len() > 1 && self.len() > self.most && self.saved.pop_lru().is_some() {}
     }
 
     /// How many are in memory.
-    #[cfg(test)]
     pub fn len(&self) -> usize {
-        self.unsaved.len() + self.saved.len()
+        self.unsaved() + self.settling.len() + self.saved.len()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
 
     fn id(number: u128) -> Uuid {
         Uuid::from_u128(number)
@@ -106,7 +157,7 @@ mod tests {
     }
 
     fn save(live: &mut Live<u64>) -> usize {
-        let count = live.begin_save().count();
+        let count = live.begin_save().len();
         live.finish_save();
         count
     }
@@ -124,13 +175,82 @@ mod tests {
     fn what_changed_during_a_save_is_not_saved_by_it() {
         let mut live = Live::new(2);
         changed(&mut live, 0..4);
-        assert_eq!(live.begin_save().count(), 4);
+        assert_eq!(live.begin_save().len(), 4);
         live.change(id(3)).state = 99;
         changed(&mut live, 4..5);
         live.finish_save();
         assert_eq!(live.unsaved(), 2);
         assert_eq!(live.get(&id(3)).map(|folded| folded.state), Some(99));
         assert_eq!(save(&mut live), 2);
+    }
+
+    #[test]
+    fn what_a_save_held_settles_by_and_by_and_memory_is_bounded_in_the_end() {
+        let mut live = Live::new(10);
+        changed(&mut live, 0..5_000);
+        save(&mut live);
+        assert_eq!(live.len(), 5_000 - SETTLED_AT_ONCE + 1, "one of those that have settled is in use");
+        assert!((0..999).all(|number| !live.touch(&id(number))), "they have settled, and left");
+        assert!(live.touch(&id(4_999)) && (live.len(), live.unsaved()) == (10, 0));
+    }
+
+    #[test]
+    fn what_a_save_that_failed_held_is_never_given_up() {
+        let mut live = Live::new(2);
+        changed(&mut live, 0..4);
+        live.begin_save();
+        live.change(id(3)).state = 99;
+        live.abandon_save();
+        assert_eq!((live.unsaved(), live.get(&id(2)).map(|folded| folded.state)), (4, Some(2)));
+        assert_eq!(live.get(&id(3)).map(|folded| folded.state), Some(99));
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Change(u8),
+        Begin,
+        Finish,
+        Abandon,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![20 => (0..24_u8).prop_map(Step::Change), 2 => Just(Step::Begin), 2 => Just(Step::Finish), 1 => Just(Step::Abandon)]
+    }
+
+    proptest! {
+        /// With what was saved behind it, as a map would have it: through saves that end late or fail, and while others settle.
+        #[test]
+        fn nothing_is_lost_and_nothing_old_comes_back(steps in proptest::collection::vec(step(), 0..400)) {
+            let (mut live, mut truth, mut disk) = (Live::<u64>::new(6), BTreeMap::new(), BTreeMap::new());
+            let mut lent: Option<Arc<Changed<u64>>> = None;
+            for step in steps {
+                match step {
+                    Step::Change(number) => {
+                        let id = id(number.into());
+                        if let Some(saved) = disk.get(&id).filter(|_| !live.touch(&id)) {
+                            live.load(id, Folded { state: *saved, ..Folded::default() });
+                        }
+                        live.change(id).state += 1;
+                        *truth.entry(id).or_insert(0) += 1;
+                        prop_assert_eq!(live.get(&id).map(|folded| folded.state), truth.get(&id).copied());
+                    }
+                    Step::Begin if lent.is_none() => lent = Some(live.begin_save()),
+                    Step::Finish => if let Some(lent) = lent.take() {
+                        disk.extend(lent.iter().map(|(id, folded)| (*id, folded.state)));
+                        drop(lent);
+                        live.let_go();
+                    },
+                    Step::Abandon => if lent.take().is_some() {
+                        live.abandon_save();
+                    },
+                    Step::Begin => {}
+                }
+            }
+            for (id, state) in truth {
+                let known = live.get(&id).map(|folded| folded.state).or_else(|| disk.get(&id).copied());
+                prop_assert_eq!(known, Some(state));
+            }
+        }
     }
 
     #[test]

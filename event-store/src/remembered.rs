@@ -41,22 +41,27 @@ impl Bounds {
     }
 }
 
+/// So many leave memory for the snapshots whenever one is noted: all that a save has freed would keep everybody waiting.
+const LEAVE_AT_ONCE: usize = 4;
+
 #[derive(Debug)]
 struct Past {
-    seq: u64,
-    offset: i64,
-    time: Timestamp,
     id: Uuid,
+    remembered: Remembered,
+    /// Whether the same id was used again since.
+    again: bool,
 }
 
 /// Recent commands by id, the oldest forgotten first.
 #[derive(Debug)]
 pub(crate) struct CommandMemory {
-    by_id: ById<Remembered>,
+    /// Where in the order of all that were ever noted its last use stands.
+    by_id: ById<u64>,
     order: VecDeque<Past>,
     bounds: Bounds,
     recent: usize,
-    seq: u64,
+    /// How many have left the order.
+    left: u64,
     /// What was noted before is in the snapshots too.
     saved: u64,
     /// What was noted before is in the save that runs.
@@ -70,7 +75,7 @@ impl CommandMemory {
         let age_millis = i64::try_from(config.remembered_for.as_millis()).unwrap_or(i64::MAX);
         let bounds = Bounds { most: config.remembered_commands, age_millis, newest: Timestamp(i64::MIN) };
         let recent = config.recent_commands;
-        Self { by_id: ById::default(), order: VecDeque::new(), bounds, recent, seq: 0, saved: 0, saving: 0, partial: false }
+        Self { by_id: ById::default(), order: VecDeque::new(), bounds, recent, left: 0, saved: 0, saving: 0, partial: false }
     }
 
     /// Everything below `next` is in the snapshots, and nothing of it here.
@@ -79,7 +84,7 @@ impl CommandMemory {
     }
 
     pub fn get(&self, id: &Uuid) -> Option<Remembered> {
-        self.by_id.get(id).copied()
+        self.by_id.get(id).and_then(|seq| self.order.get((seq - self.left) as usize)).map(|past| past.remembered)
     }
 
     /// Whether a command that is not known here may be known to the snapshots.
@@ -92,39 +97,46 @@ impl CommandMemory {
     }
 
     pub fn insert(&mut self, id: Uuid, remembered: Remembered) {
-        let Remembered { offset, time, .. } = remembered;
-        self.bounds.newest = self.bounds.newest.max(time);
-        self.by_id.insert(id, remembered);
-        self.order.push_back(Past { seq: self.seq, offset, time, id });
-        self.seq += 1;
+        self.bounds.newest = self.bounds.newest.max(remembered.time);
+        if let Some(before) = self.by_id.insert(id, self.seq()).and_then(|seq| self.order.get_mut((seq - self.left) as usize)) {
+            before.again = true;
+        }
+        self.order.push_back(Past { id, remembered, again: false });
         self.trim();
     }
 
+    /// Where the next one will stand.
+    fn seq(&self) -> u64 {
+        self.left + self.order.len() as u64
+    }
+
     fn trim(&mut self) {
-        while let Some(Past { seq, time, .. }) = self.order.front() {
-            let forgotten = self.bounds.forget(self.order.len(), *time);
-            let kept_elsewhere = self.order.len() > self.recent && *seq < self.saved;
-            if !forgotten && !kept_elsewhere {
-                return;
+        let mut leave = LEAVE_AT_ONCE;
+        while let Some(oldest) = self.order.front() {
+            if !self.bounds.forget(self.order.len(), oldest.remembered.time) {
+                if leave == 0 || self.order.len() <= self.recent || self.left >= self.saved {
+                    return;
+                }
+                leave -= 1;
+                self.partial = true;
             }
-            self.partial |= kept_elsewhere;
             self.forget_oldest();
         }
     }
 
-    /// Unless the same id was used again since.
     fn forget_oldest(&mut self) {
-        let Some(Past { offset, id, .. }) = self.order.pop_front() else { return };
-        if self.by_id.get(&id).is_some_and(|known| known.offset == offset) {
+        let Some(Past { id, again, .. }) = self.order.pop_front() else { return };
+        self.left += 1;
+        if !again {
             self.by_id.remove(&id);
         }
     }
 
     /// What the snapshots do not know yet, from now on part of a save.
     pub fn begin_save(&mut self) -> impl Iterator<Item = (Uuid, Remembered)> {
-        self.saving = self.seq;
-        let from = self.order.partition_point(|past| past.seq < self.saved);
-        self.order.range(from..).filter_map(|past| self.get(&past.id).map(|known| (past.id, known)))
+        self.saving = self.seq();
+        let from = self.saved.saturating_sub(self.left) as usize;
+        self.order.range(from..).filter(|past| !past.again).map(|past| (past.id, past.remembered))
     }
 
     /// The save is done.
@@ -186,6 +198,29 @@ mod tests {
         memory.finish_save();
         assert_eq!((memory.len(), memory.is_partial(), memory.begin_save().count()), (2, true, 1));
         assert!(knows(&memory, 4) && knows(&memory, 5));
+    }
+
+    #[test]
+    fn what_a_save_has_freed_leaves_a_few_at_a_time() {
+        let mut memory = memory(1_000, 2, Duration::MAX);
+        (1..=20).for_each(|id| note(&mut memory, id, 0));
+        memory.begin_save().for_each(drop);
+        memory.finish_save();
+        assert_eq!(memory.len(), 16);
+        (21..=23).for_each(|id| note(&mut memory, id, 0));
+        assert_eq!(memory.len(), 7, "each that comes lets four go");
+        (24..=30).for_each(|id| note(&mut memory, id, 0));
+        assert_eq!(memory.len(), 10, "what is not saved stays");
+        assert!((21..=30).all(|id| knows(&memory, id)));
+    }
+
+    #[test]
+    fn an_id_that_was_used_again_is_saved_once_and_survives_its_first_use() {
+        let mut memory = memory(1_000, 1, Duration::MAX);
+        [1, 2, 1].into_iter().for_each(|id| note(&mut memory, id, 0));
+        assert_eq!(memory.begin_save().map(|(id, _)| id.as_u128()).collect::<Vec<_>>(), [2, 1]);
+        memory.finish_save();
+        assert_eq!((memory.len(), knows(&memory, 1)), (1, true));
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub(crate) use saver::Saver;
 use crate::{
     Checkpoint,
     fold::guarded,
-    live::Folded,
+    live::{Changed, Folded},
     remembered::{Bounds, Remembered},
 };
 use block::Entry;
@@ -99,7 +99,7 @@ impl Stand {
 /// All that changed since the last save, at one place of the log.
 pub(crate) struct Save<A> {
     pub stand: Stand,
-    pub aggregates: Vec<(Uuid, Arc<Folded<A>>)>,
+    pub aggregates: Arc<Changed<A>>,
     pub commands: Vec<(Uuid, Remembered)>,
     pub bounds: Bounds,
 }
@@ -186,12 +186,11 @@ impl Snapshots {
     }
 }
 
-/// In the order of their ids; an id that is there twice has the same value twice.
+/// In the order of their ids.
 fn entries(values: impl IntoIterator<Item = (Uuid, impl Serialize)>) -> Result<Vec<Entry>, SnapshotError> {
     let bytes = values.into_iter().map(|(id, value)| Ok((id.as_u128(), postcard::to_allocvec(&value)?)));
     let mut entries = bytes.collect::<Result<Vec<Entry>, SnapshotError>>()?;
     entries.sort_unstable_by_key(|(id, _)| *id);
-    entries.dedup_by_key(|(id, _)| *id);
     Ok(entries)
 }
 

@@ -23,7 +23,7 @@ fn remembered(offset: i64) -> Remembered {
 
 fn save(numbers: std::ops::Range<u128>, most: usize) -> Save<Account> {
     let config = WriterConfig { remembered_commands: most, ..WriterConfig::default() };
-    let aggregates = numbers.clone().map(|number| (Uuid::from_u128(number), Arc::new(folded(number)))).collect();
+    let aggregates = Arc::new(numbers.clone().map(|number| (Uuid::from_u128(number), Box::new(folded(number)))).collect());
     let commands = numbers.clone().map(|number| (Uuid::from_u128(number), remembered(number as i64))).collect();
     Save { stand: stand(numbers.end as i64), aggregates, commands, bounds: CommandMemory::new(&config).bounds() }
 }
@@ -174,7 +174,7 @@ proptest! {
             for number in BTreeSet::from_iter(changed) {
                 next += 1;
                 aggregates.insert(number, folded(next));
-                save.aggregates.push((Uuid::from_u128(number.into()), Arc::new(folded(next))));
+                Arc::make_mut(&mut save.aggregates).insert(Uuid::from_u128(number.into()), Box::new(folded(next)));
             }
             for number in BTreeSet::from_iter(added) {
                 next += 1;
