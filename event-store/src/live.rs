@@ -118,13 +118,10 @@ impl<A: Default + Clone> Live<A> {
         self.order.append(&mut self.saving_order);
     }
 
-    /// Has some settle. One that has changed since is known better elsewhere.
+    /// Has some settle. One that has changed since is found where it is newer, and replaces this one in the end.
     fn settle(&mut self, most: usize) {
         for id in self.settling_order.drain(..most.min(self.settling_order.len())) {
-            if let Some(folded) = self.settling.remove(&id)
-                && !self.unsaved.contains_key(&id)
-                && !self.saving.contains_key(&id)
-            {
+            if let Some(folded) = self.settling.remove(&id) {
                 self.saved.put(id, folded);
             }
         }
