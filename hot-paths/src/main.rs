@@ -126,7 +126,8 @@ impl Bench {
         let (view, record) = (erased::<Orders>(), log.counted.with(AnyEvent::Order(self.event.clone())));
         let events = view.read(&[&record]);
         black_box(events.keys());
-        for row in events.fold(Vec::new())?.written {
+        let changes = events.fold(Vec::new())?;
+        for row in changes.written.and(changes.new).made {
             black_box(row?);
         }
         Ok(())
