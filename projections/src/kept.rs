@@ -3,11 +3,10 @@
 use crate::{
     database::{DatabaseError, There, Transaction},
     table::Relation,
-    view::{Changes, ErasedView, Rows},
+    view::{Changes, ErasedView},
 };
 use event_store::Recorded;
 use schemas::AnyEvent;
-use serde_json::Value;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// From how many new rows on it is worth a statement of its own that they are new.
@@ -46,11 +45,6 @@ fn guarded<T>(view: impl FnOnce() -> T) -> Result<T, DatabaseError> {
     })
 }
 
-/// The rows, or what the view met while it made them.
-fn made(mut rows: Rows) -> impl Iterator<Item = Result<Value, DatabaseError>> {
-    std::iter::from_fn(move || guarded(|| rows.made.next()).transpose().map(|row| Ok(row??)))
-}
-
 impl Transaction {
     /// Folds records into a view's table.
     pub(crate) async fn keep(&mut self, kept: &Kept, records: &[&Recorded<AnyEvent>]) -> Result<(), DatabaseError> {
@@ -60,13 +54,13 @@ impl Transaction {
             (events, keys)
         })?;
         let loaded = self.load(&kept.table, keys).await?;
-        let Changes { new, written, deleted } = guarded(|| events.fold(loaded))??;
-        if new.count < WORTH_A_STATEMENT {
-            let all = written.and(new);
-            self.put(&kept.table, There::Replaced, all.count, made(all)).await?;
+        let Changes { count, new, mut written, deleted } = guarded(|| events.fold(loaded))??;
+        let mut rows = std::iter::from_fn(|| guarded(|| written.next()).transpose().map(|row| Ok(row??)));
+        if new < WORTH_A_STATEMENT {
+            self.put(&kept.table, There::Replaced, count, rows).await?;
         } else {
-            self.put(&kept.table, There::Replaced, written.count, made(written)).await?;
-            self.put(&kept.table, There::Refused, new.count, made(new)).await?;
+            self.put(&kept.table, There::Replaced, count - new, rows.by_ref()).await?;
+            self.put(&kept.table, There::Refused, new, rows).await?;
         }
         self.delete(&kept.table, deleted).await
     }

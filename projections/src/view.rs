@@ -101,31 +101,14 @@ pub trait Events: Send {
 
 /// What a batch does to a table.
 pub struct Changes {
-    /// The rows that cannot have been there, since an event of the batch begins them.
-    pub new: Rows,
-    /// The other rows that are written.
-    pub written: Rows,
+    /// How many rows are written.
+    pub count: usize,
+    /// How many of them, the last ones, cannot have been there, since an event of the batch begins them.
+    pub new: usize,
+    /// The rows, each made when it is asked for.
+    pub written: Box<dyn Iterator<Item = Result<Value, serde_json::Error>> + Send>,
     /// The keys of the rows that are deleted.
     pub deleted: Vec<String>,
-}
-
-/// Rows, each made when it is asked for.
-pub struct Rows {
-    /// How many they are.
-    pub count: usize,
-    /// Each a JSON object with a member for each column.
-    pub made: Box<dyn Iterator<Item = Result<Value, serde_json::Error>> + Send>,
-}
-
-impl Rows {
-    fn of<R: Table>(rows: Vec<R>) -> Self {
-        Self { count: rows.len(), made: Box::new(rows.into_iter().map(serde_json::to_value)) }
-    }
-
-    /// These, and then those.
-    pub fn and(self, others: Self) -> Self {
-        Self { count: self.count + others.count, made: Box::new(self.made.chain(others.made)) }
-    }
 }
 
 /// A view in the registry.
@@ -212,5 +195,7 @@ fn changes<R: Table>(rows: BTreeMap<String, Option<R>>, older: &BTreeSet<String>
             None => {}
         }
     }
-    Changes { new: Rows::of(new), written: Rows::of(written), deleted }
+    let begun = new.len();
+    written.append(&mut new);
+    Changes { count: written.len(), new: begun, written: Box::new(written.into_iter().map(serde_json::to_value)), deleted }
 }
