@@ -10,7 +10,7 @@ use schemas::AnyEvent;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// From how many new rows on it is worth a statement of its own that they are new.
-const WORTH_A_STATEMENT: usize = 64;
+const MANY_NEW: usize = 64;
 
 /// A view, the table that holds its rows, and the name under which its checkpoint and its dead letters stand.
 #[derive(Clone)]
@@ -56,7 +56,7 @@ impl Transaction {
         let loaded = self.load(&kept.table, keys).await?;
         let Changes { count, new, mut written, deleted } = guarded(|| events.fold(loaded))??;
         let mut rows = std::iter::from_fn(|| guarded(|| written.next()).transpose().map(|row| Ok(row??)));
-        if new < WORTH_A_STATEMENT {
+        if new < MANY_NEW {
             self.put(&kept.table, There::Replaced, count, rows).await?;
         } else {
             self.put(&kept.table, There::Replaced, count - new, rows.by_ref()).await?;
