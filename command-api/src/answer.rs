@@ -24,14 +24,14 @@ pub struct Done {
 type Outcome = Result<Accepted, CommandError>;
 
 /// 201 with the place of what was made.
-pub(crate) fn created(path: &str, id: &impl ToString, outcome: Outcome) -> Response {
+pub fn created(path: &str, id: &impl ToString, outcome: Outcome) -> Response {
     let id = id.to_string();
     let location = HeaderValue::from_str(&format!("{path}/{id}")).ok();
     respond(StatusCode::CREATED, id, location, outcome)
 }
 
 /// 200: the command is done.
-pub(crate) fn done(id: &impl ToString, outcome: Outcome) -> Response {
+pub fn done(id: &impl ToString, outcome: Outcome) -> Response {
     respond(StatusCode::OK, id.to_string(), None, outcome)
 }
 

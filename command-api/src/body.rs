@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 const MOST_REPEATED: usize = 300;
 
 /// A JSON body that was read with its fields' names kept, so that an error can name one.
-pub(crate) struct Body<T>(pub T);
+pub struct Body<T>(pub T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Problem;

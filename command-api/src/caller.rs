@@ -5,15 +5,15 @@ use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, HeaderValue, request::Parts},
 };
-use domain::Timestamp;
-use event_store::{Cause, CommandMeta};
+use event_sourcing::{Cause, Timestamp};
+use event_store::CommandMeta;
 use uuid::Uuid;
 
 const NAMESPACE: Uuid = Uuid::from_u128(0x31c9_42d0_7a0e_5b6d_9f0b_0d6f_11e2_5c77);
 
 /// The circumstances of a POST.
 #[derive(Clone, Debug)]
-pub(crate) struct Caller {
+pub struct Caller {
     /// Who asks: `Daybook-Actor`.
     pub actor: String,
     /// The caller's `Idempotency-Key`, where one was given.
@@ -44,11 +44,6 @@ impl Caller {
     /// The identity of what a POST creates: the key's, so that a retry names the same; a new one otherwise.
     pub fn creates<T>(&self, derive: impl Fn(&str, &str) -> T, wrap: impl Fn(Uuid) -> T) -> T {
         self.key.as_deref().map_or_else(|| wrap(Uuid::now_v7()), |key| derive(&self.actor, key))
-    }
-
-    /// True for those who may state prices that they agreed: actors whose name begins with `merchant/`.
-    pub fn is_merchant(&self) -> bool {
-        self.actor.starts_with("merchant/")
     }
 
     /// The command's circumstances, as of now.

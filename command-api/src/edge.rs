@@ -8,7 +8,7 @@ mod metrics;
 mod readiness;
 
 pub use connections::serve;
-pub use readiness::Readiness;
+pub use event_store::Readiness;
 
 use crate::{Problem, trace};
 use admission::Admission;
@@ -20,8 +20,8 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use codec::Schemas;
 use futures::FutureExt;
-use schemas::Schemas;
 use serde_json::json;
 use std::{any::Any, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -93,7 +93,7 @@ async fn guarded(answer: impl Future<Output = Response>) -> Response {
 /// The bundled schemas under the registry's own paths.
 fn registry(schemas: Schemas) -> Router {
     let answer = |State(schemas): State<Schemas>, uri: Uri| async move {
-        let found = schemas::rest::answer(&schemas, uri.path());
+        let found = codec::rest::answer(&schemas, uri.path());
         found
             .map(Json)
             .map_err(|missing| (StatusCode::NOT_FOUND, Json(json!({"error_code": missing.error_code, "message": missing.message}))))

@@ -2,20 +2,24 @@
 //!
 //! This crate never decides: the aggregate does, at its owner. It never reads a view.
 
+#![warn(missing_docs)]
+
 mod answer;
+mod answers;
 mod body;
 mod caller;
 mod checks;
 pub mod edge;
 pub mod node;
-mod object;
+pub mod object;
 mod path;
 mod problem;
-mod routes;
-mod shapes;
 mod trace;
 
-pub use answer::Done;
-pub use checks::MoneyBody;
+pub use answer::{Done, created, done};
+pub use answers::{Changed, Made, PostHeaders, Problems};
+pub use body::Body;
+pub use caller::Caller;
+pub use checks::Checks;
+pub use path::PathId;
 pub use problem::{FieldError, Problem};
-pub use routes::{Api, ApiConfig};

@@ -7,7 +7,7 @@ use axum::{
 };
 
 /// The `{id}` of the path as text, so that what is wrong with it is said together with what is wrong with the body.
-pub(crate) struct PathId(pub String);
+pub struct PathId(pub String);
 
 impl<S: Send + Sync> FromRequestParts<S> for PathId {
     type Rejection = Problem;

@@ -1,43 +1,69 @@
-//! Orders that nobody confirmed in time expire. The deadlines are a view; their passing becomes an event like any other.
+//! What is to happen when time passes. Deadlines are a view; their passing becomes a command like any other.
 
-use crate::{Commands, commands::Command, commands::meta_of_deadline, commands::now};
-use domain::{OrderId, Timestamp, order::OrderCommand};
+use crate::meta;
+use event_sourcing::{AnyCommand, Timestamp};
+use event_store::Aggregates;
+use futures::{StreamExt, stream};
 use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
-/// How many orders one look expires at most.
+/// How many overdue things one look takes on at most.
 const MOST_AT_ONCE: u32 = 200;
+/// How many commands are under way at once: one whose owner is gone keeps no other waiting.
+const CONCURRENCY: usize = 32;
 
-/// Knows which orders are still open and until when they may be.
-#[async_trait::async_trait]
-pub trait Deadlines: Send + Sync + 'static {
-    /// Open orders whose deadline is not after `now`, the earliest first, at most `limit`.
-    async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<(OrderId, Timestamp)>, String>;
+/// Something whose time has come.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Overdue {
+    /// When it was due.
+    pub due: Timestamp,
+    /// What is to be asked for.
+    pub command: AnyCommand,
 }
 
-/// Looks every `period` which orders are due, and expires them, until `stop`. Any number of nodes may do so: the command's id
-/// is the same everywhere.
-pub async fn keep_deadlines(deadlines: Arc<dyn Deadlines>, commands: Commands, period: Duration, stop: CancellationToken) {
+/// Knows what is due.
+#[async_trait::async_trait]
+pub trait Due: Send + Sync + 'static {
+    /// What is due at `now` or before, the longest overdue first, at most `limit`.
+    ///
+    /// # Errors
+    /// It cannot be read now, in words.
+    async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<Overdue>, String>;
+}
+
+/// Deadlines of one kind.
+#[derive(Clone)]
+pub struct Deadline {
+    /// The name from which the commands' ids are made: `expire`.
+    pub name: &'static str,
+    /// What is due.
+    pub due: Arc<dyn Due>,
+}
+
+/// Looks every `period` what is due, and asks for it, until `stop`. Any number of nodes may do so: the command's id is the same everywhere.
+pub async fn keep_deadlines(deadline: Deadline, aggregates: Aggregates, period: Duration, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(period);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            _ = ticks.tick() => expire_due(&*deadlines, &commands).await,
+            _ = ticks.tick() => ask_for_all(&deadline, &aggregates).await,
         }
     }
 }
 
-async fn expire_due(deadlines: &dyn Deadlines, commands: &Commands) {
-    let now = now();
-    let due = match deadlines.due(now, MOST_AT_ONCE).await {
+async fn ask_for_all(deadline: &Deadline, aggregates: &Aggregates) {
+    let now = meta::now();
+    let due = match deadline.due.due(now, MOST_AT_ONCE).await {
         Ok(due) => due,
-        Err(error) => return tracing::warn!(error, "the deadlines cannot be read"),
+        Err(error) => return tracing::warn!(deadline = deadline.name, error, "the deadlines cannot be read"),
     };
-    for (order, until) in due {
-        let meta = meta_of_deadline(order, until, now);
-        if let Err(error) = commands.execute(Command::Order(order, OrderCommand::Expire { now }), meta).await {
-            tracing::warn!(%order, %error, "an order that is due could not be expired yet");
-        }
+    stream::iter(due).for_each_concurrent(CONCURRENCY, |overdue| ask_for(deadline.name, aggregates, overdue, now)).await;
+}
+
+async fn ask_for(name: &'static str, aggregates: &Aggregates, Overdue { due, command }: Overdue, now: Timestamp) {
+    let target = command.aggregate_id;
+    if let Err(error) = aggregates.execute(command, meta::of_deadline(name, target, due, now)).await {
+        tracing::warn!(%target, name, %error, "what is due could not be asked for yet");
     }
 }

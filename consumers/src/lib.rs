@@ -1,19 +1,35 @@
-//! Choreography: events in, commands out. Nobody conducts the saga; each service listens and acts on its own aggregates.
+//! Choreography: events in, commands and effects out. Nobody conducts a saga; each service listens and acts.
 //!
-//! A reactor is a pure function from an event to commands, whose ids are worked out from the event's, so that a repeat
-//! changes nothing. What is not pure (the payment gateway, the mail) is behind a trait, and idempotent by our keys.
+//! A [`Reactor`] is a pure function from an event to [`Reaction`]s. A command's id is worked out from the event's, so that a repeat
+//! changes nothing. An effect is data; who performs it ([`Perform`]) speaks with the world outside and says how it ended.
+//!
+//! What can be done at once is done at once. What cannot is put by as a row beside the checkpoint ([`Errand`]), tried on by a worker,
+//! and stands among the dead letters when its attempts are used up. So no checkpoint waits for the world outside, and what never
+//! succeeds stops nothing but its own saga.
 
-mod commands;
+#![warn(missing_docs)]
+
+mod attempt;
+mod book;
 mod deadlines;
-mod flow;
-pub mod gateway;
-pub mod mail;
+mod destination;
+mod errand;
+mod lanes;
+mod meta;
 mod metrics;
-mod reactors;
+mod outcome;
+mod pauses;
+mod progress;
+mod reaction;
 mod runner;
-pub mod simulated_gateway;
+mod store;
+mod worker;
 
-pub use commands::Commands;
-pub use deadlines::{Deadlines, keep_deadlines};
-pub use reactors::{Effects, sources_of};
-pub use runner::{Checkpoints, DeadLetters, READER, ReactorParts, Reactors};
+pub use deadlines::{Deadline, Due, Overdue, keep_deadlines};
+pub use destination::{Destination, DestinationConfig};
+pub use errand::{Errand, Status};
+pub use outcome::{Fault, NotNow, Outcome, Perform};
+pub use pauses::Patience;
+pub use reaction::{Effect, Reaction, Reactor, Task};
+pub use runner::{EffectKind, READER, ReactorParts, Reactors};
+pub use store::{DeadLetters, ReactionStore};

@@ -1,6 +1,6 @@
 //! What the reactors count, in prometheus' default registry.
 
-use prometheus::{IntCounterVec, register_int_counter_vec};
+use prometheus::{IntCounterVec, IntGaugeVec, register_int_counter_vec, register_int_gauge_vec};
 use std::sync::LazyLock;
 
 /// Commands that reactors sent, by reactor and what became of them.
@@ -9,7 +9,24 @@ pub(crate) static COMMANDS: LazyLock<IntCounterVec> = LazyLock::new(|| {
         .expect("registered once")
 });
 
-/// Records that a reactor could not take, and that were put aside with their aggregate, by service.
+/// Attempts at effects, by kind and how they ended.
+pub(crate) static EFFECTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    register_int_counter_vec!("daybook_effect_attempts_total", "Attempts at effects", &["kind", "outcome"]).expect("registered once")
+});
+
+/// Errands that were given up, by reactor.
+pub(crate) static DEAD_ERRANDS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    register_int_counter_vec!("daybook_reactor_errands_given_up_total", "Commands and effects that were given up", &["reactor"])
+        .expect("registered once")
+});
+
+/// Errands that are put by, the dead ones among them, by service.
+pub(crate) static PUT_BY: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    register_int_gauge_vec!("daybook_reactor_errands_put_by", "Commands and effects that are put by", &["service"])
+        .expect("registered once")
+});
+
+/// Records that a reactor could not read, and that were put aside with their aggregate, by service.
 pub(crate) static DEAD_LETTERS: LazyLock<IntCounterVec> = LazyLock::new(|| {
     register_int_counter_vec!("daybook_reactor_dead_letters_total", "Records that a reactor put aside", &["service"])
         .expect("registered once")

@@ -1,9 +1,33 @@
 //! `daybook gateway`: the simulated payment gateway as a process of its own.
 
-use crate::{cli::GatewayArguments, failure::Failure, run::until_signal};
-use consumers::simulated_gateway::{SimulatedGatewayConfig, serve};
-use std::{io::Read, process::ExitCode, time::Duration};
-use tokio::net::TcpListener;
+use clap::Args;
+use shop::simulated_gateway::{SimulatedGatewayConfig, serve};
+use std::{
+    io::Read,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+use system::{Children, Failure, until_signal};
+use tokio::{net::TcpListener, process::Command};
+
+/// How the simulated gateway is run.
+#[derive(Args)]
+pub struct GatewayArguments {
+    /// Where it listens.
+    #[arg(long, env = "DAYBOOK_GATEWAY_HTTP", default_value = "127.0.0.1:9300")]
+    http: SocketAddr,
+    /// Where it keeps its books; in memory only without it.
+    #[arg(long)]
+    books: Option<PathBuf>,
+    /// Milliseconds that `card-slow` takes.
+    #[arg(long, default_value_t = 1000)]
+    slow_millis: u64,
+    /// End when standard input ends, so that it does not outlive the process that started it.
+    #[arg(long)]
+    exit_with_stdin: bool,
+}
 
 /// Serves until it is told to stop.
 pub async fn run(arguments: GatewayArguments) -> Result<ExitCode, Failure> {
@@ -23,4 +47,15 @@ fn exit_with_stdin() {
     let mut rest = [0; 256];
     while std::io::stdin().read(&mut rest).is_ok_and(|read| read > 0) {}
     std::process::exit(0);
+}
+
+/// Starts one on a free port beside a node, with its books in the data directory, and answers its URL.
+pub async fn start(children: &mut Children, data: &Path) -> Result<String, Failure> {
+    std::fs::create_dir_all(data).map_err(|error| Failure::usage(format!("{}: {error}", data.display())))?;
+    let program = std::env::current_exe().map_err(Failure::failed)?;
+    let mut command = Command::new(&program);
+    command.args(["gateway", "--exit-with-stdin", "--http", "127.0.0.1:0", "--books"]).arg(data.join("gateway.jsonl"));
+    let line = children.start(command, &program).await?;
+    let url = line.split_whitespace().find(|word| word.starts_with("http://")).map(str::to_owned);
+    url.ok_or_else(|| Failure::failed(format!("the gateway said {line:?}")))
 }

@@ -1,58 +1,75 @@
-//! The binary: run, import, topics, tail, replay, rebuild, verify, audit, dead-letters, gateway.
+//! The binary: the shop, with its import and its simulated payment gateway beside what every system has.
 
-mod ask;
-mod cli;
-mod config;
-mod failure;
 mod gateway;
-mod import;
-mod replay;
-mod run;
-mod store;
-mod tail;
-mod topics;
-mod verify;
 
-use clap::{CommandFactory, Parser};
-use cli::{Cli, Command, TopicsCommand};
+use clap::{Parser, Subcommand};
+use shop::{
+    Settings,
+    import::{self, ImportArguments},
+};
 use std::process::ExitCode;
+use system::{Children, Failure, RunArguments, Tools};
 
 /// A record is made by one thread and freed by another, which the system's allocator pays dearly for.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// An event-sourced commerce backend over Kafka.
+#[derive(Parser)]
+#[command(
+    name = "daybook",
+    version,
+    after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage (arguments, files, a port in use), 4 a check found something: `topics check`, `replay`, `verify`."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run services: all of them in one process, or a part.
+    Run(Box<Run>),
+    /// Bring a merchant's invoices (CSV) in through the HTTP API.
+    #[command(after_long_help = import::HELP)]
+    Import(ImportArguments),
+    /// Run the simulated payment gateway.
+    Gateway(gateway::GatewayArguments),
+    #[command(flatten)]
+    Tools(Tools),
+}
+
+#[derive(clap::Args)]
+struct Run {
+    #[command(flatten)]
+    node: RunArguments,
+    #[command(flatten)]
+    shop: Settings,
+}
+
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli: Cli = system::parse(&shop::system(&Settings::default()));
     if !matches!(cli.command, Command::Run(_) | Command::Gateway(_)) {
         // A reader that has seen enough (`| head`) ends the command without a word, as it does with other tools.
         sigpipe::reset();
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return failure::Failure::failed(format!("the runtime cannot be started: {error}")).exit(),
-    };
-    match runtime.block_on(dispatch(cli)) {
-        Ok(code) => code,
-        Err(failure) => failure.exit(),
+    system::block_on(dispatch(cli.command))
+}
+
+async fn dispatch(command: Command) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Run(arguments) => run(*arguments).await,
+        Command::Import(arguments) => import::run(arguments).await,
+        Command::Gateway(arguments) => gateway::run(arguments).await,
+        Command::Tools(tools) => tools.call::<Cli>(&shop::system(&Settings::default())).await,
     }
 }
 
-async fn dispatch(cli: Cli) -> Result<ExitCode, failure::Failure> {
-    match cli.command {
-        Command::Run(arguments) => run::run(arguments).await,
-        Command::Gateway(arguments) => gateway::run(arguments).await,
-        Command::Import(arguments) => import::run(arguments).await,
-        Command::Topics(TopicsCommand::Create(arguments)) => topics::create(arguments).await,
-        Command::Topics(TopicsCommand::Check(arguments)) => topics::check(arguments).await,
-        Command::Tail(arguments) => tail::run(arguments).await,
-        Command::Replay(arguments) => replay::replay(arguments).await,
-        Command::Rebuild(arguments) => replay::rebuild(arguments).await,
-        Command::Verify(arguments) => verify::run(arguments).await,
-        Command::Audit(arguments) => ask::audit(arguments).await,
-        Command::DeadLetters(command) => ask::dead_letters(command).await,
-        Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "daybook", &mut std::io::stdout());
-            Ok(ExitCode::SUCCESS)
-        }
+/// Where no gateway is named, a simulated one is started beside the node.
+async fn run(Run { node, mut shop }: Run) -> Result<ExitCode, Failure> {
+    let mut children = Children::default();
+    if shop.gateway_url.is_none() {
+        shop.gateway_url = Some(gateway::start(&mut children, &node.store.data).await?);
     }
+    system::run(&shop::system(&shop), &node, children).await
 }

@@ -2,7 +2,7 @@
 
 #![expect(missing_docs, reason = "the fields of a fact say what they are, and their types say the units")]
 
-use crate::{Aggregate, OrderId, Refusal, UserId};
+use crate::{Aggregate, Command, Intent, OrderId, Refusal, UserId};
 use serde::{Deserialize, Serialize};
 
 /// A message to a user. What was asked for is kept, so that asking again for the same is known as a repeat.
@@ -48,14 +48,31 @@ pub enum NotificationCommand {
     RecordDelivery,
     /// It cannot be delivered.
     RecordFailure { reason: String },
+    /// Is the mail server to be asked? A question: it is accepted while the message waits, refused afterwards, and never makes an event.
+    MayDeliver,
 }
 
-/// What may have happened to a notification.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NotificationEvent {
-    Requested(NotificationRequested),
-    Delivered(NotificationDelivered),
-    Failed(NotificationFailed),
+impl Command for NotificationCommand {
+    fn intent(&self) -> Intent {
+        match self {
+            Self::Request { user_id, order_id, kind, subject, body } => {
+                let whom = Intent::of("request-notification").with("user_id", user_id).with("order_id", order_id);
+                whom.with("kind", kind).with("subject", subject).with("body", body)
+            }
+            Self::RecordDelivery => Intent::of("record-delivery"),
+            Self::RecordFailure { reason } => Intent::of("record-failure").with("reason", reason),
+            Self::MayDeliver => Intent::of("may-deliver"),
+        }
+    }
+}
+
+event_sourcing::events! {
+    /// What may have happened to a notification.
+    pub enum NotificationEvent in "notifications", "daybook.notification" {
+        Requested(NotificationRequested),
+        Delivered(NotificationDelivered),
+        Failed(NotificationFailed),
+    }
 }
 
 /// A message is to be sent.
@@ -91,6 +108,12 @@ pub enum NotificationRefusal {
     /// The identity is taken by another message.
     #[error("the notification was already requested with other content: an identity names one message")]
     AlreadyRequested,
+    /// The mail server has answered already.
+    #[error("the notification was already {status}: it is sent once")]
+    AlreadySettled {
+        /// The notification's status.
+        status: &'static str,
+    },
 }
 
 impl Refusal for NotificationRefusal {
@@ -98,6 +121,7 @@ impl Refusal for NotificationRefusal {
         match self {
             Self::Unknown => "unknown-notification",
             Self::AlreadyRequested => "already-requested",
+            Self::AlreadySettled { .. } => "already-settled",
         }
     }
 
@@ -122,6 +146,7 @@ impl Aggregate for Notification {
             NotificationCommand::RecordFailure { reason } => {
                 self.settle(|user_id| NotificationEvent::Failed(NotificationFailed { user_id, reason }))
             }
+            NotificationCommand::MayDeliver => self.may_deliver(),
         }
     }
 
@@ -149,6 +174,15 @@ impl Notification {
             Self::NotRequested => Err(NotificationRefusal::Unknown),
             Self::Requested(request) => Ok(vec![answer(request.user_id)]),
             Self::Delivered(_) | Self::Failed(_) => Ok(vec![]),
+        }
+    }
+
+    fn may_deliver(&self) -> Result<Vec<NotificationEvent>, NotificationRefusal> {
+        match self {
+            Self::NotRequested => Err(NotificationRefusal::Unknown),
+            Self::Requested(_) => Ok(vec![]),
+            Self::Delivered(_) => Err(NotificationRefusal::AlreadySettled { status: "delivered" }),
+            Self::Failed(_) => Err(NotificationRefusal::AlreadySettled { status: "failed" }),
         }
     }
 
@@ -227,7 +261,17 @@ mod tests {
     }
 
     #[test]
+    fn the_mail_server_is_asked_while_the_message_waits() {
+        let may_deliver = NotificationCommand::MayDeliver;
+        given::<Notification>([requested()]).when(may_deliver.clone()).then_nothing();
+        let words = "the notification was already delivered: it is sent once";
+        given::<Notification>([requested(), delivered()]).when(may_deliver.clone()).refused("already-settled").saying(words);
+        given::<Notification>([requested(), failed()]).when(may_deliver).refused("already-settled");
+    }
+
+    #[test]
     fn what_nobody_asked_for_is_not_found() {
+        given::<Notification>([]).when(NotificationCommand::MayDeliver).not_found("unknown-notification");
         given::<Notification>([]).when(NotificationCommand::RecordDelivery).not_found("unknown-notification");
         given::<Notification>([]).when(failure()).not_found("unknown-notification");
     }

@@ -2,7 +2,7 @@
 
 #![expect(missing_docs, reason = "the fields of a fact say what they are, and their types say the units")]
 
-use crate::{Aggregate, Email, Refusal, Text};
+use crate::{Aggregate, Command, Email, Intent, Refusal, Text};
 use serde::{Deserialize, Serialize};
 
 /// A user's account.
@@ -54,15 +54,30 @@ pub enum UserCommand {
     Close { reason: Option<Text> },
 }
 
-/// What may have happened to a user.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum UserEvent {
-    /// The account was opened.
-    Registered(UserRegistered),
-    /// Part of the profile changed.
-    ProfileChanged(UserProfileChanged),
-    /// The account was closed.
-    Closed(UserClosed),
+impl Command for UserCommand {
+    fn intent(&self) -> Intent {
+        match self {
+            Self::Register { email, name, address } => {
+                Intent::of("register").with("email", email).with("name", name).with("address", address)
+            }
+            Self::ChangeProfile { email, name, address } => {
+                Intent::of("change-profile").with("email", email).with("name", name).with("address", address)
+            }
+            Self::Close { reason } => Intent::of("close").with("reason", reason),
+        }
+    }
+}
+
+event_sourcing::events! {
+    /// What may have happened to a user.
+    pub enum UserEvent in "users", "daybook.user" {
+        /// The account was opened.
+        Registered(UserRegistered),
+        /// Part of the profile changed.
+        ProfileChanged(UserProfileChanged),
+        /// The account was closed.
+        Closed(UserClosed),
+    }
 }
 
 /// The account was opened.

@@ -9,18 +9,6 @@ use std::{fmt, str::FromStr};
 #[error("{0}")]
 pub struct Invalid(pub String);
 
-/// A moment, in milliseconds since 1970-01-01T00:00:00Z.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Timestamp(pub i64);
-
-impl Timestamp {
-    /// This moment moved by `millis` milliseconds.
-    pub fn plus_millis(self, millis: i64) -> Self {
-        Self(self.0.saturating_add(millis))
-    }
-}
-
 /// A currency by its ISO 4217 code: three capital letters.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -79,9 +67,45 @@ impl Money {
     }
 }
 
+/// As people write it: `£5.90`, `-€5.90`, `JPY 590`, `KWD 0.590`. A currency whose minor units nobody knows is not divided:
+/// `XYZ 590 minor units`.
 impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.amount, self.currency.0)
+        let sign = if self.amount < 0 { "-" } else { "" };
+        let minor = self.amount.unsigned_abs();
+        let code = self.currency.as_str();
+        match (code, digits_of(code)) {
+            (_, None) => write!(f, "{code} {sign}{minor} minor units"),
+            ("GBP", Some(digits)) => write!(f, "{sign}£{}", Decimal { minor, digits }),
+            ("EUR", Some(digits)) => write!(f, "{sign}€{}", Decimal { minor, digits }),
+            ("USD", Some(digits)) => write!(f, "{sign}${}", Decimal { minor, digits }),
+            (_, Some(digits)) => write!(f, "{code} {sign}{}", Decimal { minor, digits }),
+        }
+    }
+}
+
+/// The digits after the point by ISO 4217; none where the standard gives no minor unit, or does not know the code.
+fn digits_of(code: &str) -> Option<usize> {
+    iso_currency::Currency::from_code(code)?.exponent().map(usize::from)
+}
+
+/// Minor units, written in major ones.
+struct Decimal {
+    minor: u64,
+    /// The digits after the point.
+    digits: usize,
+}
+
+impl fmt::Display for Decimal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { minor, digits } = *self;
+        if digits == 0 {
+            return write!(f, "{minor}");
+        }
+        // The leading zeros are those of a number below one: 5 pence is 0.05.
+        let text = format!("{minor:0width$}", width = digits + 1);
+        let (major, rest) = text.split_at(text.len() - digits);
+        write!(f, "{major}.{rest}")
     }
 }
 
@@ -182,5 +206,32 @@ impl FromStr for Text {
         } else {
             Err(Invalid("must be 1 to 200 characters, none of them a control character".into()))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Money;
+
+    fn shown(amount: i64, code: &str) -> String {
+        Money { amount, currency: code.parse().unwrap() }.to_string()
+    }
+
+    #[test]
+    fn money_is_written_as_people_write_it() {
+        assert_eq!([shown(590, "GBP"), shown(590, "EUR"), shown(590, "USD")], ["£5.90", "€5.90", "$5.90"]);
+        assert_eq!([shown(0, "GBP"), shown(5, "GBP"), shown(100, "GBP")], ["£0.00", "£0.05", "£1.00"]);
+        assert_eq!([shown(590, "JPY"), shown(590, "KWD"), shown(590, "CHF")], ["JPY 590", "KWD 0.590", "CHF 5.90"]);
+    }
+
+    #[test]
+    fn an_amount_may_be_negative_and_as_large_as_there_is() {
+        assert_eq!([shown(-590, "GBP"), shown(-5, "EUR"), shown(-590, "JPY")], ["-£5.90", "-€0.05", "JPY -590"]);
+        assert_eq!(shown(i64::MIN, "USD"), "-$92233720368547758.08");
+    }
+
+    #[test]
+    fn a_currency_that_nobody_knows_is_not_divided() {
+        assert_eq!([shown(590, "XYZ"), shown(-590, "XYZ")], ["XYZ 590 minor units", "XYZ -590 minor units"]);
     }
 }

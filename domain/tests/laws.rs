@@ -7,12 +7,15 @@ mod commands;
 use commands::{notification_commands, order_commands, payment_commands, product_commands, user_commands};
 use domain::notification::Notification;
 use domain::order::{Order, OrderEvent, OrderLine};
-use domain::payment::{Payment, PaymentEvent, PaymentRefunded};
+use domain::payment::{Payment, PaymentCommand, PaymentEvent, PaymentRefundSettled};
 use domain::product::{Product, ProductCommand, ProductEvent, Stock};
 use domain::user::User;
 use domain::{Aggregate, Money, testing::fold};
 use proptest::prelude::*;
-use std::fmt::Debug;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Debug,
+};
 
 /// What a run of commands led to.
 struct Run<A: Aggregate> {
@@ -97,23 +100,44 @@ fn pieces_in_and_out<'a>(events: impl Iterator<Item = &'a ProductEvent>) -> (i64
     (received, shipped)
 }
 
-/// The last refund of a run, and the sum over all of them.
-fn refunds<'a>(events: impl Iterator<Item = &'a PaymentEvent>) -> (Option<&'a PaymentRefunded>, i64) {
-    let (mut last, mut sum) = (None, 0);
+/// The settled refunds of a run. Fails where one was booked as earlier builds did.
+fn settled<'a>(events: impl Iterator<Item = &'a PaymentEvent>) -> Result<Vec<&'a PaymentRefundSettled>, TestCaseError> {
+    let mut settled = vec![];
     for event in events {
         match event {
-            PaymentEvent::Refunded(event) => {
-                last = Some(event);
-                sum += event.amount.amount;
-            }
+            PaymentEvent::RefundSettled(event) => settled.push(event),
+            PaymentEvent::Refunded(event) => return Err(TestCaseError::fail(format!("{event:?} was booked before it was done"))),
             PaymentEvent::Requested(_)
             | PaymentEvent::Authorised(_)
             | PaymentEvent::Declined(_)
             | PaymentEvent::Captured(_)
-            | PaymentEvent::Voided(_) => {}
+            | PaymentEvent::CaptureFailed(_)
+            | PaymentEvent::Voided(_)
+            | PaymentEvent::RefundRequested(_)
+            | PaymentEvent::RefundFailed(_) => {}
         }
     }
-    (last, sum)
+    Ok(settled)
+}
+
+/// The refunds that events leave waiting for the gateway, by name.
+fn waiting<'a>(events: impl Iterator<Item = &'a PaymentEvent>) -> BTreeMap<&'a str, i64> {
+    let mut waiting = BTreeMap::new();
+    for event in events {
+        match event {
+            PaymentEvent::RefundRequested(event) => drop(waiting.insert(event.refund_id.as_str(), event.amount.amount)),
+            PaymentEvent::RefundSettled(event) => drop(waiting.remove(event.refund_id.as_str())),
+            PaymentEvent::RefundFailed(event) => drop(waiting.remove(event.refund_id.as_str())),
+            PaymentEvent::Requested(_)
+            | PaymentEvent::Authorised(_)
+            | PaymentEvent::Declined(_)
+            | PaymentEvent::Captured(_)
+            | PaymentEvent::CaptureFailed(_)
+            | PaymentEvent::Voided(_)
+            | PaymentEvent::Refunded(_) => {}
+        }
+    }
+    waiting
 }
 
 /// What the lines cost at their agreed prices, in numbers that cannot overflow; none where a price is missing.
@@ -140,7 +164,7 @@ proptest! {
     #[test]
     fn every_reservation_request_is_answered_once(commands in product_commands()) {
         let run = Run::<Product>::of(commands);
-        let mut answered = std::collections::BTreeSet::new();
+        let mut answered = BTreeSet::new();
         for event in run.events() {
             match event {
                 ProductEvent::StockReserved(event) => prop_assert!(answered.insert((event.order_id, event.line))),
@@ -195,15 +219,53 @@ proptest! {
             match event {
                 PaymentEvent::Requested(event) => prop_assert_eq!(Some(&event.amount), asked.as_ref()),
                 PaymentEvent::Captured(event) => prop_assert_eq!(Some(&event.amount), asked.as_ref()),
-                PaymentEvent::Refunded(event) => prop_assert!(event.amount.amount > 0),
-                PaymentEvent::Authorised(_) | PaymentEvent::Declined(_) | PaymentEvent::Voided(_) => {}
+                PaymentEvent::CaptureFailed(event) => prop_assert_eq!(Some(&event.amount), asked.as_ref()),
+                PaymentEvent::Voided(event) => prop_assert_eq!(event.amount.as_ref(), asked.as_ref()),
+                PaymentEvent::RefundRequested(event) => prop_assert!(event.amount.amount > 0),
+                PaymentEvent::Authorised(_) | PaymentEvent::Declined(_) | PaymentEvent::RefundSettled(_)
+                | PaymentEvent::RefundFailed(_) | PaymentEvent::Refunded(_) => {}
             }
         }
-        let (last, sum) = refunds(run.events());
-        prop_assert_eq!(last.map_or(0, |refund| refund.refunded.amount), sum);
+        let settled = settled(run.events())?;
+        let sum: i64 = settled.iter().map(|refund| refund.amount.amount).sum();
+        prop_assert_eq!(settled.last().map_or(0, |refund| refund.refunded.amount), sum);
         prop_assert_eq!(run.last().refunds().map_or(0, |refunds| refunds.refunded()), sum);
         prop_assert!(sum == 0 || run.last().status() == Some("captured"));
-        prop_assert!(sum <= asked.map_or(0, |asked| asked.amount));
+        let names: BTreeSet<_> = settled.iter().map(|refund| &refund.refund_id).collect();
+        prop_assert_eq!(names.len(), settled.len());
+    }
+
+    #[test]
+    fn what_is_settled_and_reserved_never_exceeds_what_was_captured(commands in payment_commands()) {
+        let run = Run::<Payment>::of(commands);
+        for (step, state) in run.states.iter().enumerate() {
+            let Some((request, refunds)) = state.request().zip(state.refunds()) else { continue };
+            let reserved: i64 = waiting(run.groups[..step].iter().flatten()).values().sum();
+            prop_assert_eq!(refunds.reserved(), reserved);
+            prop_assert!(refunds.refunded() >= 0 && reserved >= 0);
+            prop_assert!(refunds.refunded() + reserved <= request.amount.amount);
+        }
+    }
+
+    #[test]
+    fn what_the_gateway_may_be_asked_for_can_be_recorded(commands in payment_commands(), refund_id in "[a-h]|void") {
+        let run = Run::<Payment>::of(commands);
+        let records = [
+            (PaymentCommand::MayAuthorise, PaymentCommand::RecordAuthorisation { reference: "a".into() }),
+            (PaymentCommand::MayCapture, PaymentCommand::RecordCapture),
+            (PaymentCommand::MayRefund { refund_id: refund_id.clone() }, PaymentCommand::RecordRefund { refund_id }),
+        ];
+        for (question, record) in records {
+            for state in &run.states {
+                match state.handle(question.clone()) {
+                    Ok(events) => {
+                        prop_assert_eq!(events, vec![]);
+                        prop_assert_eq!(state.handle(record.clone()).map(|events| events.len()), Ok(1));
+                    }
+                    Err(_) => prop_assert_eq!(state.handle(record.clone()).unwrap_or_default(), vec![]),
+                }
+            }
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What a caller says of a command, and what it hears.
 
 use crate::{Cause, Position};
-use domain::{Aggregate, Timestamp};
+use event_sourcing::{Aggregate, Timestamp};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
@@ -64,7 +64,7 @@ pub enum CommandError {
     Unavailable(Unavailable),
 }
 
-/// A business rule said no, in a form that travels between nodes: what [`domain::Refusal`] tells.
+/// A business rule said no, in a form that travels between nodes: what [`event_sourcing::Refusal`] tells.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Refused {
@@ -78,7 +78,7 @@ pub struct Refused {
     pub not_found: bool,
 }
 
-impl<R: domain::Refusal> From<&R> for Refused {
+impl<R: event_sourcing::Refusal> From<&R> for Refused {
     fn from(refusal: &R) -> Self {
         let field = refusal.field().map(str::to_owned);
         Self { code: refusal.code().to_owned(), message: refusal.to_string(), field, not_found: refusal.is_not_found() }

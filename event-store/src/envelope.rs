@@ -13,9 +13,9 @@
 //! `actor`, `correlation-id` | events | who asked; what belongs together
 //! `causation-id`, `traceparent` | events, where known | the event that led here; W3C trace context
 
-use crate::{Cause, Context, Counted, Headers, PartitionId, Position, recorded::Recorded, run::Mark, run::Place};
+use crate::{Cause, Context, Counted, Headers, PartitionId, Position, Recorded, run::Mark, run::Place};
 use bytes::Bytes;
-use domain::Timestamp;
+use event_sourcing::Timestamp;
 use std::sync::{Arc, OnceLock};
 use uuid::Uuid;
 

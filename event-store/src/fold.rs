@@ -8,8 +8,8 @@ use crate::{
     run::{RunRule, Verdict},
     snapshots::{Save, SnapshotError, Snapshots, Stand},
 };
-use domain::Aggregate;
-use schemas::{Schemas, WireEvent};
+use codec::Schemas;
+use event_sourcing::Aggregate;
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
@@ -59,11 +59,7 @@ pub(crate) struct Fold<A> {
     spoiled: bool,
 }
 
-impl<A> Fold<A>
-where
-    A: Aggregate,
-    A::Event: WireEvent,
-{
+impl<A: Aggregate> Fold<A> {
     pub fn new(source: PartitionId, schemas: Schemas, config: WriterConfig) -> Self {
         Self {
             source,
@@ -151,7 +147,7 @@ where
         }
         let folded = self.aggregates.change(entry.record.aggregate_id);
         folded.version = entry.record.version;
-        let event = A::Event::decode(&entry.record.event, &self.schemas).map_err(|error| error.to_string());
+        let event = self.schemas.decode::<A::Event>(&entry.record.event).map_err(|error| error.to_string());
         if let Err(why) = event.and_then(|event| guarded(|| folded.state.apply(&event))) {
             let position = &entry.record.position;
             tracing::error!(%position, aggregate = %entry.record.aggregate_id, why, "an event cannot be folded");
@@ -202,11 +198,7 @@ where
 }
 
 /// What is in the snapshots and what is in memory.
-impl<A> Fold<A>
-where
-    A: Aggregate,
-    A::Event: WireEvent,
-{
+impl<A: Aggregate> Fold<A> {
     /// Has an aggregate in memory, if there is one, and answers what is remembered of a command.
     pub fn recall(&mut self, id: Uuid, command: Option<Uuid>) -> Result<Option<Remembered>, Spoiled> {
         self.bring(id)?;

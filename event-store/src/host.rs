@@ -3,14 +3,13 @@
 use crate::{
     Accepted, CommandError, CommandMeta, LocalOwner, NodeName, PartitionId, WriterConfig,
     log::Log,
-    owner::{self, OwnerParts, PartitionOwner},
+    owner::{OwnerParts, PartitionOwner},
     snapshots::Origin,
     standby::Standby,
 };
-use domain::Aggregate;
+use codec::Schemas;
+use event_sourcing::{Aggregate, Command, Event, Intent};
 use parking_lot::{Mutex, RwLock};
-use schemas::{Schemas, WireEvent};
-use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::{
     collections::{HashMap, HashSet},
@@ -48,6 +47,8 @@ pub trait Hosted: Send + Sync + 'static {
     fn confirm(&self, partition: i32);
     /// The claims under which partitions are written now, by partition; none where one is not ready yet.
     fn claims(&self) -> Vec<(i32, Option<i64>)>;
+    /// Wakes whenever a partition is gained, begins to be written, or is lost.
+    fn changes(&self) -> watch::Receiver<u64>;
 }
 
 /// Owns partitions of one service. Cheap to share by `Arc`.
@@ -75,11 +76,7 @@ const TAKE_OVER_EVERY: Duration = Duration::from_secs(3);
 /// How long a partition that was taken over may take until it is written.
 const TAKE_OVER_WITHIN: Duration = Duration::from_secs(3);
 
-impl<A> Host<A>
-where
-    A: Aggregate,
-    A::Event: WireEvent,
-{
+impl<A: Aggregate> Host<A> {
     /// A host that owns nothing yet of a log with so many partitions.
     pub fn new(log: Arc<dyn Log>, partitions: i32, schemas: Schemas, node: NodeName, config: WriterConfig) -> Self {
         let service = A::Event::SERVICE.into();
@@ -96,11 +93,6 @@ where
     /// Keeps snapshots in a directory of this machine, so that a start costs the log's tail and memory is bounded.
     pub fn with_snapshots(self, directory: PathBuf) -> Self {
         Self { snapshots: Some(directory), ..self }
-    }
-
-    /// Wakes whenever a partition is gained, begins to be written, or is lost.
-    pub fn changes(&self) -> watch::Receiver<u64> {
-        self.changes.subscribe()
     }
 
     /// Owns the partition, with what a standby knows already.
@@ -163,11 +155,7 @@ where
 }
 
 #[async_trait::async_trait]
-impl<A> Hosted for Host<A>
-where
-    A: Aggregate,
-    A::Event: WireEvent,
-{
+impl<A: Aggregate> Hosted for Host<A> {
     fn service(&self) -> &str {
         &self.service
     }
@@ -208,28 +196,24 @@ where
         tokio::spawn(async move { drop(owner.read(Uuid::nil()).await) });
     }
 
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
     fn claims(&self) -> Vec<(i32, Option<i64>)> {
         self.owners.read().iter().map(|(partition, owner)| (*partition, *owner.claim().borrow())).collect()
     }
 }
 
 #[async_trait::async_trait]
-impl<A> LocalOwner<A> for Host<A>
-where
-    A: Aggregate,
-    A::Event: WireEvent,
-    A::Command: Serialize,
-{
+impl<A: Aggregate> LocalOwner<A> for Host<A> {
     fn partition_of(&self, id: Uuid) -> i32 {
         partition_of(id.to_string().as_bytes(), self.partitions)
     }
 
     async fn try_execute(&self, id: Uuid, command: A::Command, meta: CommandMeta) -> Option<Result<Accepted, CommandError>> {
         let owner = self.owners.read().get(&LocalOwner::<A>::partition_of(self, id)).cloned()?;
-        let fingerprint = match fingerprint(id, &A::intent(&command)) {
-            Ok(fingerprint) => fingerprint,
-            Err(error) => return Some(Err(owner::not_yet(&format!("the command has no JSON form: {error}")))),
-        };
+        let fingerprint = fingerprint(id, command.intent());
         Some(owner.execute(id, command, meta, fingerprint).await)
     }
 
@@ -250,13 +234,13 @@ where
     }
 }
 
-/// Tells two commands apart, whoever decides them: 64 bits of SHA-256 over the aggregate's id and the JSON of what was meant.
-fn fingerprint<C: Serialize>(id: Uuid, command: &C) -> Result<u64, serde_json::Error> {
+/// Tells two commands apart, in whatever build: 64 bits of SHA-256 over the aggregate's id and the canonical form of what was meant.
+fn fingerprint(id: Uuid, intent: Intent) -> u64 {
     let mut hash = Sha256::new_with_prefix(id.as_bytes());
-    hash.update(serde_json::to_vec(command)?);
+    hash.update(intent.into_bytes());
     let mut first = [0; 8];
     first.copy_from_slice(&hash.finalize()[..8]);
-    Ok(u64::from_be_bytes(first))
+    u64::from_be_bytes(first)
 }
 
 #[cfg(test)]

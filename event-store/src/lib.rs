@@ -7,9 +7,13 @@
 //! (`writer`: the whole protocol, without I/O) over a [`Log`]. Reading: [`Readers`] run a lane for each handler and
 //! partition, which applies the [run rule](run) and hands on a [`Batch`].
 
+#![warn(missing_docs)]
+
 #[cfg(test)]
 #[path = "../tests/contract/account.rs"]
 mod account;
+mod aggregates;
+mod cluster;
 mod command;
 pub mod envelope;
 mod fold;
@@ -24,7 +28,7 @@ mod memory;
 mod metrics;
 mod owner;
 mod readers;
-mod recorded;
+mod readiness;
 mod remembered;
 mod replay;
 mod ring;
@@ -37,8 +41,11 @@ mod subscription;
 pub mod verify;
 mod writer;
 
+pub use aggregates::Aggregates;
+pub use cluster::{Cluster, ClusterParts, Membership};
 pub use command::{Accepted, CommandError, CommandMeta, Directory, Execute, LocalOwner, Owner, Refused, Unavailable};
 pub use envelope::{Append, RawRecord};
+pub use event_sourcing::{Cause, Context, InvalidPosition, Position, Recorded};
 pub use follow::{Followed, Follower};
 pub use headers::Headers;
 pub use host::{Host, Hosted, partition_of};
@@ -47,7 +54,7 @@ pub use log::{Ack, Cursor, Log, LogError, NotQueued, Tag, Unsent};
 pub use memory::MemoryLog;
 pub use owner::{OwnerParts, PartitionOwner};
 pub use readers::{PlacedReaders, Reader, Readers};
-pub use recorded::{Cause, Context, InvalidPosition, Position, Recorded};
+pub use readiness::Readiness;
 pub use replay::Replay;
 pub use standby::standbys;
 pub use subscription::{Batch, BatchError, BatchHandler, Checkpoint, Counted, PartitionId};
@@ -58,6 +65,6 @@ pub use writer::{Barrier, NodeName, WriterConfig};
 pub(crate) type ById<V> = std::collections::HashMap<uuid::Uuid, V, foldhash::fast::RandomState>;
 
 /// The node's clock.
-pub(crate) fn now() -> domain::Timestamp {
-    domain::Timestamp(jiff::Timestamp::now().as_millisecond())
+pub(crate) fn now() -> event_sourcing::Timestamp {
+    event_sourcing::Timestamp(jiff::Timestamp::now().as_millisecond())
 }

@@ -1,7 +1,7 @@
 //! Drives a [`Writer`] over a log: one task per owned partition.
 
 use crate::{
-    Append, CommandError, CommandMeta, LogError, PartitionId, RawRecord, Unavailable,
+    Append, CommandMeta, LogError, PartitionId, RawRecord,
     fold::Fold,
     log::{Ack, Log, NotQueued, Tag, Unsent},
     metrics,
@@ -9,9 +9,9 @@ use crate::{
     standby::Standby,
     writer::{Answer, NodeName, Pending, Phase, Port, Writer, WriterConfig, unavailable},
 };
-use domain::{Aggregate, Timestamp};
+use codec::Schemas;
+use event_sourcing::{Aggregate, Timestamp};
 use rand::RngExt;
-use schemas::{Schemas, WireEvent};
 use std::{
     path::PathBuf,
     sync::{
@@ -70,11 +70,7 @@ impl OwnerParts {
     }
 }
 
-impl<A> PartitionOwner<A>
-where
-    A: Aggregate,
-    A::Event: WireEvent,
-{
+impl<A: Aggregate> PartitionOwner<A> {
     /// Starts claiming the partition, which is placed here.
     pub fn spawn(parts: OwnerParts) -> Self {
         Self::begin(parts, None, true)
@@ -155,10 +151,7 @@ where
 }
 
 /// What is known before anything is claimed: by a standby, or by a snapshot.
-async fn known<A: Aggregate>(origin: &Origin, standby: Option<Standby<A>>) -> Fold<A>
-where
-    A::Event: WireEvent,
-{
+async fn known<A: Aggregate>(origin: &Origin, standby: Option<Standby<A>>) -> Fold<A> {
     let warm = match standby {
         Some(standby) => standby.hand_over().await,
         None => None,
@@ -188,11 +181,7 @@ struct Driver<A: Aggregate> {
     placed: Arc<AtomicBool>,
 }
 
-impl<A> Driver<A>
-where
-    A: Aggregate,
-    A::Event: WireEvent,
-{
+impl<A: Aggregate> Driver<A> {
     fn new(
         parts: OwnerParts,
         fold: Fold<A>,
@@ -384,9 +373,4 @@ async fn send(records: Result<Vec<RawRecord>, LogError>, to: &mpsc::Sender<Resul
             while records.peek().is_some() && to.send(Ok(records.by_ref().take(AT_ONCE).collect())).await.is_ok() {}
         }
     }
-}
-
-/// The answer of a node that cannot say anything yet.
-pub(crate) fn not_yet(reason: &str) -> CommandError {
-    CommandError::Unavailable(Unavailable { reason: reason.to_owned(), retry_after_millis: 200 })
 }

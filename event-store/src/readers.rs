@@ -6,6 +6,7 @@ use crate::{
     lane::Lane,
     log::Log,
 };
+use futures::future::join_all;
 use parking_lot::Mutex;
 use std::{
     collections::{BTreeSet, HashMap},
@@ -48,10 +49,18 @@ impl Readers {
         self.readers.iter().flat_map(|reader| reader.sources.iter().copied()).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
-    /// Waits until the lanes have ended, after `stop`.
+    /// Waits until the lanes have ended and what they began is finished, after `stop`.
     pub async fn finished(&self) {
         self.lanes.close();
         self.lanes.wait().await;
+        let sources: Vec<PartitionId> = self.running.lock().keys().cloned().collect();
+        join_all(sources.iter().map(|source| self.finish(source))).await;
+    }
+
+    /// Lets the handlers of a partition finish what they have begun.
+    async fn finish(&self, source: &PartitionId) {
+        let readers = self.readers.iter().filter(|reader| reader.sources.contains(&&*source.service));
+        join_all(readers.map(|reader| reader.handler.finish(source))).await;
     }
 
     /// Begins the lanes of a partition where the slowest of its readers stands.
@@ -104,8 +113,10 @@ impl Placed for PlacedReaders {
     }
 
     fn lost(&self, source: &PartitionId) {
-        if let Some(stop) = self.0.running.lock().remove(source) {
+        let stop = self.0.running.lock().remove(source);
+        if let Some(stop) = stop {
             stop.cancel();
+            self.0.runtime.block_on(self.0.finish(source));
         }
         if let Err(error) = self.0.tail.forget(source) {
             tracing::warn!(?source, %error, "a partition cannot be given up");

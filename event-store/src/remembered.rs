@@ -1,7 +1,7 @@
 //! Which commands were answered, and how: so that asking again is safe.
 
 use crate::{ById, WriterConfig};
-use domain::Timestamp;
+use event_sourcing::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use uuid::Uuid;

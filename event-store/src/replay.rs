@@ -57,7 +57,7 @@ mod tests {
         log::Tag,
         run::Place,
     };
-    use domain::Timestamp;
+    use event_sourcing::Timestamp;
     use uuid::Uuid;
 
     fn event(at: i64, index: u32, of: u32) -> Append {

@@ -6,8 +6,7 @@ use crate::{
     log::Cursor,
     snapshots::{Origin, Saver, recover},
 };
-use domain::Aggregate;
-use schemas::WireEvent;
+use event_sourcing::Aggregate;
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -21,11 +20,7 @@ pub(crate) struct Standby<A> {
     task: JoinHandle<Option<Fold<A>>>,
 }
 
-impl<A> Standby<A>
-where
-    A: Aggregate,
-    A::Event: WireEvent,
-{
+impl<A: Aggregate> Standby<A> {
     /// Follows a partition from where this node's snapshot of it stands.
     pub fn spawn(origin: Origin) -> Self {
         let stop = CancellationToken::new();
@@ -45,11 +40,7 @@ where
     }
 }
 
-async fn follow<A>(origin: Origin, stop: CancellationToken) -> Option<Fold<A>>
-where
-    A: Aggregate,
-    A::Event: WireEvent,
-{
+async fn follow<A: Aggregate>(origin: Origin, stop: CancellationToken) -> Option<Fold<A>> {
     let mut fold = tokio::select! {
         () = stop.cancelled() => return None,
         fold = recover(&origin) => fold,
@@ -74,11 +65,12 @@ where
 }
 
 /// Folds until it is stopped, or until the log fails.
-async fn fold_on<A>(mut cursor: Box<dyn Cursor>, fold: &mut Fold<A>, saver: &mut Saver, stop: &CancellationToken) -> Option<LogError>
-where
-    A: Aggregate,
-    A::Event: WireEvent,
-{
+async fn fold_on<A: Aggregate>(
+    mut cursor: Box<dyn Cursor>,
+    fold: &mut Fold<A>,
+    saver: &mut Saver,
+    stop: &CancellationToken,
+) -> Option<LogError> {
     loop {
         let records = tokio::select! {
             () = stop.cancelled() => return None,

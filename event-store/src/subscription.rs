@@ -59,8 +59,18 @@ pub enum BatchError {
 #[async_trait::async_trait]
 pub trait BatchHandler: Send + Sync + 'static {
     /// Where to begin reading a partition that this process was just given.
+    ///
+    /// # Errors
+    /// The checkpoint cannot be read now.
     async fn start(&self, source: &PartitionId) -> Result<Checkpoint, BatchError>;
 
     /// Takes a batch whole, with its checkpoint, or not at all.
+    ///
+    /// # Errors
+    /// [`BatchError::Moved`] where it begins elsewhere than the reader stands, [`BatchError::Failed`] where it can be tried again.
     async fn apply(&self, batch: &Batch) -> Result<(), BatchError>;
+
+    /// The partition is read here no more: what was begun is to be finished, within a bound of seconds, before this returns, since another
+    /// process may go on from the checkpoint. There may be nothing to do.
+    async fn finish(&self, _source: &PartitionId) {}
 }

@@ -193,7 +193,7 @@ mod tests {
         envelope::{EventHeaders, claim},
         run::Place,
     };
-    use domain::Timestamp;
+    use event_sourcing::Timestamp;
 
     /// An event of aggregate 1 at version `version`, in the run of claim 0 at `at`, of command `command`.
     fn event(at: i64, group: (u32, u32), version: u64, command: u128) -> Append {

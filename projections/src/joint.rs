@@ -5,7 +5,7 @@
 
 use crate::{
     database::DatabaseError,
-    runner::{Care, Decoded, ViewRunner},
+    writer::{BatchWriter, Care, Decoded},
 };
 use event_store::{Batch, BatchError, PartitionId};
 use parking_lot::Mutex;
@@ -33,8 +33,8 @@ struct Waiting {
 }
 
 /// The batches that wait; whose turn it is writes for all of them.
-#[derive(Default)]
 pub(crate) struct Joint {
+    writer: BatchWriter,
     waiting: Mutex<Vec<Waiting>>,
     turn: Turn<()>,
 }
@@ -47,28 +47,35 @@ impl Waiting {
 }
 
 impl Joint {
+    pub(crate) fn new(writer: BatchWriter) -> Self {
+        Self { writer, waiting: Mutex::default(), turn: Turn::default() }
+    }
+
+    /// Who writes a batch by itself.
+    pub(crate) fn writer(&self) -> &BatchWriter {
+        &self.writer
+    }
+
     /// One for each partition: a reader that was stopped may have left one behind.
     fn add(&self, new: Waiting) {
         let mut waiting = self.waiting.lock();
         waiting.retain(|one| one.batch.source != new.batch.source);
         waiting.push(new);
     }
-}
 
-impl ViewRunner {
     /// Writes a batch, together with what else waits.
     pub(crate) async fn keep(&self, batch: &Batch) -> Outcome {
         loop {
-            let (new, mut outcome) = Waiting::new(batch, self.decode(batch).await?);
+            let (new, mut outcome) = Waiting::new(batch, self.writer.decode(batch).await?);
             let settled = if new.decoded.len() >= LARGE {
                 self.write_all(vec![new]).await;
                 outcome.await
             } else {
-                self.joint.add(new);
+                self.add(new);
                 tokio::select! {
                     biased;
                     settled = &mut outcome => settled,
-                    _turn = self.joint.turn.lock() => {
+                    _turn = self.turn.lock() => {
                         self.write_waiting().await;
                         outcome.await
                     }
@@ -82,12 +89,12 @@ impl ViewRunner {
     }
 
     async fn write_waiting(&self) {
-        if self.joint.waiting.lock().is_empty() {
+        if self.waiting.lock().is_empty() {
             return;
         }
         // Either way they are written now.
-        let _ = timeout(GATHER, self.database().awaited()).await;
-        let waiting = std::mem::take(&mut *self.joint.waiting.lock());
+        let _ = timeout(GATHER, self.writer.database().awaited()).await;
+        let waiting = std::mem::take(&mut *self.waiting.lock());
         self.write_all(waiting).await;
     }
 
@@ -97,8 +104,8 @@ impl ViewRunner {
             HashSet::new()
         });
         for Waiting { batch, decoded, done } in waiting {
-            let written = if together.contains(&batch.source) { Ok(()) } else { self.write(&batch, &decoded).await };
-            self.database().tell_moved();
+            let written = if together.contains(&batch.source) { Ok(()) } else { self.writer.write(&batch, &decoded).await };
+            self.writer.database().tell_moved();
             // Who is not there any more was stopped.
             let _ = done.send(written.map_err(BatchError::from));
         }
@@ -107,23 +114,23 @@ impl ViewRunner {
     /// Writes in one transaction what needs no particular care, and says whose batches that are. When it fails nothing is written: each batch
     /// by itself will say why.
     async fn write_together(&self, waiting: &[Waiting]) -> Result<HashSet<PartitionId>, DatabaseError> {
-        let mut open = self.database().begin().await?;
+        let mut open = self.writer.database().begin().await?;
         let moved = open.advance_each(&self.steps(waiting)).await?;
         let within = self.moved_whole(waiting, &moved)?;
         if within.is_empty() {
             return Ok(HashSet::new());
         }
-        for kept in self.views() {
+        for kept in self.writer.views() {
             let read = within.iter().filter(|one| kept.reads(&one.batch.source.service)).flat_map(|one| &one.decoded);
-            self.fold(&mut open, kept, read, HashSet::new(), Care::AtOnce).await?;
+            self.writer.fold(&mut open, kept, read, HashSet::new(), Care::AtOnce).await?;
         }
-        self.commit(open).await?;
+        self.writer.commit(open).await?;
         Ok(within.into_iter().map(|one| one.batch.source.clone()).collect())
     }
 
     /// The readers that are to move, each with its batch.
     fn steps<'a>(&'a self, waiting: &'a [Waiting]) -> Vec<(&'a str, &'a Batch)> {
-        waiting.iter().flat_map(|one| self.readers(&one.batch.source).map(|kept| (kept.reader.as_str(), &one.batch))).collect()
+        waiting.iter().flat_map(|one| self.writer.readers(&one.batch.source).map(|kept| (kept.reader.as_str(), &one.batch))).collect()
     }
 
     /// Those of which all checkpoints moved, where there is none of which only some did.
@@ -133,7 +140,7 @@ impl ViewRunner {
             let source = &one.batch.source;
             match moved.get(&source.to_string()).copied().unwrap_or(0) {
                 0 => {}
-                some if some == self.readers(source).count() => whole.push(one),
+                some if some == self.writer.readers(source).count() => whole.push(one),
                 _some => return Err(DatabaseError::Moved(source.clone())),
             }
         }

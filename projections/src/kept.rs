@@ -5,8 +5,7 @@ use crate::{
     table::Relation,
     view::{Changes, ErasedView},
 };
-use event_store::Recorded;
-use schemas::AnyEvent;
+use event_sourcing::{AnyEvent, Recorded};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// From how many new rows on it is worth a statement of its own that they are new.
@@ -33,7 +32,7 @@ impl Kept {
 
     /// Whether the view reads this log.
     pub fn reads(&self, service: &str) -> bool {
-        self.view.sources().contains(&service)
+        self.view.sources().include(service)
     }
 }
 

@@ -1,33 +1,35 @@
-//! The read side: pure views over the log, the runner that keeps them in a service's database, the query API.
+//! The read side: views over the log, the runner that keeps them in a service's database, dead letters, the tools of a query API.
 //!
 //! A view is a fold per key and knows no SQL; a database keeps rows and checkpoints and knows no events; the runner brings
-//! both together in one transaction per batch. This crate never writes to the log.
+//! both together in one transaction per batch. Which views there are, a system says. This crate never writes to the log.
 
+#![warn(missing_docs)]
+
+mod as_of;
+pub mod audit;
 mod database;
-mod http;
+pub mod http;
 mod joint;
 mod kept;
 mod metrics;
 mod problem;
 mod rebuild;
 mod redrive;
-mod registry;
 mod runner;
+mod shown;
 mod table;
 mod view;
-pub mod views;
+mod views;
 mod wait;
+mod writer;
 
-pub use database::{Compare, Database, DatabaseError, DeadLetterRow, Dialect, Filter, Order, Query};
-pub use http::{LetterBox, Owners, ReadState, letter_routes, routes};
+pub use as_of::{AsOf, up_to};
+pub use database::{Compare, Database, DatabaseError, DeadLetterRow, Dialect, Envelope, ErrandRow, Filter, Order, Query};
+pub use http::{LetterBox, ReadState, letter_routes};
 pub use problem::{FieldError, Problem};
 pub use rebuild::{Comparison, Difference, Logs, Progress, RebuildError, RebuildParts, Rebuilding};
 pub use redrive::{Redrive, Redriven};
-pub use registry::{DATABASES, sources_of, views_of};
 pub use runner::ViewRunner;
 pub use table::{Column, Kind, Relation, Table, TableSpec};
-pub use view::{Changes, ErasedView, Events, Fold, LogEvent, View, erased};
-pub use views::{
-    contacts::{Contact, email_of},
-    deadlines::{Deadline, due},
-};
+pub use view::{Changes, ErasedView, Events, Fold, View, erased};
+pub use views::Views;

@@ -1,226 +1,49 @@
-//! Keeps the views of one database: rows and checkpoints of a batch in one transaction.
+//! What a subscription feeds: the views of one database.
 
 use crate::{
-    database::{Database, DatabaseError, DeadLetterRow, Parked, Transaction},
+    database::{Database, DatabaseError},
     joint::Joint,
     kept::Kept,
     metrics,
-    view::ErasedView,
-    views_of,
+    views::Views,
+    writer::BatchWriter,
 };
-use event_store::{Batch, BatchError, BatchHandler, Checkpoint, Counted, PartitionId, Recorded};
-use schemas::{AnyEvent, DecodeError, Learned, Schemas};
-use std::{
-    collections::{HashMap, HashSet},
-    time::Instant,
-};
-use uuid::Uuid;
+use codec::Codecs;
+use event_store::{Batch, BatchError, BatchHandler, Checkpoint, PartitionId};
+use std::time::Instant;
 
-/// A database and the views that it holds.
+/// Keeps the views of one database.
 pub struct ViewRunner {
-    name: String,
-    database: Database,
-    views: Vec<Kept>,
-    schemas: Schemas,
-    pub(crate) joint: Joint,
-}
-
-/// A record, and the event in it or why there is none.
-pub(crate) struct Decoded {
-    record: Counted,
-    event: Result<Recorded<AnyEvent>, String>,
-}
-
-/// How a batch is folded: at once, or record by record, so that one that cannot be applied is found and put aside.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Care {
-    AtOnce,
-    EachRecord,
+    joint: Joint,
 }
 
 impl ViewRunner {
-    /// The views of a service, whose tables are made where they are missing.
-    pub async fn new(service: &str, database: Database, schemas: Schemas) -> Result<Self, DatabaseError> {
-        Self::with_views(service, database, views_of(service), schemas).await
+    /// Keeps these views, whose tables are made where they are missing. The name (a service's) stands in metrics and logs.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Sql`] where the tables cannot be made.
+    pub async fn new(name: &str, database: Database, views: impl Into<Views>, codecs: Codecs) -> Result<Self, DatabaseError> {
+        let views: Views = views.into();
+        let kept = views.iter().cloned().map(Kept::live).collect();
+        Ok(Self { joint: Joint::new(BatchWriter::new(name, database, kept, codecs).await?) })
     }
 
-    /// Views of your own; `name` stands in metrics and logs.
-    pub async fn with_views(name: &str, database: Database, views: Vec<ErasedView>, schemas: Schemas) -> Result<Self, DatabaseError> {
-        Self::keeping(name, database, views.into_iter().map(Kept::live).collect(), schemas).await
+    /// Who writes a batch by itself.
+    pub(crate) fn writer(&self) -> &BatchWriter {
+        self.joint.writer()
     }
-
-    pub(crate) async fn keeping(name: &str, database: Database, views: Vec<Kept>, schemas: Schemas) -> Result<Self, DatabaseError> {
-        database.create(views.iter().map(|kept| &kept.table)).await?;
-        Ok(Self { name: name.to_owned(), database, views, schemas, joint: Joint::default() })
-    }
-
-    /// The view whose checkpoint and letters stand under this name.
-    pub(crate) fn kept(&self, reader: &str) -> Option<&Kept> {
-        self.views.iter().find(|kept| kept.reader == reader)
-    }
-
-    /// The names under which its views' checkpoints and letters stand.
-    pub(crate) fn names(&self) -> Vec<String> {
-        self.views.iter().map(|kept| kept.reader.clone()).collect()
-    }
-
-    pub(crate) fn database(&self) -> &Database {
-        &self.database
-    }
-
-    pub(crate) fn views(&self) -> &[Kept] {
-        &self.views
-    }
-
-    /// The views that read this log.
-    pub(crate) fn readers(&self, source: &PartitionId) -> impl Iterator<Item = &Kept> {
-        self.views.iter().filter(|kept| kept.reads(&source.service))
-    }
-
-    /// The least of the views' checkpoints: what any of them still needs begins there.
-    fn least(&self, source: &PartitionId, standing: &HashMap<String, Checkpoint>) -> Checkpoint {
-        self.readers(source).map(|kept| at(kept, standing)).min_by_key(|checkpoint| checkpoint.next).unwrap_or_default()
-    }
-
-    /// The batch's records, decoded. One that never can be is put aside later; one whose schema is not known *yet* holds the batch
-    /// back, since a registry that is down for a minute must not cost a view its events.
-    pub(crate) async fn decode(&self, batch: &Batch) -> Result<Vec<Decoded>, BatchError> {
-        let mut decoded = Vec::with_capacity(batch.records.len());
-        for record in &batch.records {
-            let event = self.decode_one(record).await?.map_err(|error| error.to_string());
-            decoded.push(Decoded { record: record.clone(), event });
-        }
-        Ok(decoded)
-    }
-
-    /// The event, or why there will never be one; fails where nobody can say yet.
-    pub(crate) async fn decode_one(&self, record: &Counted) -> Result<Result<Recorded<AnyEvent>, DecodeError>, BatchError> {
-        let decode = || AnyEvent::decode(&record.position.service, &record.event, &self.schemas);
-        let decoded = match decode() {
-            Err(DecodeError::UnknownSchema(id)) => match self.schemas.learn(id).await {
-                Learned::Known => decode(),
-                Learned::NeverGiven => Err(DecodeError::UnknownSchema(id)),
-                Learned::NotNow => return Err(BatchError::Failed(format!("{}: schema id {id} cannot be learned now", record.position))),
-            },
-            decoded => decoded,
-        };
-        Ok(decoded.map(|event| record.with(event)))
-    }
-
-    /// Writes a batch by itself, whatever is the matter with it.
-    pub(crate) async fn write(&self, batch: &Batch, decoded: &[Decoded]) -> Result<(), DatabaseError> {
-        match self.write_with(batch, decoded, Care::AtOnce).await {
-            Err(error) if error.is_poison() => {
-                tracing::warn!(database = self.name, source = ?batch.source, %error, "a batch holds something that cannot be applied: record by record");
-                self.write_with(batch, decoded, Care::EachRecord).await
-            }
-            settled => settled,
-        }
-    }
-
-    async fn write_with(&self, batch: &Batch, decoded: &[Decoded], care: Care) -> Result<(), DatabaseError> {
-        let mut open = self.database.begin().await?;
-        self.write_in(&mut open, batch, decoded, care).await?;
-        self.commit(open).await
-    }
-
-    pub(crate) async fn commit(&self, open: Transaction) -> Result<(), DatabaseError> {
-        open.commit().await?;
-        metrics::TRANSACTIONS.with_label_values(&[&self.name]).inc();
-        Ok(())
-    }
-
-    /// Writes a batch within a transaction that goes on.
-    pub(crate) async fn write_carefully(&self, open: &mut Transaction, batch: &Batch, decoded: &[Decoded]) -> Result<(), DatabaseError> {
-        self.write_in(open, batch, decoded, Care::EachRecord).await
-    }
-
-    /// View by view, since they may stand at different places, and with what is put aside in sight.
-    async fn write_in(&self, open: &mut Transaction, batch: &Batch, decoded: &[Decoded], care: Care) -> Result<(), DatabaseError> {
-        let standing = open.checkpoints(&batch.source).await?;
-        if self.least(&batch.source, &standing).next != batch.from.next {
-            return Err(DatabaseError::Moved(batch.source.clone()));
-        }
-        let parked = open.parked(&batch.source).await?;
-        for kept in self.readers(&batch.source) {
-            let at = at(kept, &standing);
-            if at.next < batch.to.next {
-                // The checkpoint comes first: its lock keeps a second projector from loading rows that are about to change.
-                open.advance(&kept.reader, &batch.source, at, batch.to).await?;
-                let new = decoded.partition_point(|one| one.record.position.offset < at.next);
-                self.fold(open, kept, decoded[new..].iter(), parked_by(&parked, kept), care).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Folds what can be folded, and puts aside what cannot, with all that stands behind it in its aggregate.
-    pub(crate) async fn fold(
-        &self,
-        open: &mut Transaction,
-        kept: &Kept,
-        decoded: impl Iterator<Item = &Decoded> + Send,
-        mut parked: HashSet<Uuid>,
-        care: Care,
-    ) -> Result<(), DatabaseError> {
-        let (mut fine, mut letters) = (Vec::with_capacity(decoded.size_hint().0), Vec::new());
-        for Decoded { record, event } in decoded {
-            let failed = match event {
-                _ if parked.contains(&record.aggregate_id) => {
-                    letters.push(DeadLetterRow::behind(&kept.reader, record));
-                    continue;
-                }
-                Err(why) => Some(why.clone()),
-                Ok(event) if care == Care::EachRecord => applied(open.try_keep(kept, event).await)?,
-                Ok(event) => {
-                    fine.push(event);
-                    None
-                }
-            };
-            if let Some(why) = failed {
-                parked.insert(record.aggregate_id);
-                letters.push(self.letter(kept, record, why));
-            }
-        }
-        open.keep(kept, &fine).await?;
-        open.park(letters).await
-    }
-
-    fn letter(&self, kept: &Kept, record: &Counted, why: String) -> DeadLetterRow {
-        metrics::DEAD_LETTERS.with_label_values(&[&self.name, &kept.reader]).inc();
-        tracing::error!(position = %record.position, reader = kept.reader, why, "a record is put aside, and its aggregate with it");
-        DeadLetterRow::new(&kept.reader, record, why)
-    }
-}
-
-/// None where a record was applied, the reason where it never can be; fails where the database failed.
-pub(crate) fn applied(outcome: Result<(), DatabaseError>) -> Result<Option<String>, DatabaseError> {
-    match outcome {
-        Ok(()) => Ok(None),
-        Err(error) if error.is_poison() => Ok(Some(error.to_string())),
-        Err(error) => Err(error),
-    }
-}
-
-fn parked_by(parked: &Parked, kept: &Kept) -> HashSet<Uuid> {
-    parked.get(&kept.reader).cloned().unwrap_or_default()
-}
-
-fn at(kept: &Kept, standing: &HashMap<String, Checkpoint>) -> Checkpoint {
-    standing.get(&kept.reader).copied().unwrap_or_default()
 }
 
 #[async_trait::async_trait]
 impl BatchHandler for ViewRunner {
     async fn start(&self, source: &PartitionId) -> Result<Checkpoint, BatchError> {
-        let standing = self.database.checkpoints(source).await?;
-        Ok(self.least(source, &standing))
+        Ok(self.writer().start(source).await?)
     }
 
     async fn apply(&self, batch: &Batch) -> Result<(), BatchError> {
         let began = Instant::now();
-        self.keep(batch).await?;
-        metrics::applied(&self.name, batch, began.elapsed());
+        self.joint.keep(batch).await?;
+        metrics::applied(self.writer().name(), batch, began.elapsed());
         Ok(())
     }
 }

@@ -1,9 +1,10 @@
 //! What a view is.
 
-use crate::table::{Table, TableSpec};
-use domain::{notification::NotificationEvent, order::OrderEvent, payment::PaymentEvent, product::ProductEvent, user::UserEvent};
-use event_store::Recorded;
-use schemas::{AnyEvent, SERVICES, WireEvent};
+use crate::{
+    shown::shown,
+    table::{Table, TableSpec},
+};
+use event_sourcing::{AnyEvent, FromLog, Recorded, Sources};
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -11,43 +12,6 @@ use std::{
     marker::PhantomData,
     sync::Arc,
 };
-
-/// Events that a view reads: those of one service, or those of all.
-pub trait LogEvent: Clone + Send + Sync + 'static {
-    /// The services in whose logs they stand.
-    const SOURCES: &'static [&'static str];
-
-    /// The event, where it is one of these.
-    fn of(event: &AnyEvent) -> Option<&Self>;
-}
-
-impl LogEvent for AnyEvent {
-    const SOURCES: &'static [&'static str] = &SERVICES;
-
-    fn of(event: &AnyEvent) -> Option<&Self> {
-        Some(event)
-    }
-}
-
-macro_rules! events_of_one_service {
-    ($($variant:ident $event:ty;)*) => {
-        $(impl LogEvent for $event {
-            const SOURCES: &'static [&'static str] = &[<$event as WireEvent>::SERVICE];
-
-            fn of(event: &AnyEvent) -> Option<&Self> {
-                if let AnyEvent::$variant(event) = event { Some(event) } else { None }
-            }
-        })*
-    };
-}
-
-events_of_one_service! {
-    User UserEvent;
-    Product ProductEvent;
-    Order OrderEvent;
-    Payment PaymentEvent;
-    Notification NotificationEvent;
-}
 
 /// A pure fold of events into rows, key by key.
 ///
@@ -58,9 +22,9 @@ pub trait View: Send + Sync + 'static {
     /// The view's name, which is its reader's name among the checkpoints.
     const NAME: &'static str;
     /// The services whose logs it reads.
-    const SOURCES: &'static [&'static str] = <Self::Event as LogEvent>::SOURCES;
-    /// What it reads.
-    type Event: LogEvent;
+    const SOURCES: Sources = <Self::Event as FromLog>::SOURCES;
+    /// What it reads: one service's events, or those of several ([`union!`](event_sourcing::union)), or all.
+    type Event: FromLog;
     /// What tells its rows apart; shown as text it is the table's primary key.
     type Key: Display;
     /// A row.
@@ -69,8 +33,8 @@ pub trait View: Send + Sync + 'static {
     /// The keys of the rows that the event touches.
     fn keys(event: &Recorded<Self::Event>) -> impl Iterator<Item = Self::Key>;
 
-    /// Whether no event before this one can have touched its rows, so that nobody looks for them first, and they are written as new ones: the
-    /// first event of the aggregate whose row it is, and every event where each has a row of its own.
+    /// True when this event creates its rows: the runner then skips the lookup and inserts them. It is true of the first event of the
+    /// aggregate whose row it is, and of every event where each has a row of its own.
     fn begins(_event: &Recorded<Self::Event>) -> bool {
         false
     }
@@ -84,11 +48,13 @@ pub trait Fold: Send + Sync {
     /// [`View::NAME`].
     fn name(&self) -> &'static str;
     /// [`View::SOURCES`].
-    fn sources(&self) -> &'static [&'static str];
+    fn sources(&self) -> Sources;
     /// The view's table.
     fn table(&self) -> &'static TableSpec;
     /// What it reads of a batch.
     fn read(&self, records: &[&Recorded<AnyEvent>]) -> Box<dyn Events>;
+    /// The row after these events of one aggregate, as it is shown; none where there is none.
+    fn as_of(&self, records: &[Recorded<AnyEvent>]) -> Option<Value>;
 }
 
 /// A batch's events that a view reads, for the view to fold.
@@ -96,6 +62,9 @@ pub trait Events: Send {
     /// The keys of the rows that have to be known first, each once.
     fn keys(&self) -> Vec<String>;
     /// Folds the events into the rows that there were, as JSON text.
+    ///
+    /// # Errors
+    /// A row that was there does not fit the view's row type.
     fn fold(self: Box<Self>, loaded: Vec<String>) -> Result<Changes, serde_json::Error>;
 }
 
@@ -111,7 +80,7 @@ pub struct Changes {
     pub deleted: Vec<String>,
 }
 
-/// A view in the registry.
+/// A view whose types are forgotten. Clones share it.
 pub type ErasedView = Arc<dyn Fold>;
 
 /// The view `V`, its types forgotten.
@@ -126,7 +95,7 @@ impl<V: View> Fold for Typed<V> {
         V::NAME
     }
 
-    fn sources(&self) -> &'static [&'static str] {
+    fn sources(&self) -> Sources {
         V::SOURCES
     }
 
@@ -135,9 +104,18 @@ impl<V: View> Fold for Typed<V> {
     }
 
     fn read(&self, records: &[&Recorded<AnyEvent>]) -> Box<dyn Events> {
-        let readable = |record: &&Recorded<AnyEvent>| V::Event::of(&record.event).map(|event| record.with(event.clone()));
-        Box::new(Read::<V>::new(records.iter().filter_map(readable).collect()))
+        Box::new(Read::<V>::new(records.iter().filter_map(|record| readable::<V>(record)).collect()))
     }
+
+    fn as_of(&self, records: &[Recorded<AnyEvent>]) -> Option<Value> {
+        let row = records.iter().filter_map(readable::<V>).fold(None, |row, record| V::apply(row, &record))?;
+        shown(&row).ok()
+    }
+}
+
+/// The record, where the view reads it.
+fn readable<V: View>(record: &Recorded<AnyEvent>) -> Option<Recorded<V::Event>> {
+    V::Event::of(&record.event).map(|event| record.with(event))
 }
 
 struct Read<V: View> {

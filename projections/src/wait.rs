@@ -1,7 +1,8 @@
 //! Read your own writes: waiting until the views have applied a position.
 
-use crate::{Database, DatabaseError, views_of};
-use event_store::{PartitionId, Position};
+use crate::{Database, DatabaseError, Views};
+use event_sourcing::Position;
+use event_store::PartitionId;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -9,17 +10,18 @@ use tokio::time::{Instant, sleep, timeout_at};
 const POLL: Duration = Duration::from_millis(20);
 
 impl Database {
-    /// Waits until every view of `service` that reads the position's log has applied it; false when `within` was too short.
+    /// Waits until all of these views that read the position's log have applied it; false when `within` was too short.
     ///
     /// # Errors
     /// [`DatabaseError::Sql`] where the checkpoints cannot be read.
-    pub async fn wait_until_applied(&self, service: &str, position: &Position, within: Duration) -> Result<bool, DatabaseError> {
-        let views = views_of(service);
-        let names: Vec<&str> = views.iter().filter(|view| view.sources().contains(&&*position.service)).map(|view| view.name()).collect();
-        self.wait_for(&names, position, within).await
+    pub async fn wait_until_applied(&self, views: &Views, position: &Position, within: Duration) -> Result<bool, DatabaseError> {
+        self.wait_for(&views.names_reading(&position.service), position, within).await
     }
 
     /// Waits until all these readers have passed the position; false when `within` was too short.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Sql`] where the checkpoints cannot be read.
     pub async fn wait_for(&self, readers: &[&str], position: &Position, within: Duration) -> Result<bool, DatabaseError> {
         let deadline = Instant::now() + within;
         let source = PartitionId { service: position.service.clone(), partition: position.partition };

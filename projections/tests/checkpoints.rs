@@ -3,8 +3,10 @@
 
 mod support;
 
+use event_sourcing::{Cause, Context, Position, Recorded, Timestamp};
 use event_store::{Batch, BatchError, Checkpoint, PartitionId};
-use projections::DatabaseError;
+use projections::{DatabaseError, DeadLetterRow};
+use uuid::Uuid;
 
 fn source() -> PartitionId {
     PartitionId { service: "orders".into(), partition: 3 }
@@ -75,6 +77,26 @@ async fn of_many_partitions_those_move_where_the_reader_stands_at_the_beginning_
         assert_eq!((stands("saga", 2).await, stands("saga", 5).await), ((8, None), (0, None)), "{}", fresh.kind);
         assert_eq!(stands("other", 0).await, (7, Some(2)), "{}", fresh.kind);
         assert!(database.advance_all("saga", &batches).await.unwrap().is_empty(), "{}", fresh.kind);
+    }
+}
+
+#[tokio::test]
+async fn what_is_put_aside_keeps_no_checkpoint_from_moving() {
+    for fresh in support::fresh() {
+        let database = fresh.open().await;
+        database.advance("reactors", &batch(0, 7, None)).await.unwrap();
+        let context = Context {
+            position: Position { service: source().service, partition: source().partition, offset: 5 },
+            aggregate_id: Uuid::nil(),
+            version: 1,
+            event_id: "e/0".into(),
+            type_name: "t".into(),
+            time: Timestamp(0),
+            cause: Cause { actor: "a".into(), correlation_id: "c".into(), causation_id: None, traceparent: None },
+        };
+        let letter = DeadLetterRow::new("reactors", &Recorded::new(context, b"broken".to_vec().into()), "it is broken");
+        database.park(vec![letter]).await.unwrap();
+        assert_eq!(database.advance_all("reactors", &[batch(7, 9, None)]).await.unwrap(), [source()], "{}", fresh.kind);
     }
 }
 

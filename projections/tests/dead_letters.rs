@@ -4,40 +4,37 @@
 #[path = "support/feed.rs"]
 #[allow(dead_code)]
 mod feed;
+#[path = "support/library.rs"]
+#[allow(dead_code)]
+mod library;
 mod support;
 
-use domain::user::{UserEvent, UserProfileChanged};
-use event_store::{BatchHandler, Recorded};
-use feed::{Feed, registered, user};
-use projections::{
-    Column, Database, DeadLetterRow, Redrive, Redriven, Table, TableSpec, View, ViewRunner, erased,
-    views::users::{UserRow, Users},
-};
-use schemas::Schemas;
+use event_sourcing::Recorded;
+use event_store::BatchHandler;
+use feed::Feed;
+use library::{MemberEvent, MemberRow, Members, codecs, joined, member, renamed};
+use projections::{Column, Database, DeadLetterRow, Redrive, Redriven, Table, TableSpec, View, ViewRunner, erased};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
-fn renamed(name: &str) -> UserEvent {
-    UserEvent::ProfileChanged(UserProfileChanged { email: None, name: Some(name.parse().unwrap()), address: None })
-}
-
-async fn users(database: &Database) -> ViewRunner {
-    ViewRunner::with_views("users", database.clone(), vec![erased::<Users>()], Schemas::bundled()).await.unwrap()
+async fn members(database: &Database) -> ViewRunner {
+    ViewRunner::new("members", database.clone(), vec![erased::<Members>()], codecs()).await.unwrap()
 }
 
 async fn name_of(database: &Database, who: &str) -> Option<String> {
-    database.row::<UserRow>(&user(who).to_string()).await.unwrap().and_then(|row| row.name)
+    database.row::<MemberRow>(&member(who).to_string()).await.unwrap().map(|row| row.name)
 }
 
 async fn letters(database: &Database, reader: &str) -> Vec<(i64, bool)> {
-    let letters = database.letters_of(reader, user("Bob").0).await.unwrap();
+    let letters = database.letters_of(reader, member("Bob")).await.unwrap();
     letters.iter().map(|letter| (letter.offset, letter.reason.starts_with("waits behind"))).collect()
 }
 
 /// A log in which Bob's registration is broken, with what follows it, and Ada's is well.
 fn broken_bob(bytes: Vec<u8>) -> Feed {
-    let mut log = Feed::new("users", 0);
-    log.write_bytes(user("Bob").0, 1, "daybook.user.UserRegistered", bytes).write(user("Ada").0, 2, &registered("Ada"));
-    log.write(user("Bob").0, 3, &renamed("Robert")).write(user("Bob").0, 4, &renamed("Rob"));
+    let mut log = Feed::new("members", 0);
+    log.write_bytes(member("Bob"), 1, "library.member.Joined", bytes).write(member("Ada"), 2, &joined("Ada"));
+    log.write(member("Bob"), 3, &renamed("Robert")).write(member("Bob"), 4, &renamed("Rob"));
     log
 }
 
@@ -47,13 +44,13 @@ async fn a_record_that_cannot_be_decoded_parks_its_aggregate_in_order_and_everyt
     for bytes in [b"nonsense".to_vec(), Vec::new(), unknown_schema] {
         for fresh in support::fresh() {
             let database = fresh.open().await;
-            let views = users(&database).await;
+            let views = members(&database).await;
             let mut log = broken_bob(bytes.clone());
             views.apply(&log.between(0, 3)).await.unwrap();
             views.apply(&log.between(3, 4)).await.unwrap();
-            log.write(user("Ada").0, 5, &renamed("Countess"));
+            log.write(member("Ada"), 5, &renamed("Countess"));
             views.apply(&log.between(4, 5)).await.unwrap();
-            assert_eq!(letters(&database, "users").await, [(1, false), (3, true), (4, true)], "{}", fresh.kind);
+            assert_eq!(letters(&database, "members").await, [(1, false), (3, true), (4, true)], "{}", fresh.kind);
             assert_eq!(
                 (name_of(&database, "Bob").await, name_of(&database, "Ada").await),
                 (None, Some("Countess".into())),
@@ -68,18 +65,18 @@ async fn a_record_that_cannot_be_decoded_parks_its_aggregate_in_order_and_everyt
 async fn a_redrive_takes_them_up_in_order_once_they_can_be_taken() {
     for fresh in support::fresh() {
         let database = fresh.open().await;
-        let views = users(&database).await;
+        let views = members(&database).await;
         views.apply(&broken_bob(b"nonsense".to_vec()).batch()).await.unwrap();
-        let still = views.redrive("users", user("Bob").0).await.unwrap();
+        let still = views.redrive("members", member("Bob")).await.unwrap();
         assert_eq!((still.redriven, still.left), (0, 3), "{}: {still:?}", fresh.kind);
         assert!(still.stopped_by.is_some_and(|why| why.contains("not framed")), "{}", fresh.kind);
         mend(&database).await;
-        let done = views.redrive("users", user("Bob").0).await.unwrap();
+        let done = views.redrive("members", member("Bob")).await.unwrap();
         assert_eq!(done, Redriven { redriven: 3, left: 0, stopped_by: None }, "{}", fresh.kind);
         assert_eq!(name_of(&database, "Bob").await.as_deref(), Some("Rob"), "{}", fresh.kind);
-        assert_eq!(views.redrive("users", user("Bob").0).await.unwrap(), Redriven::default(), "{}: nothing is taken twice", fresh.kind);
+        assert_eq!(views.redrive("members", member("Bob")).await.unwrap(), Redriven::default(), "{}: nothing is taken twice", fresh.kind);
         let mut log = broken_bob(b"nonsense".to_vec());
-        log.write(user("Bob").0, 5, &renamed("Bobby"));
+        log.write(member("Bob"), 5, &renamed("Bobby"));
         views.apply(&log.between(4, 5)).await.unwrap();
         assert_eq!(name_of(&database, "Bob").await.as_deref(), Some("Bobby"), "{}: what comes now flows", fresh.kind);
     }
@@ -87,9 +84,9 @@ async fn a_redrive_takes_them_up_in_order_once_they_can_be_taken() {
 
 /// As if a mended build could decode the record: its letter holds what was meant.
 async fn mend(database: &Database) {
-    let mut log = Feed::new("users", 0);
-    log.write(user("Bob").0, 1, &registered("Bob"));
-    let letter = DeadLetterRow::new("users", &log.batch().records[0], "to be mended");
+    let mut log = Feed::new("members", 0);
+    log.write(member("Bob"), 1, &joined("Bob"));
+    let letter = DeadLetterRow::new("members", &log.batch().records[0], "to be mended");
     database.park(vec![letter]).await.unwrap();
 }
 
@@ -97,14 +94,14 @@ async fn mend(database: &Database) {
 async fn a_letter_that_is_dropped_lets_those_behind_it_go_on() {
     for fresh in support::fresh() {
         let database = fresh.open().await;
-        let views = users(&database).await;
-        let mut log = Feed::new("users", 0);
-        log.write(user("Bob").0, 1, &registered("Bob")).write_bytes(user("Bob").0, 2, "daybook.user.UserProfileChanged", vec![7]);
-        log.write(user("Bob").0, 3, &renamed("Rob"));
+        let views = members(&database).await;
+        let mut log = Feed::new("members", 0);
+        log.write(member("Bob"), 1, &joined("Bob")).write_bytes(member("Bob"), 2, "library.member.Renamed", vec![7]);
+        log.write(member("Bob"), 3, &renamed("Rob"));
         views.apply(&log.batch()).await.unwrap();
-        let first = database.letters_of("users", user("Bob").0).await.unwrap().remove(0);
+        let first = database.letters_of("members", member("Bob")).await.unwrap().remove(0);
         database.unpark(vec![first.id]).await.unwrap();
-        assert_eq!(views.redrive("users", user("Bob").0).await.unwrap().redriven, 1, "{}", fresh.kind);
+        assert_eq!(views.redrive("members", member("Bob")).await.unwrap().redriven, 1, "{}", fresh.kind);
         assert_eq!(name_of(&database, "Bob").await.as_deref(), Some("Rob"), "{}", fresh.kind);
     }
 }
@@ -124,16 +121,16 @@ impl Table for Seen {
 
 impl View for Defective {
     const NAME: &'static str = "defective";
-    type Event = UserEvent;
-    type Key = domain::UserId;
+    type Event = MemberEvent;
+    type Key = Uuid;
     type Row = Seen;
 
-    fn keys(event: &Recorded<UserEvent>) -> impl Iterator<Item = domain::UserId> {
-        std::iter::once(domain::UserId(event.aggregate_id))
+    fn keys(event: &Recorded<MemberEvent>) -> impl Iterator<Item = Uuid> {
+        std::iter::once(event.aggregate_id)
     }
 
-    fn apply(row: Option<Seen>, event: &Recorded<UserEvent>) -> Option<Seen> {
-        assert_ne!(event.aggregate_id, user("Bob").0, "Bob is too much");
+    fn apply(row: Option<Seen>, event: &Recorded<MemberEvent>) -> Option<Seen> {
+        assert_ne!(event.aggregate_id, member("Bob"), "Bob is too much");
         let count = row.map_or(1, |row| row.count + 1);
         Some(Seen { id: event.aggregate_id.to_string(), count })
     }
@@ -143,15 +140,15 @@ impl View for Defective {
 async fn a_defect_in_one_view_parks_the_aggregate_there_and_not_in_the_others() {
     for fresh in support::fresh() {
         let database = fresh.open().await;
-        let both = vec![erased::<Defective>(), erased::<Users>()];
-        let views = ViewRunner::with_views("both", database.clone(), both, Schemas::bundled()).await.unwrap();
-        let mut log = Feed::new("users", 0);
-        log.write(user("Ada").0, 1, &registered("Ada")).write(user("Bob").0, 2, &registered("Bob"));
-        log.write(user("Ada").0, 3, &renamed("Countess")).write(user("Bob").0, 4, &renamed("Rob"));
+        let both = vec![erased::<Defective>(), erased::<Members>()];
+        let views = ViewRunner::new("both", database.clone(), both, codecs()).await.unwrap();
+        let mut log = Feed::new("members", 0);
+        log.write(member("Ada"), 1, &joined("Ada")).write(member("Bob"), 2, &joined("Bob"));
+        log.write(member("Ada"), 3, &renamed("Countess")).write(member("Bob"), 4, &renamed("Rob"));
         views.apply(&log.batch()).await.unwrap();
         assert_eq!(letters(&database, "defective").await, [(2, false), (4, true)], "{}", fresh.kind);
-        let ada: Seen = database.row(&user("Ada").to_string()).await.unwrap().unwrap();
+        let ada: Seen = database.row(&member("Ada").to_string()).await.unwrap().unwrap();
         assert_eq!((ada.count, name_of(&database, "Bob").await.as_deref()), (2, Some("Rob")), "{}", fresh.kind);
-        assert_eq!(letters(&database, "users").await, [], "{}", fresh.kind);
+        assert_eq!(letters(&database, "members").await, [], "{}", fresh.kind);
     }
 }

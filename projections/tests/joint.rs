@@ -4,17 +4,21 @@
 #[path = "support/feed.rs"]
 #[allow(dead_code)]
 mod feed;
+#[path = "support/library.rs"]
+#[allow(dead_code)]
+mod library;
 mod support;
 
-use event_store::{Batch, BatchError, BatchHandler, PartitionId, Position};
-use feed::{Feed, listed, product, received, registered, user};
+use event_sourcing::Position;
+use event_store::{Batch, BatchError, BatchHandler, PartitionId};
+use feed::Feed;
 use futures::{future::join_all, poll};
+use library::{BookRow, Books, Stories, book, codecs, joined, listed, member, received};
 use projections::{
-    Database, ViewRunner, erased,
-    views::{audit::AuditRow, products::ProductRow, timeline::Timeline},
-    views_of,
+    Database, ErasedView, ViewRunner,
+    audit::{Audit, AuditRow},
+    erased,
 };
-use schemas::Schemas;
 use std::{
     pin::pin,
     time::{Duration, Instant},
@@ -22,7 +26,7 @@ use std::{
 
 /// The auditor's views under a name of the test's own, by which its transactions are counted.
 async fn audit(name: &str, database: &Database) -> ViewRunner {
-    ViewRunner::with_views(name, database.clone(), views_of("audit"), Schemas::bundled()).await.unwrap()
+    ViewRunner::new(name, database.clone(), vec![erased::<Audit>()], codecs()).await.unwrap()
 }
 
 fn transactions(name: &str) -> f64 {
@@ -32,11 +36,11 @@ fn transactions(name: &str) -> f64 {
     counts.filter(|count| count.get_label()[0].value() == name).map(|count| count.get_counter().get_value()).sum()
 }
 
-/// One user in each of so many partitions.
-fn users(partitions: i32) -> Vec<Feed> {
+/// One member in each of so many partitions.
+fn members(partitions: i32) -> Vec<Feed> {
     let feed = |partition| {
-        let (mut log, name) = (Feed::new("users", partition), format!("U{partition}"));
-        log.write(user(&name).0, 1, &registered(&name));
+        let (mut log, name) = (Feed::new("members", partition), format!("U{partition}"));
+        log.write(member(&name), 1, &joined(&name));
         log
     };
     (0..partitions).map(feed).collect()
@@ -54,12 +58,12 @@ async fn is_audited(database: &Database, position: &Position) -> bool {
 async fn what_comes_at_once_is_one_transaction() {
     for fresh in support::fresh() {
         let (database, name) = (fresh.open().await, format!("at-once-{}", fresh.kind));
-        let (views, mut logs) = (audit(&name, &database).await, users(4));
+        let (views, mut logs) = (audit(&name, &database).await, members(4));
         let first: Vec<_> = logs.iter_mut().map(Feed::batch).collect();
         assert!(apply_at_once(&views, &first).await.into_iter().all(|done| done.is_ok()), "{}", fresh.kind);
         let before = transactions(&name);
         for log in &mut logs {
-            log.write(user("Ada").0, 2, &registered("Ada")).write(user("Bob").0, 3, &registered("Bob"));
+            log.write(member("Ada"), 2, &joined("Ada")).write(member("Bob"), 3, &joined("Bob"));
         }
         let second: Vec<_> = logs.iter_mut().map(Feed::batch).collect();
         assert!(apply_at_once(&views, &second).await.into_iter().all(|done| done.is_ok()), "{}", fresh.kind);
@@ -76,15 +80,15 @@ async fn what_comes_at_once_is_one_transaction() {
 async fn one_that_cannot_be_taken_keeps_no_other_from_being_taken() {
     for fresh in support::fresh() {
         let (database, name) = (fresh.open().await, format!("one-{}", fresh.kind));
-        let (views, mut logs) = (audit(&name, &database).await, users(4));
+        let (views, mut logs) = (audit(&name, &database).await, members(4));
         let batches: Vec<_> = logs.iter_mut().map(Feed::batch).collect();
         apply_at_once(&views, &batches).await.into_iter().for_each(|done| done.unwrap());
         // The second is broken, of the third one was left out, the fourth was taken by somebody else.
-        logs[1].write_bytes(user("U1").0, 2, "daybook.user.UserRegistered", b"nonsense".to_vec());
-        logs[1].write(user("Eve").0, 3, &registered("Eve"));
-        logs[2].write(user("Ada").0, 2, &registered("Ada")).write(user("Bob").0, 2, &registered("Bob"));
+        logs[1].write_bytes(member("U1"), 2, "library.member.Joined", b"nonsense".to_vec());
+        logs[1].write(member("Eve"), 3, &joined("Eve"));
+        logs[2].write(member("Ada"), 2, &joined("Ada")).write(member("Bob"), 2, &joined("Bob"));
         for log in [0, 3] {
-            logs[log].write(user("Ada").0, 2, &registered("Ada"));
+            logs[log].write(member("Ada"), 2, &joined("Ada"));
         }
         let batches = [logs[0].batch(), logs[1].batch(), logs[2].between(2, 3), logs[3].batch()];
         audit(&name, &fresh.open().await).await.apply(&batches[3]).await.unwrap();
@@ -93,10 +97,10 @@ async fn one_that_cannot_be_taken_keeps_no_other_from_being_taken() {
         assert!(matches!(done[2], Err(BatchError::Moved(_))) && matches!(done[3], Err(BatchError::Moved(_))), "{}: {done:?}", fresh.kind);
         assert!(is_audited(&database, &logs[0].end()).await && is_audited(&database, &logs[1].end()).await, "{}", fresh.kind);
         assert!(!is_audited(&database, &logs[2].end()).await, "{}", fresh.kind);
-        let letters = |who| database.letters_of("audit", user(who).0);
+        let letters = |who| database.letters_of("audit", member(who));
         assert_eq!((letters("U1").await.unwrap().len(), letters("Eve").await.unwrap().len()), (1, 0), "{}", fresh.kind);
         for log in &mut logs[..2] {
-            log.write(user("U1").0, 4, &registered("U1"));
+            log.write(member("U1"), 4, &joined("U1"));
         }
         let batches = [logs[0].batch(), logs[1].batch()];
         apply_at_once(&views, &batches).await.into_iter().for_each(|done| done.unwrap());
@@ -109,13 +113,13 @@ async fn one_that_cannot_be_taken_keeps_no_other_from_being_taken() {
 async fn views_that_stand_at_different_places_count_nothing_twice() {
     for fresh in support::fresh() {
         let database = fresh.open().await;
-        let keeping = async |views| ViewRunner::with_views("some", database.clone(), views, Schemas::bundled()).await.unwrap();
-        let mut logs = [Feed::new("products", 0), Feed::new("products", 1)];
+        let keeping = async |views: Vec<ErasedView>| ViewRunner::new("some", database.clone(), views, codecs()).await.unwrap();
+        let mut logs = [Feed::new("books", 0), Feed::new("books", 1)];
         for (log, name) in logs.iter_mut().zip(["a", "b"]) {
-            log.write(product(name).0, 10, &listed("A")).write(product(name).0, 11, &received(9));
+            log.write(book(name), 10, &listed("A")).write(book(name), 11, &received(9));
         }
-        let both = keeping([views_of("products"), vec![erased::<Timeline>()]].concat()).await;
-        let goods = keeping(views_of("products")).await;
+        let both = keeping(vec![erased::<Books>(), erased::<Stories>()]).await;
+        let goods = keeping(vec![erased::<Books>()]).await;
         for log in &logs {
             both.apply(&log.between(0, 1)).await.unwrap();
             goods.apply(&log.between(1, 2)).await.unwrap();
@@ -123,7 +127,7 @@ async fn views_that_stand_at_different_places_count_nothing_twice() {
         let batches = logs.each_ref().map(|log| log.between(1, 2));
         apply_at_once(&both, &batches).await.into_iter().for_each(|done| done.unwrap());
         for name in ["a", "b"] {
-            let row: ProductRow = database.row(&product(name).to_string()).await.unwrap().unwrap();
+            let row: BookRow = database.row(&book(name).to_string()).await.unwrap().unwrap();
             assert_eq!(row.on_hand, 9, "{}: {name}", fresh.kind);
         }
     }
@@ -133,10 +137,10 @@ async fn views_that_stand_at_different_places_count_nothing_twice() {
 async fn who_is_stopped_while_it_writes_for_others_leaves_them_none_the_worse() {
     for fresh in support::fresh() {
         let (database, name) = (fresh.open().await, format!("stopped-{}", fresh.kind));
-        let (views, mut logs) = (audit(&name, &database).await, users(3));
+        let (views, mut logs) = (audit(&name, &database).await, members(3));
         let batches: Vec<_> = logs.iter_mut().map(Feed::batch).collect();
         // Somebody waits, so that nothing is gathered.
-        let nobodys = Position { service: "users".into(), partition: 9, offset: 0 };
+        let nobodys = Position { service: "members".into(), partition: 9, offset: 0 };
         let mut asked = pin!(database.wait_for(&["audit"], &nobodys, Duration::from_secs(60)));
         assert!(poll!(&mut asked).is_pending());
         let (mut first, mut last) = (pin!(views.apply(&batches[0])), pin!(views.apply(&batches[2])));
@@ -156,12 +160,12 @@ async fn who_is_stopped_while_it_writes_for_others_leaves_them_none_the_worse() 
 async fn what_a_stopped_reader_left_behind_and_its_successor_brings_again_is_counted_once() {
     for fresh in support::fresh() {
         let database = fresh.open().await;
-        let views = ViewRunner::new("products", database.clone(), Schemas::bundled()).await.unwrap();
-        let mut logs = [Feed::new("products", 0), Feed::new("products", 1)];
+        let views = ViewRunner::new("books", database.clone(), vec![erased::<Books>()], codecs()).await.unwrap();
+        let mut logs = [Feed::new("books", 0), Feed::new("books", 1)];
         for (log, name) in logs.iter_mut().zip(["a", "b"]) {
-            log.write(product(name).0, 10, &listed("A"));
+            log.write(book(name), 10, &listed("A"));
             views.apply(&log.batch()).await.unwrap();
-            log.write(product(name).0, 11, &received(9));
+            log.write(book(name), 11, &received(9));
         }
         let batches = logs.each_mut().map(Feed::batch);
         let mut first = pin!(views.apply(&batches[1]));
@@ -172,7 +176,7 @@ async fn what_a_stopped_reader_left_behind_and_its_successor_brings_again_is_cou
         }
         let (first, again) = tokio::join!(first, views.apply(&batches[0]));
         assert!(first.is_ok() && again.is_ok(), "{}: {first:?} {again:?}", fresh.kind);
-        let row: ProductRow = database.row(&product("a").to_string()).await.unwrap().unwrap();
+        let row: BookRow = database.row(&book("a").to_string()).await.unwrap().unwrap();
         assert_eq!(row.on_hand, 9, "{}", fresh.kind);
     }
 }
@@ -182,19 +186,19 @@ async fn who_waits_for_a_view_does_not_wait_until_more_has_come() {
     const BATCHES: u32 = 30;
     let fresh = support::fresh().into_iter().next().unwrap();
     let database = fresh.open().await;
-    let views = ViewRunner::new("products", database.clone(), Schemas::bundled()).await.unwrap();
-    let position = Position { service: "products".into(), partition: 9, offset: 0 };
-    let waits = database.wait_for(&["products"], &position, Duration::from_secs(60));
+    let views = ViewRunner::new("books", database.clone(), vec![erased::<Books>()], codecs()).await.unwrap();
+    let position = Position { service: "books".into(), partition: 9, offset: 0 };
+    let waits = database.wait_for(&["books"], &position, Duration::from_secs(60));
     let mut waits = pin!(waits);
     assert!(poll!(&mut waits).is_pending());
-    let mut log = Feed::new("products", 0);
+    let mut log = Feed::new("books", 0);
     let began = Instant::now();
     for _ in 0..BATCHES {
-        log.write(product("a").0, 1, &received(1));
+        log.write(book("a"), 1, &received(1));
         views.apply(&log.batch()).await.unwrap();
     }
     let took = began.elapsed();
     assert!(took < Duration::from_millis(40) * BATCHES, "each is gathered for 40 ms: {took:?}");
-    let source = PartitionId { service: "products".into(), partition: 0 };
+    let source = PartitionId { service: "books".into(), partition: 0 };
     assert_eq!(views.start(&source).await.unwrap().next, i64::from(BATCHES) + 1);
 }

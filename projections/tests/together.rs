@@ -4,41 +4,44 @@
 #[path = "support/feed.rs"]
 #[allow(dead_code)]
 mod feed;
+#[path = "support/library.rs"]
+#[allow(dead_code)]
+mod library;
 mod support;
 
-use domain::UserId;
 use event_store::BatchHandler;
-use feed::{Feed, registered, user};
+use feed::Feed;
 use futures::future::join_all;
-use projections::{Database, DatabaseError, ViewRunner, views::users::UserRow};
-use schemas::Schemas;
+use library::{MemberRow, Members, codecs, joined, member};
+use projections::{Database, DatabaseError, ViewRunner, erased};
 use std::time::Duration;
+use uuid::Uuid;
 
-/// Users in a view of theirs.
-async fn with_users(fresh: &support::Fresh, names: &[String]) -> Database {
+/// Members in a view of theirs.
+async fn with_members(fresh: &support::Fresh, names: &[String]) -> Database {
     let database = fresh.open().await;
-    let views = ViewRunner::new("users", database.clone(), Schemas::bundled()).await.unwrap();
-    let mut log = Feed::new("users", 0);
+    let views = ViewRunner::new("members", database.clone(), vec![erased::<Members>()], codecs()).await.unwrap();
+    let mut log = Feed::new("members", 0);
     for name in names {
-        log.write(user(name).0, 1, &registered(name));
+        log.write(member(name), 1, &joined(name));
     }
     views.apply(&log.batch()).await.unwrap();
     database
 }
 
-async fn found(database: &Database, name: &str) -> Option<UserId> {
-    database.row::<UserRow>(&user(name).to_string()).await.unwrap().map(|row| row.user_id)
+async fn found(database: &Database, name: &str) -> Option<Uuid> {
+    database.row::<MemberRow>(&member(name).to_string()).await.unwrap().map(|row| row.member_id)
 }
 
 #[tokio::test]
 async fn each_is_answered_what_it_asked_for() {
     for fresh in support::fresh() {
         let names: Vec<String> = (0..40).map(|number| format!("U{number}")).collect();
-        let database = with_users(&fresh, &names).await;
+        let database = with_members(&fresh, &names).await;
         let asked: Vec<&str> = (0..400).map(|number| if number % 7 == 0 { "nobody" } else { &names[number % 40] }).collect();
         let answers = join_all(asked.iter().map(|name| found(&database, name))).await;
         for (name, answer) in asked.into_iter().zip(answers) {
-            assert_eq!(answer, (name != "nobody").then(|| user(name)), "{}", fresh.kind);
+            assert_eq!(answer, (name != "nobody").then(|| member(name)), "{}", fresh.kind);
         }
     }
 }
@@ -46,9 +49,9 @@ async fn each_is_answered_what_it_asked_for() {
 #[tokio::test]
 async fn what_fails_for_one_fails_for_all_who_asked_with_it() {
     for fresh in support::fresh() {
-        let database = with_users(&fresh, &["Ada".to_owned()]).await;
+        let database = with_members(&fresh, &["Ada".to_owned()]).await;
         database.close().await;
-        let answers = join_all((0..10).map(|_| database.row::<UserRow>("a")));
+        let answers = join_all((0..10).map(|_| database.row::<MemberRow>("a")));
         let answers = tokio::time::timeout(Duration::from_secs(20), answers).await.unwrap();
         assert!(answers.iter().all(|answer| matches!(answer, Err(DatabaseError::Sql(_)))), "{}", fresh.kind);
     }
@@ -57,7 +60,7 @@ async fn what_fails_for_one_fails_for_all_who_asked_with_it() {
 #[tokio::test]
 async fn connections_that_were_used_for_rows_are_closed_with_the_others() {
     for fresh in support::fresh() {
-        let database = with_users(&fresh, &["Ada".to_owned()]).await;
+        let database = with_members(&fresh, &["Ada".to_owned()]).await;
         join_all((0..20).map(|_| found(&database, "Ada"))).await;
         tokio::time::timeout(Duration::from_secs(20), database.close()).await.expect("nobody holds a connection");
     }
@@ -66,7 +69,7 @@ async fn connections_that_were_used_for_rows_are_closed_with_the_others() {
 #[tokio::test]
 async fn a_connection_that_died_unused_is_not_asked() {
     for fresh in support::fresh().into_iter().filter(|fresh| fresh.kind == "postgres") {
-        let database = with_users(&fresh, &["Ada".to_owned()]).await;
+        let database = with_members(&fresh, &["Ada".to_owned()]).await;
         assert!(found(&database, "Ada").await.is_some());
         let (_, name) = fresh.url.rsplit_once('/').unwrap();
         let own = sqlx::PgPool::connect(&fresh.url).await.unwrap();

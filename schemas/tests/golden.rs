@@ -1,81 +1,126 @@
-//! What version 1 wrote is still read, byte for byte. `UPDATE_GOLDEN=1` writes samples that are missing, and never others.
+//! What any version wrote is still read: golden samples hold the bytes. `UPDATE_GOLDEN=1` writes samples that are missing, and never others.
 
 mod samples;
 
-use schemas::{AnyEvent, OwnerConfirmed, PartitionClaimed, Schemas, WireEvent, to_json};
-use std::{collections::BTreeSet, fs, path::PathBuf};
+use apache_avro::{Schema, reader::datum::GenericDatumReader};
+use codec::to_json;
+use samples::Sample;
+use serde_json::Value;
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
 
-fn file(name: &str, ending: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden").join(format!("{name}.v1.{ending}"))
+/// The five bytes before the Avro body.
+const FRAME: usize = 5;
+
+fn home() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn encode(event: &AnyEvent, schemas: &Schemas) -> (&'static str, &'static str, Vec<u8>) {
-    fn of<E: WireEvent>(event: &E, schemas: &Schemas) -> (&'static str, &'static str, Vec<u8>) {
-        (E::SERVICE, event.type_name(), event.encode(schemas).expect("a sample fits its schema"))
-    }
-    match event {
-        AnyEvent::User(event) => of(event, schemas),
-        AnyEvent::Product(event) => of(event, schemas),
-        AnyEvent::Order(event) => of(event, schemas),
-        AnyEvent::Payment(event) => of(event, schemas),
-        AnyEvent::Notification(event) => of(event, schemas),
-    }
+fn golden_file(name: &str, version: usize, ending: &str) -> PathBuf {
+    home().join("golden").join(format!("{name}.v{version}.{ending}"))
 }
 
-/// The stored bytes and JSON of a record; on request a missing sample is written first.
-fn golden(name: &str, bytes: &[u8], schemas: &Schemas) -> (Vec<u8>, serde_json::Value) {
-    if std::env::var_os("UPDATE_GOLDEN").is_some() && !file(name, "bin").exists() {
-        let shown = serde_json::to_string_pretty(&to_json(bytes, schemas).expect("JSON")).expect("JSON");
-        fs::write(file(name, "bin"), bytes).expect("the sample is written");
-        fs::write(file(name, "json"), shown + "\n").expect("the sample is written");
+/// The schema of each version of a record, the first one first.
+fn history(name: &str) -> Vec<Schema> {
+    let folder = home().join("avro/history").join(name.rsplit('.').next().expect("a name has a last part"));
+    let texts = (1..).map(|version| fs::read_to_string(folder.join(format!("v{version}.avsc")))).map_while(Result::ok);
+    texts.map(|text| Schema::parse_str(&text).expect("it parses")).collect()
+}
+
+/// The stored bytes and JSON of a version.
+fn golden(name: &str, version: usize) -> (Vec<u8>, Value) {
+    let read = |ending| {
+        let file = golden_file(name, version, ending);
+        fs::read(&file).unwrap_or_else(|_| panic!("no {}: UPDATE_GOLDEN=1 writes what this build writes", file.display()))
+    };
+    (read("bin"), serde_json::from_slice(&read("json")).expect("golden JSON parses"))
+}
+
+/// On request, the sample of a version that has none yet is written.
+fn update(Sample { event, bytes }: &Sample, version: usize) {
+    let file = |ending| golden_file(event.type_name(), version, ending);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() && !file("bin").exists() {
+        let shown = serde_json::to_string_pretty(&to_json(bytes, &schemas::bundled()).expect("JSON")).expect("JSON");
+        fs::write(file("bin"), bytes).expect("the sample is written");
+        fs::write(file("json"), shown + "\n").expect("the sample is written");
     }
-    let stored = fs::read(file(name, "bin")).unwrap_or_else(|_| panic!("no golden sample of {name}: UPDATE_GOLDEN=1 writes it"));
-    let json = fs::read(file(name, "json")).unwrap_or_else(|_| panic!("no golden JSON of {name}"));
-    (stored, serde_json::from_slice(&json).expect("golden JSON parses"))
 }
 
 #[test]
-fn what_version_one_wrote_is_still_read() {
-    let schemas = Schemas::bundled();
-    for event in samples::all() {
-        let (service, name, bytes) = encode(&event, &schemas);
-        let (stored, json) = golden(name, &bytes, &schemas);
-        assert_eq!(bytes, stored, "{name} is written as version 1 wrote it");
-        assert_eq!(AnyEvent::decode(service, &stored, &schemas).expect("it decodes"), event, "{name}");
-        assert_eq!(to_json(&stored, &schemas).expect("it has a JSON form"), json, "{name}");
+fn what_the_newest_version_wrote_is_written_and_read() {
+    let codecs = schemas::codecs(schemas::bundled());
+    for sample in samples::all() {
+        let name = sample.event.type_name();
+        let newest = history(name).len();
+        update(&sample, newest);
+        let (stored, json) = golden(name, newest);
+        assert_eq!(sample.bytes, stored, "{name} is written as its golden sample was");
+        let read = codecs.decode(sample.event.service(), &stored).expect("it decodes");
+        assert_eq!(format!("{read:?}"), format!("{:?}", sample.event), "{name}");
+        assert_eq!(to_json(&stored, codecs.schemas()).expect("it has a JSON form"), json, "{name}");
     }
 }
 
+/// By the same resolution by which a build reads what a registry says another version wrote.
 #[test]
-fn a_claim_of_version_one_is_still_read() {
-    let schemas = Schemas::bundled();
-    let claim = PartitionClaimed { owner: "node-1".into(), address: "127.0.0.1:9191".into(), nonce: "00ff".into() };
-    let (stored, _) = golden("daybook.log.PartitionClaimed", &claim.encode(&schemas).expect("it fits"), &schemas);
-    assert_eq!(PartitionClaimed::decode(&stored, &schemas).expect("it decodes"), claim);
-    let proof = OwnerConfirmed { owner: "node-1".into() };
-    let (stored, json) = golden("daybook.log.OwnerConfirmed", &proof.encode(&schemas).expect("it fits"), &schemas);
-    assert_eq!(to_json(&stored, &schemas).expect("it decodes"), json);
+fn what_earlier_versions_wrote_is_still_read() {
+    let codecs = schemas::codecs(schemas::bundled());
+    for Sample { event, .. } in samples::all() {
+        let name = event.type_name();
+        let versions = history(name);
+        let (now, earlier) = versions.split_last().unwrap_or_else(|| panic!("{name} has no history"));
+        for (index, then) in earlier.iter().enumerate() {
+            let (stored, json) = golden(name, index + 1);
+            let read = resolve(&stored[FRAME..], then, now);
+            for (field, value) in json.as_object().expect("a record") {
+                assert_eq!(read.get(field), Some(value), "{name}.{field} of version {}", index + 1);
+            }
+            codecs.from_json(event.service(), name, read).unwrap_or_else(|why| panic!("version {}: {why}", index + 1));
+        }
+    }
+}
+
+/// A body that one version of a schema wrote, as another reads it.
+fn resolve(mut body: &[u8], writer: &Schema, reader: &Schema) -> Value {
+    let datum = GenericDatumReader::builder(writer).reader_schema(reader).build().expect("the versions agree");
+    let value = datum.read_value(&mut body).expect("it resolves");
+    assert!(body.is_empty(), "nothing is left over");
+    Value::try_from(value).expect("it has a JSON form")
+}
+
+#[test]
+fn no_golden_sample_is_without_a_version() {
+    let names: BTreeSet<&str> = schemas::RECORDS.names().collect();
+    for entry in fs::read_dir(home().join("golden")).expect("the folder is there") {
+        let file = entry.expect("an entry").file_name().into_string().expect("a text");
+        let (name, version) =
+            file.rsplit_once(".v").and_then(|(name, rest)| Some((name, rest.split_once('.')?.0))).expect("<name>.v<n>.<ending>");
+        let version: usize = version.parse().expect("a number");
+        assert!(names.contains(name) && (1..=history(name).len()).contains(&version), "{file} is of no version that the history knows");
+    }
 }
 
 #[test]
 fn no_record_is_without_a_sample() {
-    let schemas = Schemas::bundled();
-    let sampled: BTreeSet<&str> = samples::all().iter().map(|event| encode(event, &schemas).1).collect();
-    let records: BTreeSet<&str> = schemas::record_names().filter(|name| !name.starts_with("daybook.log.")).collect();
+    let all = samples::all();
+    let sampled: BTreeSet<&str> = all.iter().map(|sample| sample.event.type_name()).collect();
+    let records: BTreeSet<&str> = schemas::RECORDS.names().filter(|name| !name.starts_with("daybook.log.")).collect();
     assert_eq!(records.difference(&sampled).collect::<Vec<_>>(), Vec::<&&str>::new());
 }
 
 #[test]
 fn foreign_bytes_are_refused_by_name() {
-    let schemas = Schemas::bundled();
-    let decode = |bytes: &[u8]| AnyEvent::decode("orders", bytes, &schemas).expect_err("it is refused").to_string();
+    let codecs = schemas::codecs(schemas::bundled());
+    let decode = |bytes: &[u8]| codecs.decode("orders", bytes).expect_err("it is refused").to_string();
     assert!(decode(&[]).contains("fewer than the 5"));
     assert!(decode(&[1, 0, 0, 0, 2, 0]).contains("first byte is 1"));
     assert!(decode(&[0, 0, 0, 99, 99, 0]).contains("is unknown"));
-    let (_, _, user) = encode(&samples::all()[0], &schemas);
-    assert!(decode(&user).contains("daybook.user.UserRegistered"));
-    let truncated =
-        samples::all().iter().map(|event| encode(event, &schemas)).find(|(service, _, _)| *service == "orders").expect("an order").2;
-    assert!(AnyEvent::decode("orders", &truncated[..truncated.len() - 3], &schemas).is_err());
-    assert!(AnyEvent::decode("orders", &[truncated, vec![0]].concat(), &schemas).expect_err("refused").to_string().contains("left over"));
+    let all = samples::all();
+    assert!(decode(&all[0].bytes).contains("daybook.user.UserRegistered"));
+    let order = &all.iter().find(|sample| sample.event.service() == "orders").expect("an order").bytes;
+    assert!(codecs.decode("orders", &order[..order.len() - 3]).is_err());
+    assert!(decode(&[&**order, &[0]].concat()).contains("left over"));
 }

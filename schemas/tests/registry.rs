@@ -1,6 +1,7 @@
 //! Against a live registry that speaks Confluent's API, at `SCHEMA_REGISTRY_URL` (`./test` starts one).
 
-use schemas::{Learned, Schemas};
+use codec::{Learned, Schemas};
+use schemas::RECORDS;
 
 #[tokio::test]
 async fn the_registry_gives_the_ids_and_gives_them_again() {
@@ -8,9 +9,9 @@ async fn the_registry_gives_the_ids_and_gives_them_again() {
         assert!(std::env::var_os("DAYBOOK_TEST_ALL").is_none(), "SCHEMA_REGISTRY_URL must be set");
         return eprintln!("passed over: SCHEMA_REGISTRY_URL is not set (./test sets it)");
     };
-    let first = Schemas::connect(&url).await.expect("the registry answers");
-    let second = Schemas::connect(&url).await.expect("the registry answers");
-    for name in schemas::record_names() {
+    let first = Schemas::connect(&RECORDS, &url).await.expect("the registry answers");
+    let second = Schemas::connect(&RECORDS, &url).await.expect("the registry answers");
+    for name in RECORDS.names() {
         assert!(first.id_of(name).is_some_and(|id| second.id_of(name) == Some(id)), "{name}");
     }
     assert_eq!(first.learn(2_000_000_000).await, Learned::NeverGiven);
@@ -24,7 +25,7 @@ async fn the_registry_gives_the_ids_and_gives_them_again() {
 async fn nodes_that_start_together_all_come_to_the_same_ids() {
     let Ok(url) = std::env::var("SCHEMA_REGISTRY_URL") else { return };
     let client = reqwest::Client::new();
-    for name in schemas::record_names() {
+    for name in RECORDS.names() {
         // Setting a rule anew is what they race for.
         client.delete(format!("{url}/config/{name}")).send().await.expect("an answer");
     }
@@ -32,14 +33,14 @@ async fn nodes_that_start_together_all_come_to_the_same_ids() {
         .map(|_| {
             tokio::spawn({
                 let url = url.clone();
-                async move { Schemas::connect(&url).await }
+                async move { Schemas::connect(&RECORDS, &url).await }
             })
         })
         .collect();
     let mut ids = Vec::new();
     for node in nodes {
         let schemas = node.await.expect("it does not panic").expect("it starts");
-        ids.push(schemas::record_names().map(|name| schemas.id_of(name)).collect::<Vec<_>>());
+        ids.push(RECORDS.names().map(|name| schemas.id_of(name)).collect::<Vec<_>>());
     }
     assert!(ids.iter().all(|others| *others == ids[0]));
 }

@@ -1,3 +1,4 @@
 //! Whole-system tests: see the folder `tests`. Here is what they share.
 
 pub mod process;
+pub mod smtp;

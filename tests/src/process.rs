@@ -32,15 +32,25 @@ pub struct Daybook {
 impl Daybook {
     /// Starts it on the embedded broker, and waits until it is ready.
     pub async fn embedded(directory: &Path, broker_port: u16) -> Option<Self> {
+        Self::embedded_with(&required("DAYBOOK_PROGRAM")?, directory, broker_port, &[]).await
+    }
+
+    /// Starts another system's program on the embedded broker, or this one's with further settings, and waits until it is ready.
+    pub async fn embedded_with(program: &str, directory: &Path, broker_port: u16, settings: &[(&str, &str)]) -> Option<Self> {
         let broker = required("DAYBOOK_EMBEDDED_BROKER")?;
         let port = broker_port.to_string();
         let unset = ["DAYBOOK_KAFKA", "DAYBOOK_POSTGRES", "SCHEMA_REGISTRY_URL"];
-        Self::start(directory, &[], &[("DAYBOOK_BROKER_PORT", &port), ("DAYBOOK_EMBEDDED_BROKER", &broker)], &unset).await
+        let mut all = vec![("DAYBOOK_BROKER_PORT", port.as_str()), ("DAYBOOK_EMBEDDED_BROKER", &broker)];
+        all.extend(settings);
+        Some(Self::spawn(program, directory, &[], &all, &unset).await)
     }
 
     /// Starts it with further arguments and settings.
     pub async fn start(directory: &Path, arguments: &[&str], settings: &[(&str, &str)], unset: &[&str]) -> Option<Self> {
-        let program = required("DAYBOOK_PROGRAM")?;
+        Some(Self::spawn(&required("DAYBOOK_PROGRAM")?, directory, arguments, settings, unset).await)
+    }
+
+    async fn spawn(program: &str, directory: &Path, arguments: &[&str], settings: &[(&str, &str)], unset: &[&str]) -> Self {
         let http = format!("127.0.0.1:{}", free_port());
         let mut command = Command::new(program);
         command.arg("run").args(arguments).env("DAYBOOK_HTTP", &http).env("DAYBOOK_DATA", directory).envs(settings.iter().copied());
@@ -52,7 +62,7 @@ impl Daybook {
         let daybook = Self { child, url: format!("http://{http}") };
         eventually("daybook is ready", async || Client::new(&daybook.url).get("/health/ready").await.filter(|(status, _)| *status == 200))
             .await;
-        Some(daybook)
+        daybook
     }
 
     /// A client of its API.

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from .evidence import mails, quiet, tables
+from .evidence import mails, quiet
 from .evidence.topics import Reader
 from .nemesis.nemesis import Nemesis
 from .settings import Settings
@@ -42,7 +42,7 @@ def work_and_break(settings: Settings, cluster: Cluster, folder: Path, say: Say)
     history = History(folder)
     nemesis = Nemesis(settings, cluster, folder, say)
     workload = Workload(settings, history)
-    cluster.ambush, cluster.shun = workload.ambush, workload.shun
+    cluster.ambush, cluster.shun, cluster.buy = workload.ambush, workload.shun, workload.buy
     begun = time.monotonic()
     workload.stock_up()
     workload.start()
@@ -64,13 +64,11 @@ def gather(settings: Settings, cluster: Cluster, folder: Path, facts: dict, say:
     try:
         late, seconds = quiet.wait(cluster, reader, say)
         say(f"quiet after {seconds:.0f} s" if not late else f"NOT quiet after {seconds:.0f} s: {late[0]}")
-        reader.read_to_end()
-        reader.write(folder / "records.jsonl")
+        quiet.dump(reader, folder)
     finally:
         reader.close()
-    tables.dump(folder / "tables.jsonl")
     cluster.stop_nodes()
-    mails.dump(cluster, folder / "mails.jsonl")
+    facts |= mails.dump(cluster, folder / "mails.jsonl")
     books = settings.work / "gateway.jsonl"
     if books.exists():
         shutil.copy(books, folder / "gateway.jsonl")

@@ -11,6 +11,8 @@ from .workload.history import ACKED, REFUSED, UNKNOWN, Attempt, Operation, Read
 
 USER, PRODUCT, PAID, OFF = "user-1", "product-1", "order-1", "order-2"
 PAYMENT = "payment-1"
+STUCK, STUCK_PAYMENT = "order-stuck", "payment-stuck"
+REFUSED_USER, REFUSED_ORDER = "user-refused", "order-refused"
 NAMESPACES = {"users": "user", "products": "product", "orders": "order", "payments": "payment", "notifications": "notification"}
 
 
@@ -28,6 +30,8 @@ class Made:
     reads: list[Read] = field(default_factory=list)
     books: list[dict] = field(default_factory=list)
     mails: list[dict] = field(default_factory=list)
+    letters: list[dict] = field(default_factory=list)
+    faults: list[dict] = field(default_factory=list)
     tables: dict[str, list[dict]] = field(default_factory=dict)
     run: dict = field(default_factory=lambda: {"seed": 1})
     clock: float = 1000.0
@@ -38,7 +42,8 @@ class Made:
     def evidence(self) -> Evidence:
         """What the checker gets."""
         log = log_of(self.records)
-        return Evidence(log, self.operations, self.reads, self.tables, self.books, self.mails, run=self.run)
+        parts = (self.operations, self.reads, self.tables, self.books, self.mails, self.letters)
+        return Evidence(log, *parts, faults=[*self.faults], run=self.run)
 
     def claim(self, service: str) -> None:
         """Somebody claims the partition."""
@@ -169,8 +174,11 @@ def shop() -> Made:
         "refund",
         "payments",
         PAYMENT,
-        [("PaymentRefunded", {"order_id": PAID, "refund_id": "r1", "amount": gbp(50), "refunded": gbp(50)})],
+        [("PaymentRefundRequested", {"order_id": PAID, "user_id": USER, "refund_id": "r1", "amount": gbp(50)})],
     )
+    settled = {"order_id": PAID, "user_id": USER, "refund_id": "r1", "amount": gbp(50), "refunded": gbp(50)}
+    react(made, "payments", PAYMENT, [("PaymentRefundSettled", settled)], PAID)
+    tell(made, "mail-3", PAID, "refund-settled")
     made.books.append({"payment": PAYMENT, "operation": "refund", "amount": 50, "note": "r1"})
     made.refused("too-late", "cancel-order", "orders", PAID, "already-confirmed")
     made.refused("too-much", "refund", "payments", PAYMENT, "refund-exceeds-captured", {"amount": gbp(151)})
@@ -192,10 +200,10 @@ def shop() -> Made:
     return made
 
 
-def placed(made: Made, order: str) -> dict:
+def placed(made: Made, order: str, method: str = "card", user: str = USER) -> dict:
     """An order of two pieces; answers the record."""
     lines = [{"product_id": PRODUCT, "quantity": 2, "agreed_price": None}]
-    event = {"user_id": USER, "lines": lines, "payment_method": "card", "placed_at": 1, "expires_at": 2}
+    event = {"user_id": user, "lines": lines, "payment_method": method, "placed_at": 1, "expires_at": 2}
     made.asked(f"place-{order}", "place-order", "orders", order, [("OrderPlaced", event)])
     return event
 
@@ -208,21 +216,66 @@ def react(made: Made, service: str, key: str, events: list[tuple[str, dict]], of
 
 def paid_order(made: Made) -> None:
     """From placed to paid, shipped and told."""
-    event = placed(made, PAID)
-    line = {"order_id": PAID, "line": 0, "quantity": 2}
-    react(made, "products", PRODUCT, [("StockReserved", {**line, "unit_price": gbp(100)})], PAID)
-    wanted = {"user_id": USER, "total": gbp(200), "payment_method": "card"}
-    react(made, "orders", PAID, [("OrderLineReserved", {"line": 0, "unit_price": gbp(100)}), ("OrderReserved", wanted)], PAID)
-    asked = {"order_id": PAID, "user_id": USER, "amount": gbp(200), "method": "card"}
-    react(made, "payments", PAYMENT, [("PaymentRequested", asked)], PAID)
-    react(made, "payments", PAYMENT, [("PaymentAuthorised", {"order_id": PAID, "reference": "r"})], PAID)
-    confirmed = {"user_id": USER, "lines": event["lines"], "total": gbp(200), "payment_id": PAYMENT}
-    react(made, "orders", PAID, [("OrderConfirmed", confirmed)], PAID)
+    confirmed_order(made, PAID, PAYMENT)
     react(made, "payments", PAYMENT, [("PaymentCaptured", {"order_id": PAID, "amount": gbp(200)})], PAID)
-    react(made, "products", PRODUCT, [("StockShipped", line)], PAID)
     tell(made, "mail-1", PAID, "order-confirmed")
-    for operation in ("authorise", "capture"):
-        made.books.append({"payment": PAYMENT, "operation": operation, "amount": 200, "note": ""})
+    made.books.append({"payment": PAYMENT, "operation": "capture", "amount": 200, "note": ""})
+
+
+def confirmed_order(made: Made, order: str, payment: str, method: str = "card", user: str = USER) -> None:
+    """From placed to confirmed and shipped. The money is held."""
+    event = placed(made, order, method, user)
+    line = {"order_id": order, "line": 0, "quantity": 2}
+    react(made, "products", PRODUCT, [("StockReserved", {**line, "unit_price": gbp(100)})], order)
+    wanted = {"user_id": user, "total": gbp(200), "payment_method": method}
+    react(made, "orders", order, [("OrderLineReserved", {"line": 0, "unit_price": gbp(100)}), ("OrderReserved", wanted)], order)
+    asked = {"order_id": order, "user_id": user, "amount": gbp(200), "method": method}
+    react(made, "payments", payment, [("PaymentRequested", asked)], order)
+    react(made, "payments", payment, [("PaymentAuthorised", {"order_id": order, "reference": "r"})], order)
+    made.books.append({"payment": payment, "operation": "authorise", "amount": 200, "note": method})
+    confirmed = {"user_id": user, "lines": event["lines"], "total": gbp(200), "payment_id": payment}
+    react(made, "orders", order, [("OrderConfirmed", confirmed)], order)
+    react(made, "products", PRODUCT, [("StockShipped", line)], order)
+
+
+def stuck_order(made: Made, method: str = "card-stuck-500", given_up: bool = True) -> None:
+    """An order whose money the gateway never lets anybody take, before or after the attempts are used up."""
+    confirmed_order(made, STUCK, STUCK_PAYMENT, method)
+    tell(made, "mail-stuck", STUCK, "order-confirmed")
+    if given_up:
+        fail_capture(made, STUCK, STUCK_PAYMENT)
+        letter(made, "payments", "capture-payment", STUCK_PAYMENT)
+    made.fill_tables()
+
+
+def fail_capture(made: Made, order: str, payment: str) -> None:
+    """The attempts to take the money are used up."""
+    failed = {"order_id": order, "user_id": USER, "amount": gbp(200), "reason": "it answered 500"}
+    react(made, "payments", payment, [("PaymentCaptureFailed", failed)], order)
+
+
+def refused_recipient(made: Made, given_up: bool = True) -> None:
+    """A paid order of a user whose mail the server never takes, before or after the attempts are used up."""
+    registered = {"email": "refused.buyer-0@example.com", "name": "Bob", "address": None}
+    made.asked("register-refused", "register-user", "users", REFUSED_USER, [("UserRegistered", registered)])
+    confirmed_order(made, REFUSED_ORDER, "payment-refused", user=REFUSED_USER)
+    react(
+        made, "payments", "payment-refused", [("PaymentCaptured", {"order_id": REFUSED_ORDER, "amount": gbp(200)})], REFUSED_ORDER
+    )
+    made.books.append({"payment": "payment-refused", "operation": "capture", "amount": 200, "note": ""})
+    asked = {"user_id": REFUSED_USER, "order_id": REFUSED_ORDER, "kind": "order-confirmed", "subject": "s", "body": "b"}
+    react(made, "notifications", "mail-refused", [("NotificationRequested", asked)], REFUSED_ORDER)
+    if given_up:
+        failed = {"user_id": REFUSED_USER, "reason": "451 not this recipient, not now"}
+        react(made, "notifications", "mail-refused", [("NotificationFailed", failed)], REFUSED_ORDER)
+        letter(made, "notifications", "deliver", "mail-refused")
+    made.fill_tables()
+
+
+def letter(made: Made, database: str, reader: str, aggregate: str, record: dict | None = None) -> None:
+    """A dead letter."""
+    about = {"id": f"{aggregate}/{reader}", "reader": reader, "aggregate_id": aggregate, "reason": "because", "record": record}
+    made.letters.append({"database": database, "letter": about})
 
 
 def cancelled_order(made: Made) -> None:

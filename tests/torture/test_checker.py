@@ -2,18 +2,46 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import random
+import smtplib
+import tempfile
 import unittest
 from collections.abc import Callable
+from email.message import EmailMessage
+from pathlib import Path
 
-from .checker import report, several
+from .checker import report, sagas, several
 from .checker.check import check
-from .checker.evidence import log_of
+from .checker.evidence import lines, log_of
 from .nemesis.plan import HOLDS, KINDS, aims, steps
-from .synthetic import OFF, PAID, PAYMENT, PRODUCT, USER, Made, gbp, shop
+from .settings import Settings
+from .synthetic import (
+    OFF,
+    PAID,
+    PAYMENT,
+    PRODUCT,
+    REFUSED_USER,
+    STUCK,
+    STUCK_PAYMENT,
+    USER,
+    Made,
+    fail_capture,
+    gbp,
+    letter,
+    react,
+    refused_recipient,
+    shop,
+    stuck_order,
+    tell,
+)
 from .workload.ambush import question
+from .workload.buyer import Buyer
+from .workload.history import ACKED, Attempt, History, Operation
 from .workload.shop import Asker, Known, Shop
+from .workload.stuck import METHODS, UNANSWERED, is_refused
+from .world import smtp_sink
 
 
 class Spoiled(unittest.TestCase):
@@ -33,6 +61,11 @@ class Spoiled(unittest.TestCase):
 def record(made: Made, type_: str, nth: int = 0) -> dict:
     """The nth record of a type."""
     return [each for each in made.records if each["headers"]["ce_type"].endswith("." + type_)][nth]
+
+
+def booked(made: Made, operation: str) -> dict:
+    """The gateway's first entry of an operation."""
+    return next(each for each in made.books if each["operation"] == operation)
 
 
 def operation(made: Made, id_: str):
@@ -140,7 +173,7 @@ class Commands(Spoiled):
         self.spoil("lost", lambda made: drop(made, record(made, "StockReceived")), PRODUCT)
 
     def test_an_acknowledged_command_that_does_not_count(self) -> None:
-        self.spoil("lost", lambda made: record(made, "PaymentRefunded")["headers"].update(run="77"), PAYMENT)
+        self.spoil("lost", lambda made: record(made, "PaymentRefundRequested")["headers"].update(run="77"), PAYMENT)
 
     def test_an_acknowledged_cancellation_that_left_nothing(self) -> None:
         self.spoil("lost", lambda made: drop(made, record(made, "OrderCancelled")), OFF)
@@ -150,8 +183,8 @@ class Commands(Spoiled):
 
     def test_a_refused_command_that_is_there(self) -> None:
         def harm(made: Made) -> None:
-            refund = {"order_id": PAID, "refund_id": "r2", "amount": gbp(1), "refunded": gbp(51)}
-            made.command("payments", PAYMENT, "x", [("PaymentRefunded", refund)], "too-much", "client/1")
+            refund = {"order_id": PAID, "user_id": USER, "refund_id": "r2", "amount": gbp(1)}
+            made.command("payments", PAYMENT, "x", [("PaymentRefundRequested", refund)], "too-much", "client/1")
 
         self.spoil("refused-but-there", harm, PAYMENT)
 
@@ -247,7 +280,42 @@ class Outcomes(Spoiled):
         self.spoil("gateway-differs", lambda made: made.books.append(refund), PAYMENT)
 
     def test_a_capture_that_the_gateway_never_made(self) -> None:
-        self.spoil("gateway-differs", lambda made: made.books.pop(1), PAYMENT)
+        self.spoil("gateway-differs", lambda made: made.books.remove(booked(made, "capture")), PAYMENT)
+
+    def test_a_refund_that_waits_for_the_gateway(self) -> None:
+        self.spoil("saga-open", lambda made: drop(made, record(made, "PaymentRefundSettled")), PAYMENT)
+
+    def test_a_refund_that_was_given_up(self) -> None:
+        def harm(made: Made) -> None:
+            failed = record(made, "PaymentRefundSettled")
+            failed["headers"]["ce_type"] = "daybook.payment.PaymentRefundFailed"
+            failed["value"]["reason"] = "the gateway is away"
+
+        self.spoil("given-up", harm, PAYMENT)
+
+    def test_a_refund_of_more_than_is_left_beside_what_is_reserved(self) -> None:
+        def harm(made: Made) -> None:
+            for name, amount in (("r2", 100), ("r3", 51)):
+                refund = {"order_id": PAID, "user_id": USER, "refund_id": name, "amount": gbp(amount)}
+                made.asked(f"refund-{name}", "refund", "payments", PAYMENT, [("PaymentRefundRequested", refund)])
+
+        self.spoil("illegal-event", harm, PAYMENT)
+
+    def test_a_refund_that_is_settled_twice_or_never_asked_for(self) -> None:
+        def settle(refund: str, in_all: int) -> Callable[[Made], None]:
+            settled = {"order_id": PAID, "user_id": USER, "refund_id": refund, "amount": gbp(50), "refunded": gbp(in_all)}
+            return lambda made: react(made, "payments", PAYMENT, [("PaymentRefundSettled", settled)], PAID)
+
+        self.spoil("illegal-event", settle("r1", 50), PAYMENT)
+        self.spoil("illegal-event", settle("r9", 100), PAYMENT)
+
+    def test_the_same_of_an_orders_money_told_more_often_than_it_happened(self) -> None:
+        def harm(made: Made) -> None:
+            # It was requested and settled: of each there may be a mail.
+            tell(made, "mail-4", PAID, "refund-requested")
+            tell(made, "mail-5", PAID, "refund-settled")
+
+        self.spoil("told-otherwise", harm, PAID)
 
     def test_a_mail_under_two_names(self) -> None:
         twice = {"node": "node2", "file": "mail-1", "size": 9, "body": "b", "id": "<other@daybook>"}
@@ -299,6 +367,262 @@ class Outcomes(Spoiled):
 
     def test_a_system_that_does_not_come_to_rest(self) -> None:
         self.spoil("not-quiet", lambda made: made.run.update(not_quiet=["orders:orders stands at 3"]))
+
+
+class RefusedForEver(Spoiled):
+    """What the gateway or the mail server refuses for ever may stand still, and nothing else."""
+
+    def stands(self, arrange: Callable[[Made], object]) -> list[str]:
+        made = shop()
+        arrange(made)
+        made.fill_tables()
+        return [str(violation) for violation in check(made.evidence())]
+
+    def test_a_stuck_payment_may_be_tried_on_or_given_up(self) -> None:
+        for method in METHODS:
+            self.assertEqual(self.stands(lambda made, method=method: stuck_order(made, method)), [])
+            self.assertEqual(self.stands(lambda made, method=method: stuck_order(made, method, given_up=False)), [])
+
+    def test_a_refused_mail_may_be_tried_on_or_given_up(self) -> None:
+        self.assertEqual(self.stands(refused_recipient), [])
+        self.assertEqual(self.stands(lambda made: refused_recipient(made, given_up=False)), [])
+
+    def test_what_is_still_tried_is_waited_for(self) -> None:
+        made = shop()
+        stuck_order(made, given_up=False)
+        refused_recipient(made, given_up=False)
+        self.assertEqual(len(sagas.tried_on(made.evidence())), 2)
+        given_up = shop()
+        stuck_order(given_up)
+        refused_recipient(given_up)
+        self.assertEqual(sagas.tried_on(given_up.evidence()), [])
+
+    def test_a_stuck_payment_that_its_order_voids_keeps_its_hold_at_the_gateway(self) -> None:
+        def void(made: Made, method: str) -> None:
+            record(made, "OrderPlaced", 1)["value"]["payment_method"] = method
+            asked = {"order_id": OFF, "user_id": USER, "amount": gbp(200), "method": method}
+            react(made, "payments", "payment-off", [("PaymentRequested", asked)], OFF)
+            react(made, "payments", "payment-off", [("PaymentAuthorised", {"order_id": OFF, "reference": "r"})], OFF)
+            react(made, "payments", "payment-off", [("PaymentVoided", {"order_id": OFF, "reason": "x", "amount": gbp(200)})], OFF)
+            made.books.append({"payment": "payment-off", "operation": "authorise", "amount": 200, "note": method})
+            letter(made, "payments", "void-hold", "payment-off")
+
+        self.assertEqual(self.stands(lambda made: void(made, "card-stuck-404")), [])
+        self.spoil("gateway-differs", lambda made: void(made, "card"), "payment-off")
+        self.spoil("given-up", lambda made: void(made, "card"), "payment-off")
+
+    def test_another_payment_that_is_not_captured(self) -> None:
+        def arrange(made: Made, given_up: bool) -> None:
+            stuck_order(made, "card", given_up)
+
+        self.spoil("saga-open", lambda made: arrange(made, False), STUCK)
+        self.spoil("confirmed-unpaid", lambda made: arrange(made, True), STUCK)
+        self.spoil("given-up", lambda made: arrange(made, True), STUCK_PAYMENT)
+
+    def test_a_payment_that_only_its_own_log_calls_stuck(self) -> None:
+        def harm(made: Made) -> None:
+            stuck_order(made, given_up=False)
+            next(each for each in made.records if each["key"] == STUCK)["value"]["payment_method"] = "card"
+
+        self.spoil("saga-open", harm, STUCK)
+
+    def test_a_stuck_payment_whose_order_waits_for_it(self) -> None:
+        def harm(made: Made) -> None:
+            stuck_order(made, given_up=False)
+            confirmed = next(
+                each for each in made.records if each["key"] == STUCK and each["headers"]["ce_type"].endswith("Confirmed")
+            )
+            drop(made, confirmed)
+
+        self.spoil("saga-open", harm, STUCK)
+        self.spoil("saga-open", harm, STUCK_PAYMENT)
+
+    def test_a_stuck_payment_that_is_captured(self) -> None:
+        def harm(made: Made) -> None:
+            stuck_order(made, given_up=False)
+            react(made, "payments", STUCK_PAYMENT, [("PaymentCaptured", {"order_id": STUCK, "amount": gbp(200)})], STUCK)
+
+        self.spoil("done-though-refused", harm, STUCK)
+        self.spoil("gateway-differs", harm, STUCK_PAYMENT)
+
+    def test_a_customer_who_is_not_told_of_an_order_whose_payment_is_stuck(self) -> None:
+        def harm(made: Made) -> None:
+            stuck_order(made)
+            drop(made, next(each for each in made.records if each["key"] == "mail-stuck" and "body" not in each["value"]))
+
+        self.spoil("saga-open", harm, "mail-stuck")
+
+    def test_a_capture_that_is_given_up_unsaid(self) -> None:
+        def harm(made: Made) -> None:
+            stuck_order(made, given_up=False)
+            letter(made, "payments", "capture-payment", STUCK_PAYMENT)
+
+        self.spoil("failure-untold", harm, STUCK_PAYMENT)
+
+    def test_what_failed_and_stands_in_no_dead_letter(self) -> None:
+        def lost(arrange: Callable[[Made], object]) -> Callable[[Made], None]:
+            def harm(made: Made) -> None:
+                arrange(made)
+                made.letters.clear()
+
+            return harm
+
+        for method in METHODS:
+            if method in UNANSWERED:
+                self.spoil("letter-missing", lost(lambda made, method=method: stuck_order(made, method)), STUCK_PAYMENT)
+            else:
+                self.assertEqual(self.stands(lost(lambda made, method=method: stuck_order(made, method))), [])
+        self.spoil("letter-missing", lost(refused_recipient), "mail-refused")
+
+    def test_a_capture_that_fails_twice(self) -> None:
+        def harm(made: Made) -> None:
+            stuck_order(made)
+            fail_capture(made, STUCK, STUCK_PAYMENT)
+
+        self.spoil("illegal-event", harm, STUCK_PAYMENT)
+
+    def test_letters_that_nobody_refuses(self) -> None:
+        self.spoil("given-up", lambda made: letter(made, "payments", "capture-payment", PAYMENT), PAYMENT)
+        self.spoil("given-up", lambda made: letter(made, "notifications", "deliver", "mail-1"), "mail-1")
+        self.spoil("given-up", lambda made: letter(made, "orders", "confirm-order", PAID), PAID)
+
+        def elsewhere(made: Made) -> None:
+            stuck_order(made)
+            letter(made, "orders", "confirm-order", STUCK_PAYMENT)
+
+        self.spoil("given-up", elsewhere, STUCK_PAYMENT)
+
+    def test_a_record_that_was_put_aside(self) -> None:
+        def harm(made: Made) -> None:
+            stuck_order(made)
+            letter(made, "payments", "payments", STUCK_PAYMENT, {"payload": "00"})
+
+        self.spoil("parked-record", harm, STUCK_PAYMENT)
+
+    def test_a_refused_mail_that_is_delivered(self) -> None:
+        def harm(made: Made) -> None:
+            refused_recipient(made, given_up=False)
+            react(made, "notifications", "mail-refused", [("NotificationDelivered", {"user_id": REFUSED_USER})], PAID)
+
+        self.spoil("done-though-refused", harm, "mail-refused")
+        self.spoil("mail-missing", harm, "mail-refused")
+
+    def test_a_mail_of_a_user_who_has_had_another_address(self) -> None:
+        def harm(made: Made, given_up: bool) -> None:
+            refused_recipient(made, given_up)
+            changed = {"email": "bob@example.com", "name": None, "address": None}
+            made.asked("change", "change-profile", "users", REFUSED_USER, [("UserProfileChanged", changed)])
+
+        self.spoil("saga-open", lambda made: harm(made, False), "mail-refused")
+        self.spoil("mail-given-up", lambda made: harm(made, True), "mail-refused")
+        self.spoil("given-up", lambda made: harm(made, True), "mail-refused")
+
+    def test_mails_that_go_out_more_often_than_was_in_flight(self) -> None:
+        def sent(times: int, *faults: str, server: bool = True) -> list[str]:
+            made = shop()
+            made.mails += [made.mails[0]] * times
+            made.run["mail_server"] = server
+            made.faults = [{"kind": kind, "start": 1.0, "end": 2.0, "did": []} for kind in faults]
+            self.assertEqual(report.summary(made.evidence(), [])["mails_sent_again"], times)
+            return [violation.kind for violation in check(made.evidence())]
+
+        self.assertEqual(sent(1), ["mail-repeated"])
+        self.assertEqual(sent(1, "gateway-refuses-one", "recipient-refuses"), ["mail-repeated"])
+        self.assertEqual(sent(64, "node-kill"), [])
+        self.assertEqual(sent(65, "node-kill"), ["mail-repeated"])
+        self.assertEqual(sent(65, "node-kill", "network-cut"), [])
+        self.assertEqual(sent(65, server=False), [])
+
+    def test_what_stands_still_is_told(self) -> None:
+        made = shop()
+        stuck_order(made)
+        refused_recipient(made, given_up=False)
+        told = report.summary(made.evidence(), [])
+        self.assertEqual((told["payments_refused"], told["captures_failed"]), (1, 1))
+        self.assertEqual((told["mails_refused"], told["mails_failed"], told["dead_letters"]), (1, 0, 1))
+        self.assertIn(
+            "refused for ever: 1 payments (1 captures given up), 1 mails (0 given up); 1 dead letters", report.table(told)
+        )
+
+
+class Buying(unittest.TestCase):
+    """The customers of the faults that refuse for ever."""
+
+    def test_a_buyer_uses_a_customer_and_a_product_that_nobody_else_knows(self) -> None:
+        shop_, done = Shop(), []
+        with tempfile.TemporaryDirectory() as folder:
+            history = History(Path(folder))
+            settings = Settings(1, Path(folder), Path("daybook"))
+            buyer = Buyer(settings, 3, "card-stuck-404", "refused.{}@example.com", 2, shop_, history)
+            buyer.caller.run = lambda asked: done.append(self.acknowledged(asked, len(done))) or asked  # type: ignore[method-assign]
+            buyer.run()
+            history.close()
+            written = lines(Path(folder) / "operations.jsonl")
+        self.assertEqual(
+            [each.kind for each in done], ["register-user", "list-product", "receive-stock", "place-order", "place-order"]
+        )
+        self.assertEqual(len({each.id for each in done}), 5)
+        self.assertEqual([each["id"] for each in written], [each.id for each in done])
+        self.assertTrue(is_refused(done[0].body["email"]))
+        wanted = {
+            "user_id": "made-0",
+            "lines": [{"product_id": "made-1", "quantity": 1}],
+            "payment": {"method": "card-stuck-404"},
+        }
+        self.assertEqual([each.body for each in done[3:]], [wanted, wanted])
+        self.assertEqual(([*shop_.users], [*shop_.products]), ([], []))
+        self.assertEqual([each.id for each in shop_.orders], ["made-3", "made-4"])
+
+    @staticmethod
+    def acknowledged(asked: Operation, number: int) -> Operation:
+        """The operation, as if a node had done it."""
+        asked.attempts.append(Attempt("node1", 1.0, 2.0, 201, version=1, aggregate=asked.aggregate or f"made-{number}"))
+        asked.outcome = ACKED
+        return asked
+
+
+class MailServer(unittest.TestCase):
+    """The mail server of the suite, spoken to by another's client."""
+
+    def test_it_writes_down_what_it_takes_and_refuses_one_recipient(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "mail.jsonl"
+            refused = asyncio.run(self.talk(file))
+            taken = lines(file)
+        self.assertEqual(refused, {"refused.bob@example.com": (451, b"not this recipient, not now")})
+        self.assertEqual([each.get("refused") for each in taken], [None, "refused.bob@example.com", None])
+        self.assertEqual((taken[0]["to"], taken[0]["peer"]), (["ada@example.com"], "127.0.0.1"))
+        self.assertIn("Message-ID: <one@daybook>", taken[0]["message"])
+        self.assertIn("\n.a line that begins with a dot\r\n", taken[0]["message"])
+
+    async def talk(self, file: Path) -> dict:
+        """One mail, one that is refused, one again; answers what was refused."""
+        sink = smtp_sink.Sink(file, "refused.")
+        server = await smtp_sink.serve("127.0.0.1", 0, sink)
+        port = server.sockets[0].getsockname()[1]
+
+        def send() -> dict:
+            refused: dict = {}
+            with smtplib.SMTP("127.0.0.1", port, timeout=5) as client:
+                for to in ("ada@example.com", "refused.bob@example.com", "ada@example.com"):
+                    try:
+                        client.send_message(self.message(to))
+                    except smtplib.SMTPRecipientsRefused as error:
+                        refused |= error.recipients
+            return refused
+
+        async with server:
+            refused = await asyncio.to_thread(send)
+        sink.close()
+        return refused
+
+    @staticmethod
+    def message(to: str) -> EmailMessage:
+        """A message."""
+        message = EmailMessage()
+        message["Message-ID"], message["From"], message["To"], message["Subject"] = "<one@daybook>", "shop@example.com", to, "s"
+        message.set_content("Your order is paid (\u00a32.00).\n.a line that begins with a dot\n")
+        return message
 
 
 class Told(unittest.TestCase):

@@ -1,6 +1,6 @@
 //! `/openapi.json`: what the routes say of themselves, and what the edge answers in their place.
 
-use crate::routes::{Answers, problem};
+use crate::answers::{Answers, problem};
 use utoipa::{
     OpenApi,
     openapi::{OpenApi as Document, path::Operation},

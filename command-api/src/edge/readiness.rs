@@ -1,26 +1,9 @@
 //! Whether this process should be sent requests.
 
 use axum::{Json, extract::State, http::StatusCode};
-use parking_lot::RwLock;
+use event_store::Readiness;
 use serde::Serialize;
-use std::{collections::BTreeMap, sync::Arc};
 use utoipa::ToSchema;
-
-/// Named conditions, all of which must hold. Clones share them.
-#[derive(Clone, Default)]
-pub struct Readiness(Arc<RwLock<BTreeMap<String, bool>>>);
-
-impl Readiness {
-    /// Says whether a condition holds.
-    pub fn set(&self, condition: &str, holds: bool) {
-        self.0.write().insert(condition.to_owned(), holds);
-    }
-
-    /// The conditions that do not hold.
-    pub fn missing(&self) -> Vec<String> {
-        self.0.read().iter().filter(|(_, holds)| !**holds).map(|(condition, _)| condition.clone()).collect()
-    }
-}
 
 /// What `/health/ready` answers.
 #[derive(Serialize, ToSchema)]

@@ -1,7 +1,7 @@
 //! A stream of commands to a node, and of its answers: what HTTP/2 costs a call is paid once for all of them.
 
+use super::wire::{ExecuteReply, ExecuteRequest, node_client::NodeClient};
 use parking_lot::Mutex;
-use schemas::node::{ExecuteReply, ExecuteRequest, node_client::NodeClient};
 use std::{collections::HashMap, sync::Arc};
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;

@@ -4,11 +4,17 @@ mod line;
 mod routed;
 mod server;
 
+/// The node protocol's messages.
+#[allow(clippy::all, missing_docs, reason = "generated from proto/node.proto")]
+mod wire {
+    tonic::include_proto!("daybook.node.v1");
+}
+
 pub use routed::Routed;
 pub use server::NodeServer;
 
+use self::wire::{self as node, ExecuteReply, ExecuteRequest, execute_reply::Outcome};
 use event_store::{Accepted, Cause, CommandError, CommandMeta, Position, Refused, Unavailable};
-use schemas::node::{self, ExecuteReply, ExecuteRequest, execute_reply::Outcome};
 use uuid::Uuid;
 
 /// Not now: `reason` for a person.
@@ -16,12 +22,13 @@ fn unavailable(reason: impl Into<String>) -> CommandError {
     CommandError::Unavailable(Unavailable { reason: reason.into(), retry_after_millis: 200 })
 }
 
-fn request(service: &str, id: Uuid, command_json: Vec<u8>, meta: &CommandMeta, known_run: i64) -> ExecuteRequest {
+fn request(service: &str, id: Uuid, (command_version, command_json): (u32, Vec<u8>), meta: &CommandMeta, known_run: i64) -> ExecuteRequest {
     let Cause { actor, correlation_id, causation_id, traceparent } = meta.cause.clone();
     ExecuteRequest {
         service: service.to_owned(),
         aggregate_id: id.to_string(),
         command_json,
+        command_version,
         command_id: meta.command_id.to_string(),
         time_millis: meta.time.0,
         expected_version: meta.expected_version,
@@ -55,7 +62,8 @@ fn meta_of(request: &ExecuteRequest) -> Result<(Uuid, CommandMeta), uuid::Error>
         traceparent: request.traceparent.clone(),
     };
     let command_id = request.command_id.parse()?;
-    let meta = CommandMeta { command_id, time: domain::Timestamp(request.time_millis), expected_version: request.expected_version, cause };
+    let meta =
+        CommandMeta { command_id, time: event_sourcing::Timestamp(request.time_millis), expected_version: request.expected_version, cause };
     Ok((request.aggregate_id.parse()?, meta))
 }
 

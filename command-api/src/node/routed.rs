@@ -1,11 +1,10 @@
 //! Sends a command to its owner: here, or one hop away; where the owner is gone, to who takes over from it.
 
+use super::wire::{ExecuteRequest, Moved, node_client::NodeClient};
 use super::{from_wire, line::Line, question, request, unavailable};
-use domain::Aggregate;
+use event_sourcing::{Aggregate, Command};
 use event_store::{Accepted, CommandError, CommandMeta, Directory, Execute, LocalOwner, Owner, standbys};
 use parking_lot::Mutex;
-use schemas::node::{ExecuteRequest, Moved, node_client::NodeClient};
-use serde::Serialize;
 use std::{collections::HashMap, error::Error, io, sync::Arc, time::Duration};
 use tonic::{
     Response, Status,
@@ -157,18 +156,14 @@ fn is_refused(status: &Status) -> bool {
 }
 
 #[async_trait::async_trait]
-impl<A> Execute<A> for Routed<A>
-where
-    A: Aggregate,
-    A::Command: Serialize,
-{
+impl<A: Aggregate> Execute<A> for Routed<A> {
     async fn execute(&self, id: Uuid, command: A::Command, meta: CommandMeta) -> Result<Accepted, CommandError> {
         if let Some(outcome) = self.local.try_execute(id, command.clone(), meta.clone()).await {
             return outcome;
         }
         let owner = self.owner_of(id)?;
         let json = serde_json::to_vec(&command).map_err(|error| unavailable(error.to_string()))?;
-        let request = request(self.service, id, json, &meta, owner.run);
+        let request = request(self.service, id, (command.version(), json), &meta, owner.run);
         match self.forward(&request, &owner.address).await {
             Ok(outcome) => outcome,
             Err(_gone) => match self.take_over(id, &owner, request).await {

@@ -1,11 +1,10 @@
 //! Takes commands from other nodes, for the partitions that this one owns.
 
-use super::{meta_of, to_wire};
-use domain::Aggregate;
-use event_store::{Directory, LocalOwner};
+use super::wire::{ExecuteReply, ExecuteRequest, Moved, execute_reply::Outcome, node_server};
+use super::{meta_of, to_wire, unavailable};
+use event_sourcing::{Aggregate, Command};
+use event_store::{CommandError, Directory, LocalOwner};
 use futures::{StreamExt, future::ready, stream::BoxStream};
-use schemas::node::{ExecuteReply, ExecuteRequest, Moved, execute_reply::Outcome, node_server};
-use serde::de::DeserializeOwned;
 use std::{collections::HashMap, marker::PhantomData, sync::Arc, time::Duration};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -24,11 +23,7 @@ trait AnyOwner: Send + Sync + 'static {
 struct Typed<A>(Arc<dyn LocalOwner<A>>, PhantomData<fn() -> A>);
 
 #[async_trait::async_trait]
-impl<A> AnyOwner for Typed<A>
-where
-    A: Aggregate,
-    A::Command: DeserializeOwned,
-{
+impl<A: Aggregate> AnyOwner for Typed<A> {
     async fn execute(&self, request: &ExecuteRequest) -> Result<Option<ExecuteReply>, Status> {
         let (id, meta) = meta_of(request).map_err(|error| Status::invalid_argument(error.to_string()))?;
         if request.take_over {
@@ -36,6 +31,10 @@ where
         }
         if request.question {
             return Ok(self.0.try_read(id).await.map(to_wire));
+        }
+        // A later build may say something that would be passed over here: that is not done, and not half done.
+        if request.command_version > A::Command::VERSION {
+            return Ok(Some(to_wire(Err(too_new(request, A::Command::VERSION)))));
         }
         let command = serde_json::from_slice(&request.command_json).map_err(|error| Status::invalid_argument(error.to_string()))?;
         Ok(self.0.try_execute(id, command, meta).await.map(to_wire))
@@ -45,6 +44,14 @@ where
         let id = request.aggregate_id.parse().map_err(|error: uuid::Error| Status::invalid_argument(error.to_string()))?;
         Ok(self.0.partition_of(id))
     }
+}
+
+/// The command is of a later version than this build reads: an upgrade is under way, and its router is ahead of this node.
+fn too_new(request: &ExecuteRequest, known: u32) -> CommandError {
+    let ExecuteRequest { service, command_version, .. } = request;
+    unavailable(format!(
+        "the owner reads commands to {service} up to version {known}, this one is of version {command_version}: upgrade it"
+    ))
 }
 
 /// How many commands of one line are under way at once; who sends more waits.
@@ -63,11 +70,8 @@ impl NodeServer {
     }
 
     /// Takes commands of a service.
-    pub fn with<A>(mut self, service: &'static str, owner: Arc<dyn LocalOwner<A>>) -> Self
-    where
-        A: Aggregate,
-        A::Command: DeserializeOwned,
-    {
+    #[must_use]
+    pub fn with<A: Aggregate>(mut self, service: &'static str, owner: Arc<dyn LocalOwner<A>>) -> Self {
         self.owners.insert(service, Box::new(Typed(owner, PhantomData)));
         self
     }

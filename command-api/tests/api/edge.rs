@@ -1,10 +1,11 @@
 //! The edge: limits, health, metrics, and a shutdown that answers what was accepted.
 
 use crate::{
+    api,
     held::{Broken, Held},
-    shop::{Answer, PATIENCE, Served, Shop},
+    support::{PATIENCE, answer::Answer, served::Served},
 };
-use command_api::{Api, ApiConfig, edge::EdgeConfig};
+use command_api::edge::EdgeConfig;
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
@@ -14,13 +15,13 @@ use tokio::{
     task::JoinHandle,
 };
 
-fn ada() -> Value {
-    json!({"email": "ada@example.com", "name": "Ada"})
+fn note() -> Value {
+    json!({"text": "milk"})
 }
 
 async fn held(config: EdgeConfig) -> (Arc<Held>, Served) {
     let held = Arc::new(Held::default());
-    (held.clone(), Served::start(Api::new(ApiConfig::default()).users(held), config).await)
+    (held.clone(), api::serve(held, config).await)
 }
 
 fn in_background(request: RequestBuilder) -> JoinHandle<Result<reqwest::Response, reqwest::Error>> {
@@ -30,9 +31,9 @@ fn in_background(request: RequestBuilder) -> JoinHandle<Result<reqwest::Response
 #[tokio::test]
 async fn more_than_it_can_take_is_told_so_at_once_and_health_still_answers() {
     let (held, served) = held(EdgeConfig { concurrency: 2, ..EdgeConfig::default() }).await;
-    let taken = [in_background(served.post("/users", &ada())), in_background(served.post("/users", &ada()))];
+    let taken = [in_background(served.post("/notes", &note())), in_background(served.post("/notes", &note()))];
     held.taken(2).await;
-    let shed = Answer::of(served.post("/users", &ada())).await.expecting(503);
+    let shed = Answer::of(served.post("/notes", &note())).await.expecting(503);
     shed.is_problem("unavailable", "", "");
     assert_eq!(shed.header("retry-after"), "1");
     assert_eq!(served.get("/health/live").await.status(), 200);
@@ -40,13 +41,13 @@ async fn more_than_it_can_take_is_told_so_at_once_and_health_still_answers() {
     for request in taken {
         assert_eq!(request.await.unwrap().unwrap().status(), 201);
     }
-    Answer::of(served.post("/users", &ada())).await.expecting(201);
+    Answer::of(served.post("/notes", &note())).await.expecting(201);
 }
 
 #[tokio::test]
 async fn a_shutdown_takes_no_more_and_answers_what_it_took() {
     let (held, served) = held(EdgeConfig::default()).await;
-    let taken = in_background(served.post("/users", &ada()));
+    let taken = in_background(served.post("/notes", &note()));
     held.taken(1).await;
     served.shutdown.cancel();
     let refused = async { while TcpStream::connect(served.address).await.is_ok() {} };
@@ -60,7 +61,7 @@ async fn a_shutdown_takes_no_more_and_answers_what_it_took() {
 #[tokio::test]
 async fn a_shutdown_does_not_wait_for_ever() {
     let (held, served) = held(EdgeConfig { drain: Duration::from_millis(50), ..EdgeConfig::default() }).await;
-    let taken = in_background(served.post("/users", &ada()));
+    let taken = in_background(served.post("/notes", &note()));
     held.taken(1).await;
     served.shutdown.cancel();
     tokio::time::timeout(PATIENCE, served.serving).await.expect("serving ends").unwrap().unwrap();
@@ -70,7 +71,7 @@ async fn a_shutdown_does_not_wait_for_ever() {
 #[tokio::test]
 async fn an_answer_that_takes_too_long_says_what_to_do() {
     let (_held, served) = held(EdgeConfig { request_timeout: Duration::from_millis(50), ..EdgeConfig::default() }).await;
-    let answer = Answer::of(served.post("/users", &ada())).await.expecting(503);
+    let answer = Answer::of(served.post("/notes", &note())).await.expecting(503);
     answer.is_problem("unavailable", "", "");
     assert_eq!(answer.header("retry-after"), "1");
     let detail = answer.body["detail"].as_str().unwrap();
@@ -93,10 +94,10 @@ async fn sent(served: &Served, text: &str) -> String {
 async fn who_sends_slowly_is_not_waited_for() {
     let limits = EdgeConfig { body_timeout: Duration::from_millis(50), header_timeout: Duration::from_millis(50), ..EdgeConfig::default() };
     let (_held, served) = held(limits).await;
-    let slow_body = "POST /users HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{";
+    let slow_body = "POST /notes HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{";
     let answer = sent(&served, slow_body).await;
     assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("urn:daybook:problem:body-too-slow"), "{answer}");
-    for slow_head in ["", "P", "PRI * HTTP/2.0\r\n", "POST /users HTTP/1.1\r\nhost:"] {
+    for slow_head in ["", "P", "PRI * HTTP/2.0\r\n", "POST /notes HTTP/1.1\r\nhost:"] {
         assert!(!sent(&served, slow_head).await.contains("201"), "{slow_head:?}");
     }
     Answer::read(served.get("/health/live").await).await.expecting(200);
@@ -104,46 +105,46 @@ async fn who_sends_slowly_is_not_waited_for() {
 
 #[tokio::test]
 async fn a_panic_is_a_problem_and_not_the_end() {
-    let served = Served::start(Api::new(ApiConfig::default()).users(Arc::new(Broken)), EdgeConfig::default()).await;
-    Answer::of(served.post("/users", &ada())).await.expecting(500).is_problem("internal", "", "");
+    let served = api::serve(Arc::new(Broken), EdgeConfig::default()).await;
+    Answer::of(served.post("/notes", &note())).await.expecting(500).is_problem("internal", "", "");
     assert_eq!(served.get("/health/live").await.status(), 200);
 }
 
 #[tokio::test]
 async fn readiness_names_what_it_waits_for() {
-    let shop = Shop::open().await;
-    let ready = async || Answer::read(shop.served.get("/health/ready").await).await;
+    let (served, _) = api::open().await;
+    let ready = async || Answer::read(served.get("/health/ready").await).await;
     assert_eq!(ready().await.expecting(200).body, json!({"status": "ready", "waiting_for": []}));
-    shop.served.readiness.set("orders/commands", false);
-    shop.served.readiness.set("users/commands", true);
-    assert_eq!(ready().await.expecting(503).body, json!({"status": "starting", "waiting_for": ["orders/commands"]}));
-    shop.served.readiness.set("orders/commands", true);
+    served.readiness.set("letters/commands", false);
+    served.readiness.set("notes/commands", true);
+    assert_eq!(ready().await.expecting(503).body, json!({"status": "starting", "waiting_for": ["letters/commands"]}));
+    served.readiness.set("letters/commands", true);
     ready().await.expecting(200);
 }
 
 #[tokio::test]
 async fn metrics_count_by_route_and_never_by_id_or_invented_method() {
-    let shop = Shop::open().await;
-    let path = "/users/0198c5a2-7b1e-7c3a-9d2f-3b5a1c2d4e6f/closure";
-    shop.posted(path, &json!({}), 404).await;
+    let (served, _) = api::open().await;
+    let path = "/notes/0198c5a2-7b1e-7c3a-9d2f-3b5a1c2d4e6f/burning";
+    served.posted(path, &json!({}), 404).await;
     let invented = reqwest::Method::from_bytes(b"INVENTED").unwrap();
-    Answer::of(shop.served.client.request(invented, shop.served.url(path))).await.expecting(405);
-    let metrics = shop.served.get("/metrics").await.text().await.unwrap();
-    let counted = r#"daybook_http_request_seconds_count{method="POST",route="/users/{id}/closure",status="404"}"#;
+    Answer::of(served.client.request(invented, served.url(path))).await.expecting(405);
+    let metrics = served.get("/metrics").await.text().await.unwrap();
+    let counted = r#"daybook_http_request_seconds_count{method="POST",route="/notes/{id}/burning",status="404"}"#;
     assert!(metrics.contains(counted), "{metrics}");
     assert!(metrics.contains(r#"method="other""#) && !metrics.contains("INVENTED") && !metrics.contains("0198c5a2"), "{metrics}");
 }
 
 #[tokio::test]
 async fn the_documentation_and_the_schemas_are_there() {
-    let shop = Shop::open().await;
-    let docs = shop.served.get("/docs").await;
+    let (served, _) = api::open().await;
+    let docs = served.get("/docs").await;
     assert_eq!(docs.status(), 200);
     assert!(docs.text().await.unwrap().to_lowercase().contains("swagger"));
-    let index = Answer::read(shop.served.get("/").await).await.expecting(200);
+    let index = Answer::read(served.get("/").await).await.expecting(200);
     for (name, path) in index.body.as_object().unwrap().iter().filter(|(name, _)| *name != "name") {
-        assert_eq!(shop.served.get(path.as_str().unwrap()).await.status(), 200, "{name}");
+        assert_eq!(served.get(path.as_str().unwrap()).await.status(), 200, "{name}");
     }
-    let missing = Answer::read(shop.served.get("/subjects/nobody/versions").await).await.expecting(404);
+    let missing = Answer::read(served.get("/subjects/nobody/versions").await).await.expecting(404);
     assert_eq!(missing.body["error_code"], 40401);
 }

@@ -1,6 +1,9 @@
 //! A place to send commands that answers when it is told to.
 
-use domain::user::{User, UserCommand};
+use crate::{
+    note::{Note, NoteCommand},
+    support::PATIENCE,
+};
 use event_store::{Accepted, CommandError, CommandMeta, Execute, Position};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
@@ -20,7 +23,7 @@ impl Default for Held {
 impl Held {
     /// Returns when so many more commands are held.
     pub async fn taken(&self, commands: u32) {
-        let all = tokio::time::timeout(crate::shop::PATIENCE, self.taken.acquire_many(commands)).await;
+        let all = tokio::time::timeout(PATIENCE, self.taken.acquire_many(commands)).await;
         all.expect("the commands arrive in time").unwrap().forget();
     }
 
@@ -30,11 +33,11 @@ impl Held {
 }
 
 #[async_trait::async_trait]
-impl Execute<User> for Held {
-    async fn execute(&self, _: Uuid, _: UserCommand, _: CommandMeta) -> Result<Accepted, CommandError> {
+impl Execute<Note> for Held {
+    async fn execute(&self, _: Uuid, _: NoteCommand, _: CommandMeta) -> Result<Accepted, CommandError> {
         self.taken.add_permits(1);
         self.let_go.acquire().await.unwrap().forget();
-        let position = Position { service: "users".into(), partition: 0, offset: 1 };
+        let position = Position { service: "notes".into(), partition: 0, offset: 1 };
         Ok(Accepted { version: 1, position, events: 1, repeated: false })
     }
 
@@ -47,8 +50,8 @@ impl Execute<User> for Held {
 pub struct Broken;
 
 #[async_trait::async_trait]
-impl Execute<User> for Broken {
-    async fn execute(&self, _: Uuid, _: UserCommand, _: CommandMeta) -> Result<Accepted, CommandError> {
+impl Execute<Note> for Broken {
+    async fn execute(&self, _: Uuid, _: NoteCommand, _: CommandMeta) -> Result<Accepted, CommandError> {
         panic!("on purpose: the edge must survive it")
     }
 

@@ -2,9 +2,15 @@
 #![allow(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
 
 mod answers;
+mod api;
 mod bad_input;
 mod description;
 mod edge;
 mod held;
 mod nodes;
-mod shop;
+mod note;
+mod note_v1;
+#[path = "../support/mod.rs"]
+mod support;
+mod upgrade;
+mod wire;

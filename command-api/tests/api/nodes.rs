@@ -1,19 +1,13 @@
 //! Between nodes: a command reaches the owner in one hop, or in two when it has moved, and no more.
 
-use crate::shop::{Heard, host, own, routed};
+use crate::{
+    note::{self, Note, NoteCommand, host, write},
+    support::hosts::{Heard, own, routed, unshared},
+    wire::{self, ExecuteReply, ExecuteRequest, execute_reply::Outcome, node_server},
+};
 use command_api::node::{NodeServer, Routed};
-use domain::{
-    Timestamp,
-    user::{User, UserCommand},
-};
-use event_store::{
-    Accepted, Cause, CommandError, CommandMeta, Directory, Execute, Host, Hosted, LocalOwner, MemoryLog, NodeName, Owner, Refused,
-    WriterConfig,
-};
-use schemas::{
-    Schemas,
-    node::{self, ExecuteReply, ExecuteRequest, execute_reply::Outcome, node_server},
-};
+use event_sourcing::Aggregate;
+use event_store::{Accepted, CommandError, CommandMeta, Directory, Execute, Host, Hosted, LocalOwner, MemoryLog, Owner, Refused};
 use std::{
     collections::{BTreeMap, HashSet},
     sync::{
@@ -31,39 +25,31 @@ use tonic::{
 use uuid::Uuid;
 
 fn meta(command_id: Uuid, expected_version: Option<u64>) -> CommandMeta {
-    let cause = Cause { actor: "a".into(), correlation_id: "c".into(), causation_id: Some("e/0".into()), traceparent: None };
-    CommandMeta { command_id, time: Timestamp(1), expected_version, cause }
+    CommandMeta { expected_version, ..note::meta(command_id) }
 }
 
-fn register(name: &str) -> UserCommand {
-    UserCommand::Register { email: "ada@example.com".parse().unwrap(), name: name.parse().unwrap(), address: None }
-}
-
-fn owner_at(address: &str) -> Heard {
-    Heard(Some(Owner { node: "other".into(), address: address.into(), run: 0 }))
-}
-
-/// A node that serves these users, and points elsewhere for what it does not own.
-async fn node(users: Arc<dyn LocalOwner<User>>, heard: Heard) -> (String, DropGuard) {
+/// A node that serves these notes, and points elsewhere for what it does not own.
+pub async fn node<A: Aggregate>(notes: Arc<dyn LocalOwner<A>>, heard: Heard) -> (String, DropGuard) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let shutdown = CancellationToken::new();
-    tokio::spawn(NodeServer::new(Arc::new(heard)).with("users", users).serve(listener, shutdown.clone()));
+    tokio::spawn(NodeServer::new(Arc::new(heard)).with("notes", notes).serve(listener, shutdown.clone()));
     (address, shutdown.drop_guard())
 }
 
 async fn owning_node(log: &MemoryLog) -> (String, DropGuard) {
-    let users = host::<User>(log);
-    own(&users).await;
-    node(users, Heard(None)).await
+    let notes = host(log);
+    own(&notes).await;
+    node(notes, Heard(None)).await
 }
 
 /// Owns nothing and forwards to `address`.
-fn elsewhere(address: &str) -> Arc<dyn Execute<User>> {
-    routed(host(&MemoryLog::new(2)), owner_at(address))
+fn elsewhere(address: &str) -> Arc<dyn Execute<Note>> {
+    routed(host(&MemoryLog::new(2)), Heard::at(address))
 }
 
-fn is_unavailable(outcome: Result<Accepted, CommandError>) -> String {
+/// The reason why not now.
+pub fn is_unavailable(outcome: Result<Accepted, CommandError>) -> String {
     match outcome {
         Err(CommandError::Unavailable(unavailable)) => {
             assert!(unavailable.retry_after_millis > 0);
@@ -77,29 +63,29 @@ fn is_unavailable(outcome: Result<Accepted, CommandError>) -> String {
 async fn a_forwarded_command_hears_what_the_owner_says() {
     let log = MemoryLog::new(2);
     let (address, _serving) = owning_node(&log).await;
-    let users = elsewhere(&address);
+    let notes = elsewhere(&address);
     let (id, command_id) = (Uuid::now_v7(), Uuid::now_v7());
-    let accepted = users.execute(id, register("Ada"), meta(command_id, None)).await.unwrap();
-    assert_eq!((accepted.version, accepted.events, accepted.repeated, &*accepted.position.service), (1, 1, false, "users"));
+    let accepted = notes.execute(id, write("milk"), meta(command_id, None)).await.unwrap();
+    assert_eq!((accepted.version, accepted.events, accepted.repeated, &*accepted.position.service), (1, 1, false, "notes"));
     assert_eq!(log.records(accepted.position.partition).len(), 2, "a claim and the event");
 
-    let again = users.execute(id, register("Ada"), meta(command_id, None)).await.unwrap();
+    let again = notes.execute(id, write("milk"), meta(command_id, None)).await.unwrap();
     assert_eq!(again, Accepted { repeated: true, ..accepted });
-    let reused = users.execute(id, register("Bob"), meta(command_id, None)).await;
+    let reused = notes.execute(id, write("bread"), meta(command_id, None)).await;
     assert!(matches!(reused, Err(CommandError::KeyReused)), "{reused:?}");
-    let conflict = users.execute(id, UserCommand::Close { reason: None }, meta(Uuid::now_v7(), Some(7))).await;
+    let conflict = notes.execute(id, NoteCommand::Burn, meta(Uuid::now_v7(), Some(7))).await;
     assert!(matches!(conflict, Err(CommandError::Conflict { expected: 7, actual: 1 })), "{conflict:?}");
 }
 
 #[tokio::test]
 async fn of_many_that_are_forwarded_side_by_side_each_hears_its_own_answer() {
     let (address, _serving) = owning_node(&MemoryLog::new(2)).await;
-    let users = elsewhere(&address);
+    let notes = elsewhere(&address);
     let ask = |number: u64| {
-        let users = users.clone();
+        let notes = notes.clone();
         async move {
             let (id, expected) = (Uuid::now_v7(), (number % 2 == 1).then_some(number));
-            (number, users.execute(id, register("Ada"), meta(Uuid::now_v7(), expected)).await)
+            (number, notes.execute(id, write("milk"), meta(Uuid::now_v7(), expected)).await)
         }
     };
     let mut places = HashSet::new();
@@ -125,9 +111,9 @@ impl node_server::Node for Former {
     type ExecuteAllStream = futures::stream::Empty<Result<ExecuteReply, Status>>;
 
     async fn execute(&self, request: Request<ExecuteRequest>) -> Result<Response<ExecuteReply>, Status> {
-        assert_eq!(request.get_ref().service, "users");
+        assert_eq!((&*request.get_ref().service, request.get_ref().command_version), ("notes", 1));
         let version = self.calls.fetch_add(1, Ordering::Relaxed);
-        let accepted = node::Accepted { version, service: "users".into(), ..node::Accepted::default() };
+        let accepted = wire::Accepted { version, service: "notes".into(), ..wire::Accepted::default() };
         Ok(Response::new(ExecuteReply { outcome: Some(Outcome::Accepted(accepted)), number: 0 }))
     }
 
@@ -145,9 +131,9 @@ async fn a_node_that_takes_no_stream_is_asked_call_by_call() {
     let streams = former.streams.clone();
     let server = Server::builder().add_service(node_server::NodeServer::new(former));
     tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
-    let users = elsewhere(&address);
+    let notes = elsewhere(&address);
     for version in 0..3 {
-        assert_eq!(users.execute(Uuid::now_v7(), register("Ada"), meta(Uuid::now_v7(), None)).await.unwrap().version, version);
+        assert_eq!(notes.execute(Uuid::now_v7(), write("milk"), meta(Uuid::now_v7(), None)).await.unwrap().version, version);
     }
     assert_eq!(streams.load(Ordering::Relaxed), 3, "it may have been replaced by a node that does");
 }
@@ -155,10 +141,10 @@ async fn a_node_that_takes_no_stream_is_asked_call_by_call() {
 #[tokio::test]
 async fn a_refusal_travels_whole() {
     let (address, _serving) = owning_node(&MemoryLog::new(2)).await;
-    let close = UserCommand::Close { reason: None };
-    match elsewhere(&address).execute(Uuid::now_v7(), close, meta(Uuid::now_v7(), None)).await {
+    let burn = NoteCommand::Burn;
+    match elsewhere(&address).execute(Uuid::now_v7(), burn, meta(Uuid::now_v7(), None)).await {
         Err(CommandError::Refused(Refused { code, message, not_found: true, .. })) => {
-            assert_eq!(code, "unknown-user");
+            assert_eq!(code, "unknown-note");
             assert!(!message.is_empty());
         }
         other => panic!("{other:?}"),
@@ -168,20 +154,20 @@ async fn a_refusal_travels_whole() {
 #[tokio::test]
 async fn a_command_follows_an_owner_that_has_moved_once_and_not_twice() {
     let (owner, _serving) = owning_node(&MemoryLog::new(2)).await;
-    let (former, _serving_too) = node(host(&MemoryLog::new(2)), owner_at(&owner)).await;
-    let moved_once = elsewhere(&former).execute(Uuid::now_v7(), register("Ada"), meta(Uuid::now_v7(), None)).await;
+    let (former, _serving_too) = node(host(&MemoryLog::new(2)), Heard::at(&owner)).await;
+    let moved_once = elsewhere(&former).execute(Uuid::now_v7(), write("milk"), meta(Uuid::now_v7(), None)).await;
     assert_eq!(moved_once.unwrap().version, 1);
-    let (earlier, _serving_as_well) = node(host(&MemoryLog::new(2)), owner_at(&former)).await;
-    let moved_twice = elsewhere(&earlier).execute(Uuid::now_v7(), register("Ada"), meta(Uuid::now_v7(), None)).await;
+    let (earlier, _serving_as_well) = node(host(&MemoryLog::new(2)), Heard::at(&former)).await;
+    let moved_twice = elsewhere(&earlier).execute(Uuid::now_v7(), write("milk"), meta(Uuid::now_v7(), None)).await;
     assert_eq!(is_unavailable(moved_twice), "the partition is changing hands");
 }
 
 #[tokio::test]
 async fn nodes_that_point_at_each_other_are_not_asked_for_ever() {
     let (a, _a) = node(host(&MemoryLog::new(2)), Heard(None)).await;
-    let (b, _b) = node(host(&MemoryLog::new(2)), owner_at(&a)).await;
+    let (b, _b) = node(host(&MemoryLog::new(2)), Heard::at(&a)).await;
     let begun = Instant::now();
-    is_unavailable(elsewhere(&b).execute(Uuid::now_v7(), register("Ada"), meta(Uuid::now_v7(), None)).await);
+    is_unavailable(elsewhere(&b).execute(Uuid::now_v7(), write("milk"), meta(Uuid::now_v7(), None)).await);
     assert!(begun.elapsed() < Duration::from_secs(2));
 }
 
@@ -191,7 +177,7 @@ async fn an_owner_that_is_gone_or_silent_is_waited_for_within_a_bound() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     for address in [gone, silent.local_addr().unwrap().to_string(), "not an address".to_owned()] {
         let begun = Instant::now();
-        is_unavailable(elsewhere(&address).execute(Uuid::now_v7(), register("Ada"), meta(Uuid::now_v7(), None)).await);
+        is_unavailable(elsewhere(&address).execute(Uuid::now_v7(), write("milk"), meta(Uuid::now_v7(), None)).await);
         assert!(begun.elapsed() < Duration::from_secs(3), "{address}");
     }
 }
@@ -201,25 +187,24 @@ async fn an_owner_that_comes_back_at_its_address_is_found_again() {
     let log = MemoryLog::new(2);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let users = elsewhere(&address);
+    let notes = elsewhere(&address);
     drop(listener);
-    is_unavailable(users.execute(Uuid::now_v7(), register("Ada"), meta(Uuid::now_v7(), None)).await);
-    let owner = host::<User>(&log);
+    is_unavailable(notes.execute(Uuid::now_v7(), write("milk"), meta(Uuid::now_v7(), None)).await);
+    let owner = host(&log);
     own(&owner).await;
     let listener = TcpListener::bind(&address).await.unwrap();
     let shutdown = CancellationToken::new();
     let serving = tokio::spawn(
-        NodeServer::new(Arc::new(Heard(None))).with("users", owner as Arc<dyn LocalOwner<User>>).serve(listener, shutdown.clone()),
+        NodeServer::new(Arc::new(Heard(None))).with("notes", owner as Arc<dyn LocalOwner<Note>>).serve(listener, shutdown.clone()),
     );
-    assert_eq!(users.execute(Uuid::now_v7(), register("Ada"), meta(Uuid::now_v7(), None)).await.unwrap().version, 1);
+    assert_eq!(notes.execute(Uuid::now_v7(), write("milk"), meta(Uuid::now_v7(), None)).await.unwrap().version, 1);
     shutdown.cancel();
     tokio::time::timeout(Duration::from_secs(5), serving).await.expect("it stops").unwrap().unwrap();
 }
 
 /// A host that may take over what others own in this log.
-fn standing_by(log: &MemoryLog) -> Arc<Host<User>> {
-    let node = NodeName { owner: "test".into(), address: "127.0.0.1:1".into() };
-    let host = Host::<User>::new(Arc::new(log.clone()), 2, Schemas::bundled(), node, WriterConfig::default());
+fn standing_by(log: &MemoryLog) -> Arc<Host<Note>> {
+    let host = unshared(log, &note::schemas());
     Arc::new(host.standing_by(Arc::new(log.clone())))
 }
 
@@ -231,18 +216,18 @@ async fn gone() -> String {
 #[tokio::test]
 async fn a_command_whose_owner_is_gone_is_done_by_who_takes_over_with_all_that_was_acknowledged_before() {
     let log = MemoryLog::new(2);
-    let dead = host::<User>(&log);
+    let dead = host(&log);
     own(&dead).await;
     let (id, command_id) = (Uuid::now_v7(), Uuid::now_v7());
-    let first = dead.try_execute(id, register("Ada"), meta(command_id, None)).await.unwrap().unwrap();
+    let first = dead.try_execute(id, write("milk"), meta(command_id, None)).await.unwrap().unwrap();
     let survivor = standing_by(&log);
     survivor.stand_by(&[0, 1].into());
-    let users: Arc<dyn Execute<User>> = routed(survivor.clone(), owner_at(&gone().await));
+    let notes: Arc<dyn Execute<Note>> = routed(survivor.clone(), Heard::at(&gone().await));
     let begun = Instant::now();
-    let again = users.execute(id, register("Ada"), meta(command_id, None)).await.unwrap();
+    let again = notes.execute(id, write("milk"), meta(command_id, None)).await.unwrap();
     assert_eq!(again, Accepted { repeated: true, ..first }, "it is remembered from the log");
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
-    assert_eq!(users.read(id).await.unwrap().version, 1);
+    assert_eq!(notes.read(id).await.unwrap().version, 1);
     assert_eq!(survivor.claims().len(), 1, "only the partition that was asked for");
 }
 
@@ -252,9 +237,9 @@ async fn another_node_is_asked_to_take_over_where_this_one_may_not() {
     let survivor = standing_by(&log);
     let (address, _serving) = node(survivor.clone(), Heard(None)).await;
     let heard = Two { gone: gone().await, survivor: address };
-    let users: Arc<dyn Execute<User>> =
-        Arc::new(Routed::new("users", "router", host::<User>(&log) as Arc<dyn LocalOwner<User>>, Arc::new(heard), Duration::from_secs(5)));
-    assert_eq!(users.execute(Uuid::now_v7(), register("Ada"), meta(Uuid::now_v7(), None)).await.unwrap().version, 1);
+    let notes: Arc<dyn Execute<Note>> =
+        Arc::new(Routed::new("notes", "router", host(&log) as Arc<dyn LocalOwner<Note>>, Arc::new(heard), Duration::from_secs(5)));
+    assert_eq!(notes.execute(Uuid::now_v7(), write("milk"), meta(Uuid::now_v7(), None)).await.unwrap().version, 1);
     assert_eq!(survivor.claims().len(), 1);
 }
 
@@ -281,9 +266,9 @@ async fn who_took_over_steps_down_when_somebody_else_claims_and_who_was_placed_d
     let id = Uuid::now_v7();
     assert!(interim.take_over(id).await);
     assert!(interim.take_over(id).await, "it writes already");
-    let placed = host::<User>(&log);
+    let placed = host(&log);
     own(&placed).await;
-    let refused = interim.try_execute(id, register("Ada"), meta(Uuid::now_v7(), None)).await.expect("it does not know yet");
+    let refused = interim.try_execute(id, write("milk"), meta(Uuid::now_v7(), None)).await.expect("it does not know yet");
     is_unavailable(refused);
     let stepped_down = async {
         while !interim.claims().is_empty() {
@@ -292,14 +277,14 @@ async fn who_took_over_steps_down_when_somebody_else_claims_and_who_was_placed_d
     };
     tokio::time::timeout(Duration::from_secs(5), stepped_down).await.expect("it owns nothing any more");
     assert!(!interim.take_over(id).await, "not again so soon");
-    let done = placed.try_execute(id, register("Ada"), meta(Uuid::now_v7(), None)).await.unwrap();
+    let done = placed.try_execute(id, write("milk"), meta(Uuid::now_v7(), None)).await.unwrap();
     assert_eq!(done.unwrap().version, 1, "what the other flushed does not count");
 }
 
 #[tokio::test]
 async fn who_is_to_confirm_that_it_owns_a_partition_claims_it_anew_where_somebody_else_had_it_meanwhile() {
     let log = MemoryLog::new(2);
-    let (first, second) = (host::<User>(&log), host::<User>(&log));
+    let (first, second) = (host(&log), host(&log));
     own(&first).await;
     own(&second).await;
     second.stop(0).await;

@@ -12,7 +12,7 @@ mod tests;
 pub use open::OpenOrder;
 pub use refusal::OrderRefusal;
 
-use crate::{Aggregate, Money, PaymentId, ProductId, Quantity, Text, Timestamp, UserId};
+use crate::{Aggregate, Command, Intent, Money, PaymentId, ProductId, Quantity, Text, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 
 /// An order. The terminal states carry nothing: no later decision needs more than to know them.
@@ -88,16 +88,38 @@ pub enum OrderCommand {
     Expire { now: Timestamp },
 }
 
-/// What may have happened to an order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum OrderEvent {
-    Placed(OrderPlaced),
-    LineReserved(OrderLineReserved),
-    LineRejected(OrderLineRejected),
-    Reserved(OrderReserved),
-    Confirmed(OrderConfirmed),
-    Cancelled(OrderCancelled),
-    Expired(OrderExpired),
+impl Command for OrderCommand {
+    fn intent(&self) -> Intent {
+        match self {
+            // When it was placed, and so until when it may wait, is what the clock said, not what the caller did.
+            Self::Place { user_id, lines, payment_method, placed_at: _, expires_at: _ } => {
+                Intent::of("place").with("user_id", user_id).with("lines", lines).with("payment_method", payment_method)
+            }
+            Self::RecordReservation { line, unit_price } => {
+                Intent::of("record-reservation").with("line", line).with("unit_price", unit_price)
+            }
+            Self::RecordRejection { line, reason } => Intent::of("record-rejection").with("line", line).with("reason", reason),
+            Self::Confirm { payment_id } => Intent::of("confirm").with("payment_id", payment_id),
+            Self::RecordDecline { payment_id, reason } => {
+                Intent::of("record-decline").with("payment_id", payment_id).with("reason", reason)
+            }
+            Self::Cancel { reason } => Intent::of("cancel").with("reason", reason),
+            Self::Expire { now: _ } => Intent::of("expire"),
+        }
+    }
+}
+
+event_sourcing::events! {
+    /// What may have happened to an order.
+    pub enum OrderEvent in "orders", "daybook.order" {
+        Placed(OrderPlaced),
+        LineReserved(OrderLineReserved),
+        LineRejected(OrderLineRejected),
+        Reserved(OrderReserved),
+        Confirmed(OrderConfirmed),
+        Cancelled(OrderCancelled),
+        Expired(OrderExpired),
+    }
 }
 
 /// The order was placed.
@@ -181,20 +203,6 @@ impl Aggregate for Order {
             OrderCommand::Cancel { reason } => self.cancel(&reason),
             OrderCommand::Expire { now } => self.advance(|open| open.expire(now)),
         }
-    }
-
-    fn intent(command: &OrderCommand) -> OrderCommand {
-        let mut intent = command.clone();
-        match &mut intent {
-            OrderCommand::Place { placed_at, expires_at, .. } => (*placed_at, *expires_at) = Default::default(),
-            OrderCommand::Expire { now } => *now = Timestamp::default(),
-            OrderCommand::RecordReservation { .. }
-            | OrderCommand::RecordRejection { .. }
-            | OrderCommand::Confirm { .. }
-            | OrderCommand::RecordDecline { .. }
-            | OrderCommand::Cancel { .. } => {}
-        }
-        intent
     }
 
     fn apply(&mut self, event: &OrderEvent) {

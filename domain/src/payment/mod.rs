@@ -1,19 +1,31 @@
 //! The payment of an order: requested, authorised, captured, refunded; or declined; or voided.
 //!
-//! The card network lives behind a gateway; these facts are what it told us.
+//! The card network lives behind a gateway; these facts are what it told us. Nothing is booked before it is done: a refund is requested
+//! first and settled when the gateway has given the money back.
 
 #![expect(missing_docs, reason = "the fields of a fact say what they are, and their types say the units")]
 
+mod command;
+mod event;
+mod questions;
 mod refunds;
 mod refusal;
 #[cfg(test)]
 mod tests;
 
+pub use command::PaymentCommand;
+pub use event::{
+    PaymentAuthorised, PaymentCaptureFailed, PaymentCaptured, PaymentDeclined, PaymentEvent, PaymentRefundFailed, PaymentRefundRequested,
+    PaymentRefundSettled, PaymentRefunded, PaymentRequested, PaymentVoided,
+};
 pub use refunds::{Refunds, VOID_REFUND};
 pub use refusal::PaymentRefusal;
 
-use crate::{Aggregate, Money, OrderId, Text, UserId};
+use crate::{Aggregate, Money, OrderId};
 use serde::{Deserialize, Serialize};
+
+/// What a command makes, or why it was refused.
+type Decision = Result<Vec<PaymentEvent>, PaymentRefusal>;
 
 /// A payment. What was asked for is kept, so that asking again for the same is known as a repeat.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +37,8 @@ pub enum Payment {
     Requested(PaymentRequested),
     /// The gateway holds the money.
     Authorised(PaymentRequested),
+    /// The gateway holds the money and could not take it so far.
+    CaptureFailed(PaymentRequested),
     /// The money was taken, and some of it perhaps given back.
     Captured(PaymentRequested, Refunds),
     /// The gateway said no.
@@ -40,106 +54,30 @@ impl Payment {
             Self::NotRequested => None,
             Self::Requested(request)
             | Self::Authorised(request)
+            | Self::CaptureFailed(request)
             | Self::Captured(request, _)
             | Self::Declined(request)
             | Self::Voided(request) => Some(request),
         }
     }
 
-    /// What was given back, once money was taken.
+    /// What was given back, or is to be, once money was taken.
     pub fn refunds(&self) -> Option<&Refunds> {
-        match self {
-            Self::Captured(_, refunds) => Some(refunds),
-            Self::NotRequested | Self::Requested(_) | Self::Authorised(_) | Self::Declined(_) | Self::Voided(_) => None,
-        }
+        self.captured().map(|(_, refunds)| refunds)
     }
 
-    /// `requested`, `authorised`, `captured`, `declined` or `voided`; none before it was asked for.
+    /// `requested`, `authorised`, `capture-failed`, `captured`, `declined` or `voided`; none before it was asked for.
     pub fn status(&self) -> Option<&'static str> {
         match self {
             Self::NotRequested => None,
             Self::Requested(_) => Some("requested"),
             Self::Authorised(_) => Some("authorised"),
+            Self::CaptureFailed(_) => Some("capture-failed"),
             Self::Captured(..) => Some("captured"),
             Self::Declined(_) => Some("declined"),
             Self::Voided(_) => Some("voided"),
         }
     }
-}
-
-/// What may be asked of a payment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum PaymentCommand {
-    /// Asks for the money of an order.
-    Request { order_id: OrderId, user_id: UserId, amount: Money, method: Text },
-    /// The gateway holds the money for us.
-    RecordAuthorisation { reference: String },
-    /// The gateway will not.
-    RecordDecline { reason: String },
-    /// The gateway has taken the money.
-    RecordCapture,
-    /// The order is off: void what is held, refund what was taken.
-    Void { reason: String },
-    /// Gives money back; `refund_id` names this refund at the gateway.
-    Refund { refund_id: String, amount: Money },
-}
-
-/// What may have happened to a payment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PaymentEvent {
-    Requested(PaymentRequested),
-    Authorised(PaymentAuthorised),
-    Declined(PaymentDeclined),
-    Captured(PaymentCaptured),
-    Voided(PaymentVoided),
-    Refunded(PaymentRefunded),
-}
-
-/// The money of an order is asked for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PaymentRequested {
-    pub order_id: OrderId,
-    pub user_id: UserId,
-    pub amount: Money,
-    pub method: Text,
-}
-
-/// The gateway holds the money; `reference` is its name for that.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PaymentAuthorised {
-    pub order_id: OrderId,
-    pub reference: String,
-}
-
-/// The gateway said no.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PaymentDeclined {
-    pub order_id: OrderId,
-    pub reason: String,
-}
-
-/// The money was taken.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PaymentCaptured {
-    pub order_id: OrderId,
-    pub amount: Money,
-}
-
-/// Nothing will be taken: the hold is to be lifted, now or whenever the gateway makes it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PaymentVoided {
-    pub order_id: OrderId,
-    pub reason: String,
-}
-
-/// Money is given back.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PaymentRefunded {
-    pub order_id: OrderId,
-    pub refund_id: String,
-    pub amount: Money,
-    /// What was given back in all, this refund included.
-    pub refunded: Money,
 }
 
 impl Aggregate for Payment {
@@ -149,7 +87,7 @@ impl Aggregate for Payment {
     type Event = PaymentEvent;
     type Error = PaymentRefusal;
 
-    fn handle(&self, command: PaymentCommand) -> Result<Vec<PaymentEvent>, PaymentRefusal> {
+    fn handle(&self, command: PaymentCommand) -> Decision {
         match command {
             PaymentCommand::Request { order_id, user_id, amount, method } => {
                 self.ask(PaymentRequested { order_id, user_id, amount, method })
@@ -161,8 +99,14 @@ impl Aggregate for Payment {
                 self.answer(|order_id| PaymentEvent::Declined(PaymentDeclined { order_id, reason }))
             }
             PaymentCommand::RecordCapture => self.capture(),
+            PaymentCommand::RecordCaptureFailure { reason } => self.fail_capture(reason),
             PaymentCommand::Void { reason } => self.void(reason),
             PaymentCommand::Refund { refund_id, amount } => self.refund(refund_id, amount),
+            PaymentCommand::RecordRefund { refund_id } => self.settle_refund(refund_id),
+            PaymentCommand::RecordRefundFailure { refund_id, reason } => self.fail_refund(refund_id, reason),
+            PaymentCommand::MayAuthorise => self.may_authorise(),
+            PaymentCommand::MayCapture => self.may_capture(),
+            PaymentCommand::MayRefund { refund_id } => self.may_refund(refund_id),
         }
     }
 
@@ -171,19 +115,23 @@ impl Aggregate for Payment {
             PaymentEvent::Requested(request) => *self = Self::Requested(request.clone()),
             PaymentEvent::Authorised(_) => self.turn(Self::Authorised),
             PaymentEvent::Declined(_) => self.turn(Self::Declined),
+            PaymentEvent::CaptureFailed(_) => self.turn(Self::CaptureFailed),
             PaymentEvent::Captured(_) => self.turn(|request| Self::Captured(request, Refunds::default())),
             PaymentEvent::Voided(_) => self.turn(Self::Voided),
-            PaymentEvent::Refunded(refunded) => {
-                if let Self::Captured(_, refunds) = self {
-                    refunds.add(refunded);
-                }
+            PaymentEvent::RefundRequested(event) => self.turn_refunds(|refunds| refunds.reserve(&event.refund_id, &event.amount)),
+            PaymentEvent::RefundSettled(event) => {
+                self.turn_refunds(|refunds| refunds.settle(&event.refund_id, &event.amount, &event.refunded));
+            }
+            PaymentEvent::RefundFailed(event) => self.turn_refunds(|refunds| refunds.fail(&event.refund_id, &event.amount)),
+            PaymentEvent::Refunded(event) => {
+                self.turn_refunds(|refunds| refunds.settle(&event.refund_id, &event.amount, &event.refunded));
             }
         }
     }
 }
 
 impl Payment {
-    fn ask(&self, request: PaymentRequested) -> Result<Vec<PaymentEvent>, PaymentRefusal> {
+    fn ask(&self, request: PaymentRequested) -> Decision {
         let amount = request.amount.amount;
         match self.request() {
             None if !(0..=Money::MAX).contains(&amount) => Err(PaymentRefusal::InvalidAmount { amount }),
@@ -194,19 +142,20 @@ impl Payment {
     }
 
     /// The gateway's first answer stands, and one that comes after a void changes nothing: the hold is lifted anyway.
-    fn answer(&self, event: impl FnOnce(OrderId) -> PaymentEvent) -> Result<Vec<PaymentEvent>, PaymentRefusal> {
+    fn answer(&self, event: impl FnOnce(OrderId) -> PaymentEvent) -> Decision {
         match self {
             Self::NotRequested => Err(PaymentRefusal::Unknown),
             Self::Requested(request) => Ok(vec![event(request.order_id)]),
-            Self::Authorised(_) | Self::Captured(..) | Self::Declined(_) | Self::Voided(_) => Ok(vec![]),
+            Self::Authorised(_) | Self::CaptureFailed(_) | Self::Captured(..) | Self::Declined(_) | Self::Voided(_) => Ok(vec![]),
         }
     }
 
-    fn capture(&self) -> Result<Vec<PaymentEvent>, PaymentRefusal> {
+    fn capture(&self) -> Decision {
         match self {
             Self::NotRequested => Err(PaymentRefusal::Unknown),
             Self::Requested(_) => Err(PaymentRefusal::NotAuthorised),
-            Self::Authorised(PaymentRequested { order_id, amount, .. }) => {
+            Self::Authorised(PaymentRequested { order_id, amount, .. })
+            | Self::CaptureFailed(PaymentRequested { order_id, amount, .. }) => {
                 Ok(vec![PaymentEvent::Captured(PaymentCaptured { order_id: *order_id, amount: amount.clone() })])
             }
             Self::Captured(..) => Ok(vec![]),
@@ -215,31 +164,79 @@ impl Payment {
         }
     }
 
-    fn void(&self, reason: String) -> Result<Vec<PaymentEvent>, PaymentRefusal> {
+    /// Nothing after a void, since nothing was to be taken any more.
+    fn fail_capture(&self, reason: String) -> Decision {
         match self {
             Self::NotRequested => Err(PaymentRefusal::Unknown),
-            Self::Requested(request) | Self::Authorised(request) => {
-                Ok(vec![PaymentEvent::Voided(PaymentVoided { order_id: request.order_id, reason })])
+            Self::Requested(_) => Err(PaymentRefusal::NotAuthorised),
+            Self::Authorised(request) => {
+                let PaymentRequested { order_id, user_id, amount, method: _ } = request.clone();
+                Ok(vec![PaymentEvent::CaptureFailed(PaymentCaptureFailed { order_id, user_id, amount, reason })])
             }
-            Self::Captured(request, refunds) => Ok(refunds.rest(request).into_iter().collect()),
+            Self::CaptureFailed(_) | Self::Captured(..) | Self::Voided(_) => Ok(vec![]),
+            Self::Declined(_) => Err(PaymentRefusal::Declined),
+        }
+    }
+
+    fn void(&self, reason: String) -> Decision {
+        match self {
+            Self::NotRequested => Err(PaymentRefusal::Unknown),
+            Self::Requested(request) | Self::Authorised(request) | Self::CaptureFailed(request) => {
+                let amount = Some(request.amount.clone());
+                Ok(vec![PaymentEvent::Voided(PaymentVoided { order_id: request.order_id, reason, amount })])
+            }
+            Self::Captured(request, refunds) => refunds.request_rest(request),
             Self::Declined(_) | Self::Voided(_) => Ok(vec![]),
         }
     }
 
-    fn refund(&self, refund_id: String, amount: Money) -> Result<Vec<PaymentEvent>, PaymentRefusal> {
+    fn refund(&self, refund_id: String, amount: Money) -> Decision {
+        match (self.captured(), self.status()) {
+            (Some((request, refunds)), _) => refunds.request(request, refund_id, amount),
+            (None, Some(status)) => Err(PaymentRefusal::NotCaptured { status }),
+            (None, None) => Err(PaymentRefusal::Unknown),
+        }
+    }
+
+    fn settle_refund(&self, refund_id: String) -> Decision {
+        let (request, refunds) = self.captured_for(&refund_id)?;
+        refunds.record_settled(request, refund_id)
+    }
+
+    fn fail_refund(&self, refund_id: String, reason: String) -> Decision {
+        let (request, refunds) = self.captured_for(&refund_id)?;
+        refunds.record_failed(request, refund_id, reason)
+    }
+
+    fn captured(&self) -> Option<(&PaymentRequested, &Refunds)> {
         match self {
-            Self::NotRequested => Err(PaymentRefusal::Unknown),
-            Self::Captured(request, refunds) => refunds.decide(request, refund_id, amount),
-            Self::Requested(_) => Err(PaymentRefusal::NotCaptured { status: "requested" }),
-            Self::Authorised(_) => Err(PaymentRefusal::NotCaptured { status: "authorised" }),
-            Self::Declined(_) => Err(PaymentRefusal::NotCaptured { status: "declined" }),
-            Self::Voided(_) => Err(PaymentRefusal::NotCaptured { status: "voided" }),
+            Self::Captured(request, refunds) => Some((request, refunds)),
+            Self::NotRequested
+            | Self::Requested(_)
+            | Self::Authorised(_)
+            | Self::CaptureFailed(_)
+            | Self::Declined(_)
+            | Self::Voided(_) => None,
+        }
+    }
+
+    /// The captured payment that a refund belongs to: before money was taken there is no refund of any name.
+    fn captured_for(&self, refund_id: &str) -> Result<(&PaymentRequested, &Refunds), PaymentRefusal> {
+        match self.request() {
+            None => Err(PaymentRefusal::Unknown),
+            Some(_) => self.captured().ok_or_else(|| PaymentRefusal::UnknownRefund { refund_id: refund_id.to_owned() }),
         }
     }
 
     fn turn(&mut self, into: impl FnOnce(PaymentRequested) -> Self) {
         if let Some(request) = self.request().cloned() {
             *self = into(request);
+        }
+    }
+
+    fn turn_refunds(&mut self, change: impl FnOnce(&mut Refunds)) {
+        if let Self::Captured(_, refunds) = self {
+            change(refunds);
         }
     }
 }

@@ -1,4 +1,4 @@
-use super::{PaymentEvent, PaymentRefunded, PaymentRefusal, PaymentRequested};
+use super::{Decision, PaymentEvent, PaymentRefundFailed, PaymentRefundRequested, PaymentRefundSettled, PaymentRefusal, PaymentRequested};
 use crate::Money;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -7,38 +7,77 @@ use std::collections::BTreeMap;
 /// gateway would take the second for a repeat of the first and keep the money.
 pub const VOID_REFUND: &str = "void";
 
-/// What was given back of a captured payment. Each refund is kept by its name, so that a repeat is known as one; there
-/// cannot be more of them than minor units were captured.
+/// What of a captured payment was given back, and what is to be. Each refund is kept by its name, so that a repeat is known as one.
+///
+/// What is settled and what is reserved for refunds that wait for the gateway never exceed together what was captured.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refunds {
-    by_id: BTreeMap<String, i64>,
-    refunded: i64,
+    by_id: BTreeMap<String, Refund>,
+    settled: i64,
+    reserved: i64,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Refund {
+    amount: i64,
+    progress: Progress,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Progress {
+    /// It waits for the gateway, and its amount is reserved.
+    Requested,
+    Settled,
+    /// The gateway could not; its amount is free for others.
+    Failed,
+}
+
+/// Folding.
+impl Refunds {
+    pub(super) fn reserve(&mut self, refund_id: &str, amount: &Money) {
+        self.put(refund_id, amount, Progress::Requested);
+        self.reserved = self.reserved.saturating_add(amount.amount);
+    }
+
+    pub(super) fn settle(&mut self, refund_id: &str, amount: &Money, refunded: &Money) {
+        self.put(refund_id, amount, Progress::Settled);
+        self.settled = refunded.amount;
+    }
+
+    pub(super) fn fail(&mut self, refund_id: &str, amount: &Money) {
+        self.put(refund_id, amount, Progress::Failed);
+    }
+
+    /// What a refund had reserved is released by whatever it becomes.
+    fn put(&mut self, refund_id: &str, amount: &Money, progress: Progress) {
+        let before = self.by_id.insert(refund_id.to_owned(), Refund { amount: amount.amount, progress });
+        if let Some(Refund { amount, progress: Progress::Requested }) = before {
+            self.reserved = self.reserved.saturating_sub(amount);
+        }
+    }
+}
+
+/// Deciding, for a captured payment whose `request` says how much was taken.
 impl Refunds {
     /// What was given back in all, in minor units of the payment's currency.
     pub fn refunded(&self) -> i64 {
-        self.refunded
+        self.settled
     }
 
-    pub(super) fn add(&mut self, event: &PaymentRefunded) {
-        self.by_id.insert(event.refund_id.clone(), event.amount.amount);
-        self.refunded = event.refunded.amount;
+    /// What is reserved for refunds that wait for the gateway, in minor units of the payment's currency.
+    pub fn reserved(&self) -> i64 {
+        self.reserved
     }
 
-    /// Gives back all that is left, if anything is.
-    pub(super) fn rest(&self, request: &PaymentRequested) -> Option<PaymentEvent> {
-        let left = request.amount.amount - self.refunded;
-        (left > 0).then(|| self.event(request, VOID_REFUND.to_owned(), left))
-    }
-
-    /// Decides a refund of a captured payment.
-    pub(super) fn decide(&self, request: &PaymentRequested, refund_id: String, amount: Money) -> Result<Vec<PaymentEvent>, PaymentRefusal> {
+    pub(super) fn request(&self, request: &PaymentRequested, refund_id: String, amount: Money) -> Decision {
         let currency = &request.amount.currency;
-        if let Some(&known) = self.by_id.get(&refund_id) {
+        if let Some(&Refund { amount: known, progress }) = self.by_id.get(&refund_id) {
             let known = Money { amount: known, currency: currency.clone() };
-            let repeated = known == amount;
-            return if repeated { Ok(vec![]) } else { Err(PaymentRefusal::RefundIdReused { refund_id, known, given: amount }) };
+            return match progress {
+                _ if known != amount => Err(PaymentRefusal::RefundIdReused { refund_id, known, given: amount }),
+                Progress::Requested | Progress::Settled => Ok(vec![]),
+                Progress::Failed => self.request_checked(request, refund_id, amount.amount),
+            };
         }
         if refund_id == VOID_REFUND {
             return Err(PaymentRefusal::ReservedRefundId);
@@ -46,13 +85,73 @@ impl Refunds {
         if *currency != amount.currency {
             return Err(PaymentRefusal::CurrencyMismatch { captured: currency.clone(), given: amount.currency });
         }
-        self.check_bounds(request, amount.amount)?;
-        Ok(vec![self.event(request, refund_id, amount.amount)])
+        self.request_checked(request, refund_id, amount.amount)
+    }
+
+    /// Requests all that is left, if anything is. It is asked for once; after a failure the same amount is asked for again, since the
+    /// gateway knows it by that name.
+    pub(super) fn request_rest(&self, request: &PaymentRequested) -> Decision {
+        let left = self.left(request);
+        match self.by_id.get(VOID_REFUND) {
+            _ if left < 1 => Ok(vec![]),
+            None => self.request_checked(request, VOID_REFUND.to_owned(), left),
+            Some(Refund { amount, progress: Progress::Failed }) => self.request_checked(request, VOID_REFUND.to_owned(), *amount),
+            Some(Refund { progress: Progress::Requested | Progress::Settled, .. }) => Ok(vec![]),
+        }
+    }
+
+    /// A failed refund is settled too, since an operator may try it again when the gateway is well.
+    pub(super) fn record_settled(&self, request: &PaymentRequested, refund_id: String) -> Decision {
+        let Refund { amount, progress } = self.get(&refund_id)?;
+        match progress {
+            Progress::Settled => return Ok(vec![]),
+            Progress::Failed => self.check_bounds(request, amount)?,
+            Progress::Requested => {}
+        }
+        let (amount, refunded) = (money(request, amount), money(request, self.settled + amount));
+        let PaymentRequested { order_id, user_id, .. } = *request;
+        Ok(vec![PaymentEvent::RefundSettled(PaymentRefundSettled { order_id, user_id, refund_id, amount, refunded })])
+    }
+
+    pub(super) fn record_failed(&self, request: &PaymentRequested, refund_id: String, reason: String) -> Decision {
+        let Refund { amount, progress } = self.get(&refund_id)?;
+        match progress {
+            Progress::Requested => {
+                let PaymentRequested { order_id, user_id, .. } = *request;
+                let amount = money(request, amount);
+                Ok(vec![PaymentEvent::RefundFailed(PaymentRefundFailed { order_id, user_id, refund_id, amount, reason })])
+            }
+            Progress::Settled | Progress::Failed => Ok(vec![]),
+        }
+    }
+
+    pub(super) fn may_settle(&self, request: &PaymentRequested, refund_id: String) -> Decision {
+        let Refund { amount, progress } = self.get(&refund_id)?;
+        match progress {
+            Progress::Requested => Ok(vec![]),
+            Progress::Settled => Err(PaymentRefusal::RefundSettled { refund_id }),
+            Progress::Failed => self.check_bounds(request, amount).map(|()| vec![]),
+        }
+    }
+
+    fn get(&self, refund_id: &str) -> Result<Refund, PaymentRefusal> {
+        self.by_id.get(refund_id).copied().ok_or_else(|| PaymentRefusal::UnknownRefund { refund_id: refund_id.to_owned() })
+    }
+
+    /// What is neither settled nor reserved.
+    fn left(&self, request: &PaymentRequested) -> i64 {
+        request.amount.amount - self.settled - self.reserved
+    }
+
+    fn request_checked(&self, request: &PaymentRequested, refund_id: String, amount: i64) -> Decision {
+        self.check_bounds(request, amount)?;
+        let PaymentRequested { order_id, user_id, .. } = *request;
+        let amount = money(request, amount);
+        Ok(vec![PaymentEvent::RefundRequested(PaymentRefundRequested { order_id, user_id, refund_id, amount })])
     }
 
     fn check_bounds(&self, request: &PaymentRequested, amount: i64) -> Result<(), PaymentRefusal> {
-        let captured = request.amount.amount;
-        let rest = captured - self.refunded;
+        let (captured, rest) = (request.amount.amount, self.left(request));
         if amount < 1 {
             Err(PaymentRefusal::NothingToRefund { amount })
         } else if amount > rest {
@@ -61,11 +160,8 @@ impl Refunds {
             Ok(())
         }
     }
+}
 
-    /// The refund of `amount`, which is at most what is left.
-    fn event(&self, request: &PaymentRequested, refund_id: String, amount: i64) -> PaymentEvent {
-        let money = |amount| Money { amount, currency: request.amount.currency.clone() };
-        let refunded = money(self.refunded + amount);
-        PaymentEvent::Refunded(PaymentRefunded { order_id: request.order_id, refund_id, amount: money(amount), refunded })
-    }
+fn money(request: &PaymentRequested, amount: i64) -> Money {
+    Money { amount, currency: request.amount.currency.clone() }
 }

@@ -23,8 +23,17 @@ pub enum PaymentRefusal {
     #[error("the payment was declined and cannot be captured")]
     Declined,
     /// The hold was lifted.
-    #[error("the payment was voided and cannot be captured")]
+    #[error("the payment was voided: nothing is taken any more")]
     Voided,
+    /// The gateway has answered already.
+    #[error("the gateway has already answered: the payment is {status}")]
+    AlreadyAnswered {
+        /// The payment's status.
+        status: &'static str,
+    },
+    /// The money was taken already.
+    #[error("the payment was already captured: its money is taken once")]
+    AlreadyCaptured,
     /// No money was taken that could be given back.
     #[error("the payment cannot be refunded before it is captured: it is {status}")]
     NotCaptured {
@@ -34,14 +43,26 @@ pub enum PaymentRefusal {
     /// The name belongs to the refund that voiding makes.
     #[error("refund_id: {:?} is kept for the refund that voiding a captured payment makes", VOID_REFUND)]
     ReservedRefundId,
+    /// Nobody has asked for a refund of this name.
+    #[error("refund_id: the payment has no refund {refund_id:?}: request it first")]
+    UnknownRefund {
+        /// The name.
+        refund_id: String,
+    },
+    /// The money was given back already.
+    #[error("refund_id: {refund_id:?} was already settled: its money is given back once")]
+    RefundSettled {
+        /// The name.
+        refund_id: String,
+    },
     /// The name was used for another amount.
     #[error("refund_id: {refund_id:?} already names a refund of {known}, this one is of {given}")]
     RefundIdReused {
         /// The name.
         refund_id: String,
-        /// What was given back under it.
+        /// What was asked for under it before.
         known: Money,
-        /// What was to be given back now.
+        /// What is asked for now.
         given: Money,
     },
     /// Money is given back in the currency in which it was taken.
@@ -65,7 +86,7 @@ pub enum PaymentRefusal {
         amount: i64,
         /// What was taken, in minor units.
         captured: i64,
-        /// What was taken and not given back yet, in minor units.
+        /// What was taken, is not given back and is not reserved for another refund, in minor units.
         rest: i64,
     },
 }
@@ -79,8 +100,12 @@ impl Refusal for PaymentRefusal {
             Self::NotAuthorised => "not-authorised",
             Self::Declined => "payment-declined",
             Self::Voided => "payment-voided",
+            Self::AlreadyAnswered { .. } => "already-answered",
+            Self::AlreadyCaptured => "already-captured",
             Self::NotCaptured { .. } => "not-captured",
             Self::ReservedRefundId => "reserved-refund-id",
+            Self::UnknownRefund { .. } => "unknown-refund",
+            Self::RefundSettled { .. } => "refund-settled",
             Self::RefundIdReused { .. } => "refund-id-reused",
             Self::CurrencyMismatch { .. } => "currency-mismatch",
             Self::RefundExceedsCaptured { .. } => "refund-exceeds-captured",
@@ -93,8 +118,17 @@ impl Refusal for PaymentRefusal {
             | Self::NothingToRefund { .. }
             | Self::CurrencyMismatch { .. }
             | Self::RefundExceedsCaptured { .. } => Some("amount"),
-            Self::ReservedRefundId | Self::RefundIdReused { .. } => Some("refund_id"),
-            Self::Unknown | Self::AlreadyRequested | Self::NotAuthorised | Self::Declined | Self::Voided | Self::NotCaptured { .. } => None,
+            Self::ReservedRefundId | Self::UnknownRefund { .. } | Self::RefundSettled { .. } | Self::RefundIdReused { .. } => {
+                Some("refund_id")
+            }
+            Self::Unknown
+            | Self::AlreadyRequested
+            | Self::NotAuthorised
+            | Self::Declined
+            | Self::Voided
+            | Self::AlreadyAnswered { .. }
+            | Self::AlreadyCaptured
+            | Self::NotCaptured { .. } => None,
         }
     }
 

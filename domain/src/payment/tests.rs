@@ -1,5 +1,11 @@
+mod questions;
+mod refunds;
+
 use super::*;
-use crate::testing::given;
+use crate::{
+    UserId,
+    testing::{Given, given},
+};
 
 fn gbp(amount: i64) -> Money {
     Money { amount, currency: "GBP".parse().unwrap() }
@@ -9,9 +15,12 @@ fn order() -> OrderId {
     OrderId::derive("test", "1")
 }
 
+fn user() -> UserId {
+    UserId::derive("test", "ada")
+}
+
 fn terms(amount: i64) -> PaymentRequested {
-    let user_id = UserId::derive("test", "ada");
-    PaymentRequested { order_id: order(), user_id, amount: gbp(amount), method: "card".parse().unwrap() }
+    PaymentRequested { order_id: order(), user_id: user(), amount: gbp(amount), method: "card".parse().unwrap() }
 }
 
 fn request(amount: i64) -> PaymentCommand {
@@ -43,28 +52,56 @@ fn captured() -> PaymentEvent {
     PaymentEvent::Captured(PaymentCaptured { order_id: order(), amount: gbp(1000) })
 }
 
+fn fail_capture() -> PaymentCommand {
+    PaymentCommand::RecordCaptureFailure { reason: "hold expired".into() }
+}
+
+fn capture_failed() -> PaymentEvent {
+    let reason = "hold expired".into();
+    PaymentEvent::CaptureFailed(PaymentCaptureFailed { order_id: order(), user_id: user(), amount: gbp(1000), reason })
+}
+
 fn void() -> PaymentCommand {
     PaymentCommand::Void { reason: "order cancelled".into() }
 }
 
 fn voided() -> PaymentEvent {
-    PaymentEvent::Voided(PaymentVoided { order_id: order(), reason: "order cancelled".into() })
+    PaymentEvent::Voided(PaymentVoided { order_id: order(), reason: "order cancelled".into(), amount: Some(gbp(1000)) })
 }
 
 fn refund(refund_id: &str, amount: i64) -> PaymentCommand {
     PaymentCommand::Refund { refund_id: refund_id.into(), amount: gbp(amount) }
 }
 
-fn refunded(refund_id: &str, amount: i64, in_all: i64) -> PaymentEvent {
-    let (amount, refunded) = (gbp(amount), gbp(in_all));
-    PaymentEvent::Refunded(PaymentRefunded { order_id: order(), refund_id: refund_id.into(), amount, refunded })
+fn refund_requested(refund_id: &str, amount: i64) -> PaymentEvent {
+    let refund_id = refund_id.into();
+    PaymentEvent::RefundRequested(PaymentRefundRequested { order_id: order(), user_id: user(), refund_id, amount: gbp(amount) })
+}
+
+fn settle(refund_id: &str) -> PaymentCommand {
+    PaymentCommand::RecordRefund { refund_id: refund_id.into() }
+}
+
+fn settled(refund_id: &str, amount: i64, in_all: i64) -> PaymentEvent {
+    let (refund_id, amount, refunded) = (refund_id.into(), gbp(amount), gbp(in_all));
+    PaymentEvent::RefundSettled(PaymentRefundSettled { order_id: order(), user_id: user(), refund_id, amount, refunded })
+}
+
+fn fail_refund(refund_id: &str) -> PaymentCommand {
+    PaymentCommand::RecordRefundFailure { refund_id: refund_id.into(), reason: "account closed".into() }
+}
+
+fn refund_failed(refund_id: &str, amount: i64) -> PaymentEvent {
+    let (refund_id, amount, reason) = (refund_id.into(), gbp(amount), "account closed".into());
+    PaymentEvent::RefundFailed(PaymentRefundFailed { order_id: order(), user_id: user(), refund_id, amount, reason })
 }
 
 /// A past for each status, by its name.
-fn pasts() -> [(&'static str, Vec<PaymentEvent>); 5] {
+fn pasts() -> [(&'static str, Vec<PaymentEvent>); 6] {
     [
         ("requested", vec![requested()]),
         ("authorised", vec![requested(), authorised()]),
+        ("capture-failed", vec![requested(), authorised(), capture_failed()]),
         ("captured", taken()),
         ("declined", vec![requested(), declined()]),
         ("voided", vec![requested(), authorised(), voided()]),
@@ -73,6 +110,11 @@ fn pasts() -> [(&'static str, Vec<PaymentEvent>); 5] {
 
 fn taken() -> Vec<PaymentEvent> {
     vec![requested(), authorised(), captured()]
+}
+
+/// A captured payment to which this happened.
+fn taken_then(events: impl IntoIterator<Item = PaymentEvent>) -> Given<Payment> {
+    given(taken().into_iter().chain(events))
 }
 
 #[test]
@@ -125,6 +167,22 @@ fn only_what_is_authorised_is_captured() {
 }
 
 #[test]
+fn a_capture_that_fails_is_recorded_once_and_may_yet_succeed() {
+    let failed = given::<Payment>([requested(), authorised()]).when(fail_capture()).then([capture_failed()]);
+    let failed = failed.when(fail_capture()).then_nothing();
+    let taken = failed.clone().when(PaymentCommand::RecordCapture).then([captured()]);
+    taken.when(fail_capture()).then_nothing();
+    let voided = failed.when(void()).then([voided()]);
+    voided.when(fail_capture()).then_nothing();
+}
+
+#[test]
+fn only_what_is_authorised_can_fail_to_be_captured() {
+    given::<Payment>([requested()]).when(fail_capture()).refused("not-authorised");
+    given::<Payment>([requested(), declined()]).when(fail_capture()).refused("payment-declined");
+}
+
+#[test]
 fn what_was_not_taken_is_voided_once() {
     given::<Payment>([requested()]).when(void()).then([voided()]).when(void()).then_nothing();
     given::<Payment>([requested(), authorised()]).when(void()).then([voided()]).when(void()).then_nothing();
@@ -132,67 +190,16 @@ fn what_was_not_taken_is_voided_once() {
 }
 
 #[test]
-fn what_was_taken_is_refunded_when_it_is_voided() {
-    given::<Payment>(taken()).when(void()).then([refunded(VOID_REFUND, 1000, 1000)]).when(void()).then_nothing();
-    let partly = taken().into_iter().chain([refunded("r1", 400, 400)]);
-    given::<Payment>(partly).when(void()).then([refunded(VOID_REFUND, 600, 1000)]);
-    let wholly = taken().into_iter().chain([refunded("r1", 1000, 1000)]);
-    given::<Payment>(wholly).when(void()).then_nothing();
-}
-
-#[test]
-fn refunds_add_up_to_what_was_captured() {
-    let given = given::<Payment>(taken()).when(refund("r1", 400)).then([refunded("r1", 400, 400)]);
-    let words = "amount: at most 600 of the captured 1000 are left to refund, 601 were asked for (minor units)";
-    given.clone().when(refund("r2", 601)).refused("refund-exceeds-captured").on("amount").saying(words);
-    let given = given.when(refund("r2", 600)).then([refunded("r2", 600, 1000)]);
-    assert_eq!(given.state().refunds().unwrap().refunded(), 1000);
-    given.when(refund("r3", 1)).refused("refund-exceeds-captured");
-}
-
-#[test]
-fn a_refund_gives_something_back() {
-    let words = "amount: must be at least 1 minor unit, is 0";
-    given::<Payment>(taken()).when(refund("r1", 0)).refused("invalid-amount").on("amount").saying(words);
-    given::<Payment>(taken()).when(refund("r1", i64::MIN)).refused("invalid-amount").on("amount");
-    given::<Payment>(taken()).when(refund("r1", i64::MAX)).refused("refund-exceeds-captured");
-}
-
-#[test]
-fn a_refund_keeps_the_currency() {
-    let amount = Money { amount: 1, currency: "EUR".parse().unwrap() };
-    let words = "amount: must be in GBP, the currency of the payment, is in EUR";
-    let command = PaymentCommand::Refund { refund_id: "r1".into(), amount };
-    given::<Payment>(taken()).when(command).refused("currency-mismatch").on("amount").saying(words);
-}
-
-#[test]
-fn a_refunds_name_stands_for_one_amount() {
-    let past = || given::<Payment>(taken().into_iter().chain([refunded("r1", 400, 400)]));
-    past().when(refund("r1", 400)).then_nothing();
-    let words = "refund_id: \"r1\" already names a refund of 400 GBP, this one is of 300 GBP";
-    past().when(refund("r1", 300)).refused("refund-id-reused").on("refund_id").saying(words);
-}
-
-#[test]
-fn no_refund_takes_the_name_of_the_void() {
-    let words = "refund_id: \"void\" is kept for the refund that voiding a captured payment makes";
-    given::<Payment>(taken()).when(refund(VOID_REFUND, 1)).refused("reserved-refund-id").on("refund_id").saying(words);
-    let voided = taken().into_iter().chain([refunded(VOID_REFUND, 1000, 1000)]);
-    given::<Payment>(voided).when(refund(VOID_REFUND, 1000)).then_nothing();
-}
-
-#[test]
-fn only_what_was_captured_is_refunded() {
-    for (status, past) in pasts().into_iter().filter(|(status, _)| *status != "captured") {
-        let words = format!("the payment cannot be refunded before it is captured: it is {status}");
-        given::<Payment>(past).when(refund("r1", 1)).refused("not-captured").saying(&words);
-    }
-}
-
-#[test]
 fn a_payment_that_nobody_requested_is_not_found() {
-    for command in [authorise(), decline(), PaymentCommand::RecordCapture, void(), refund("r1", 1)] {
+    let records = [authorise(), decline(), PaymentCommand::RecordCapture, fail_capture(), settle("r1"), fail_refund("r1")];
+    for command in records.into_iter().chain([void(), refund("r1", 1)]) {
         given::<Payment>([]).when(command).not_found("unknown-payment");
     }
+}
+
+#[test]
+fn a_void_of_an_earlier_build_does_not_say_what_would_have_been_taken() {
+    let json = serde_json::json!({ "order_id": order(), "reason": "order cancelled" });
+    let voided = serde_json::from_value::<PaymentVoided>(json).unwrap();
+    assert_eq!(voided, PaymentVoided { order_id: order(), reason: "order cancelled".into(), amount: None });
 }

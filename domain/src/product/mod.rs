@@ -12,7 +12,7 @@ mod tests;
 pub use refusal::ProductRefusal;
 pub use stock::{SETTLED_LINES, Stock};
 
-use crate::{Aggregate, Money, OrderId, Quantity, Sku, Text};
+use crate::{Aggregate, Command, Intent, Money, OrderId, Quantity, Sku, Text};
 use serde::{Deserialize, Serialize};
 
 /// A product: its place in the catalogue and its stock.
@@ -96,17 +96,35 @@ pub enum ProductCommand {
     Withdraw { reason: Option<Text> },
 }
 
-/// What may have happened to a product.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ProductEvent {
-    Listed(ProductListed),
-    PriceChanged(PriceChanged),
-    StockReceived(StockReceived),
-    StockReserved(StockReserved),
-    ReservationRejected(ReservationRejected),
-    StockReleased(StockReleased),
-    StockShipped(StockShipped),
-    Withdrawn(ProductWithdrawn),
+impl Command for ProductCommand {
+    fn intent(&self) -> Intent {
+        match self {
+            Self::List { sku, name, price } => Intent::of("list").with("sku", sku).with("name", name).with("price", price),
+            Self::ChangePrice { price } => Intent::of("change-price").with("price", price),
+            Self::ReceiveStock { quantity } => Intent::of("receive-stock").with("quantity", quantity),
+            Self::Reserve { order_id, line, quantity, agreed_price } => {
+                let line = Intent::of("reserve").with("order_id", order_id).with("line", line);
+                line.with("quantity", quantity).with("agreed_price", agreed_price)
+            }
+            Self::Release { order_id, line } => Intent::of("release").with("order_id", order_id).with("line", line),
+            Self::Ship { order_id, line } => Intent::of("ship").with("order_id", order_id).with("line", line),
+            Self::Withdraw { reason } => Intent::of("withdraw").with("reason", reason),
+        }
+    }
+}
+
+event_sourcing::events! {
+    /// What may have happened to a product.
+    pub enum ProductEvent in "products", "daybook.product" {
+        Listed(ProductListed),
+        PriceChanged(PriceChanged),
+        StockReceived(StockReceived),
+        StockReserved(StockReserved),
+        ReservationRejected(ReservationRejected),
+        StockReleased(StockReleased),
+        StockShipped(StockShipped),
+        Withdrawn(ProductWithdrawn),
+    }
 }
 
 /// The product was put into the catalogue.

@@ -111,20 +111,30 @@ fn place(lines: Vec<OrderLine>, placed_at: Timestamp, expires_at: Timestamp) -> 
     OrderCommand::Place { user_id, lines, payment_method: "card".parse().unwrap(), placed_at, expires_at }
 }
 
+fn refund_id() -> impl Strategy<Value = String> {
+    "[a-h]|void"
+}
+
 pub fn payment_commands() -> impl Strategy<Value = Vec<PaymentCommand>> {
     let request = |order_id, amount| {
         let user_id = UserId::derive("laws", "a");
         PaymentCommand::Request { order_id, user_id, amount, method: "card".parse().unwrap() }
     };
     let sensible =
-        (order_id(), 0..200_i64).prop_map(move |(order_id, amount)| request(order_id, Money { amount, currency: "GBP".parse().unwrap() }));
+        (order_id(), 0..100_i64).prop_map(move |(order_id, amount)| request(order_id, Money { amount, currency: "GBP".parse().unwrap() }));
     let any = prop_oneof![
         2 => (order_id(), money()).prop_map(move |(order_id, amount)| request(order_id, amount)),
         6 => name().prop_map(|reference| PaymentCommand::RecordAuthorisation { reference }),
         1 => name().prop_map(|reason| PaymentCommand::RecordDecline { reason }),
         6 => Just(PaymentCommand::RecordCapture),
         1 => name().prop_map(|reason| PaymentCommand::Void { reason }),
-        12 => ("[a-h]|void", money()).prop_map(|(refund_id, amount)| PaymentCommand::Refund { refund_id, amount }),
+        1 => name().prop_map(|reason| PaymentCommand::RecordCaptureFailure { reason }),
+        12 => (refund_id(), money()).prop_map(|(refund_id, amount)| PaymentCommand::Refund { refund_id, amount }),
+        8 => refund_id().prop_map(|refund_id| PaymentCommand::RecordRefund { refund_id }),
+        5 => (refund_id(), name()).prop_map(|(refund_id, reason)| PaymentCommand::RecordRefundFailure { refund_id, reason }),
+        1 => Just(PaymentCommand::MayAuthorise),
+        1 => Just(PaymentCommand::MayCapture),
+        2 => refund_id().prop_map(|refund_id| PaymentCommand::MayRefund { refund_id }),
     ];
     history(sensible, any)
 }
@@ -134,7 +144,10 @@ pub fn notification_commands() -> impl Strategy<Value = Vec<NotificationCommand>
         let user_id = UserId::derive("laws", "a");
         NotificationCommand::Request { user_id, order_id, kind, subject: "a".into(), body: "a".into() }
     });
-    let answers =
-        prop_oneof![Just(NotificationCommand::RecordDelivery), name().prop_map(|reason| NotificationCommand::RecordFailure { reason }),];
+    let answers = prop_oneof![
+        Just(NotificationCommand::RecordDelivery),
+        name().prop_map(|reason| NotificationCommand::RecordFailure { reason }),
+        Just(NotificationCommand::MayDeliver),
+    ];
     vec(prop_oneof![request, answers], 0..40)
 }

@@ -7,7 +7,6 @@ use crate::{
     envelope::{Entry, EventEntry},
     run::Place,
 };
-use schemas::WireEvent;
 use std::{collections::BTreeMap, sync::Arc};
 use uuid::Uuid;
 
@@ -144,7 +143,7 @@ fn at<T>(moments: &[(i64, T)], length: i64) -> Option<&T> {
 
 /// The amount of an event.
 pub fn amount(payload: &[u8]) -> Result<i64, Violation> {
-    let decoded = Moved::decode(payload, &SCHEMAS);
+    let decoded = SCHEMAS.decode::<Moved>(payload);
     decoded.map(|moved| moved.0).map_err(|error| Violation(format!("a record counts that is none of ours: {error}")))
 }
 

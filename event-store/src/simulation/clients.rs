@@ -10,7 +10,7 @@ use crate::{
     Cause, CommandMeta,
     writer::{Answer, Pending},
 };
-use domain::Timestamp;
+use event_sourcing::Timestamp;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 

@@ -25,14 +25,14 @@ mod weakness;
 mod world;
 
 use crate::account;
+use codec::Schemas;
 use history::History;
-use schemas::Schemas;
 use std::sync::LazyLock;
 use weakness::Weakness;
 use world::{Figures, World};
 
 /// How claims become bytes; the test aggregate needs none.
-static SCHEMAS: LazyLock<Schemas> = LazyLock::new(Schemas::bundled);
+static SCHEMAS: LazyLock<Schemas> = LazyLock::new(crate::account::schemas);
 
 /// A promise that was not kept.
 #[derive(Debug)]

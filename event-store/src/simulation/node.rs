@@ -14,8 +14,8 @@ use crate::{
     log::{Ack, LogError, NotQueued, Tag},
     writer::{NodeName, Phase, Port, Writer, WriterConfig},
 };
-use domain::Timestamp;
-use schemas::Schemas;
+use codec::Schemas;
+use event_sourcing::Timestamp;
 
 /// One life of a node that takes itself for the owner.
 pub struct Node {

@@ -8,7 +8,7 @@ use super::{
     violation,
 };
 use crate::{Accepted, CommandError, Refused, writer::Answer};
-use domain::Aggregate;
+use event_sourcing::Aggregate;
 
 /// What an order leads to, at one moment.
 #[derive(Debug, PartialEq, Eq)]

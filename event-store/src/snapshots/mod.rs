@@ -21,7 +21,7 @@ use crate::{
     remembered::{Bounds, Remembered},
 };
 use block::Entry;
-use domain::Aggregate;
+use event_sourcing::Aggregate;
 use parking_lot::RwLock;
 use redb::{Database, ReadableDatabase, TableDefinition, TableError};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};

@@ -7,8 +7,8 @@ use crate::{
     fold::{Fold, anchor},
     log::Log,
 };
-use domain::Aggregate;
-use schemas::{Schemas, WireEvent};
+use codec::Schemas;
+use event_sourcing::Aggregate;
 use sha2::{Digest, Sha256};
 use std::{
     path::{Path, PathBuf},
@@ -39,22 +39,15 @@ impl Origin {
         self.snapshots.as_ref().map(|directory| directory.join(format!("{service}-{partition}.redb")))
     }
 
-    fn fold<A: Aggregate>(&self) -> Fold<A>
-    where
-        A::Event: WireEvent,
-    {
+    fn fold<A: Aggregate>(&self) -> Fold<A> {
         Fold::new(self.source.clone(), self.schemas.clone(), self.config)
     }
 }
 
 /// The fold as far as a snapshot knows it; an empty one where there is none to believe.
-pub(crate) async fn recover<A>(origin: &Origin) -> Fold<A>
-where
-    A: Aggregate,
-    A::Event: WireEvent,
-{
+pub(crate) async fn recover<A: Aggregate>(origin: &Origin) -> Fold<A> {
     let Some(path) = origin.path() else { return origin.fold() };
-    let fingerprint = fingerprint::<A>(&origin.source);
+    let fingerprint = fingerprint::<A>(origin);
     match off_thread(move || open_or_begin(&path, fingerprint)).await {
         Ok((snapshots, Some(stand))) if !is_of_this_log(origin, &stand).await => begin_anew(origin, snapshots).await,
         Ok((snapshots, stand)) => {
@@ -66,18 +59,12 @@ where
     }
 }
 
-fn without<A: Aggregate>(origin: &Origin, error: &SnapshotError) -> Fold<A>
-where
-    A::Event: WireEvent,
-{
+fn without<A: Aggregate>(origin: &Origin, error: &SnapshotError) -> Fold<A> {
     tracing::warn!(service = %origin.source.service, partition = origin.source.partition, %error, "no snapshots are kept");
     origin.fold()
 }
 
-async fn begin_anew<A: Aggregate>(origin: &Origin, old: Snapshots) -> Fold<A>
-where
-    A::Event: WireEvent,
-{
+async fn begin_anew<A: Aggregate>(origin: &Origin, old: Snapshots) -> Fold<A> {
     let fresh = off_thread(move || {
         let (path, fingerprint) = (old.path().to_owned(), old.fingerprint);
         drop(old);
@@ -161,10 +148,11 @@ fn is_in_run(entry: &Entry, stand: &Stand) -> bool {
     }
 }
 
-fn fingerprint<A: Aggregate>(source: &PartitionId) -> u64 {
-    let PartitionId { service, partition } = source;
+fn fingerprint<A: Aggregate>(origin: &Origin) -> u64 {
+    let PartitionId { service, partition } = &origin.source;
     let mut hash = Sha256::new();
-    hash.update(format!("{FORMAT} {:x} {:x} {} {service} {partition}", A::FOLD, schemas::SOURCES, A::NAME));
+    let events = origin.schemas.records().fingerprint();
+    hash.update(format!("{FORMAT} {:x} {events:x} {} {service} {partition}", A::FOLD, A::NAME));
     let mut first = [0; 8];
     first.copy_from_slice(&hash.finalize()[..8]);
     u64::from_be_bytes(first)

@@ -2,8 +2,7 @@
 
 use super::{SnapshotError, Snapshots};
 use crate::{WriterConfig, fold::Fold};
-use domain::Aggregate;
-use schemas::WireEvent;
+use event_sourcing::Aggregate;
 use std::sync::Arc;
 use tokio::{task::JoinHandle, time::Instant};
 
@@ -50,10 +49,7 @@ impl Saver {
     }
 
     /// Takes how a save ended, if one did, and begins the next when there is reason to.
-    pub fn take<A: Aggregate>(&mut self, ended: Option<Ended>, fold: &mut Fold<A>)
-    where
-        A::Event: WireEvent,
-    {
+    pub fn take<A: Aggregate>(&mut self, ended: Option<Ended>, fold: &mut Fold<A>) {
         if let Some(Ended { snapshots, next, outcome }) = ended {
             fold.saved(&snapshots, next, outcome);
         }
@@ -68,10 +64,7 @@ impl Saver {
         }
     }
 
-    fn begin<A: Aggregate>(&mut self, fold: &mut Fold<A>)
-    where
-        A::Event: WireEvent,
-    {
+    fn begin<A: Aggregate>(&mut self, fold: &mut Fold<A>) {
         self.due = None;
         let Some((snapshots, save)) = fold.save() else { return };
         let (store, next) = (snapshots.clone(), save.stand.next);
@@ -80,18 +73,12 @@ impl Saver {
     }
 
     /// Whether more has changed than may be in memory, and a save is on its way that will help.
-    pub fn is_behind<A: Aggregate>(&self, fold: &Fold<A>) -> bool
-    where
-        A::Event: WireEvent,
-    {
+    pub fn is_behind<A: Aggregate>(&self, fold: &Fold<A>) -> bool {
         self.running.is_some() && fold.aggregates.unsaved() >= self.config.live_aggregates.max(self.config.save_after)
     }
 
     /// Waits for the save that runs.
-    pub async fn settle<A: Aggregate>(&mut self, fold: &mut Fold<A>)
-    where
-        A::Event: WireEvent,
-    {
+    pub async fn settle<A: Aggregate>(&mut self, fold: &mut Fold<A>) {
         if self.running.is_some()
             && let Some(Ended { snapshots, next, outcome }) = self.next().await
         {
@@ -100,10 +87,7 @@ impl Saver {
     }
 
     /// Saves what is left.
-    pub async fn finish<A: Aggregate>(mut self, fold: &mut Fold<A>)
-    where
-        A::Event: WireEvent,
-    {
+    pub async fn finish<A: Aggregate>(mut self, fold: &mut Fold<A>) {
         self.settle(fold).await;
         if fold.has_news() {
             self.begin(fold);

@@ -10,7 +10,7 @@ use super::{
     block::{Block, Entry, Merged, Run, values},
     sealed, unsealed,
 };
-use domain::Timestamp;
+use event_sourcing::Timestamp;
 use fastbloom::BloomFilter;
 use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, TableDefinition, TableError, WriteTransaction};
 use serde::{Deserialize, Serialize};

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{WriterConfig, account::Account, remembered::CommandMemory};
-use domain::Timestamp;
+use event_sourcing::Timestamp;
 use proptest::prelude::*;
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -8,8 +8,8 @@
 
 use super::{Answer, Pending, Phase, Port, Writer, sabotage::left_out, unavailable};
 use crate::{Accepted, LogError, envelope::proof, remembered::Remembered};
-use domain::Aggregate;
-use schemas::{OwnerConfirmed, WireEvent};
+use codec::OwnerConfirmed;
+use event_sourcing::Aggregate;
 use std::collections::VecDeque;
 
 /// What proves that an answer which leaves no record is not from the past.
@@ -41,11 +41,7 @@ pub(super) struct Resting<A: Aggregate> {
     pub proof: Proof,
 }
 
-impl<A> Writer<A>
-where
-    A: Aggregate,
-    A::Event: WireEvent,
-{
+impl<A: Aggregate> Writer<A> {
     /// Takes the log's end, asked after the resting answers were decided. Everything below it must be this writer's own.
     pub fn barrier(&mut self, epoch: u64, end: Result<i64, LogError>, port: &mut impl Port) {
         if epoch != self.epoch || !matches!(self.phase, Phase::Writing { .. }) {

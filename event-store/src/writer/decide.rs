@@ -13,8 +13,7 @@ use crate::{
     remembered::Remembered,
     run::Place,
 };
-use domain::Aggregate;
-use schemas::WireEvent;
+use event_sourcing::{Aggregate, Event};
 use std::borrow::Cow;
 use uuid::Uuid;
 
@@ -34,11 +33,7 @@ impl<A: Aggregate> Pending<A> {
     }
 }
 
-impl<A> Writer<A>
-where
-    A: Aggregate,
-    A::Event: WireEvent,
-{
+impl<A: Aggregate> Writer<A> {
     /// Decides a command on the speculative state and sends off what it makes.
     pub(super) fn decide(&mut self, seq: u64, pending: Pending<A>, port: &mut impl Port) {
         let asked = pending.command.as_ref().map(|_| pending.meta.command_id);
@@ -122,11 +117,11 @@ where
         self.take_off(seq, pending, events, version);
     }
 
-    fn records(&self, pending: &Pending<A>, events: &[A::Event], version: u64) -> Result<Vec<crate::Append>, schemas::EncodeError> {
+    fn records(&self, pending: &Pending<A>, events: &[A::Event], version: u64) -> Result<Vec<crate::Append>, codec::EncodeError> {
         let super::Phase::Writing { claim: run } = self.phase else { return Ok(Vec::new()) };
         let of = u32::try_from(events.len()).unwrap_or(u32::MAX);
         let encode = |(index, event): (u32, &A::Event)| {
-            let payload = event.encode(&self.fold.schemas)?;
+            let payload = self.fold.schemas.encode(event)?;
             let place = Place { run, at: self.next + i64::from(index) - 1, index, of };
             let headers = EventHeaders {
                 service: &self.fold.source.service,

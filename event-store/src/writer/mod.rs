@@ -27,8 +27,8 @@ use crate::{
     remembered::Remembered,
 };
 use barrier::Resting;
-use domain::{Aggregate, Timestamp};
-use schemas::{PartitionClaimed, WireEvent};
+use codec::PartitionClaimed;
+use event_sourcing::{Aggregate, Timestamp};
 use std::collections::VecDeque;
 use tokio::sync::oneshot;
 use uuid::Uuid;
@@ -145,11 +145,7 @@ pub struct NodeName {
     pub address: String,
 }
 
-impl<A> Writer<A>
-where
-    A: Aggregate,
-    A::Event: WireEvent,
-{
+impl<A: Aggregate> Writer<A> {
     pub fn new(fold: Fold<A>, node: NodeName, config: WriterConfig) -> Self {
         Self {
             fold,

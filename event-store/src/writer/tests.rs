@@ -7,8 +7,7 @@ use crate::{
     fold::Fold,
     log::{Ack, NotQueued, Tag},
 };
-use domain::Timestamp;
-use schemas::Schemas;
+use event_sourcing::Timestamp;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
@@ -50,7 +49,7 @@ fn begin() -> (Writer<Account>, Desk) {
 fn begin_with(config: WriterConfig) -> (Writer<Account>, Desk) {
     let source = PartitionId { service: "accounts".into(), partition: 0 };
     let node = NodeName { owner: "node".into(), address: "127.0.0.1:0".into() };
-    let writer = Writer::new(Fold::new(source, Schemas::bundled(), config), node, config);
+    let writer = Writer::new(Fold::new(source, crate::account::schemas(), config), node, config);
     (writer, Desk { room: usize::MAX, why_full: NotQueued::Full, sent: Vec::new(), claims: 0 })
 }
 

@@ -7,7 +7,7 @@
 mod account;
 
 use account::{Account, AccountCommand as Do};
-use domain::Timestamp;
+use event_sourcing::Timestamp;
 use event_store::{
     Barrier, Cause, CommandError, CommandMeta, Follower, Log, NodeName, OwnerParts, PartitionId, PartitionOwner, WriterConfig,
     kafka::{KafkaConfig, KafkaLog, KafkaProducer, Profile, TopicPlan, Topics, topic_of},
@@ -17,7 +17,6 @@ use rdkafka::{
     ClientConfig,
     consumer::{BaseConsumer, Consumer},
 };
-use schemas::Schemas;
 use std::{
     path::{Path, PathBuf},
     process::Command,
@@ -86,7 +85,7 @@ async fn writing(brokers: &Brokers) -> Writing {
     let barrier = topics.barrier(service).expect("the brokers answer");
     assert_eq!(barrier, if brokers.count > 1 { Barrier::Append } else { Barrier::End });
     let config = WriterConfig { barrier, ..WriterConfig::default() };
-    let parts = OwnerParts { log: log.clone(), source, schemas: Schemas::bundled(), node, config, snapshots: None };
+    let parts = OwnerParts { log: log.clone(), source, schemas: account::schemas(), node, config, snapshots: None };
     Writing { owner: Arc::new(PartitionOwner::spawn(parts)), log, topic: topic_of(service) }
 }
 

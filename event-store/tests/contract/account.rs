@@ -1,8 +1,9 @@
 //! A small aggregate of our own, so that the suite tests the engine and nothing of the shop.
 
-use domain::{Aggregate, Refusal};
-use schemas::{DecodeError, EncodeError, Schemas, WireEvent};
+use codec::{RecordSchema, RecordSet, Schemas};
+use event_sourcing::{Aggregate, Command, Event, Intent, RecordReader, RecordWriter, Refusal};
 use serde::{Deserialize, Serialize};
+use std::sync::LazyLock;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
@@ -60,18 +61,47 @@ impl Aggregate for Account {
     }
 }
 
-impl WireEvent for Moved {
+impl Command for AccountCommand {
+    fn intent(&self) -> Intent {
+        match self {
+            Self::Deposit(amount) => Intent::of("deposit").with("amount", amount),
+            Self::Withdraw(amount) => Intent::of("withdraw").with("amount", amount),
+            Self::DepositAll(amounts) => Intent::of("deposit-all").with("amounts", amounts),
+            Self::Settle(balance) => Intent::of("settle").with("balance", balance),
+        }
+    }
+}
+
+/// The record of a [`Moved`]. A record and its struct share their name.
+#[derive(Serialize, Deserialize)]
+#[serde(rename = "Moved")]
+struct Fields {
+    amount: i64,
+}
+
+impl Event for Moved {
     const SERVICE: &'static str = "accounts";
+    const TYPES: &'static [&'static str] = &["test.Moved"];
 
     fn type_name(&self) -> &'static str {
         "test.Moved"
     }
 
-    fn encode(&self, _: &Schemas) -> Result<Vec<u8>, EncodeError> {
-        serde_json::to_vec(self).map_err(|error| EncodeError { type_name: "test.Moved", reason: error.to_string() })
+    fn write<W: RecordWriter>(&self, writer: W) -> Result<W::Written, W::Error> {
+        writer.record("test.Moved", &Fields { amount: self.0 })
     }
 
-    fn decode(bytes: &[u8], _: &Schemas) -> Result<Self, DecodeError> {
-        serde_json::from_slice(bytes).map_err(|error| DecodeError::Body { type_name: "test.Moved".into(), reason: error.to_string() })
+    fn read<R: RecordReader>(type_name: &str, reader: R) -> Result<Self, R::Error> {
+        if type_name == "test.Moved" { reader.record().map(|Fields { amount }| Self(amount)) } else { Err(reader.foreign()) }
     }
+}
+
+static RECORDS: LazyLock<RecordSet> = LazyLock::new(|| {
+    let text = r#"{"type":"record","name":"Moved","namespace":"test","fields":[{"name":"amount","type":"long"}]}"#;
+    RecordSet::parse(&[RecordSchema { id: 2, text }])
+});
+
+/// The schemas of accounts.
+pub fn schemas() -> Schemas {
+    Schemas::bundled(&RECORDS)
 }

@@ -4,7 +4,6 @@ use crate::{Do, account::Account, ask, own, stores::eventually, writing};
 use event_store::{Ack, Append, Cursor, Host, Hosted, Log, LogError, MemoryLog, NodeName, NotQueued, Tag, Unsent, WriterConfig};
 use futures::future::join_all;
 use parking_lot::Mutex;
-use schemas::Schemas;
 use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -80,7 +79,7 @@ async fn who_was_answered_together_goes_together() {
 async fn a_log_is_told_while_its_partition_is_written_here() {
     let log = OneByOne::new();
     let node = NodeName { owner: "a".into(), address: "127.0.0.1:0".into() };
-    let host = Host::<Account>::new(Arc::new(log.clone()), 1, Schemas::bundled(), node, WriterConfig::default());
+    let host = Host::<Account>::new(Arc::new(log.clone()), 1, crate::account::schemas(), node, WriterConfig::default());
     for _ in 0..2 {
         host.start(0);
         eventually("it is written here", async || (*log.written.lock() == Some(true)).then_some(())).await;

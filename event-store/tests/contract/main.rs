@@ -11,13 +11,12 @@ mod stores;
 mod tails;
 
 use account::{Account, AccountCommand as Do};
-use domain::Timestamp;
+use event_sourcing::Timestamp;
 use event_store::{
     Accepted, Cause, CommandError, CommandMeta, Followed, Follower, Log, NodeName, OwnerParts, PartitionId, PartitionOwner, Unavailable,
     WriterConfig, run::Verdict,
 };
 use faults::FaultyLog;
-use schemas::{Schemas, WireEvent};
 use std::sync::Arc;
 use stores::eventually;
 use uuid::Uuid;
@@ -46,7 +45,7 @@ fn own(log: Arc<dyn Log>, name: &str) -> Arc<Owner> {
 fn own_with(log: Arc<dyn Log>, name: &str, config: WriterConfig) -> Arc<Owner> {
     let source = PartitionId { service: "accounts".into(), partition: 0 };
     let node = NodeName { owner: name.into(), address: "127.0.0.1:0".into() };
-    Arc::new(Owner::spawn(OwnerParts { log, source, schemas: Schemas::bundled(), node, config, snapshots: None }))
+    Arc::new(Owner::spawn(OwnerParts { log, source, schemas: account::schemas(), node, config, snapshots: None }))
 }
 
 async fn writing(owner: &Owner) -> i64 {
@@ -107,7 +106,7 @@ async fn counted(log: &Arc<dyn Log>, on: u128) -> Vec<(Uuid, i64)> {
     let mine: Vec<_> = counted.into_iter().filter(|event| event.aggregate_id == account(on)).collect();
     let versions: Vec<u64> = mine.iter().map(|event| event.version).collect();
     assert_eq!(versions, (1..=mine.len() as u64).collect::<Vec<_>>(), "versions have no gap");
-    let amount = |bytes: &[u8]| account::Moved::decode(bytes, &Schemas::bundled()).expect("an event of ours").0;
+    let amount = |bytes: &[u8]| account::schemas().decode::<account::Moved>(bytes).expect("an event of ours").0;
     mine.iter().map(|event| (Uuid::parse_str(event.command_id()).expect("a command id"), amount(&event.event))).collect()
 }
 

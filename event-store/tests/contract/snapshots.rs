@@ -1,12 +1,11 @@
 //! Snapshots are caches: an owner that has one reads less, and answers the same. The log's memory is enough for all of it.
 
 use super::{Do, Owner, account, fingerprint, meta, stores::eventually, writing};
-use domain::Aggregate;
+use event_sourcing::Aggregate;
 use event_store::{
     Ack, Append, CommandError, CommandMeta, Cursor, Log, LogError, MemoryLog, NodeName, NotQueued, OwnerParts, PartitionId, PartitionOwner,
     RawRecord, Tag, WriterConfig,
 };
-use schemas::{Schemas, WireEvent};
 use serde::{Deserialize, Serialize};
 use std::{
     path::Path,
@@ -32,7 +31,7 @@ fn lazy() -> WriterConfig {
 fn parts(log: Arc<dyn Log>, directory: Option<&Path>, config: WriterConfig) -> OwnerParts {
     let source = PartitionId { service: "accounts".into(), partition: 0 };
     let node = NodeName { owner: "a".into(), address: "127.0.0.1:0".into() };
-    OwnerParts { log, source, schemas: Schemas::bundled(), node, config, snapshots: directory.map(Path::to_owned) }
+    OwnerParts { log, source, schemas: crate::account::schemas(), node, config, snapshots: directory.map(Path::to_owned) }
 }
 
 pub async fn begin(log: &Arc<dyn Log>, directory: Option<&Path>, config: WriterConfig) -> Owner {
@@ -45,7 +44,6 @@ pub async fn begin(log: &Arc<dyn Log>, directory: Option<&Path>, config: WriterC
 pub async fn heard<A>(owner: &PartitionOwner<A>, on: u128, command: Do, meta: CommandMeta) -> Result<(u64, i64, u32, bool), String>
 where
     A: Aggregate<Command = Do>,
-    A::Event: WireEvent,
 {
     let print = fingerprint(&command);
     let answer = owner.execute(account(on), command, meta, print).await;

@@ -14,8 +14,12 @@ const INSERT: &str = "INSERT INTO \"checkpoints\" (\"reader\", \"service\", \"pa
 const UPDATE: &str = "UPDATE \"checkpoints\" SET \"next_offset\" = $4, \"claim\" = $5 \
      WHERE \"reader\" = $1 AND \"service\" = $2 AND \"partition\" = $3 AND \"next_offset\" = $6";
 
-/// Moves each reader that stands where it is said to, in a partition of which nothing is put aside; says for each that moved whose partition's it is.
-fn update_each(dialect: Dialect) -> String {
+/// Restricts [`update_each`] to partitions of which nobody has put anything aside.
+const NOTHING_PUT_ASIDE: &str = " AND NOT EXISTS (SELECT 1 FROM \"dead_letters\" \
+     WHERE \"dead_letters\".\"service\" = given.\"service\" AND \"dead_letters\".\"partition\" = given.\"partition\")";
+
+/// Moves each reader that stands where it is said to, under a further condition; says for each that moved whose partition's it is.
+fn update_each(dialect: Dialect, condition: &str) -> String {
     let given = match dialect {
         Dialect::Sqlite => {
             let columns =
@@ -29,8 +33,7 @@ fn update_each(dialect: Dialect) -> String {
     let same = ["reader", "service", "partition"].map(|name| format!("\"checkpoints\".\"{name}\" = given.\"{name}\"")).join(" AND ");
     format!(
         "UPDATE \"checkpoints\" SET \"next_offset\" = given.\"next_offset\", \"claim\" = given.\"claim\" FROM {given} \
-         WHERE {same} AND \"checkpoints\".\"next_offset\" = given.\"stood\" AND NOT EXISTS (SELECT 1 FROM \"dead_letters\" \
-         WHERE \"dead_letters\".\"service\" = given.\"service\" AND \"dead_letters\".\"partition\" = given.\"partition\") \
+         WHERE {same} AND \"checkpoints\".\"next_offset\" = given.\"stood\"{condition} \
          RETURNING \"checkpoints\".\"service\" || '/' || \"checkpoints\".\"partition\""
     )
 }
@@ -68,6 +71,9 @@ impl Database {
     }
 
     /// Where `reader` stands in a partition; at its beginning where it has never read.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Sql`] where the database does not answer.
     pub async fn checkpoint(&self, reader: &str, source: &PartitionId) -> Result<Checkpoint, DatabaseError> {
         Ok(self.checkpoints(source).await?.get(reader).copied().unwrap_or_default())
     }
@@ -88,18 +94,27 @@ impl Database {
         Ok(())
     }
 
-    /// Moves `reader` in many partitions, each from where its batch begins to where it ends, if it stands there, and nothing of the partition is
-    /// put aside by anybody. Answers those in which it moved; of the others nothing more is known.
+    /// Moves `reader` in many partitions, each from where its batch begins to where it ends, if it stands there. Answers those in which it
+    /// moved; of the others nothing more is known.
     ///
     /// # Errors
     /// [`DatabaseError::Sql`] where the database does not answer.
     pub async fn advance_all(&self, reader: &str, batches: &[Batch]) -> Result<Vec<PartitionId>, DatabaseError> {
-        let steps: Vec<_> = batches.iter().map(|batch| (reader, batch)).collect();
-        let moved = counted(self.execute_for_texts(update_each(self.dialect()), given(&steps)).await?);
+        let moved = self.execute_for_texts(update_each(self.dialect(), ""), given_of_one(reader, batches)).await?;
         self.tell_moved();
-        let sources = batches.iter().map(|batch| batch.source.clone());
-        Ok(sources.filter(|source| moved.contains_key(&source.to_string())).collect())
+        Ok(those_among(batches, moved))
     }
+}
+
+fn given_of_one(reader: &str, batches: &[Batch]) -> Vec<Bind> {
+    given(&batches.iter().map(|batch| (reader, batch)).collect::<Vec<_>>())
+}
+
+/// The partitions of these batches that are among those that moved.
+fn those_among(batches: &[Batch], moved: Vec<String>) -> Vec<PartitionId> {
+    let moved = counted(moved);
+    let sources = batches.iter().map(|batch| batch.source.clone());
+    sources.filter(|source| moved.contains_key(&source.to_string())).collect()
 }
 
 /// What [`update_each`] is given.
@@ -154,10 +169,16 @@ impl Transaction {
         moved(source, self.execute(statement, binds).await?)
     }
 
+    /// As [`Database::advance_all`], within the transaction.
+    pub(super) async fn advance_all(&mut self, reader: &str, batches: &[Batch]) -> Result<Vec<PartitionId>, DatabaseError> {
+        let moved = self.texts(update_each(self.dialect(), ""), given_of_one(reader, batches)).await?;
+        Ok(those_among(batches, moved))
+    }
+
     /// Moves each reader from its batch's beginning to its end, and takes its lock, where it stands there and nothing of the partition is put
     /// aside. Answers how many readers of each partition (`orders/3`) moved.
     pub(crate) async fn advance_each(&mut self, steps: &[(&str, &Batch)]) -> Result<HashMap<String, usize>, DatabaseError> {
-        Ok(counted(self.texts(update_each(self.dialect()), given(steps)).await?))
+        Ok(counted(self.texts(update_each(self.dialect(), NOTHING_PUT_ASIDE), given(steps)).await?))
     }
 
     /// Where a reader stands in all partitions that it has read.

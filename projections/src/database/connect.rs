@@ -28,8 +28,8 @@ const NO_DATABASE: &str = "3D000";
 const MADE_MEANWHILE: [&str; 2] = ["42P04", "23505"];
 
 impl Database {
-    /// Opens `sqlite:///path/file.db` or `postgres://user@host:port/name`; makes the database and the table of
-    /// checkpoints where they are missing.
+    /// Opens `sqlite:///path/file.db` or `postgres://user@host:port/name`; makes the database and the tables of
+    /// checkpoints, dead letters and errands where they are missing.
     ///
     /// # Errors
     /// [`DatabaseError::Url`] where the address names no database, [`DatabaseError::Sql`] where it cannot be reached.
@@ -43,6 +43,7 @@ impl Database {
             Self { pools, moved: Arc::new(watch::Sender::new(0)), asked: Arc::default(), tables: Arc::default(), kept: Arc::default() };
         database.create_checkpoints().await?;
         database.create_letters().await?;
+        database.create_errands().await?;
         Ok(database)
     }
 }

@@ -2,30 +2,32 @@
 
 use super::{Bind, Database, DatabaseError, Dialect, Filter, Order, Query, There, Transaction};
 use crate::table::{Column, Relation, Table, TableSpec};
-use domain::Timestamp;
-use event_store::{Cause, Context, Counted, PartitionId, Position, Recorded};
+use event_sourcing::{Cause, Context, Position, Recorded, Timestamp};
+use event_store::{Counted, PartitionId};
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 /// A record that a reader has put aside. As long as an aggregate has one, its later events follow it here.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
-#[schema(as = DeadLetter)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DeadLetterRow {
     /// `<reader>@<position>`.
-    #[schema(example = "orders@orders/3/17")]
     pub id: String,
     /// Who put it aside: a view's name, or `reactors`.
     pub reader: String,
+    /// The service in whose log it stands.
     pub service: String,
+    /// Its partition.
     pub partition: i32,
+    /// Its offset.
     pub offset: i64,
+    /// Whose event it is.
     pub aggregate_id: Uuid,
     /// The Avro record's full name, as its header says.
     pub r#type: String,
     /// Why it could not be taken, or that it waits behind one that could not.
     pub reason: String,
-    #[schema(value_type = String, format = DateTime)]
+    /// When it was put aside.
     pub parked_at: Timestamp,
     /// The rest of the record.
     pub record: Envelope,
@@ -34,13 +36,21 @@ pub struct DeadLetterRow {
 /// What else a record holds; the event's bytes in hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Envelope {
+    /// The aggregate's version after the event.
     pub version: u64,
+    /// The event's id.
     pub event_id: String,
+    /// When its command was taken, in milliseconds since 1970-01-01T00:00:00Z.
     pub time: i64,
+    /// Who asked.
     pub actor: String,
+    /// The same for everything that one request set off.
     pub correlation_id: String,
+    /// The id of the event that led to this one.
     pub causation_id: Option<String>,
+    /// W3C trace context.
     pub traceparent: Option<String>,
+    /// The framed bytes, in hexadecimal digits.
     pub payload: String,
 }
 
@@ -129,6 +139,9 @@ impl Database {
     }
 
     /// An aggregate's letters of one reader, in the log's order.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Sql`] where the database does not answer.
     pub async fn letters_of(&self, reader: &str, aggregate: Uuid) -> Result<Vec<DeadLetterRow>, DatabaseError> {
         let filters = vec![Filter::is("reader", reader), Filter::is("aggregate_id", aggregate.to_string())];
         let query = Query { filters, by: &["service", "partition", "offset"], order: Order::Rising, after: None, limit: u32::MAX };
@@ -136,6 +149,9 @@ impl Database {
     }
 
     /// Puts letters aside; one that is there already is written again.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Sql`] where the database does not answer.
     pub async fn park(&self, letters: Vec<DeadLetterRow>) -> Result<(), DatabaseError> {
         let mut open = self.begin().await?;
         open.park(letters).await?;
@@ -143,13 +159,28 @@ impl Database {
     }
 
     /// Takes letters away, by their ids: they were redriven, or are dropped.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Sql`] where the database does not answer.
     pub async fn unpark(&self, ids: Vec<String>) -> Result<(), DatabaseError> {
         let mut open = self.begin().await?;
         open.unpark(ids).await?;
         open.commit().await
     }
 
+    /// Takes one letter away for good; false where it is there no more.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Sql`] where the database does not answer.
+    pub async fn drop_letter(&self, id: &str) -> Result<bool, DatabaseError> {
+        let statement = "DELETE FROM \"dead_letters\" WHERE \"id\" = $1";
+        Ok(self.execute(statement.to_owned(), vec![Bind::Text(id.to_owned())]).await? > 0)
+    }
+
     /// The aggregates of a partition that `reader` has put aside.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Sql`] where the database does not answer.
     pub async fn parked_by(&self, reader: &str, source: &PartitionId) -> Result<HashSet<Uuid>, DatabaseError> {
         let texts = self.texts(parked_statement(self.dialect()), parked_binds(source)).await?;
         Ok(parked(texts)?.remove(reader).unwrap_or_default())

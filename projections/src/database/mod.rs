@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod connect;
+mod errands;
 mod kept;
 mod letters;
 mod query;
@@ -11,8 +12,10 @@ mod together;
 mod transaction;
 mod upsert;
 
-pub use letters::DeadLetterRow;
+pub(crate) use errands::DEAD;
+pub use errands::ErrandRow;
 pub(crate) use letters::Parked;
+pub use letters::{DeadLetterRow, Envelope};
 pub use query::{Compare, Filter, Order, Query};
 pub use sql::Dialect;
 pub(crate) use transaction::{Bind, Transaction};

@@ -111,6 +111,9 @@ fn bind(value: &Value) -> Bind {
 
 impl Database {
     /// The rows of a page, in order.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Sql`] where the database does not answer.
     pub async fn select<T: Table>(&self, query: &Query) -> Result<Vec<T>, DatabaseError> {
         let (statement, binds) = query.statement(&self.dialect().row(&Relation::live(&T::SPEC)), &T::SPEC);
         let rows = self.texts(statement, binds).await?;
@@ -118,6 +121,9 @@ impl Database {
     }
 
     /// The row of a key, where there is one.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Sql`] where the database does not answer.
     pub async fn row<T: Table>(&self, key: &str) -> Result<Option<T>, DatabaseError> {
         let row = self.text(&T::SPEC, key).await?;
         row.map(|row| serde_json::from_str(&row).map_err(DatabaseError::from)).transpose()

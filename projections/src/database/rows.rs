@@ -8,6 +8,9 @@ const TABLES_LOCK: &str = "SELECT pg_advisory_xact_lock(7265123901)::text";
 
 impl Database {
     /// Makes the tables and indexes that are missing.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Sql`] where the database does not answer.
     pub async fn create<'a>(&self, tables: impl IntoIterator<Item = &'a Relation>) -> Result<(), DatabaseError> {
         let statements: Vec<String> = tables.into_iter().flat_map(|table| self.dialect().create(table)).collect();
         let mut open = self.begin().await?;

@@ -92,15 +92,14 @@ impl Dialect {
 
     /// A condition that holds for the keys in `$1`.
     fn keys(self, table: &Relation) -> String {
-        self.among(table.spec.key, 1)
+        self.among(&quoted(table.spec.key), 1)
     }
 
-    /// A condition that holds where a column has one of the keys in a parameter.
-    pub fn among(self, column: &str, parameter: usize) -> String {
-        let column = quoted(column);
+    /// A condition that holds where an expression has one of the keys in a parameter.
+    pub fn among(self, expression: &str, parameter: usize) -> String {
         match self {
-            Self::Sqlite => format!("{column} IN (SELECT value FROM json_each(${parameter}))"),
-            Self::Postgres => format!("{column} = ANY(${parameter})"),
+            Self::Sqlite => format!("{expression} IN (SELECT value FROM json_each(${parameter}))"),
+            Self::Postgres => format!("{expression} = ANY(${parameter})"),
         }
     }
 

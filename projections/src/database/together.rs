@@ -89,22 +89,24 @@ impl Database {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Table, database::Pools, views::users::UserRow};
+    use crate::{Column, database::Pools};
     use futures::{FutureExt, future::join_all, poll};
     use std::time::Duration;
 
-    async fn users(folder: &tempfile::TempDir) -> Database {
+    static SPEC: TableSpec = TableSpec { name: "things", key: "id", columns: &[Column::text("id")], indexes: &[] };
+
+    async fn things(folder: &tempfile::TempDir) -> Database {
         let database = Database::open(&format!("sqlite://{}/a.db", folder.path().display())).await.unwrap();
-        database.create([&Relation::live(&UserRow::SPEC)]).await.unwrap();
+        database.create([&Relation::live(&SPEC)]).await.unwrap();
         database
     }
 
     #[tokio::test]
     async fn one_statement_answers_all_who_wait() {
         let folder = tempfile::tempdir().unwrap();
-        let (database, together) = (users(&folder).await, Together::new());
+        let (database, together) = (things(&folder).await, Together::new());
         let asked = ["a", "b", "a"].map(|key| together.ask(key));
-        database.read_waiting(&UserRow::SPEC, &together).await;
+        database.read_waiting(&SPEC, &together).await;
         for mut answer in asked {
             assert!(answer.try_recv().unwrap().unwrap().is_none());
         }
@@ -113,15 +115,15 @@ mod tests {
     #[tokio::test]
     async fn who_reads_for_others_may_be_given_up() {
         let folder = tempfile::tempdir().unwrap();
-        let database = users(&folder).await;
+        let database = things(&folder).await;
         let Pools::Sqlite { readers, .. } = &database.pools else { panic!("it is SQLite") };
         // While these are held, whoever reads waits.
         let held = join_all((0..readers.options().get_max_connections()).map(|_| readers.acquire())).await;
-        let [mut first, mut second, mut third, mut fourth] = ["a", "b", "c", "d"].map(|key| database.text(&UserRow::SPEC, key).boxed());
+        let [mut first, mut second, mut third, mut fourth] = ["a", "b", "c", "d"].map(|key| database.text(&SPEC, key).boxed());
         for one in [&mut first, &mut second, &mut third, &mut fourth] {
             assert!(poll!(one).is_pending());
         }
-        let waiting = || database.tables.lock()[UserRow::SPEC.name].waiting.lock().len();
+        let waiting = || database.tables.lock()[SPEC.name].waiting.lock().len();
         assert_eq!(waiting(), 2, "the third and the fourth");
         drop(first);
         assert!(poll!(&mut third).is_pending());

@@ -1,13 +1,12 @@
 //! What a request asks for: path segments and query parameters, checked, with every fault named at once.
 
-use super::{ReadState, at_least, dead_letters::Boxes};
-use crate::{FieldError, Problem, views::as_of::AsOf};
+use super::{at_least, state::ReadState};
+use crate::{AsOf, FieldError, Problem};
 use axum::{
     extract::{FromRequestParts, Path, Query},
     http::{Uri, request::Parts},
 };
-use domain::Timestamp;
-use event_store::Position;
+use event_sourcing::{Position, Timestamp};
 use jiff::{civil::Date, tz::TimeZone};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -20,17 +19,17 @@ const MOMENT_RULE: &str = "must be a date such as 2026-01-31 or an RFC 3339 time
 /// How fresh an answer must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Consistency {
+pub enum Consistency {
     /// As fresh as the view happens to be: some milliseconds behind, as a rule.
     Eventual,
     /// Everything that was acknowledged before the question shows: the owner of the aggregate is asked first.
     Strong,
 }
 
-/// A request's path segments, query parameters and headers.
-pub(super) struct Asked {
+/// A request's path segments, query parameters and tags. As an axum extractor it also waits for what `Daybook-At-Least` names.
+pub struct Asked {
     pub(super) uri: Uri,
-    pub(super) if_none_match: Vec<String>,
+    if_none_match: Vec<String>,
     segments: HashMap<String, String>,
     parameters: Vec<(String, String)>,
     errors: Vec<FieldError>,
@@ -46,16 +45,9 @@ impl FromRequestParts<ReadState> for Asked {
     }
 }
 
-impl FromRequestParts<Boxes> for Asked {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &Boxes) -> Result<Self, Problem> {
-        Self::of(parts).await
-    }
-}
-
 impl Asked {
-    async fn of(parts: &mut Parts) -> Result<Self, Problem> {
+    /// What a request asks for, without waiting for anything.
+    pub(super) async fn of(parts: &mut Parts) -> Result<Self, Problem> {
         let segments = Path::<HashMap<String, String>>::from_request_parts(parts, &()).await;
         let Path(segments) = segments.map_err(|rejection| Problem::field("path", rejection.body_text()))?;
         let parameters = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri);
@@ -67,17 +59,22 @@ impl Asked {
     }
 
     /// Notes that a field breaks a rule.
-    pub(super) fn refuse(&mut self, field: &str, rule: impl Into<String>) {
+    pub fn refuse(&mut self, field: &str, rule: impl Into<String>) {
         self.errors.push(FieldError { field: field.to_owned(), rule: rule.into() });
     }
 
+    /// True where the caller has a version of this tag already (`If-None-Match`).
+    pub(super) fn has(&self, tag: &str) -> bool {
+        self.if_none_match.iter().any(|given| given == "*" || given.strip_prefix("W/").unwrap_or(given) == tag)
+    }
+
     /// A path segment.
-    pub(super) fn segment(&self, name: &str) -> &str {
+    pub fn segment(&self, name: &str) -> &str {
         self.segments.get(name).map_or("", String::as_str)
     }
 
     /// A path segment that is a UUID.
-    pub(super) fn segment_id(&mut self, name: &'static str) -> Uuid {
+    pub fn segment_id(&mut self, name: &'static str) -> Uuid {
         let parsed = hyphenated(self.segment(name));
         if parsed.is_none() {
             self.refuse(name, UUID_RULE);
@@ -86,7 +83,7 @@ impl Asked {
     }
 
     /// A parameter's text; given twice it is refused.
-    pub(super) fn text(&mut self, name: &str) -> Option<String> {
+    pub fn text(&mut self, name: &str) -> Option<String> {
         let (mut given, others): (Vec<_>, Vec<_>) = std::mem::take(&mut self.parameters).into_iter().partition(|(key, _)| key == name);
         self.parameters = others;
         if given.len() > 1 {
@@ -96,7 +93,7 @@ impl Asked {
     }
 
     /// A parameter of 1 to `most` characters.
-    pub(super) fn short_text(&mut self, name: &str, most: usize) -> Option<String> {
+    pub fn short_text(&mut self, name: &str, most: usize) -> Option<String> {
         let text = self.text(name)?;
         let right = (1..=most).contains(&text.chars().count()) && !text.contains('\0');
         if !right {
@@ -106,7 +103,7 @@ impl Asked {
     }
 
     /// A parameter that is a UUID, as the views write it.
-    pub(super) fn id(&mut self, name: &str) -> Option<String> {
+    pub fn id(&mut self, name: &str) -> Option<String> {
         let text = self.text(name)?;
         let parsed = hyphenated(&text);
         if parsed.is_none() {
@@ -116,7 +113,7 @@ impl Asked {
     }
 
     /// A parameter that is one of an enum's names.
-    pub(super) fn one_of<T: DeserializeOwned>(&mut self, name: &str, names: &[&str]) -> Option<T> {
+    pub fn one_of<T: DeserializeOwned>(&mut self, name: &str, names: &[&str]) -> Option<T> {
         let text = self.text(name)?;
         let parsed = serde_json::from_value(Value::String(text)).ok();
         if parsed.is_none() {
@@ -126,17 +123,17 @@ impl Asked {
     }
 
     /// The first moment that counts: a date means its beginning in UTC.
-    pub(super) fn since(&mut self, name: &str) -> Option<Timestamp> {
+    pub fn since(&mut self, name: &str) -> Option<Timestamp> {
         self.moment(name, 0)
     }
 
     /// The first moment that counts no more: a date means the beginning of the next day in UTC, so that the day counts.
-    pub(super) fn until(&mut self, name: &str) -> Option<Timestamp> {
+    pub fn until(&mut self, name: &str) -> Option<Timestamp> {
         self.moment(name, 1)
     }
 
     /// A moment, or a place in a service's log.
-    pub(super) fn as_of(&mut self, name: &str, service: &str) -> Option<AsOf> {
+    pub fn as_of(&mut self, name: &str, service: &str) -> Option<AsOf> {
         let text = self.text(name)?;
         let position = text.parse::<Position>().ok().filter(|position| &*position.service == service).map(AsOf::Position);
         let parsed = position.or_else(|| text.parse::<jiff::Timestamp>().ok().map(|at| AsOf::Time(Timestamp(at.as_millisecond()))));
@@ -147,7 +144,7 @@ impl Asked {
     }
 
     /// Whether the answer must show everything that was acknowledged before the question: `consistency=strong`.
-    pub(super) fn strong(&mut self) -> bool {
+    pub fn strong(&mut self) -> bool {
         self.one_of::<Consistency>("consistency", &["strong", "eventual"]) == Some(Consistency::Strong)
     }
 
@@ -160,8 +157,11 @@ impl Asked {
         parsed
     }
 
-    /// All was read that this resource knows: what is left over, and every fault before, is said now.
-    pub(super) fn finish(&mut self, known: &[&str]) -> Result<(), Problem> {
+    /// All was read that this resource knows: what is left over, and every fault before, is said now. `known` are its parameters.
+    ///
+    /// # Errors
+    /// 400 with all the faults.
+    pub fn finish(&mut self, known: &[&str]) -> Result<(), Problem> {
         let rule = if known.is_empty() {
             "is not known here: no query parameter is".to_owned()
         } else {

@@ -1,9 +1,9 @@
 //! `Daybook-At-Least`: the answer shows what the caller has written, or says that it does not yet.
 
 use super::ReadState;
-use crate::{Problem, sources_of};
+use crate::Problem;
 use axum::http::HeaderMap;
-use event_store::Position;
+use event_sourcing::Position;
 use tokio::time::Instant;
 
 const HEADER: &str = "Daybook-At-Least";
@@ -12,12 +12,12 @@ const MOST: usize = 64;
 
 /// Waits until the views have applied all the positions; one deadline is for all.
 pub(super) async fn reached(read: &ReadState, headers: &HeaderMap) -> Result<(), Problem> {
-    let deadline = Instant::now() + read.wait;
+    let deadline = Instant::now() + read.wait();
     for position in positions(read, headers)? {
         let left = deadline.saturating_duration_since(Instant::now());
-        if !read.database.wait_until_applied(&read.service, &position, left).await? {
-            let waited = read.wait.as_millis();
-            return Err(Problem::behind(format!("the views of {} have not applied {position} within {waited} ms", read.service)));
+        if !read.database().wait_until_applied(read.views(), &position, left).await? {
+            let (service, waited) = (read.service(), read.wait().as_millis());
+            return Err(Problem::behind(format!("the views of {service} have not applied {position} within {waited} ms")));
         }
     }
     Ok(())
@@ -39,7 +39,7 @@ fn positions(read: &ReadState, headers: &HeaderMap) -> Result<Vec<Position>, Pro
 
 fn position(read: &ReadState, text: &str) -> Result<Position, Problem> {
     let position: Position = text.parse().map_err(|error| Problem::field(HEADER, format!("is malformed: {error}")))?;
-    let sources = sources_of(&read.service);
+    let sources = read.sources();
     if sources.contains(&&*position.service) {
         return Ok(position);
     }

@@ -1,20 +1,22 @@
-//! Dead letters over HTTP: what was put aside in the databases of this process, and taking it up again.
+//! Dead letters over HTTP: what was put aside in the databases of this process, taking it up again, and giving it up.
 
-use super::{asked::Asked, page::PageParams, shown::shown};
-use crate::{
-    Database, DatabaseError, Filter, Order, Problem, Query, Redrive, Redriven,
-    database::DeadLetterRow,
-    http::page::{self, Page},
+use super::{
+    Asked,
+    letter::{Letter, letters_after, letters_of, letters_of_id},
+    page::{self, Page, PageParams},
 };
+use crate::{Database, Problem, Redrive, Redriven};
 use axum::{
     Json,
-    extract::State,
+    extract::{FromRequestParts, State},
+    http::request::Parts,
     response::{IntoResponse, Response},
 };
 use event_store::BatchError;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, sync::Arc};
 use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
 
 /// A service's database, and who redrives the letters in it.
 #[derive(Clone)]
@@ -26,18 +28,27 @@ pub struct LetterBox {
 }
 
 impl LetterBox {
-    fn redriver(&self, reader: &str) -> Option<&Arc<dyn Redrive>> {
-        self.redrivers.iter().find(|redriver| redriver.readers().iter().any(|known| known == reader))
+    fn redriver(&self, reader: &str) -> Result<&Arc<dyn Redrive>, Problem> {
+        let found = self.redrivers.iter().find(|redriver| redriver.redrives(reader));
+        found.ok_or_else(|| Problem::not_found("reader in this process", reader))
     }
 }
 
 /// The letter boxes of a process, by service.
-pub(super) type Boxes = Arc<BTreeMap<&'static str, LetterBox>>;
+type Boxes = Arc<BTreeMap<&'static str, LetterBox>>;
+
+impl FromRequestParts<Boxes> for Asked {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Boxes) -> Result<Self, Problem> {
+        Self::of(parts).await
+    }
+}
 
 /// The routes of the dead letters.
 pub fn letter_routes(boxes: BTreeMap<&'static str, LetterBox>) -> OpenApiRouter {
-    let open = OpenApiRouter::new().routes(routes!(letters)).routes(routes!(letters_of)).routes(routes!(redrive)).routes(routes!(drop_one));
-    open.with_state(Arc::new(boxes))
+    let open = OpenApiRouter::new().routes(routes!(letters)).routes(routes!(letters_of_aggregate));
+    open.routes(routes!(redrive)).routes(routes!(drop_one)).with_state(Arc::new(boxes))
 }
 
 /// A letter, and whose database it is in.
@@ -47,108 +58,165 @@ struct BoxedLetter {
     /// The service in whose database it is.
     database: String,
     #[schema(inline)]
-    letter: DeadLetterRow,
+    letter: Letter,
 }
 
-/// The records that readers of this process's databases have put aside, the oldest first.
+/// What is wanted of the letters of all databases.
+struct Wanted {
+    database: Option<String>,
+    reader: Option<String>,
+    limit: u32,
+    /// The place of the letter before: when it was put aside, its id, its database.
+    after: Option<(Value, String, String)>,
+}
+
+impl Wanted {
+    fn of(boxes: &Boxes, asked: &mut Asked) -> Result<Self, Problem> {
+        let database = asked.text("database");
+        if database.as_ref().is_some_and(|only| !boxes.contains_key(only.as_str())) {
+            asked.refuse("database", format!("must be one of {}", boxes.keys().copied().collect::<Vec<_>>().join(", ")));
+        }
+        let reader = asked.short_text("reader", 100);
+        let limit = page::limit(asked);
+        let after = asked.text("after").map(|text| page::uncursor(&text).and_then(placed));
+        if after == Some(None) {
+            asked.refuse("after", page::AFTER_RULE);
+        }
+        asked.finish(&["database", "reader", "limit", "after"])?;
+        Ok(Self { database, reader, limit, after: after.flatten() })
+    }
+
+    /// Letters of one database behind the place, one more than is shown so that the end is seen.
+    async fn letters_in(&self, name: &str, database: &Database) -> Result<Vec<Letter>, Problem> {
+        let mut letters = self.twins(name, database).await?;
+        let after = self.after.as_ref().map(|(moment, id, _)| [moment.clone(), json!(id)]);
+        let after = after.as_ref().map(|place| &place[..]);
+        letters.extend(letters_after(database, self.reader.as_deref(), after, self.limit + 1).await?);
+        Ok(letters)
+    }
+
+    /// The letter of this database that has the moment and the id of a place in an earlier one: two services may put the same record aside.
+    async fn twins(&self, name: &str, database: &Database) -> Result<Vec<Letter>, Problem> {
+        let Some((moment, id, earlier)) = &self.after else { return Ok(Vec::new()) };
+        if name <= earlier.as_str() {
+            return Ok(Vec::new());
+        }
+        let is_twin = |letter: &Letter| letter.place()[0] == *moment && self.reader.as_ref().is_none_or(|reader| *reader == letter.reader);
+        Ok(letters_of_id(database, id).await?.into_iter().filter(is_twin).collect())
+    }
+}
+
+/// A cursor's place: when the letter was put aside, its id, its database.
+fn placed(cursor: Vec<Value>) -> Option<(Value, String, String)> {
+    let [moment, id, database] = <[Value; 3]>::try_from(cursor).ok()?;
+    moment.is_i64().then_some((moment, id.as_str()?.to_owned(), database.as_str()?.to_owned()))
+}
+
+/// What readers of this process's databases have put aside, the oldest first: records, and reactions that never succeeded.
 #[utoipa::path(get, path = "/dead-letters", tag = "dead letters",
     params(("database" = Option<String>, Query, description = "Only in this service's database"),
-           ("reader" = Option<String>, Query, description = "Only of this view, or of `reactors`"), PageParams),
+           ("reader" = Option<String>, Query, description = "Only of this view, of `reactors`, or of this reactor"), PageParams),
     responses((status = 200, body = Page<BoxedLetter>), (status = 400, body = Problem, content_type = "application/problem+json"), (status = 503, body = Problem, content_type = "application/problem+json")))]
 async fn letters(State(boxes): State<Boxes>, mut asked: Asked) -> Result<Response, Problem> {
-    let names: Vec<&str> = boxes.keys().copied().collect();
-    let only = asked.text("database");
-    if only.as_ref().is_some_and(|only| !names.contains(&only.as_str())) {
-        asked.refuse("database", format!("must be one of {}", names.join(", ")));
+    let wanted = Wanted::of(&boxes, &mut asked)?;
+    let mut found: Vec<(&str, Letter)> = Vec::new();
+    for (name, letter_box) in boxes.iter().filter(|(name, _)| wanted.database.as_ref().is_none_or(|only| only == *name)) {
+        found.extend(wanted.letters_in(name, &letter_box.database).await?.into_iter().map(|letter| (*name, letter)));
     }
-    let filters: Vec<Filter> = asked.short_text("reader", 100).map(|reader| Filter::is("reader", reader)).into_iter().collect();
-    let limit = page::limit(&mut asked);
-    let after = asked.text("after").and_then(|text| page::uncursor(&text));
-    asked.finish(&["database", "reader", "limit", "after"])?;
-    let mut found: Vec<(Vec<Value>, Value)> = Vec::new();
-    for (name, letter_box) in boxes.iter().filter(|(name, _)| only.as_ref().is_none_or(|only| only == *name)) {
-        found.extend(letters_in(name, &letter_box.database, filters.clone(), after.as_deref(), limit).await?);
-    }
-    found.sort_by(|(left, _), (right, _)| order(left).cmp(&order(right)));
-    let more = found.len() > limit as usize;
-    found.truncate(limit as usize);
-    let next = found.last().filter(|_| more).map(|(place, _)| page::cursor_of(place));
-    let items: Vec<Value> = found.into_iter().map(|(_, letter)| letter).collect();
+    found.sort_by(|left, right| order(left).cmp(&order(right)));
+    let more = found.len() > wanted.limit as usize;
+    found.truncate(wanted.limit as usize);
+    let next = found.last().filter(|_| more).map(|(name, letter)| page::cursor_of(&[&letter.place()[..], &[json!(name)]].concat()));
+    let items = found.iter().map(|(name, letter)| json!({ "database": name, "letter": letter })).collect();
     Ok(page::respond(&asked.uri, items, next))
 }
 
-/// A letter's place among all: when it was put aside, its id, its database.
-fn order(place: &[Value]) -> (i64, &str, &str) {
-    let text = |index: usize| place.get(index).and_then(Value::as_str).unwrap_or_default();
-    (place.first().and_then(Value::as_i64).unwrap_or_default(), text(1), text(2))
+/// A letter's place among all.
+fn order<'a>((name, letter): &'a (&str, Letter)) -> (i64, &'a str, &'a str) {
+    (letter.parked().0, &letter.id, name)
 }
 
-/// Letters of one database behind a place, one more than `limit` so that the end is seen.
-async fn letters_in(
-    name: &str,
-    database: &Database,
-    filters: Vec<Filter>,
-    after: Option<&[Value]>,
-    limit: u32,
-) -> Result<Vec<(Vec<Value>, Value)>, Problem> {
-    let after = after.filter(|place| place.len() == 3);
-    let mut rows = twin(name, database, after).await?;
-    let place = after.map(|place| place[..2].to_vec());
-    let query = Query { filters, by: &["parked_at", "id"], order: Order::Rising, after: place, limit: limit + 1 };
-    rows.extend(database.select::<DeadLetterRow>(&query).await?);
-    let placed = |row: DeadLetterRow| {
-        let place = vec![json!(row.parked_at), json!(row.id), json!(name)];
-        Ok((place, boxed(name, &row)?))
-    };
-    rows.into_iter().map(placed).collect()
+/// The letters that an aggregate waits for: `/{database}/{reader}/{aggregate_id}`.
+struct Meant<'a> {
+    letter_box: &'a LetterBox,
+    reader: String,
+    aggregate: Uuid,
+    letters: Vec<Letter>,
 }
 
-/// The letter of this database that has the moment and the id of a place in an earlier one: two services may put the same record aside.
-async fn twin(name: &str, database: &Database, after: Option<&[Value]>) -> Result<Vec<DeadLetterRow>, Problem> {
-    let Some([moment, id, earlier]) = after else { return Ok(Vec::new()) };
-    if earlier.as_str().is_none_or(|earlier| name <= earlier) {
-        return Ok(Vec::new());
+impl<'a> Meant<'a> {
+    async fn of(boxes: &'a Boxes, asked: &mut Asked, known: &[&str]) -> Result<Self, Problem> {
+        let (database, reader) = (asked.segment("database").to_owned(), asked.segment("reader").to_owned());
+        let aggregate = asked.segment_id("aggregate_id");
+        asked.finish(known)?;
+        let letter_box = boxes.get(&*database).ok_or_else(|| Problem::not_found("database", &database))?;
+        let letters = letters_of(&letter_box.database, &reader, aggregate).await?;
+        Ok(Self { letter_box, reader, aggregate, letters })
     }
-    let row: Option<DeadLetterRow> = database.row(id.as_str().unwrap_or_default()).await?;
-    Ok(row.filter(|row| json!(row.parked_at) == *moment).into_iter().collect())
+
+    /// The letter of this id.
+    fn letter(&self, id: &str) -> Result<&Letter, Problem> {
+        self.letters.iter().find(|letter| letter.id == id).ok_or_else(|| Problem::not_found("dead letter", id))
+    }
+
+    fn errands(&self) -> impl Iterator<Item = &Letter> {
+        self.letters.iter().filter(|letter| letter.is_errand())
+    }
+
+    fn first_record(&self) -> Option<&Letter> {
+        self.letters.iter().find(|letter| !letter.is_errand())
+    }
 }
 
-fn boxed(database: &str, row: &DeadLetterRow) -> Result<Value, Problem> {
-    let letter = shown(row).map_err(DatabaseError::Row)?;
-    Ok(json!({ "database": database, "letter": letter }))
-}
-
-/// Who is meant: `/{database}/{reader}/{aggregate}`.
-fn meant<'a>(boxes: &'a Boxes, asked: &mut Asked) -> Result<(&'a LetterBox, String, uuid::Uuid), Problem> {
-    let (database, reader) = (asked.segment("database").to_owned(), asked.segment("reader").to_owned());
-    let aggregate = asked.segment_id("aggregate_id");
-    asked.finish(&[])?;
-    let letter_box = boxes.get(&*database).ok_or_else(|| Problem::not_found("database", &database))?;
-    Ok((letter_box, reader, aggregate))
-}
-
-/// An aggregate's letters of one reader, in the log's order.
-#[utoipa::path(get, path = "/dead-letters/{database}/{reader}/{aggregate_id}", tag = "dead letters",
+/// What of an aggregate a reader has put aside: records in the log's order, then reactions in the order in which they were asked for.
+#[utoipa::path(get, operation_id = "letters_of", path = "/dead-letters/{database}/{reader}/{aggregate_id}", tag = "dead letters",
     params(("database" = String, Path), ("reader" = String, Path), ("aggregate_id" = Uuid, Path)),
-    responses((status = 200, body = Vec<DeadLetterRow>), (status = 400, body = Problem, content_type = "application/problem+json"), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 503, body = Problem, content_type = "application/problem+json")))]
-async fn letters_of(State(boxes): State<Boxes>, mut asked: Asked) -> Result<Response, Problem> {
-    let (letter_box, reader, aggregate) = meant(&boxes, &mut asked)?;
-    let rows = letter_box.database.letters_of(&reader, aggregate).await?;
-    let shown: Vec<Value> = rows.iter().map(shown).collect::<Result<_, _>>().map_err(DatabaseError::Row)?;
-    Ok(Json(shown).into_response())
+    responses((status = 200, body = Vec<Letter>), (status = 400, body = Problem, content_type = "application/problem+json"), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 503, body = Problem, content_type = "application/problem+json")))]
+async fn letters_of_aggregate(State(boxes): State<Boxes>, mut asked: Asked) -> Result<Response, Problem> {
+    Ok(Json(Meant::of(&boxes, &mut asked, &[]).await?.letters).into_response())
 }
 
-/// Takes an aggregate's letters up in order, until one still cannot be taken. Asking again goes on from there.
+/// Takes an aggregate's letters up: its records in order, until one still cannot be taken, and each of its reactions; or the named one alone.
+/// Asking again goes on from there.
 #[utoipa::path(post, path = "/dead-letters/{database}/{reader}/{aggregate_id}/redrive", tag = "dead letters",
-    params(("database" = String, Path), ("reader" = String, Path), ("aggregate_id" = Uuid, Path)),
+    params(("database" = String, Path), ("reader" = String, Path), ("aggregate_id" = Uuid, Path),
+           ("letter" = Option<String>, Query, description = "The id of one reaction, or of the first record: the records behind it are taken up with it")),
     responses((status = 200, body = Redriven), (status = 400, body = Problem, content_type = "application/problem+json"), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 503, body = Problem, content_type = "application/problem+json")))]
 async fn redrive(State(boxes): State<Boxes>, mut asked: Asked) -> Result<Json<Redriven>, Problem> {
-    let (letter_box, reader, aggregate) = meant(&boxes, &mut asked)?;
-    let redriver = letter_box.redriver(&reader).ok_or_else(|| Problem::not_found("reader in this process", &reader))?;
-    let redriven = redriver.redrive(&reader, aggregate).await.map_err(|error| match error {
-        error @ (BatchError::Moved(_) | BatchError::Failed(_)) => Problem::unavailable(format!("not redriven, ask again: {error}")),
-    })?;
-    Ok(Json(redriven))
+    let named = asked.text("letter");
+    let meant = Meant::of(&boxes, &mut asked, &["letter"]).await?;
+    let redriver = meant.letter_box.redriver(&meant.reader)?;
+    let redriven = match named.as_deref().map(|id| meant.letter(id)).transpose()? {
+        Some(errand) if errand.is_errand() => redriver.redrive_errand(&errand.id).await,
+        Some(record) => {
+            first_of(&meant, record)?;
+            redriver.redrive(&meant.reader, meant.aggregate).await
+        }
+        None => redrive_all(&**redriver, &meant).await,
+    };
+    Ok(Json(redriven.map_err(not_now)?))
+}
+
+/// A record is taken up before those behind it.
+fn first_of(meant: &Meant<'_>, record: &Letter) -> Result<(), Problem> {
+    match meant.first_record().filter(|first| first.id != record.id) {
+        Some(first) => Err(Problem::field("letter", format!("must name the first of the aggregate's records, which is {}", first.id))),
+        None => Ok(()),
+    }
+}
+
+async fn redrive_all(redriver: &dyn Redrive, meant: &Meant<'_>) -> Result<Redriven, BatchError> {
+    let mut all = redriver.redrive(&meant.reader, meant.aggregate).await?;
+    for errand in meant.errands() {
+        all.add(redriver.redrive_errand(&errand.id).await?);
+    }
+    Ok(all)
+}
+
+fn not_now(error: BatchError) -> Problem {
+    match error {
+        error @ (BatchError::Moved(_) | BatchError::Failed(_)) => Problem::unavailable(format!("nothing was changed, ask again: {error}")),
+    }
 }
 
 /// What a drop came to.
@@ -160,15 +228,27 @@ struct Dropped {
     left: usize,
 }
 
-/// Gives the first of an aggregate's letters up for good; those behind it stay, and a redrive takes them up.
-#[utoipa::path(post, path = "/dead-letters/{database}/{reader}/{aggregate_id}/drop", tag = "dead letters",
-    params(("database" = String, Path), ("reader" = String, Path), ("aggregate_id" = Uuid, Path)),
+/// Gives one letter up for good; the others stay, and a redrive takes them up. A repeat finds no such letter and takes nothing else away.
+#[utoipa::path(post, operation_id = "drop_one", path = "/dead-letters/{database}/{reader}/{aggregate_id}/drop", tag = "dead letters",
+    params(("database" = String, Path), ("reader" = String, Path), ("aggregate_id" = Uuid, Path),
+           ("letter" = String, Query, description = "The id of the letter, as the list shows it")),
     responses((status = 200, body = Dropped), (status = 400, body = Problem, content_type = "application/problem+json"), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 503, body = Problem, content_type = "application/problem+json")))]
 async fn drop_one(State(boxes): State<Boxes>, mut asked: Asked) -> Result<Json<Dropped>, Problem> {
-    let (letter_box, reader, aggregate) = meant(&boxes, &mut asked)?;
-    let letters = letter_box.database.letters_of(&reader, aggregate).await?;
-    let first = letters.first().ok_or_else(|| Problem::not_found("dead letter of aggregate", aggregate))?;
-    tracing::warn!(id = first.id, reason = first.reason, "a dead letter is dropped");
-    letter_box.database.unpark(vec![first.id.clone()]).await?;
-    Ok(Json(Dropped { dropped: first.id.clone(), left: letters.len() - 1 }))
+    let named = asked.text("letter");
+    if named.is_none() {
+        let letters = format!("/dead-letters/{}/{}/{}", asked.segment("database"), asked.segment("reader"), asked.segment("aggregate_id"));
+        asked.refuse("letter", format!("must be the id of a letter: GET {letters} shows them"));
+    }
+    let meant = Meant::of(&boxes, &mut asked, &["letter"]).await?;
+    let letter = meant.letter(&named.unwrap_or_default())?;
+    let dropped = if letter.is_errand() {
+        meant.letter_box.redriver(&meant.reader)?.drop_errand(&letter.id).await.map_err(not_now)?
+    } else {
+        meant.letter_box.database.drop_letter(&letter.id).await?
+    };
+    if !dropped {
+        return Err(Problem::not_found("dead letter", &letter.id));
+    }
+    tracing::warn!(id = letter.id, reason = letter.reason, "a dead letter is dropped");
+    Ok(Json(Dropped { dropped: letter.id.clone(), left: meant.letters.len() - 1 }))
 }

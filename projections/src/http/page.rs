@@ -1,7 +1,7 @@
 //! Pages: each begins after the last row of the one before, so that what happens meanwhile neither doubles nor hides a row.
 
-use super::{ReadState, asked::Asked, shown::shown};
-use crate::{DatabaseError, Filter, Order, Problem, Query, Table};
+use super::{Asked, ReadState};
+use crate::{DatabaseError, Filter, Order, Problem, Query, Table, shown::shown};
 use axum::{
     Json,
     http::{Uri, header},
@@ -11,11 +11,13 @@ use serde_json::{Value, json};
 
 const DEFAULT: u32 = 50;
 const MOST: u32 = 200;
+/// What `after` must be.
+pub(super) const AFTER_RULE: &str = "must be the `next` of a page of this list";
 
 /// A page of a list.
 #[derive(utoipa::ToSchema)]
 #[expect(dead_code, reason = "it only describes what a page looks like")]
-pub(super) struct Page<T> {
+pub struct Page<T> {
     /// The rows, in order.
     items: Vec<T>,
     /// What `after` takes for the next page; null on the last.
@@ -26,7 +28,7 @@ pub(super) struct Page<T> {
 #[derive(utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "it only describes what the handlers read")]
-pub(super) struct PageParams {
+pub struct PageParams {
     /// The most items of a page.
     #[param(minimum = 1, maximum = 200, default = 50)]
     limit: Option<u32>,
@@ -35,24 +37,30 @@ pub(super) struct PageParams {
 }
 
 /// A list in its order: `by` tells any two rows apart.
-pub(super) struct List {
-    pub(super) filters: Vec<Option<Filter>>,
-    pub(super) by: &'static [&'static str],
-    pub(super) order: Order,
+pub struct List {
+    /// Conditions that all hold; none where a parameter was not given.
+    pub filters: Vec<Option<Filter>>,
+    /// The columns that the rows are ordered by.
+    pub by: &'static [&'static str],
+    /// In which direction.
+    pub order: Order,
     /// The names of the parameters that this list takes beside `limit` and `after`.
-    pub(super) known: &'static [&'static str],
+    pub known: &'static [&'static str],
 }
 
 impl List {
     /// The page that is asked for.
-    pub(super) async fn answer<T: Table>(self, read: &ReadState, mut asked: Asked) -> Result<Response, Problem> {
+    ///
+    /// # Errors
+    /// 400 with all that is wrong with the request; 503 where the database does not answer.
+    pub async fn answer<T: Table>(self, read: &ReadState, mut asked: Asked) -> Result<Response, Problem> {
         let limit = limit(&mut asked);
         let after = after::<T>(&mut asked, self.by);
         asked.finish(&[self.known, &["limit", "after"]].concat())?;
         let filters = self.filters.into_iter().flatten().collect();
         // One row more than is shown tells whether there is a next page.
         let query = Query { filters, by: self.by, order: self.order, after, limit: limit + 1 };
-        let mut rows: Vec<T> = read.database.select(&query).await?;
+        let mut rows: Vec<T> = read.database().select(&query).await?;
         let more = rows.len() > limit as usize;
         rows.truncate(limit as usize);
         let next = rows.last().filter(|_| more).map(|row| cursor(row, self.by)).transpose().map_err(DatabaseError::Row)?;
@@ -76,7 +84,7 @@ fn after<T: Table>(asked: &mut Asked, by: &[&str]) -> Option<Vec<Value>> {
     let text = asked.text("after")?;
     let values = uncursor(&text).filter(|values| Query::fits(&T::SPEC, by, values));
     if values.is_none() {
-        asked.refuse("after", "must be the `next` of a page of this list");
+        asked.refuse("after", AFTER_RULE);
     }
     values
 }

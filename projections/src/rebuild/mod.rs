@@ -7,20 +7,17 @@ pub use compare::{Comparison, Difference};
 use crate::{
     database::{Database, DatabaseError, Transaction},
     kept::Kept,
-    runner::ViewRunner,
-    views_of,
+    view::ErasedView,
+    writer::BatchWriter,
 };
-use event_store::{Batch, BatchError, BatchHandler, Checkpoint, Log, LogError, PartitionId, Replay};
-use schemas::Schemas;
+use codec::Codecs;
+use event_store::{Batch, BatchError, Checkpoint, Log, LogError, PartitionId, Replay};
 use std::{collections::HashMap, sync::Arc};
 use tokio::task::JoinSet;
 
 /// Why a view could not be made anew. The live one is as it was.
 #[derive(Debug, thiserror::Error)]
 pub enum RebuildError {
-    /// No service's database has such a view.
-    #[error("{0:?} is no view of {1}")]
-    NoSuchView(String, String),
     /// The database failed, or another rebuild of the same view runs.
     #[error(transparent)]
     Database(#[from] DatabaseError),
@@ -46,26 +43,30 @@ pub struct Rebuilding {
     database: Database,
     live: Kept,
     shadow: Kept,
-    runner: Arc<ViewRunner>,
+    writer: Arc<BatchWriter>,
     logs: Logs,
 }
 
 impl Rebuilding {
     /// Makes the shadow of a view, empty, or as an earlier rebuild for the same purpose left it where `resume` is set. The purpose (a
     /// word) keeps rebuilds for different ends apart.
+    ///
+    /// # Errors
+    /// [`RebuildError::Database`] where the shadow cannot be made.
     pub async fn begin(parts: RebuildParts<'_>) -> Result<Self, RebuildError> {
-        let RebuildParts { service, view, purpose, resume, database, schemas, logs } = parts;
-        let found = views_of(service).into_iter().find(|known| known.name() == view);
-        let view = found.ok_or_else(|| RebuildError::NoSuchView(view.to_owned(), service.to_owned()))?;
+        let RebuildParts { service, view, purpose, resume, database, codecs, logs } = parts;
         let (live, shadow) = (Kept::live(view.clone()), Kept::shadow(view, purpose));
         if !resume {
             discard(&database, &shadow).await?;
         }
-        let runner = ViewRunner::keeping(&format!("{service}/{purpose}"), database.clone(), vec![shadow.clone()], schemas).await?;
-        Ok(Self { database, live, shadow, runner: Arc::new(runner), logs })
+        let writer = BatchWriter::new(&format!("{service}/{purpose}"), database.clone(), vec![shadow.clone()], codecs).await?;
+        Ok(Self { database, live, shadow, writer: Arc::new(writer), logs })
     }
 
     /// How many offsets of the log the shadow is behind the live view.
+    ///
+    /// # Errors
+    /// [`RebuildError::Database`] where the checkpoints cannot be read.
     pub async fn behind(&self) -> Result<u64, RebuildError> {
         let mut open = self.database.snapshot().await?;
         let (live, shadow) = (open.standing(&self.live.reader).await?, open.standing(&self.shadow.reader).await?);
@@ -73,6 +74,9 @@ impl Rebuilding {
     }
 
     /// Folds the log into the shadow, up to where the live view stands now. Partitions are read side by side.
+    ///
+    /// # Errors
+    /// The log or the database fails; asking again goes on from there.
     pub async fn catch_up(&self, progress: &Progress) -> Result<(), RebuildError> {
         let live = self.database.snapshot().await?.standing(&self.live.reader).await?;
         self.read_up_to(live, progress).await
@@ -82,7 +86,7 @@ impl Rebuilding {
         let mut parts = JoinSet::new();
         for (source, end) in ends {
             let Some(log) = self.logs.get(&*source.service).cloned() else { continue };
-            parts.spawn(read(self.runner.clone(), log, source, end.next, progress.clone()));
+            parts.spawn(read(self.writer.clone(), log, source, end.next, progress.clone()));
         }
         while let Some(part) = parts.join_next().await {
             part??;
@@ -92,6 +96,9 @@ impl Rebuilding {
 
     /// Compares the live rows with the shadow's, both as they are at the same place of the log; at most `examples` differing rows are
     /// kept. The live view may go on meanwhile.
+    ///
+    /// # Errors
+    /// The log or the database fails.
     pub async fn compare(&self, examples: usize, progress: &Progress) -> Result<Comparison, RebuildError> {
         self.catch_up(progress).await?;
         let mut live = self.database.snapshot().await?;
@@ -104,6 +111,9 @@ impl Rebuilding {
     }
 
     /// Puts the shadow in the live view's place, in one transaction: whoever reads sees the old rows or the new ones, never less.
+    ///
+    /// # Errors
+    /// The log or the database fails; the live view stays.
     pub async fn swap(self) -> Result<(), RebuildError> {
         let mut open = self.database.begin().await?;
         open.lock_checkpoints(&self.live.reader).await?;
@@ -126,14 +136,17 @@ impl Rebuilding {
             let Some(log) = self.logs.get(&*source.service) else { continue };
             let Some(mut rest) = Replay::open(log, source, from, at.next).await? else { continue };
             while let Some(batch) = rest.next().await? {
-                let decoded = self.runner.decode(&batch).await?;
-                self.runner.write_carefully(open, &batch, &decoded).await?;
+                let decoded = self.writer.decode(&batch).await?;
+                self.writer.write_carefully(open, &batch, &decoded).await?;
             }
         }
         Ok(())
     }
 
     /// Removes the shadow.
+    ///
+    /// # Errors
+    /// [`RebuildError::Database`] where the database does not answer.
     pub async fn discard(self) -> Result<(), RebuildError> {
         discard(&self.database, &self.shadow).await
     }
@@ -143,8 +156,8 @@ impl Rebuilding {
 pub struct RebuildParts<'a> {
     /// Whose database: `orders`, or `audit`.
     pub service: &'a str,
-    /// The view's name.
-    pub view: &'a str,
+    /// The view.
+    pub view: ErasedView,
     /// A word that names the shadow: `replay`, `rebuild`.
     pub purpose: &'a str,
     /// Go on with a shadow that is there already.
@@ -152,18 +165,24 @@ pub struct RebuildParts<'a> {
     /// The service's database.
     pub database: Database,
     /// How bytes become events.
-    pub schemas: Schemas,
+    pub codecs: Codecs,
     /// The logs that the view reads, at least.
     pub logs: Logs,
 }
 
-async fn read(runner: Arc<ViewRunner>, log: Arc<dyn Log>, source: PartitionId, until: i64, progress: Progress) -> Result<(), RebuildError> {
-    let from = runner.start(&source).await?;
+async fn read(
+    writer: Arc<BatchWriter>,
+    log: Arc<dyn Log>,
+    source: PartitionId,
+    until: i64,
+    progress: Progress,
+) -> Result<(), RebuildError> {
+    let from = writer.start(&source).await?;
     let Some(mut replay) = Replay::open(&log, source, from, until).await? else { return Ok(()) };
     while let Some(batch) = replay.next().await? {
-        let decoded = runner.decode(&batch).await?;
+        let decoded = writer.decode(&batch).await?;
         // By itself: nothing is gathered where nothing else comes.
-        runner.write(&batch, &decoded).await?;
+        writer.write(&batch, &decoded).await?;
         progress(read_of(&batch));
     }
     Ok(())

@@ -3,7 +3,18 @@
 use domain::{
     Money, OrderId, PaymentId, ProductId, Quantity, Timestamp, UserId, notification::*, order::*, payment::*, product::*, user::*,
 };
-use schemas::AnyEvent;
+use event_sourcing::{AnyEvent, Event};
+
+/// An event, and the bytes that this build writes of it.
+pub struct Sample {
+    pub event: AnyEvent,
+    pub bytes: Vec<u8>,
+}
+
+fn sample<E: Event>(event: E) -> Sample {
+    let bytes = schemas::bundled().encode(&event).expect("a sample fits its schema");
+    Sample { event: AnyEvent::new(event), bytes }
+}
 
 fn money(amount: i64) -> Money {
     Money::new(amount, "GBP".parse().expect("a currency")).expect("an amount")
@@ -13,7 +24,7 @@ fn quantity(pieces: i64) -> Quantity {
     Quantity::new(pieces).expect("a quantity")
 }
 
-pub fn all() -> Vec<AnyEvent> {
+pub fn all() -> Vec<Sample> {
     let (user_id, order_id, product_id) = (UserId::derive("t", "u"), OrderId::derive("t", "o"), ProductId::derive("t", "p"));
     let payment_id = PaymentId::for_order(order_id);
     let text = |words: &str| words.parse().expect("a text");
@@ -23,57 +34,69 @@ pub fn all() -> Vec<AnyEvent> {
     ];
     let at = Timestamp(1_700_000_000_123);
     vec![
-        UserEvent::Registered(UserRegistered {
+        sample(UserEvent::Registered(UserRegistered {
             email: "ada@example.com".parse().expect("an address"),
             name: text("Ada"),
             address: Some(text("1 High St")),
-        })
-        .into(),
-        UserEvent::ProfileChanged(UserProfileChanged { email: None, name: Some(text("Ada L.")), address: None }).into(),
-        UserEvent::Closed(UserClosed { reason: None }).into(),
-        ProductEvent::Listed(ProductListed { sku: "85123A".parse().expect("a sku"), name: text("Heart"), price: money(295) }).into(),
-        ProductEvent::PriceChanged(PriceChanged { price: money(0) }).into(),
-        ProductEvent::StockReceived(StockReceived { quantity: quantity(10) }).into(),
-        ProductEvent::StockReserved(StockReserved { order_id, line: 0, quantity: quantity(2), unit_price: money(295) }).into(),
-        ProductEvent::ReservationRejected(ReservationRejected {
+        })),
+        sample(UserEvent::ProfileChanged(UserProfileChanged { email: None, name: Some(text("Ada L.")), address: None })),
+        sample(UserEvent::Closed(UserClosed { reason: None })),
+        sample(ProductEvent::Listed(ProductListed { sku: "85123A".parse().expect("a sku"), name: text("Heart"), price: money(295) })),
+        sample(ProductEvent::PriceChanged(PriceChanged { price: money(0) })),
+        sample(ProductEvent::StockReceived(StockReceived { quantity: quantity(10) })),
+        sample(ProductEvent::StockReserved(StockReserved { order_id, line: 0, quantity: quantity(2), unit_price: money(295) })),
+        sample(ProductEvent::ReservationRejected(ReservationRejected {
             order_id,
             line: 1,
             quantity: quantity(9),
             reason: "insufficient-stock".into(),
-        })
-        .into(),
-        ProductEvent::StockReleased(StockReleased { order_id, line: 0, quantity: quantity(2) }).into(),
-        ProductEvent::StockShipped(StockShipped { order_id, line: 0, quantity: quantity(2) }).into(),
-        ProductEvent::Withdrawn(ProductWithdrawn { reason: Some(text("sold out")) }).into(),
-        OrderEvent::Placed(OrderPlaced {
+        })),
+        sample(ProductEvent::StockReleased(StockReleased { order_id, line: 0, quantity: quantity(2) })),
+        sample(ProductEvent::StockShipped(StockShipped { order_id, line: 0, quantity: quantity(2) })),
+        sample(ProductEvent::Withdrawn(ProductWithdrawn { reason: Some(text("sold out")) })),
+        sample(OrderEvent::Placed(OrderPlaced {
             user_id,
             lines: lines.clone(),
             payment_method: text("card"),
             placed_at: at,
             expires_at: at.plus_millis(900_000),
-        })
-        .into(),
-        OrderEvent::LineReserved(OrderLineReserved { line: 0, unit_price: money(295) }).into(),
-        OrderEvent::LineRejected(OrderLineRejected { line: 1, reason: "insufficient-stock".into() }).into(),
-        OrderEvent::Reserved(OrderReserved { user_id, total: money(885), payment_method: text("card") }).into(),
-        OrderEvent::Confirmed(OrderConfirmed { user_id, lines: lines.clone(), total: money(885), payment_id }).into(),
-        OrderEvent::Cancelled(OrderCancelled { user_id, lines: lines.clone(), reason: "payment-declined".into() }).into(),
-        OrderEvent::Expired(OrderExpired { user_id, lines, expired_at: at }).into(),
-        PaymentEvent::Requested(PaymentRequested { order_id, user_id, amount: money(885), method: text("card") }).into(),
-        PaymentEvent::Authorised(PaymentAuthorised { order_id, reference: "auth-1".into() }).into(),
-        PaymentEvent::Declined(PaymentDeclined { order_id, reason: "no-funds".into() }).into(),
-        PaymentEvent::Captured(PaymentCaptured { order_id, amount: money(885) }).into(),
-        PaymentEvent::Voided(PaymentVoided { order_id, reason: "order-cancelled".into() }).into(),
-        PaymentEvent::Refunded(PaymentRefunded { order_id, refund_id: "r1".into(), amount: money(100), refunded: money(200) }).into(),
-        NotificationEvent::Requested(NotificationRequested {
+        })),
+        sample(OrderEvent::LineReserved(OrderLineReserved { line: 0, unit_price: money(295) })),
+        sample(OrderEvent::LineRejected(OrderLineRejected { line: 1, reason: "insufficient-stock".into() })),
+        sample(OrderEvent::Reserved(OrderReserved { user_id, total: money(885), payment_method: text("card") })),
+        sample(OrderEvent::Confirmed(OrderConfirmed { user_id, lines: lines.clone(), total: money(885), payment_id })),
+        sample(OrderEvent::Cancelled(OrderCancelled { user_id, lines: lines.clone(), reason: "payment-declined".into() })),
+        sample(OrderEvent::Expired(OrderExpired { user_id, lines, expired_at: at })),
+        sample(PaymentEvent::Requested(PaymentRequested { order_id, user_id, amount: money(885), method: text("card") })),
+        sample(PaymentEvent::Authorised(PaymentAuthorised { order_id, reference: "auth-1".into() })),
+        sample(PaymentEvent::Declined(PaymentDeclined { order_id, reason: "no-funds".into() })),
+        sample(PaymentEvent::Captured(PaymentCaptured { order_id, amount: money(885) })),
+        sample(PaymentEvent::Voided(PaymentVoided { order_id, reason: "order-cancelled".into(), amount: Some(money(885)) })),
+        sample(PaymentEvent::Refunded(PaymentRefunded { order_id, refund_id: "r1".into(), amount: money(100), refunded: money(200) })),
+        sample(PaymentEvent::CaptureFailed(PaymentCaptureFailed { order_id, user_id, amount: money(885), reason: "hold-expired".into() })),
+        sample(PaymentEvent::RefundRequested(PaymentRefundRequested { order_id, user_id, refund_id: "r1".into(), amount: money(100) })),
+        sample(PaymentEvent::RefundSettled(PaymentRefundSettled {
+            order_id,
+            user_id,
+            refund_id: "r1".into(),
+            amount: money(100),
+            refunded: money(200),
+        })),
+        sample(PaymentEvent::RefundFailed(PaymentRefundFailed {
+            order_id,
+            user_id,
+            refund_id: "r1".into(),
+            amount: money(100),
+            reason: "account-closed".into(),
+        })),
+        sample(NotificationEvent::Requested(NotificationRequested {
             user_id,
             order_id: Some(order_id),
             kind: "order-confirmed".into(),
             subject: "Your order".into(),
             body: "It is on its way.".into(),
-        })
-        .into(),
-        NotificationEvent::Delivered(NotificationDelivered { user_id }).into(),
-        NotificationEvent::Failed(NotificationFailed { user_id, reason: "no address known".into() }).into(),
+        })),
+        sample(NotificationEvent::Delivered(NotificationDelivered { user_id })),
+        sample(NotificationEvent::Failed(NotificationFailed { user_id, reason: "no address known".into() })),
     ]
 }

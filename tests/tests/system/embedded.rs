@@ -87,7 +87,9 @@ async fn the_second_process_on_a_port_is_told_so_in_one_line() {
     let Some(daybook) = Daybook::embedded(directory.path(), free_port()).await else { return };
     let program = required("DAYBOOK_PROGRAM").expect("it was there before");
     let http = daybook.url.trim_start_matches("http://");
-    let second = std::process::Command::new(program).args(["run", "--http", http]).env_remove("DAYBOOK_KAFKA").output().expect("it runs");
+    let mut second = std::process::Command::new(program);
+    second.args(["run", "--http", http]).env_remove("DAYBOOK_KAFKA").env("DAYBOOK_DATA", directory.path().join("second"));
+    let second = second.output().expect("it runs");
     assert_eq!(second.status.code(), Some(2));
     let said = String::from_utf8_lossy(&second.stderr);
     assert!(said.lines().count() == 1 && said.contains(http) && said.contains("DAYBOOK_HTTP"), "{said}");

@@ -5,5 +5,6 @@ mod books;
 mod completions;
 mod embedded;
 mod import;
+mod reactions;
 mod real;
 mod shop;

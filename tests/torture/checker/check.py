@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import commands, logs, mails, reads, refusals, sagas, served, views
+from . import commands, letters, logs, mails, reads, refusals, sagas, served, views
 from .evidence import Evidence, Violation
 
 CHECKS = {
@@ -13,6 +13,7 @@ CHECKS = {
     "gateway": sagas.check_gateway,
     "views": views.check,
     "mails": mails.check,
+    "letters": letters.check,
     "reads": reads.check,
     "served": served.check,
 }

@@ -1,4 +1,4 @@
-"""What the checker is given: the logs, the history, the tables, the books, the mail; from memory or from a kept directory."""
+"""What the checker is given: the logs, the history, the tables, the books, the mail, the dead letters; from memory or from a kept directory."""
 
 from __future__ import annotations
 
@@ -48,6 +48,7 @@ class Evidence:
     tables: dict[str, list[dict]] = field(default_factory=dict)
     books: list[dict] = field(default_factory=list)
     mails: list[dict] = field(default_factory=list)
+    letters: list[dict] = field(default_factory=list)
     faults: list[dict] = field(default_factory=list)
     notes: list[dict] = field(default_factory=list)
     run: dict = field(default_factory=dict)
@@ -88,6 +89,7 @@ def load(folder: Path) -> Evidence:
         tables=tables,
         books=lines(folder / "gateway.jsonl"),
         mails=lines(folder / "mails.jsonl"),
+        letters=lines(folder / "letters.jsonl"),
         faults=lines(folder / "faults.jsonl"),
         notes=lines(folder / "notes.jsonl"),
         run=json.loads((folder / "run.json").read_text()),

@@ -196,12 +196,19 @@ class Payment(Model):
 
     asked: dict = field(default_factory=dict)
     refunds: dict[str, int] = field(default_factory=dict)
+    reserved: dict[str, int] = field(default_factory=dict)
+    failed: dict[str, int] = field(default_factory=dict)
     captured: int | None = None
 
     @property
     def refunded(self) -> int:
         """What was given back in all."""
         return sum(self.refunds.values())
+
+    @property
+    def left(self) -> int:
+        """What of the captured money is neither given back nor reserved for a refund that waits for the gateway."""
+        return (self.captured or 0) - self.refunded - sum(self.reserved.values())
 
     def PaymentRequested(self, event: dict) -> None:  # noqa: N802
         need(self.status is None, f"the payment is {self.status}")
@@ -216,13 +223,45 @@ class Payment(Model):
         self.status = "declined"
 
     def PaymentCaptured(self, event: dict) -> None:  # noqa: N802
-        need(self.status == "authorised", f"the payment is {self.status}")
+        need(self.status in ("authorised", "capture-failed"), f"the payment is {self.status}")
         self.status, self.captured = "captured", event["amount"]["amount"]
         need(event["amount"] == self.asked["amount"], f"{self.asked['amount']} was asked for")
 
+    def PaymentCaptureFailed(self, event: dict) -> None:  # noqa: N802
+        need(self.status == "authorised", f"the payment is {self.status}")
+        self.status = "capture-failed"
+        need(event["amount"] == self.asked["amount"], f"{self.asked['amount']} was asked for")
+
     def PaymentVoided(self, _: dict) -> None:  # noqa: N802
-        need(self.status in ("requested", "authorised"), f"the payment is {self.status}")
+        need(self.status in ("requested", "authorised", "capture-failed"), f"the payment is {self.status}")
         self.status = "voided"
+
+    def PaymentRefundRequested(self, event: dict) -> None:  # noqa: N802
+        need(self.status == "captured", f"the payment is {self.status}")
+        name, amount = event["refund_id"], event["amount"]["amount"]
+        need(name not in self.refunds and name not in self.reserved, f"the refund {name} was asked for before")
+        before = self.failed.pop(name, amount)
+        self.reserved[name] = amount
+        need(before == amount, f"the refund {name} was asked for with {before} before")
+        need(amount > 0, "nothing is to be given back")
+        need(self.left >= 0, f"{self.captured} was captured, {-self.left} less than is given back or reserved")
+
+    def PaymentRefundSettled(self, event: dict) -> None:  # noqa: N802
+        need(self.status == "captured", f"the payment is {self.status}")
+        name, amount = event["refund_id"], event["amount"]["amount"]
+        asked = self.reserved.pop(name, None) or self.failed.pop(name, None)
+        need(name not in self.refunds, f"the refund {name} was settled before")
+        self.refunds[name] = amount
+        need(asked == amount, f"{asked} was asked for as the refund {name}")
+        need(event["refunded"]["amount"] == self.refunded, f"{self.refunded} was given back in all")
+        need(self.left >= 0, f"{self.captured} was captured, {-self.left} less than is given back or reserved")
+
+    def PaymentRefundFailed(self, event: dict) -> None:  # noqa: N802
+        name, amount = event["refund_id"], event["amount"]["amount"]
+        asked = self.reserved.pop(name, None)
+        need(asked is not None, f"the refund {name} does not wait for the gateway")
+        self.failed[name] = amount
+        need(asked == amount, f"{asked} was asked for as the refund {name}")
 
     def PaymentRefunded(self, event: dict) -> None:  # noqa: N802
         need(self.status == "captured", f"the payment is {self.status}")
@@ -233,7 +272,7 @@ class Payment(Model):
 
     def glance(self) -> dict:
         amount = self.asked.get("amount", {})
-        return {**super().glance(), "left": (self.captured or 0) - self.refunded, "currency": amount.get("currency")}
+        return {**super().glance(), "left": self.left, "currency": amount.get("currency")}
 
 
 @dataclass

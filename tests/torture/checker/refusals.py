@@ -22,7 +22,7 @@ REFUSALS: dict[str, Rule] = {
     "withdrawn-product": lambda state, _: state["status"] == "withdrawn",
     "already-confirmed": lambda state, _: state["status"] == "confirmed",
     "already-expired": lambda state, _: state["status"] == "expired",
-    "not-captured": lambda state, _: state["status"] in ("requested", "authorised", "declined", "voided"),
+    "not-captured": lambda state, _: state["status"] in ("requested", "authorised", "capture-failed", "declined", "voided"),
     "refund-exceeds-captured": lambda state, asked: (
         state["status"] == "captured" and asked.body["amount"]["amount"] > state["left"]
     ),

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 from ..workload.history import ACKED, REFUSED, UNKNOWN
-from . import mails
+from . import letters, mails
 from .evidence import Evidence, Violation
 from .outages import by_kind, outages
 
@@ -20,7 +20,7 @@ def summary(evidence: Evidence, violations: list[Violation]) -> dict:
     """Everything that is counted."""
     outcomes = Counter(operation.outcome for operation in evidence.operations)
     attempts = [attempt for operation in evidence.operations for attempt in operation.attempts]
-    records, singly = evidence.log.records, outages(evidence)
+    records, singly, again = evidence.log.records, outages(evidence), mails.repeats(evidence)
     return {
         "seed": evidence.run.get("seed"),
         "workload_seconds": round(evidence.run.get("workload_seconds", 0), 1),
@@ -36,7 +36,9 @@ def summary(evidence: Evidence, violations: list[Violation]) -> dict:
         "records": len(records),
         "claims": sum(record.why == "claim" for record in records),
         "records_that_do_not_count": sum(not record.counts and record.why != "claim" for record in records),
-        "mails_in_two_boxes": mails.copies(evidence),
+        "mails_repeated": len(again),
+        "mails_sent_again": again.total(),
+        **letters.standing_still(evidence),
         "faults": by_kind(singly),
         "each_fault": [
             {name: round(value, 2) if isinstance(value, float) else value for name, value in asdict(outage).items()}
@@ -54,8 +56,10 @@ def table(told: dict) -> str:
         f"{told['refused']} refused, {told['unknown']} unknown; {told['attempts']} attempts, {told['attempts_unavailable']} answered 5xx, "
         f"{told['attempts_unanswered']} unanswered; {told['reads']} reads",
         f"{told['records']} records, {told['claims']} of them claims, {told['records_that_do_not_count']} do not count; "
-        f"{told['mails_in_two_boxes']} mails in two boxes; quiet {told['quiet_after_seconds']:.0f} s after the last fault; "
+        f"{told['mails_repeated']} mails went out more than once; quiet {told['quiet_after_seconds']:.0f} s after the last fault; "
         f"{told['ended_by_themselves']} processes ended by themselves",
+        f"refused for ever: {told['payments_refused']} payments ({told['captures_failed']} captures given up), {told['mails_refused']} mails "
+        f"({told['mails_failed']} given up); {told['dead_letters']} dead letters",
         "",
         f"{'fault':<20}{'times':>6}{'nothing acked':>15}{'one partition':>15}{'one caller':>12}{'unknown':>9}",
     ]

@@ -1,10 +1,15 @@
-"""Every saga has ended; money and stock balance; what the gateway did is what the payments' log says, once."""
+"""Every saga has ended; money and stock balance; what the gateway did is what the payments' log says, once.
+
+Two things may stand still, and nothing else: the payment of a confirmed order that was placed with a card which the gateway refuses for ever,
+and the mail to a user whose address the mail server refuses for ever.
+"""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
+from ..workload.stuck import METHODS, is_refused
 from .evidence import Evidence, Violation
 from .models import Model, folded
 
@@ -18,12 +23,23 @@ def check(evidence: Evidence) -> list[Violation]:
     for product_id, product in shop.products.items():
         found += balanced(product_id, product)
     for payment_id, payment in shop.payments.items():
-        if payment.status in ("requested", "authorised"):
-            found.append(Violation("saga-open", f"the payment {payment_id} is {payment.status}", payment_id))
+        found += settled(payment_id, payment, shop)
     for notification_id, notification in shop.notifications.items():
-        if notification.status == "requested":
+        if notification.status == "requested" and not shop.is_refused(notification):
             found.append(Violation("saga-open", f"the notification {notification_id} was not delivered", notification_id))
     return found
+
+
+def tried_on(evidence: Evidence) -> list[str]:
+    """What is refused for ever and was not given up yet."""
+    shop = Shop(evidence)
+    payments = [f"the payment {id_} is still tried" for id_, payment in shop.payments.items() if shop.may_be_open(payment)]
+    mails = [
+        f"the notification {id_} is still tried"
+        for id_, notification in shop.notifications.items()
+        if notification.status == "requested" and shop.is_refused(notification)
+    ]
+    return payments + mails
 
 
 class Shop:
@@ -42,6 +58,31 @@ class Shop:
         for record in evidence.log.counted("products"):
             if record.type == "StockShipped" and record.value:
                 self.settled[record.value["order_id"]][record.value["line"]] += record.value["quantity"]
+        self.addresses: dict[str, list[str]] = defaultdict(list)
+        for record in evidence.log.counted("users"):
+            if record.value and record.value.get("email"):
+                self.addresses[record.key].append(record.value["email"])
+        # What a customer may be told of the money of an order, beside how the order ended.
+        self.money_events = Counter(
+            record.value["order_id"]
+            for record in evidence.log.counted("payments")
+            if record.value and record.type.startswith(("PaymentRefund", "PaymentCaptureFailed"))
+        )
+
+    def is_stuck(self, payment) -> bool:
+        """Whether the order was placed with a card that the gateway refuses for ever, and the payment asked for by it."""
+        order, method = self.orders.get(payment.asked.get("order_id")), payment.asked.get("method")
+        return method in METHODS and order is not None and order.placed.get("payment_method") == method
+
+    def may_be_open(self, payment) -> bool:
+        """Whether it is one that may stay authorised: a stuck one, whose order is confirmed."""
+        order = self.orders.get(payment.asked.get("order_id"))
+        return payment.status == "authorised" and self.is_stuck(payment) and order.status == "confirmed"
+
+    def is_refused(self, notification) -> bool:
+        """Whether its user never had another address than one that the mail server refuses for ever."""
+        addresses = self.addresses.get(notification.asked.get("user_id"), [])
+        return bool(addresses) and all(is_refused(address) for address in addresses)
 
     orders = property(lambda self: self._models["orders"])
     products = property(lambda self: self._models["products"])
@@ -56,7 +97,11 @@ def ended(order_id: str, order, shop: Shop) -> Iterator[Violation]:
         yield Violation("saga-open", f"the order {order_id} is {order.status}", order_id)
         return
     payment, kind = shop.payment_of.get(order_id), f"order-{order.status}"
-    told = [notification.asked.get("kind") for notification in shop.told.get(order_id, [])]
+    heard = [notification.asked.get("kind") or "" for notification in shop.told.get(order_id, [])]
+    told = [each for each in heard if each.startswith("order-")]
+    if len(heard) - len(told) > shop.money_events[order_id]:
+        text = f"of the money of the order {order_id} {len(heard) - len(told)} things were told ({heard}), {shop.money_events[order_id]} happened"
+        yield Violation("told-otherwise", text, order_id)
     if told != [kind]:
         yield Violation(
             "saga-open" if not told else "told-otherwise",
@@ -65,7 +110,7 @@ def ended(order_id: str, order, shop: Shop) -> Iterator[Violation]:
         )
     shipped = shop.settled.get(order_id, Counter())
     if order.status == "confirmed":
-        yield from paid(order_id, order, payment)
+        yield from paid(order_id, order, payment, shop)
         wanted = Counter({number: line["quantity"] for number, line in enumerate(order.placed["lines"])})
         if shipped != wanted:
             yield Violation(
@@ -79,9 +124,27 @@ def ended(order_id: str, order, shop: Shop) -> Iterator[Violation]:
             )
 
 
-def paid(order_id: str, order, payment) -> Iterator[Violation]:
-    """A confirmed order was paid for, in full."""
-    if payment is None or payment.status != "captured":
+def settled(payment_id: str, payment, shop: Shop) -> Iterator[Violation]:
+    """A payment waits for nothing, and nothing of it was given up."""
+    if payment.status in ("requested", "authorised") and not shop.may_be_open(payment):
+        yield Violation("saga-open", f"the payment {payment_id} is {payment.status}", payment_id)
+    if payment.status == "capture-failed" and not shop.is_stuck(payment):
+        yield Violation("given-up", f"the capture of {payment_id} was given up, and the gateway does not refuse it", payment_id)
+    if payment.reserved:
+        yield Violation("saga-open", f"refunds of {payment_id} wait for the gateway: {payment.reserved}", payment_id)
+    if payment.failed:
+        yield Violation("given-up", f"refunds of {payment_id} were given up: {payment.failed}", payment_id)
+
+
+def paid(order_id: str, order, payment, shop: Shop) -> Iterator[Violation]:
+    """A confirmed order was paid for, in full; but by a stuck card it never is, and says so."""
+    if payment is not None and shop.is_stuck(payment):
+        if payment.status not in ("authorised", "capture-failed"):
+            text = (
+                f"the confirmed order {order_id} was placed with {payment.asked['method']}, and its payment is {payment.status}"
+            )
+            yield Violation("done-though-refused", text, order_id)
+    elif payment is None or payment.status != "captured":
         status = payment.status if payment else "missing"
         open_ = status in ("requested", "authorised")
         yield Violation(
@@ -114,10 +177,11 @@ def balanced(product_id: str, product) -> Iterator[Violation]:
 
 def check_gateway(evidence: Evidence) -> list[Violation]:
     """The gateway's books against the payments' log."""
-    payments, books = Shop(evidence).payments, Books(evidence.books)
+    shop, books = Shop(evidence), Books(evidence.books)
+    payments = shop.payments
     found = [Violation("doubled-at-gateway", text, payment) for payment, text in books.doubled]
     for payment_id in sorted({*books.accounts, *payments}):
-        found += agree(payment_id, payments.get(payment_id), books.accounts.get(payment_id, {}))
+        found += agree(payment_id, payments.get(payment_id), books.accounts.get(payment_id, {}), shop)
     return found
 
 
@@ -135,8 +199,8 @@ class Books:
             account[key] = entry["amount"]
 
 
-def agree(payment_id: str, payment, account: dict) -> Iterator[Violation]:
-    """One payment: the log and the books say the same."""
+def agree(payment_id: str, payment, account: dict, shop: Shop) -> Iterator[Violation]:
+    """One payment: the log and the books say the same. Only the hold of a stuck one is never lifted."""
     if payment is None:
         yield Violation("gateway-differs", f"the gateway knows {payment_id}, the log does not", payment_id)
         return
@@ -152,7 +216,8 @@ def agree(payment_id: str, payment, account: dict) -> Iterator[Violation]:
         yield Violation(
             "gateway-differs", f"the log refunds {payment.refunds} of {payment_id}, the gateway {refunds}", payment_id
         )
-    if payment.status == "voided" and "void" not in account and not nothing_to_pay:
+    stuck = shop.is_stuck(payment) and "authorise" in account
+    if payment.status == "voided" and "void" not in account and not nothing_to_pay and not stuck:
         yield Violation("gateway-differs", f"{payment_id} is voided, and the gateway does not know", payment_id)
     if "void" in account and payment.status != "voided":
         yield Violation("gateway-differs", f"the gateway voided {payment_id}, the log says {payment.status}", payment_id)

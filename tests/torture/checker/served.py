@@ -10,7 +10,15 @@ from .evidence import Evidence, Violation
 from .outages import AFTERMATH
 
 # Faults behind which commands go on being answered.
-HARMLESS = ("postgres-kill", "postgres-stall", "gateway-hang", "disk-full-node", "clock-step")
+HARMLESS = (
+    "postgres-kill",
+    "postgres-stall",
+    "gateway-hang",
+    "disk-full-node",
+    "clock-step",
+    "gateway-refuses-one",
+    "recipient-refuses",
+)
 # How long after the aftermath of a fault somebody may wait yet: a group that settles and a partition that is replayed take no longer.
 LIMIT = 5.0
 

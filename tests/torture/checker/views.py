@@ -118,7 +118,9 @@ def payment(row: Row | None, record: Record, event: dict) -> Row | None:
             row = {**row, "status": record.type.removeprefix("Payment").lower(), "reason": event["reason"]}
         case "PaymentCaptured" if row:
             row = {**row, "status": "captured"}
-        case "PaymentRefunded" if row:
+        case "PaymentCaptureFailed" if row:
+            row = {**row, "status": "capture-failed", "reason": event["reason"]}
+        case "PaymentRefundSettled" | "PaymentRefunded" if row:
             whole = event["refunded"]["amount"] >= row["amount"]["amount"]
             row = {**row, "status": "refunded" if whole else "partially-refunded", "refunded": event["refunded"]}
     return row and {**row, "version": record.version}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ..workload import stuck
 from ..world import layout
 from ..world.cluster import Cluster, listening
 from ..world.daybook import CLOCK_NODE
@@ -90,7 +91,7 @@ def controller_kill(cluster: Cluster, step: Step, note: Note) -> None:
 
 def network_cut(cluster: Cluster, step: Step, note: Note) -> None:
     """Nothing passes between two hosts."""
-    one, other = step.choose(layout.pairs())
+    one, other = step.choose(cluster.pairs())
     note(f"{one} and {other} do not hear each other")
     cluster.network.lose(one, other)
     cluster.network.lose(other, one)
@@ -100,7 +101,7 @@ def network_cut(cluster: Cluster, step: Step, note: Note) -> None:
 
 def network_one_way(cluster: Cluster, step: Step, note: Note) -> None:
     """What one host sends does not reach another; the other direction works."""
-    directed = layout.pairs() + [(other, one) for one, other in layout.pairs()]
+    directed = cluster.pairs() + [(other, one) for one, other in cluster.pairs()]
     sender, receiver = step.choose(directed)
     note(f"{receiver} does not hear {sender}")
     cluster.network.lose(sender, receiver)
@@ -207,6 +208,30 @@ def clock_step(cluster: Cluster, step: Step, note: Note) -> None:
     node.set_clock(0)
 
 
+def gateway_refuses_one(cluster: Cluster, step: Step, note: Note) -> None:
+    """From one to three orders are paid with cards of which the gateway never takes the money, each by a customer of its own. It is never
+    mended: only these payments may stand still."""
+    first = int(step.pick * len(stuck.METHODS))
+    methods = [stuck.METHODS[(first + n) % len(stuck.METHODS)] for n in range(few(step))]
+    note(f"orders with {', '.join(methods)}")
+    for method in methods:
+        cluster.buy(method, "{}@example.com", 1)
+    cluster.hold(step.hold)
+
+
+def recipient_refuses(cluster: Cluster, step: Step, note: Note) -> None:
+    """A customer whose address the mail server always answers with 451 places from one to three orders. It is never mended: only these mails
+    may stand still."""
+    note(f"{few(step)} orders of a customer whom the mail server refuses")
+    cluster.buy("card", f"{stuck.REFUSED}{{}}@example.com", few(step))
+    cluster.hold(step.hold)
+
+
+def few(step: Step) -> int:
+    """From one to three, whatever else was chosen."""
+    return 1 + int(step.pick * 999) % 3
+
+
 FAULTS: dict[str, Callable[[Cluster, Step, Note], None]] = {
     "node-kill": node_kill,
     "node-pause-short": node_pause,
@@ -226,6 +251,8 @@ FAULTS: dict[str, Callable[[Cluster, Step, Note], None]] = {
     "disk-full-node": disk_full_node,
     "disk-full-broker": disk_full_broker,
     "clock-step": clock_step,
+    "gateway-refuses-one": gateway_refuses_one,
+    "recipient-refuses": recipient_refuses,
 }
 
 

@@ -24,6 +24,8 @@ KINDS = (
     "disk-full-node",
     "disk-full-broker",
     "clock-step",
+    "gateway-refuses-one",
+    "recipient-refuses",
 )
 
 # Seconds for which a fault is held. A node's session in its group lasts 6 s, a broker's in the cluster 6 s, a follower is
@@ -47,6 +49,8 @@ HOLDS = {
     "disk-full-node": (5.0, 12.0),
     "disk-full-broker": (5.0, 12.0),
     "clock-step": (5.0, 15.0),
+    "gateway-refuses-one": (3.0, 10.0),
+    "recipient-refuses": (3.0, 10.0),
 }
 SHORT_HOLDS = {
     "node-kill": (2.0, 4.0),
@@ -54,6 +58,8 @@ SHORT_HOLDS = {
     "broker-kill": (6.0, 8.0),
     "network-cut": (6.0, 8.0),
     "postgres-stall": (4.0, 6.0),
+    "gateway-refuses-one": (4.0, 6.0),
+    "recipient-refuses": (4.0, 6.0),
 }
 
 

@@ -10,6 +10,7 @@ import time
 
 from ..settings import Settings
 from .ambush import Ambusher
+from .buyer import Buyer
 from .caller import Caller
 from .history import ACKED, History, Operation
 from .shop import Asker, Shop
@@ -86,6 +87,7 @@ class Workload:
         self.clients = [Client(settings, number, *told) for number in range(settings.clients)]
         self.settings = settings
         self.ambushers: list[Ambusher] = []
+        self.buyers: list[Buyer] = []
         self.lookers = [Looker(settings, number, *told) for number in range(LOOKERS)]
 
     def stock_up(self) -> None:
@@ -111,6 +113,11 @@ class Workload:
         for thread in fresh:
             thread.start()
 
+    def buy(self, method: str, address: str, orders: int) -> None:
+        """Lets a new customer place so many orders, paid by this method. In the address `{}` stands for the customer's name."""
+        self.buyers.append(Buyer(self.settings, len(self.buyers), method, address, orders, self.shop, self.history))
+        self.buyers[-1].start()
+
     def shun(self, nodes: set[str]) -> None:
         """From now on nobody but an ambush asks these nodes, as if a balancer had taken them out."""
         self.shop.shunned.clear()
@@ -120,7 +127,7 @@ class Workload:
         """Tells them to end what they have begun; how many had not in time."""
         self.halt.set()
         deadline = time.monotonic() + within
-        threads = (*self.clients, *self.lookers, *self.ambushers)
+        threads = (*self.clients, *self.lookers, *self.ambushers, *self.buyers)
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         return sum(thread.is_alive() for thread in threads)

@@ -105,8 +105,11 @@ class Asker:
         return Operation(name, self.client, kind, service, path, body, more.pop("key", name), aggregate, **more)
 
     def _register_user(self) -> Operation:
-        name = f"u{self.client}-{self.count}"
-        body = {"email": f"{name}@example.com", "name": f"User {name}"}
+        return self.register(f"u{self.client}-{self.count}@example.com")
+
+    def register(self, email: str) -> Operation:
+        """A new customer with this address."""
+        body = {"email": email, "name": f"User {email.split('@')[0]}"}
         return self._operation("register-user", "users", "/users", body)
 
     def _change_profile(self) -> Operation | None:
@@ -139,10 +142,12 @@ class Asker:
 
     def _receive_stock(self) -> Operation | None:
         product = self.shop.some(self.rng, self.shop.products)
-        body = {"quantity": self.rng.randint(10, 120)}
-        return product and self._operation(
-            "receive-stock", "products", f"/products/{product.id}/stock-receipts", body, product.id
-        )
+        return product and self.stock(product, self.rng.randint(10, 120))
+
+    def stock(self, product: Known, quantity: int) -> Operation:
+        """Pieces come."""
+        path = f"/products/{product.id}/stock-receipts"
+        return self._operation("receive-stock", "products", path, {"quantity": quantity}, product.id)
 
     def _withdraw_product(self) -> Operation | None:
         product = self.shop.some(self.rng, self.shop.products) if len(self.shop.products) > 4 else None
@@ -155,6 +160,12 @@ class Asker:
             return None
         lines = [{"product_id": product.id, "quantity": self.rng.randint(1, 5)} for product in wanted]
         body = {"user_id": user.id, "lines": lines, "payment": {"method": self.rng.choice(METHODS)}}
+        return self._operation("place-order", "orders", "/orders", body)
+
+    def buy(self, user: Known, product: Known, method: str) -> Operation:
+        """An order of one piece."""
+        lines = [{"product_id": product.id, "quantity": 1}]
+        body = {"user_id": user.id, "lines": lines, "payment": {"method": method}}
         return self._operation("place-order", "orders", "/orders", body)
 
     def _cancel_order(self) -> Operation | None:

@@ -10,13 +10,14 @@ from ..settings import Settings
 from . import layout, network
 from .daybook import Node, gateway
 from .kafka import Brokers
+from .mail import mail_server
 from .network import Network
 from .postgres import Postgres
 from .processes import Process, wait_until
 
 
 class Cluster:
-    """Three nodes (and a fourth that comes and goes), three brokers, PostgreSQL, the gateway."""
+    """Three nodes (and a fourth that comes and goes), three brokers, PostgreSQL, the gateway, and a mail server where one is needed."""
 
     def __init__(self, settings: Settings):
         self.settings = settings
@@ -24,10 +25,12 @@ class Cluster:
         self.brokers = Brokers(settings)
         self.postgres = Postgres(settings)
         self.gateway = gateway(settings)
+        self.mail = mail_server(settings)
         self.nodes = {name: Node(settings, name) for name in (*layout.NODES, layout.EXTRA_NODE)}
         self.notes: Callable[[str, str], None] = lambda what, detail: None
         self.ambush: Callable[[str, str | None], None] = lambda node, about: None
         self.shun: Callable[[set[str]], None] = lambda nodes: None
+        self.buy: Callable[[str, str, int], None] = lambda method, address, orders: None
         self._restarted: dict[str, float] = {}
 
     def build(self) -> None:
@@ -40,10 +43,14 @@ class Cluster:
         self.postgres.prepare()
         self.postgres.process.start()
         self.gateway.start()
+        if self.mail:
+            self.mail.start()
         for broker in layout.BROKERS:
             wait_until(f"{broker} listens", 90, lambda broker=broker: listening(broker, layout.KAFKA_PORT))
         wait_until("PostgreSQL listens", 30, lambda: listening(layout.POSTGRES, layout.POSTGRES_PORT))
         wait_until("the gateway listens", 30, lambda: listening(layout.GATEWAY, layout.GATEWAY_PORT))
+        if self.mail:
+            wait_until("the mail server listens", 30, lambda: listening(layout.MAIL, layout.MAIL_PORT))
         for node in self.nodes.values():
             node.disk.mount()
         self._first_start()
@@ -74,7 +81,12 @@ class Cluster:
     def all_processes(self) -> list[Process]:
         """Every process of the world."""
         nodes = [node.process for node in self.nodes.values()]
-        return [*nodes, self.gateway, self.postgres.process, *self.brokers.processes.values()]
+        mail = [self.mail] if self.mail else []
+        return [*nodes, self.gateway, *mail, self.postgres.process, *self.brokers.processes.values()]
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """The pairs of hosts between which the network may fail."""
+        return layout.pairs((layout.POSTGRES, layout.GATEWAY, *([layout.MAIL] if self.mail else [])))
 
     def supervise(self) -> None:
         """Starts again what ended by itself, as an operator's supervisor would, and notes that it did."""

@@ -9,12 +9,17 @@ import subprocess
 from pathlib import Path
 
 from ..settings import Settings
-from . import layout, postgres
+from . import layout, mail, postgres
 from .disks import Disk
 from .processes import Process
 
 CLOCK_SOURCE = Path(__file__).with_name("clock.c")
 CLOCK_NODE = "node3"
+# What is refused for ever is given up within 36 s, or a minute where each attempt waits 2 s in vain, so that a short run sees it. Nothing else
+# may be given up: no fault keeps a node from the gateway or the mail server for longer than 18 s, and so many attempts that wait in vain take
+# 42 s at least; no node's disk is full for longer than 12 s, and so many attempts that fail at once take 18 s at least.
+EFFECT_ATTEMPTS = 12
+EFFECT_LONGEST_PAUSE = 5
 
 
 class Node:
@@ -70,6 +75,9 @@ def environment(settings: Settings, name: str, data: Path) -> dict[str, str]:
         "DAYBOOK_POSTGRES": postgres.url(),
         "DAYBOOK_GATEWAY_URL": f"http://{layout.ADDRESSES[layout.GATEWAY]}:{layout.GATEWAY_PORT}",
         "DAYBOOK_ORDER_DEADLINE": str(settings.order_deadline),
+        "DAYBOOK_EFFECT_ATTEMPTS": str(EFFECT_ATTEMPTS),
+        "DAYBOOK_EFFECT_LONGEST_PAUSE": str(EFFECT_LONGEST_PAUSE),
+        **mail.environment(settings),
         "NO_COLOR": "1",
     }
 

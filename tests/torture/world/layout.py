@@ -5,6 +5,7 @@ from __future__ import annotations
 CLIENT = "client"
 GATEWAY = "gateway"
 POSTGRES = "postgres"
+MAIL = "mail"
 BROKERS = ("kafka1", "kafka2", "kafka3")
 NODES = ("node1", "node2", "node3")
 EXTRA_NODE = "node4"
@@ -20,6 +21,7 @@ ADDRESSES = {
     EXTRA_NODE: "10.87.0.24",
     POSTGRES: "10.87.0.31",
     GATEWAY: "10.87.0.41",
+    MAIL: "10.87.0.51",
 }
 SUBNET = "10.87.0.0/24"
 
@@ -29,6 +31,7 @@ HTTP_PORT = 8080
 NODE_PORT = 7000
 POSTGRES_PORT = 5432
 GATEWAY_PORT = 9300
+MAIL_PORT = 2525
 
 
 def bootstrap() -> str:
@@ -36,9 +39,9 @@ def bootstrap() -> str:
     return ",".join(f"{ADDRESSES[broker]}:{KAFKA_PORT}" for broker in BROKERS)
 
 
-def pairs() -> list[tuple[str, str]]:
+def pairs(shared: tuple[str, ...] = (POSTGRES, GATEWAY)) -> list[tuple[str, str]]:
     """The pairs between which the network may fail: all that talk to each other, the client's own wire left out."""
-    found = [(node, other) for node in NODES for other in (*BROKERS, POSTGRES, GATEWAY)]
+    found = [(node, other) for node in NODES for other in (*BROKERS, *shared)]
     found += [(a, b) for index, a in enumerate(NODES) for b in NODES[index + 1 :]]
     found += [(a, b) for index, a in enumerate(BROKERS) for b in BROKERS[index + 1 :]]
     return found

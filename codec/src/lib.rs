@@ -1,0 +1,29 @@
+//! Events as bytes: Avro in Confluent's framing, under ids that a build bundles or a schema registry gives.
+//!
+//! This crate never decides anything: it turns a domain's events into bytes and back. Which records there are, a system says
+//! ([`RecordSet`]); the log's own two, claims and proofs, are always among them.
+
+#![warn(missing_docs)]
+
+mod claim;
+mod codecs;
+pub mod compatibility;
+mod json;
+mod record_set;
+mod registry;
+pub mod rest;
+mod schemas;
+mod wire;
+
+pub use claim::{OwnerConfirmed, PartitionClaimed};
+pub use codecs::Codecs;
+pub use json::to_json;
+pub use record_set::{RecordSchema, RecordSet};
+pub use registry::{Learned, RegistryError};
+pub use schemas::Schemas;
+pub use wire::{DecodeError, EncodeError};
+
+/// The topic of a service's log: `orders.events`.
+pub fn topic(service: &str) -> String {
+    format!("{service}.events")
+}

@@ -1,0 +1,131 @@
+//! The schema registry: where it is used, the ids are its.
+
+use crate::{
+    RecordSet, Schemas,
+    compatibility::{Incompatible, check},
+    record_set::Record,
+};
+use apache_avro::Schema;
+use backon::{ExponentialBuilder, Retryable};
+use schema_registry_converter::{
+    async_impl::schema_registry::{SrSettings, get_schema_by_id, get_schema_by_subject, post_schema},
+    error::SRCError,
+    schema_registry_common::{SchemaType, SubjectNameStrategy, SuppliedSchema},
+};
+use std::{collections::HashMap, time::Duration};
+
+/// How often a rule that another node sets at the same moment is set again.
+const MOST_CONFLICTS: usize = 8;
+
+/// The registry cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    /// Nobody answers, or what they say makes no sense.
+    #[error("the schema registry at {url} failed: {reason}")]
+    Failed {
+        /// Where it was sought.
+        url: String,
+        /// What went wrong.
+        reason: String,
+    },
+    /// A schema of this build would break readers or writers of an earlier one.
+    #[error("{subject} is not compatible with its registered version: {why}")]
+    Incompatible {
+        /// The record's full name.
+        subject: String,
+        /// Which field, and why.
+        why: Incompatible,
+    },
+}
+
+impl Schemas {
+    /// Registers the schemas of this build at a registry that speaks Confluent's API, under FULL_TRANSITIVE, and takes its ids.
+    pub async fn connect(set: &RecordSet, url: &str) -> Result<Self, RegistryError> {
+        // Which of rustls' providers is meant must be said once in a process; a second saying changes nothing.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let settings = settings(url)?;
+        let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build().map_err(|error| failed(url, &error))?;
+        let mut ids = HashMap::new();
+        for record in set.records() {
+            require_compatibility(&client, url, &record.name).await?;
+            ids.insert(record.name.as_str(), register(&settings, url, record).await?);
+        }
+        Ok(Self::with_ids(set, ids, Some(url.to_owned())))
+    }
+
+    /// Asks the registry for a schema that was met in a log.
+    pub async fn learn(&self, id: i32) -> Learned {
+        if self.by_id(id).is_some() {
+            return Learned::Known;
+        }
+        let Some(url) = self.registry() else { return Learned::NeverGiven };
+        match fetch(url, id).await {
+            Ok(Some(schema)) => {
+                self.add(id, schema);
+                Learned::Known
+            }
+            Ok(None) => Learned::NeverGiven,
+            Err(error) => {
+                tracing::warn!(id, %error, "a schema cannot be learned now");
+                Learned::NotNow
+            }
+        }
+    }
+}
+
+/// What became of asking for a schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Learned {
+    /// It is known: decoding may be tried again.
+    Known,
+    /// No schema has this id: a record that names it will never be decoded. (An id is given before it is used.)
+    NeverGiven,
+    /// The registry did not answer: a record that names it must wait.
+    NotNow,
+}
+
+fn failed(url: &str, reason: &impl ToString) -> RegistryError {
+    RegistryError::Failed { url: url.to_owned(), reason: reason.to_string() }
+}
+
+fn settings(url: &str) -> Result<SrSettings, RegistryError> {
+    SrSettings::new_builder(url.to_owned()).set_timeout(Duration::from_secs(10)).build().map_err(|error| failed(url, &error))
+}
+
+/// The schema of an id; none where the registry says that there is none.
+async fn fetch(url: &str, id: i32) -> Result<Option<Schema>, RegistryError> {
+    let Ok(id) = u32::try_from(id) else { return Ok(None) };
+    match get_schema_by_id(id, &settings(url)?).await {
+        Ok(registered) => Schema::parse_str(&registered.schema).map(Some).map_err(|error| failed(url, &error)),
+        Err(error) if error.error.contains("status 404") => Ok(None),
+        Err(error) => Err(failed(url, &error)),
+    }
+}
+
+/// Nodes that start together on a new registry set the same rule at once, and the registry answers all but one 409: they ask again.
+async fn require_compatibility(client: &reqwest::Client, url: &str, subject: &str) -> Result<(), RegistryError> {
+    let put = client.put(format!("{url}/config/{subject}")).json(&serde_json::json!({"compatibility": "FULL_TRANSITIVE"}));
+    let put =
+        || async { put.try_clone().expect("a JSON body can be sent again").send().await.and_then(reqwest::Response::error_for_status) };
+    let pauses = ExponentialBuilder::default().with_min_delay(Duration::from_millis(20)).with_jitter().with_max_times(MOST_CONFLICTS);
+    let lost_a_race = |error: &reqwest::Error| error.status() == Some(reqwest::StatusCode::CONFLICT);
+    put.retry(pauses).when(lost_a_race).await.map(drop).map_err(|error| failed(url, &error))
+}
+
+async fn register(settings: &SrSettings, url: &str, record: &'static Record) -> Result<i32, RegistryError> {
+    let supplied = SuppliedSchema::new(Some(record.name.clone()), SchemaType::Avro, record.text.to_owned());
+    match post_schema(settings, record.name.clone(), supplied).await {
+        Ok(registered) => i32::try_from(registered.id).map_err(|error| failed(url, &error)),
+        Err(error) => Err(explain(settings, url, record, &error).await),
+    }
+}
+
+/// The registry says no more than "incompatible": which field it is, we say ourselves.
+async fn explain(settings: &SrSettings, url: &str, record: &'static Record, error: &SRCError) -> RegistryError {
+    let strategy = SubjectNameStrategy::RecordNameStrategy(record.name.clone());
+    let latest = get_schema_by_subject(settings, &strategy).await.ok().and_then(|latest| Schema::parse_str(&latest.schema).ok());
+    match latest.map(|latest| check(&latest, record.schema)) {
+        Some(Err(why)) => RegistryError::Incompatible { subject: record.name.clone(), why },
+        Some(Ok(())) | None => failed(url, error),
+    }
+}

@@ -1,0 +1,169 @@
+//! One attempt at an errand: the command is sent, or the question asked and the effect performed, and what came of it recorded.
+
+use crate::{Destination, Effect, Errand, Fault, NotNow, Outcome, Patience, Perform, Status, Task, meta, metrics};
+use event_sourcing::AnyCommand;
+use event_store::{Aggregates, CommandError, CommandMeta};
+use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc};
+use tokio::sync::Semaphore;
+
+/// Who performs the effects of a kind, where they go, and how long they are tried.
+#[derive(Clone)]
+pub struct EffectKind {
+    /// Who performs them.
+    pub performer: Arc<dyn Perform>,
+    /// Where they go. Several kinds may share one.
+    pub destination: Arc<Destination>,
+    /// How long and how often they are tried.
+    pub patience: Patience,
+}
+
+/// What an attempt came to.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It is done, or need not be done any more.
+    Settled,
+    /// It is to be tried again; `counts` where its own fault uses up an attempt.
+    Later { reason: String, counts: bool },
+    /// It never will be done.
+    Never(String),
+}
+
+/// Tries errands.
+pub(crate) struct Attempts {
+    pub aggregates: Aggregates,
+    pub kinds: HashMap<&'static str, EffectKind>,
+    /// How long commands are tried.
+    pub patience: Patience,
+    /// So many commands are under way at once.
+    pub permits: Semaphore,
+}
+
+fn later(reason: impl Into<String>) -> Verdict {
+    Verdict::Later { reason: reason.into(), counts: false }
+}
+
+impl Attempts {
+    /// How long an errand is tried.
+    pub fn patience(&self, errand: &Errand) -> Patience {
+        match &errand.task {
+            Task::Command(_) => self.patience,
+            Task::Effect(effect) => self.kinds.get(&*effect.kind).map_or(self.patience, |kind| kind.patience),
+        }
+    }
+
+    /// Tries it once, after asking whether it is still to be done where it may have been done before. A permit is held while working.
+    pub async fn attempt(&self, errand: &mut Errand, may_be_done: bool) -> Verdict {
+        let effect = match errand.task.clone() {
+            Task::Command(command) => return self.send(errand, command).await,
+            Task::Effect(effect) => effect,
+        };
+        let Some(kind) = self.kinds.get(&*effect.kind) else {
+            return Verdict::Never(format!("nobody here performs the effect {}", effect.kind));
+        };
+        if let Some(question) = effect.question.clone().filter(|_| may_be_done)
+            && let Some(verdict) = self.ask(errand, question).await
+        {
+            return verdict;
+        }
+        match self.perform(errand, &effect, kind).await {
+            Outcome::Done(record) | Outcome::Refused(record) => self.record(errand, record).await,
+            Outcome::NotNow(NotNow { reason, fault }) => Verdict::Later { reason, counts: fault == Fault::Effect },
+        }
+    }
+
+    async fn perform(&self, errand: &Errand, effect: &Effect, kind: &EffectKind) -> Outcome {
+        // A defect of the performer is this errand's alone.
+        let performed = AssertUnwindSafe(kind.performer.perform(effect));
+        let guarded = async {
+            futures::FutureExt::catch_unwind(performed).await.unwrap_or_else(|_| {
+                Outcome::NotNow(NotNow::new(Fault::Effect, format!("the performer of {} met a defect; the log says which", effect.kind)))
+            })
+        };
+        let outcome = kind.destination.attempt(&errand.id, guarded).await;
+        let name = match &outcome {
+            Outcome::Done(_) => "done",
+            Outcome::Refused(_) => "refused",
+            Outcome::NotNow(_) => "not-now",
+        };
+        metrics::EFFECTS.with_label_values(&[&*effect.kind, name]).inc();
+        outcome
+    }
+
+    /// None where the effect is to be performed.
+    async fn ask(&self, errand: &Errand, question: AnyCommand) -> Option<Verdict> {
+        match self.execute(question, meta::of_question(errand, meta::now())).await {
+            Ok(()) => None,
+            Err(CommandError::Refused(refused)) => {
+                tracing::debug!(errand = errand.id, code = refused.code, "an effect need not be performed any more");
+                Some(Verdict::Settled)
+            }
+            Err(CommandError::Unavailable(not_now)) => Some(later(not_now.reason)),
+            Err(error @ (CommandError::Conflict { .. } | CommandError::KeyReused | CommandError::Defect(_))) => {
+                Some(Verdict::Never(error.to_string()))
+            }
+        }
+    }
+
+    /// The effect is done: from here on only its record is missing.
+    async fn record(&self, errand: &mut Errand, record: Option<AnyCommand>) -> Verdict {
+        let Some(command) = record else { return Verdict::Settled };
+        errand.task = Task::Command(command.clone());
+        self.send(errand, command).await
+    }
+
+    /// Sends a command. A refusal settles it: the aggregate has decided. So does another command under its id: an earlier delivery of the
+    /// event led to that one, and it stands.
+    async fn send(&self, errand: &Errand, command: AnyCommand) -> Verdict {
+        let count = |outcome| metrics::COMMANDS.with_label_values(&[&*errand.reactor, outcome]).inc();
+        match self.execute(command, meta::of_errand(errand, meta::now())).await {
+            Ok(()) => {
+                count("done");
+                Verdict::Settled
+            }
+            Err(CommandError::Refused(refused)) => {
+                tracing::debug!(errand = errand.id, code = refused.code, "a command was refused");
+                count("refused");
+                Verdict::Settled
+            }
+            Err(CommandError::KeyReused) => {
+                count("other");
+                Verdict::Settled
+            }
+            Err(CommandError::Unavailable(not_now)) => later(not_now.reason),
+            Err(error @ (CommandError::Conflict { .. } | CommandError::Defect(_))) => {
+                count("defect");
+                Verdict::Never(error.to_string())
+            }
+        }
+    }
+
+    async fn execute(&self, command: AnyCommand, meta: CommandMeta) -> Result<(), CommandError> {
+        let _permit = self.permits.acquire().await;
+        self.aggregates.execute(command, meta).await.map(drop)
+    }
+
+    /// Notes what an attempt that did not settle the errand came to; one that is used up or hopeless is dead from then on.
+    pub async fn note(&self, errand: &mut Errand, verdict: Verdict) {
+        let (reason, hopeless, counts) = match verdict {
+            Verdict::Settled => return,
+            Verdict::Later { reason, counts } => (reason, false, counts),
+            Verdict::Never(reason) => (reason, true, true),
+        };
+        let (patience, now) = (self.patience(errand), meta::now());
+        tracing::warn!(errand = errand.id, target = %errand.task.target(), reason, "an errand has to wait");
+        errand.postpone(reason, counts, &patience, now);
+        if (hopeless || errand.is_used_up(&patience, now)) && self.given_up(errand).await {
+            errand.status = Status::Dead;
+            metrics::DEAD_ERRANDS.with_label_values(&[&*errand.reactor]).inc();
+            tracing::error!(errand = errand.id, reason = errand.reason, "an errand is given up: it stands among the dead letters");
+        }
+    }
+
+    /// Records that an effect is given up, where that is to be recorded; false where it could not be recorded now.
+    async fn given_up(&self, errand: &Errand) -> bool {
+        let Task::Effect(effect) = &errand.task else { return true };
+        let record = self.kinds.get(&*effect.kind).and_then(|kind| kind.performer.give_up(effect, &errand.reason));
+        let Some(record) = record else { return true };
+        !matches!(self.execute(record, meta::of_giving_up(errand, meta::now())).await, Err(CommandError::Unavailable(_)))
+    }
+}

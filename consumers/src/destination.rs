@@ -1,0 +1,127 @@
+//! Somewhere outside that effects go to: so many at once, within a time, and left alone while it answers nobody.
+
+use crate::{Fault, NotNow, Outcome};
+use failsafe::{Config, StateMachine, backoff::Exponential, failure_policy::ConsecutiveFailures};
+use parking_lot::Mutex;
+use std::{collections::HashSet, future::Future, time::Duration};
+use tokio::sync::Semaphore;
+
+/// How a destination is treated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DestinationConfig {
+    /// The longest that one attempt may take.
+    pub timeout: Duration,
+    /// The most attempts at once; further ones wait.
+    pub concurrency: usize,
+    /// How many different effects may fail in a row before it is left alone.
+    pub failures: u32,
+    /// How long it is left alone at first; at least a second.
+    pub leave_alone: Duration,
+    /// How long it is left alone at most.
+    pub leave_alone_at_most: Duration,
+}
+
+impl Default for DestinationConfig {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(2),
+            concurrency: 32,
+            failures: 8,
+            leave_alone: Duration::from_secs(1),
+            leave_alone_at_most: Duration::from_secs(10),
+        }
+    }
+}
+
+/// A payment gateway, a mail server: something that fails as a whole.
+pub struct Destination {
+    name: &'static str,
+    config: DestinationConfig,
+    breaker: StateMachine<ConsecutiveFailures<Exponential>, ()>,
+    bulkhead: Semaphore,
+    /// The effects that failed since the last one that did not. One that fails for ever must not pass for a destination that is down.
+    failed: Mutex<HashSet<String>>,
+}
+
+impl Destination {
+    /// A destination by its name, for people.
+    pub fn new(name: &'static str, config: DestinationConfig) -> Self {
+        let first = config.leave_alone.max(Duration::from_secs(1));
+        let pauses = failsafe::backoff::exponential(first, config.leave_alone_at_most.max(first));
+        let policy = failsafe::failure_policy::consecutive_failures(config.failures, pauses);
+        let breaker = Config::new().failure_policy(policy).build();
+        Self { name, config, breaker, bulkhead: Semaphore::new(config.concurrency), failed: Mutex::default() }
+    }
+
+    /// Runs an attempt of the effect with this id, if the destination is not left alone just now.
+    pub(crate) async fn attempt(&self, id: &str, perform: impl Future<Output = Outcome>) -> Outcome {
+        if !self.breaker.is_call_permitted() {
+            return Outcome::NotNow(NotNow::new(Fault::Destination, format!("{} is left alone after its failures", self.name)));
+        }
+        let _place = self.bulkhead.acquire().await;
+        let outcome = tokio::time::timeout(self.config.timeout, perform).await.unwrap_or_else(|_| {
+            let within = self.config.timeout.as_millis();
+            Outcome::NotNow(NotNow::new(Fault::Effect, format!("{} gave no answer within {within} ms", self.name)))
+        });
+        self.note(id, outcome)
+    }
+
+    /// Tells the breaker; while it is not closed a failure is the destination's and not the effect's.
+    fn note(&self, id: &str, outcome: Outcome) -> Outcome {
+        let Outcome::NotNow(not_now) = outcome else {
+            self.failed.lock().clear();
+            self.breaker.on_success();
+            return outcome;
+        };
+        if not_now.fault == Fault::Ours {
+            return Outcome::NotNow(not_now);
+        }
+        let mut failed = self.failed.lock();
+        let is_new = failed.insert(id.to_owned());
+        let several = failed.len() >= self.config.failures as usize;
+        if is_new || several {
+            self.breaker.on_error();
+        }
+        let fault = if several && not_now.fault == Fault::Effect { Fault::Destination } else { not_now.fault };
+        Outcome::NotNow(NotNow { fault, ..not_now })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fails() -> Outcome {
+        Outcome::NotNow(NotNow::new(Fault::Effect, "no"))
+    }
+
+    fn fault(outcome: &Outcome) -> Option<Fault> {
+        if let Outcome::NotNow(not_now) = outcome { Some(not_now.fault) } else { None }
+    }
+
+    #[tokio::test]
+    async fn one_effect_that_always_fails_does_not_shut_the_door_for_others() {
+        let gateway = Destination::new("the gateway", DestinationConfig::default());
+        for _ in 0..50 {
+            assert_eq!(fault(&gateway.attempt("a", async { fails() }).await), Some(Fault::Effect));
+        }
+        assert_eq!(gateway.attempt("b", async { Outcome::Done(None) }).await, Outcome::Done(None));
+    }
+
+    #[tokio::test]
+    async fn a_destination_that_fails_many_is_left_alone_and_uses_up_nobodys_attempts() {
+        let gateway = Destination::new("the gateway", DestinationConfig::default());
+        for id in 0..8 {
+            gateway.attempt(&id.to_string(), async { fails() }).await;
+        }
+        let outcome = gateway.attempt("other", async { panic!("it is left alone") }).await;
+        assert_eq!(fault(&outcome), Some(Fault::Destination));
+    }
+
+    #[tokio::test]
+    async fn silence_ends_at_the_time_limit() {
+        let config = DestinationConfig { timeout: Duration::from_millis(20), ..DestinationConfig::default() };
+        let gateway = Destination::new("the gateway", config);
+        assert_eq!(fault(&gateway.attempt("a", std::future::pending()).await), Some(Fault::Effect));
+    }
+}

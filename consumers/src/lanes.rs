@@ -1,0 +1,257 @@
+//! Errands that have just come up: each pair of aggregates has a lane, in which one errand follows the other; lanes run side by side.
+
+use crate::{Errand, Status, attempt::Attempts, attempt::Verdict, book::Book, errand::Pair, store::ReactionStore};
+use event_store::PartitionId;
+use parking_lot::Mutex;
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{sync::watch, time::Instant};
+
+/// How long an errand is tried before it is put by, counted from its first attempt: a checkpoint waits no longer for the world outside.
+pub(crate) const GRACE: Duration = Duration::from_millis(300);
+/// The pauses between attempts before that.
+const PAUSES: [Duration; 4] = [Duration::from_millis(10), Duration::from_millis(20), Duration::from_millis(40), Duration::from_millis(80)];
+/// When the row of an errand whose first attempt still runs is due: at once for a process that takes the partition over, since the attempt has
+/// ended with this one.
+const UNDER_WAY: i64 = 1_000;
+/// How often a database that does not answer is asked again.
+const AGAIN: Duration = Duration::from_millis(200);
+
+/// Where a fresh errand stands.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Stage {
+    /// It has not been tried yet.
+    Queued,
+    /// It is being tried since then.
+    Tried(Instant),
+    /// It is to be put by as it is.
+    Left,
+    /// There is nothing more to do.
+    Settled,
+}
+
+/// Whether a fresh errand has a row in the database.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Row {
+    /// The batch has not decided to put it by.
+    None,
+    /// The batch is about to write it.
+    Claimed,
+    /// It is there.
+    Written,
+}
+
+/// A fresh errand, between the lane that tries it and the batch that waits for it.
+pub(crate) struct Fresh {
+    errand: Mutex<Errand>,
+    /// Both change under one lock: either the lane settles the errand before the batch claims a row, or it learns of the row.
+    state: watch::Sender<(Stage, Row)>,
+    /// Whether it may have been done before.
+    may_be_done: bool,
+}
+
+impl Fresh {
+    fn new(errand: Errand, may_be_done: bool) -> Arc<Self> {
+        Arc::new(Self { errand: Mutex::new(errand), state: watch::Sender::new((Stage::Queued, Row::None)), may_be_done })
+    }
+
+    /// Sets the stage and answers whether there is a row, or will be.
+    fn enter(&self, next: Stage) -> Row {
+        let mut known = Row::None;
+        self.state.send_modify(|(stage, row)| {
+            *stage = next;
+            known = *row;
+        });
+        known
+    }
+
+    /// Waits until it is settled or is to be put by; then answers the row. From here on the lane changes the row, not the memory.
+    pub async fn put_by(&self, book: &Book) -> Option<Errand> {
+        let mut state = self.state.subscribe();
+        loop {
+            let (stage, _) = *state.borrow_and_update();
+            let over = match stage {
+                Stage::Settled => return None,
+                Stage::Left => return self.claim_row(book),
+                Stage::Tried(since) if since.elapsed() >= GRACE => return self.claim_row(book),
+                Stage::Tried(since) => Some(since + GRACE),
+                Stage::Queued => None,
+            };
+            tokio::select! {
+                changed = state.changed() => if changed.is_err() { return None },
+                () = until(over) => {}
+            }
+        }
+    }
+
+    /// Claims a row, unless the errand was settled meanwhile.
+    fn claim_row(&self, book: &Book) -> Option<Errand> {
+        let mut errand = self.errand.lock().clone();
+        let mut claimed = false;
+        self.state.send_if_modified(|(stage, row)| {
+            if *stage == Stage::Settled {
+                return false;
+            }
+            if let Stage::Tried(_) = stage {
+                errand.due = crate::meta::now().plus_millis(UNDER_WAY);
+                errand.reason = "its first attempt still runs".to_owned();
+                book.begin(&errand.source(), &errand.id);
+            }
+            book.add(&errand.source(), errand.pair());
+            *row = Row::Claimed;
+            claimed = true;
+            true
+        });
+        claimed.then_some(errand)
+    }
+
+    /// The row is there now.
+    pub fn written(&self) {
+        self.state.send_modify(|(_, row)| *row = Row::Written);
+    }
+
+    /// The row was not written, and never will be: another process has gone on from here.
+    pub fn abandoned(&self, book: &Book) {
+        let errand = self.errand.lock().clone();
+        book.take_away(&errand.source(), errand.pair());
+        self.state.send_modify(|(_, row)| *row = Row::None);
+    }
+
+    /// Whether the row is there; waits until that is decided.
+    async fn has_row(&self, known: Row) -> bool {
+        if known == Row::None {
+            return false;
+        }
+        let mut state = self.state.subscribe();
+        state.wait_for(|(_, row)| *row != Row::Claimed).await.is_ok_and(|state| state.1 == Row::Written)
+    }
+}
+
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Whose lane it is.
+type Lane = (PartitionId, Pair);
+
+/// The lanes of a service's reactors.
+pub(crate) struct Lanes {
+    pub attempts: Arc<Attempts>,
+    pub book: Arc<Book>,
+    pub store: Arc<dyn ReactionStore>,
+    queues: Mutex<HashMap<Lane, VecDeque<Arc<Fresh>>>>,
+}
+
+impl Lanes {
+    pub fn new(attempts: Arc<Attempts>, book: Arc<Book>, store: Arc<dyn ReactionStore>) -> Arc<Self> {
+        Arc::new(Self { attempts, book, store, queues: Mutex::default() })
+    }
+
+    /// Sets an errand going, behind those before it between the same two aggregates.
+    pub fn enqueue(self: &Arc<Self>, errand: Errand, may_be_done: bool) -> Arc<Fresh> {
+        let (source, pair) = (errand.source(), errand.pair());
+        let fresh = Fresh::new(errand, may_be_done);
+        let mut queues = self.queues.lock();
+        if let Some(queue) = queues.get_mut(&(source.clone(), pair)) {
+            queue.push_back(fresh.clone());
+        } else if self.book.has(&source, &pair) {
+            fresh.enter(Stage::Left);
+        } else {
+            queues.insert((source.clone(), pair), VecDeque::from([fresh.clone()]));
+            tokio::spawn(self.clone().run((source, pair)));
+        }
+        fresh
+    }
+
+    /// Tries the errands of a lane one after the other, until there are none or one has to be put by, and those behind it with it.
+    async fn run(self: Arc<Self>, lane: Lane) {
+        loop {
+            let first = self.queues.lock().get(&lane).and_then(|queue| queue.front().cloned());
+            let Some(fresh) = first else { return };
+            let settled = self.go(&fresh).await;
+            let mut queues = self.queues.lock();
+            let Some(queue) = queues.get_mut(&lane) else { return };
+            queue.pop_front();
+            if !settled {
+                for behind in queue.drain(..) {
+                    behind.enter(Stage::Left);
+                }
+            }
+            if queue.is_empty() {
+                queues.remove(&lane);
+                return;
+            }
+        }
+    }
+
+    /// True once the errand is settled; false where it is left to the database.
+    async fn go(&self, fresh: &Fresh) -> bool {
+        let begun = Instant::now();
+        fresh.enter(Stage::Tried(begun));
+        let mut pauses = PAUSES.iter();
+        let mut may_be_done = fresh.may_be_done;
+        loop {
+            let mut errand = fresh.errand.lock().clone();
+            let verdict = self.attempts.attempt(&mut errand, may_be_done).await;
+            may_be_done = true;
+            if verdict == Verdict::Settled {
+                return self.settle(fresh).await;
+            }
+            let pause = pauses.next().filter(|pause| begun.elapsed() + **pause < GRACE && !matches!(verdict, Verdict::Never(_)));
+            if let Some(pause) = pause {
+                *fresh.errand.lock() = errand;
+                tokio::time::sleep(*pause).await;
+                continue;
+            }
+            self.attempts.note(&mut errand, verdict).await;
+            *fresh.errand.lock() = errand.clone();
+            return self.leave(fresh, errand).await;
+        }
+    }
+
+    async fn settle(&self, fresh: &Fresh) -> bool {
+        let row = fresh.enter(Stage::Settled);
+        if row != Row::None {
+            let errand = fresh.errand.lock().clone();
+            if fresh.has_row(row).await {
+                until_it_answers("an errand's row", || self.store.remove(&errand.id)).await;
+                self.book.take_away(&errand.source(), errand.pair());
+            }
+            self.book.end(&errand.source(), &errand.id);
+        }
+        true
+    }
+
+    async fn leave(&self, fresh: &Fresh, errand: Errand) -> bool {
+        let row = fresh.enter(Stage::Left);
+        if fresh.has_row(row).await {
+            until_it_answers("an errand's row", || self.store.rewrite(&errand)).await;
+        }
+        self.book.end(&errand.source(), &errand.id);
+        false
+    }
+}
+
+/// Asks a database until it answers.
+pub(crate) async fn until_it_answers<T, F: Future<Output = Result<T, String>>>(what: &str, ask: impl Fn() -> F) -> T {
+    loop {
+        match ask().await {
+            Ok(answer) => return answer,
+            Err(error) => {
+                tracing::warn!(what, error, "the database has to be asked again");
+                tokio::time::sleep(AGAIN).await;
+            }
+        }
+    }
+}
+
+/// True for errands that nobody tries by themselves any more.
+pub(crate) fn is_dead(errand: &Errand) -> bool {
+    errand.status == Status::Dead
+}

@@ -1,0 +1,241 @@
+//! How far the reactors have come: a partition's checkpoint passes a batch once each of its errands is settled or put by.
+
+use crate::{Errand, ReactionStore, book::Book, lanes::Fresh};
+use event_store::{Batch, BatchError, PartitionId};
+use futures::future::join_all;
+use parking_lot::Mutex;
+use std::{collections::HashMap, pin::pin, sync::Arc, time::Duration};
+use tokio::sync::{mpsc, watch};
+use tokio_stream::{StreamExt, wrappers::ReceiverStream};
+
+/// How many batches of a partition may be unfinished before reading waits.
+const UNFINISHED_BATCHES: usize = 64;
+/// How many batches, of all partitions, may be done before their checkpoints move.
+const DONE_BATCHES: usize = 1_024;
+/// How long a checkpoint may lag what is done: one statement then moves all of them past all that was done meanwhile. A crash costs that much
+/// redelivery, which changes nothing.
+const LAG: Duration = Duration::from_millis(50);
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// A batch without its records, and its errands.
+struct Unfinished {
+    batch: Batch,
+    errands: Vec<Arc<Fresh>>,
+}
+
+/// A batch that is done, but for what is to be put by.
+struct Landed {
+    batch: Batch,
+    rows: Vec<(Errand, Arc<Fresh>)>,
+    reading: Arc<Reading>,
+}
+
+/// One reading of a partition, from its beginning until it is given up.
+struct Reading {
+    /// How many batches have not moved the checkpoint yet.
+    open: watch::Sender<usize>,
+}
+
+struct Source {
+    reading: Arc<Reading>,
+    finishing: mpsc::Sender<Unfinished>,
+}
+
+/// The checkpoints of a service's reactors.
+pub(crate) struct Progress {
+    book: Arc<Book>,
+    landed: mpsc::Sender<Landed>,
+    sources: Mutex<HashMap<PartitionId, Source>>,
+}
+
+impl Progress {
+    /// Call it inside the runtime.
+    pub fn new(store: Arc<dyn ReactionStore>, book: Arc<Book>) -> Self {
+        let (landed, batches) = mpsc::channel(DONE_BATCHES);
+        tokio::spawn(follow(store, book.clone(), batches));
+        Self { book, landed, sources: Mutex::default() }
+    }
+
+    /// Begins a partition anew.
+    pub fn begin(&self, source: &PartitionId) {
+        let (finishing, batches) = mpsc::channel(UNFINISHED_BATCHES);
+        let reading = Arc::new(Reading { open: watch::Sender::new(0) });
+        tokio::spawn(finish(batches, self.landed.clone(), reading.clone(), self.book.clone()));
+        self.sources.lock().insert(source.clone(), Source { reading, finishing });
+    }
+
+    /// Adds a batch, as soon as there are not too many unfinished ones.
+    pub async fn add(&self, batch: &Batch, errands: Vec<Arc<Fresh>>) -> Result<(), BatchError> {
+        let moved = || BatchError::Moved(batch.source.clone());
+        let batch = Batch { records: Vec::new(), ..batch.clone() };
+        let (reading, finishing) = {
+            let sources = self.sources.lock();
+            let source = sources.get(&batch.source).ok_or_else(moved)?;
+            (source.reading.clone(), source.finishing.clone())
+        };
+        reading.open.send_modify(|open| *open += 1);
+        finishing.send(Unfinished { batch, errands }).await.map_err(|_| moved())
+    }
+
+    /// Waits until the checkpoint stands behind all batches of the partition that were added; begins nothing more there.
+    pub async fn settled(&self, source: &PartitionId) {
+        let source = self.sources.lock().remove(source);
+        if let Some(Source { reading, .. }) = source {
+            // It fails only where nobody counts any more.
+            let _ = reading.open.subscribe().wait_for(|open| *open == 0).await;
+        }
+    }
+}
+
+/// Hands the batches of a partition on, in order, each once its errands are settled or to be put by.
+async fn finish(mut batches: mpsc::Receiver<Unfinished>, landed: mpsc::Sender<Landed>, reading: Arc<Reading>, book: Arc<Book>) {
+    while let Some(Unfinished { batch, errands }) = batches.recv().await {
+        let ends = join_all(errands.iter().map(|fresh| fresh.put_by(&book))).await;
+        let rows = ends.into_iter().zip(errands).filter_map(|(row, fresh)| Some((row?, fresh))).collect();
+        if landed.send(Landed { batch, rows, reading: reading.clone() }).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Moves the checkpoints of all partitions past what is done, and puts by what has to wait, in one transaction.
+async fn follow(store: Arc<dyn ReactionStore>, book: Arc<Book>, landed: mpsc::Receiver<Landed>) {
+    let mut landed = pin!(ReceiverStream::new(landed).chunks_timeout(DONE_BATCHES, LAG));
+    while let Some(landed) = landed.next().await {
+        let steps = steps(landed.iter().map(|landed| &landed.batch));
+        let rows: Vec<Errand> = landed.iter().flat_map(|landed| landed.rows.iter().map(|(errand, _)| errand.clone())).collect();
+        let mut moved = store.advance_all(&steps, &rows).await.unwrap_or_else(|error| {
+            tracing::debug!(%error, "checkpoints are moved one by one");
+            Vec::new()
+        });
+        for step in &steps {
+            if !moved.contains(&step.source) && advance(&*store, step, &rows_of(&step.source, &rows)).await {
+                moved.push(step.source.clone());
+            }
+        }
+        for Landed { batch, rows, reading } in landed {
+            let is_written = moved.contains(&batch.source);
+            rows.iter().for_each(|(_, fresh)| if is_written { fresh.written() } else { fresh.abandoned(&book) });
+            reading.open.send_modify(|open| *open = open.saturating_sub(1));
+        }
+    }
+}
+
+fn rows_of(source: &PartitionId, rows: &[Errand]) -> Vec<Errand> {
+    rows.iter().filter(|errand| errand.source() == *source).cloned().collect()
+}
+
+/// One step for each partition, from where its first batch begins to where its last one ends.
+fn steps<'a>(batches: impl Iterator<Item = &'a Batch>) -> Vec<Batch> {
+    let mut steps: Vec<Batch> = Vec::new();
+    for batch in batches {
+        match steps.iter_mut().find(|step| step.source == batch.source) {
+            Some(step) if step.to.next < batch.to.next => step.to = batch.to,
+            // Of a reading that was begun anew meanwhile.
+            Some(_) => {}
+            None => steps.push(batch.clone()),
+        }
+    }
+    steps
+}
+
+/// Moves the checkpoint to the batch's end. Another process that was given the partition before may have moved it meanwhile: all up to the
+/// batch's end is done, whoever did it, so it is moved from wherever it stands, and never back. False where it stands behind it already.
+async fn advance(store: &dyn ReactionStore, step: &Batch, rows: &[Errand]) -> bool {
+    let mut from = step.from;
+    while from.next < step.to.next {
+        match store.advance(&Batch { from, ..step.clone() }, rows).await {
+            Ok(()) => return true,
+            Err(BatchError::Moved(_)) => match store.checkpoint(&step.source).await {
+                Ok(stands) => from = stands,
+                Err(error) => pause(step, &error).await,
+            },
+            Err(error @ BatchError::Failed(_)) => pause(step, &error).await,
+        }
+    }
+    false
+}
+
+async fn pause(step: &Batch, error: &BatchError) {
+    tracing::warn!(source = ?step.source, %error, "the reactors' checkpoint cannot be moved yet");
+    tokio::time::sleep(PAUSE).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use event_sourcing::Timestamp;
+    use event_store::Checkpoint;
+    use uuid::Uuid;
+
+    type Step = (i32, i64, i64);
+
+    /// The steps that were asked for: of many partitions together, and of one.
+    #[derive(Default)]
+    struct Moves {
+        together: Mutex<Vec<Vec<Step>>>,
+        alone: Mutex<Vec<Step>>,
+    }
+
+    fn step(batch: &Batch) -> Step {
+        (batch.source.partition, batch.from.next, batch.to.next)
+    }
+
+    /// Somebody else has moved partition 1 to offset 2.
+    #[async_trait::async_trait]
+    impl ReactionStore for Moves {
+        async fn checkpoint(&self, _: &PartitionId) -> Result<Checkpoint, BatchError> {
+            Ok(Checkpoint { next: 2, claim: None })
+        }
+
+        async fn advance(&self, batch: &Batch, _: &[Errand]) -> Result<(), BatchError> {
+            self.alone.lock().push(step(batch));
+            if batch.from.next == 2 { Ok(()) } else { Err(BatchError::Moved(batch.source.clone())) }
+        }
+
+        async fn advance_all(&self, batches: &[Batch], _: &[Errand]) -> Result<Vec<PartitionId>, BatchError> {
+            self.together.lock().push(batches.iter().map(step).collect());
+            Ok(batches.iter().map(|batch| batch.source.clone()).filter(|source| source.partition != 1).collect())
+        }
+
+        async fn put_by(&self, _: &PartitionId) -> Result<Vec<(Uuid, Uuid)>, String> {
+            Ok(Vec::new())
+        }
+
+        async fn due(&self, _: &[PartitionId], _: Timestamp, _: u32) -> Result<Vec<Errand>, String> {
+            Ok(Vec::new())
+        }
+
+        async fn errand(&self, _: &str) -> Result<Option<Errand>, String> {
+            Ok(None)
+        }
+
+        async fn rewrite(&self, _: &Errand) -> Result<(), String> {
+            Ok(())
+        }
+
+        async fn remove(&self, _: &str) -> Result<(), String> {
+            Ok(())
+        }
+    }
+
+    fn landed(partition: i32, from: i64, to: i64) -> Landed {
+        let at = |next| Checkpoint { next, claim: None };
+        let source = PartitionId { service: "orders".into(), partition };
+        let batch = Batch { source, from: at(from), to: at(to), records: Vec::new() };
+        Landed { batch, rows: Vec::new(), reading: Arc::new(Reading { open: watch::Sender::new(1) }) }
+    }
+
+    #[tokio::test]
+    async fn all_partitions_move_together_and_one_that_somebody_else_moved_by_itself() {
+        let moves = Arc::new(Moves::default());
+        let (to, batches) = mpsc::channel(DONE_BATCHES);
+        for (partition, from, until) in [(0, 0, 3), (1, 0, 1), (0, 3, 4), (1, 1, 5), (0, 1, 2)] {
+            assert!(to.send(landed(partition, from, until)).await.is_ok());
+        }
+        drop(to);
+        follow(moves.clone(), Arc::new(Book::new("orders")), batches).await;
+        assert_eq!(*moves.together.lock(), [[(0, 0, 4), (1, 0, 5)]]);
+        assert_eq!(*moves.alone.lock(), [(1, 0, 5), (1, 2, 5)]);
+    }
+}

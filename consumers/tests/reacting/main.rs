@@ -1,0 +1,185 @@
+//! The reactors over batches: order between two aggregates, everything else side by side, and nothing that waits for the world outside.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod world;
+
+use consumers::{Fault, Reactors};
+use event_store::{Batch, BatchHandler, Checkpoint};
+use std::sync::Arc;
+use world::{Answers, World, batch, id, reactors, record, until};
+
+async fn take(reactors: &Reactors, batch: &Batch) {
+    reactors.start(&batch.source).await.unwrap();
+    reactors.apply(batch).await.unwrap();
+}
+
+async fn passed(world: &World, next: i64) {
+    until(&format!("the checkpoint passes {next}"), || world.checkpoint.lock().unwrap().next == next).await;
+}
+
+#[tokio::test]
+async fn what_one_aggregate_asks_of_another_is_asked_in_order_and_nobody_else_waits() {
+    let world = Arc::new(World::default());
+    world.answers.lock().unwrap().insert(id("slow"), Answers::NotNow);
+    let reactors = reactors(&world, 0).await;
+    let batch =
+        batch(0, vec![record(0, "a", &["slow"], false), record(1, "a", &["slow", "quick"], false), record(2, "b", &["quick"], false)]);
+    take(&reactors, &batch).await;
+    passed(&world, 3).await;
+    assert_eq!(
+        world.asked(),
+        [(id("quick"), "This".to_owned()), (id("quick"), "This".to_owned())],
+        "the same source asked another target meanwhile"
+    );
+    world.answers.lock().unwrap().clear();
+    until("what was put by is done", || world.rows.lock().unwrap().is_empty()).await;
+    let commands = world.commands.lock().unwrap();
+    let slow: Vec<&str> = commands
+        .iter()
+        .filter(|(target, ..)| *target == id("slow"))
+        .filter_map(|(_, _, meta)| meta.cause.causation_id.as_deref())
+        .collect();
+    assert_eq!(slow.len(), 2);
+    assert!(slow[0] < slow[1], "{slow:?}");
+}
+
+#[tokio::test]
+async fn a_second_delivery_asks_the_same_under_the_same_ids() {
+    let world = Arc::new(World::default());
+    let batch = batch(0, vec![record(0, "a", &["x"], false), record(1, "b", &["x"], false)]);
+    for _ in 0..2 {
+        *world.checkpoint.lock().unwrap() = Checkpoint::default();
+        let reactors = reactors(&world, 0).await;
+        take(&reactors, &batch).await;
+        passed(&world, 2).await;
+    }
+    let commands = world.commands.lock().unwrap();
+    let mut ids: Vec<_> = commands.iter().map(|(_, _, meta)| meta.command_id).collect();
+    assert_eq!(ids.len(), 4);
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), 2, "two commands, each asked twice");
+    let cause = &commands[0].2.cause;
+    assert_eq!((&*cause.actor, &*cause.correlation_id, cause.causation_id.is_some()), ("reactor/ask", "corr", true));
+}
+
+#[tokio::test]
+async fn batches_that_are_done_soon_one_after_another_move_the_checkpoint_together() {
+    let world = Arc::new(World::default());
+    let reactors = reactors(&world, 0).await;
+    reactors.start(&batch(0, Vec::new()).source).await.unwrap();
+    for offset in 0..20 {
+        reactors.apply(&batch(offset, vec![record(offset, &offset.to_string(), &["x"], false)])).await.unwrap();
+    }
+    passed(&world, 20).await;
+    let steps = world.steps.lock().unwrap().clone();
+    assert!(steps.len() < 20, "{steps:?}");
+    assert_eq!(world.asked().len(), 20);
+    assert!(world.rows.lock().unwrap().is_empty(), "what is done at once needs no row");
+}
+
+#[tokio::test]
+async fn an_effect_that_never_succeeds_parks_alone_and_is_done_by_redrive() {
+    let world = Arc::new(World::default());
+    world.fails.lock().unwrap().insert("stuck".into(), Fault::Effect);
+    let reactors = reactors(&world, 0).await;
+    let mut records = vec![record(0, "a", &["stuck"], true)];
+    records.extend((1..201).map(|offset| record(offset, &offset.to_string(), &[&*format!("t{offset}")], true)));
+    take(&reactors, &batch(0, records)).await;
+    passed(&world, 201).await;
+    until("the others are done", || world.asked().iter().filter(|(_, what)| what == "Record").count() == 200).await;
+    until("its attempts are used up", || !world.dead().is_empty()).await;
+    let dead = world.dead().remove(0);
+    assert_eq!((&*dead.reason, dead.attempts, dead.reactor.as_str()), ("it says no", 3, "do-outside"));
+    assert!(world.asked().contains(&(id("stuck"), "GiveUp".to_owned())), "that it was given up is recorded");
+    assert!(reactors.redrive(&dead.id).await.is_err(), "it fails as before");
+    world.fails.lock().unwrap().clear();
+    reactors.redrive(&dead.id).await.unwrap();
+    assert!(world.asked().contains(&(id("stuck"), "Record".to_owned())));
+    assert!(world.rows.lock().unwrap().is_empty());
+    assert!(reactors.redrive(&dead.id).await.is_err(), "there is nothing more to redrive");
+}
+
+#[tokio::test]
+async fn a_drop_takes_the_letter_that_it_names_and_lets_those_behind_it_go() {
+    let world = Arc::new(World::default());
+    world.answers.lock().unwrap().insert(id("x"), Answers::Defect);
+    let reactors = reactors(&world, 0).await;
+    take(&reactors, &batch(0, vec![record(0, "a", &["x"], false), record(1, "a", &["x"], false), record(2, "a", &["y"], false)])).await;
+    passed(&world, 3).await;
+    until("the first is dead, and the second waits behind it", || world.dead().len() == 1 && world.rows.lock().unwrap().len() == 2).await;
+    assert_eq!(world.asked(), [(id("y"), "This".to_owned())], "a defect in one command keeps no other target waiting");
+    let first = world.dead().remove(0);
+    world.answers.lock().unwrap().clear();
+    assert!(reactors.drop_errand(&first.id).await.unwrap());
+    assert!(!reactors.drop_errand(&first.id).await.unwrap(), "said again it takes no other");
+    until("the second is done", || world.rows.lock().unwrap().is_empty()).await;
+    assert_eq!(world.asked().len(), 2);
+}
+
+#[tokio::test]
+async fn a_destination_that_is_down_uses_up_no_attempts() {
+    let world = Arc::new(World::default());
+    world.fails.lock().unwrap().insert("x".into(), Fault::Destination);
+    let reactors = reactors(&world, 0).await;
+    take(&reactors, &batch(0, vec![record(0, "a", &["x"], true)])).await;
+    until("it was tried often", || world.performed("x") > 6).await;
+    assert!(world.dead().is_empty());
+    world.fails.lock().unwrap().clear();
+    until("it is done", || world.asked().contains(&(id("x"), "Record".to_owned()))).await;
+}
+
+#[tokio::test]
+async fn what_is_recorded_is_not_done_again_and_what_is_new_needs_no_question() {
+    let world = Arc::new(World::default());
+    world.answers.lock().unwrap().insert(id("done"), Answers::Refuses);
+    let reactors = reactors(&world, 1).await;
+    take(&reactors, &batch(0, vec![record(0, "a", &["done"], true), record(1, "b", &["done"], true)])).await;
+    passed(&world, 2).await;
+    assert_eq!(world.performed("done"), 1, "of two events only the one that came after the start was not asked about");
+}
+
+#[tokio::test]
+async fn another_command_under_its_id_is_settled_for_a_reactor() {
+    let world = Arc::new(World::default());
+    world.answers.lock().unwrap().insert(id("x"), Answers::Other);
+    let reactors = reactors(&world, 0).await;
+    take(&reactors, &batch(0, vec![record(0, "a", &["x"], false)])).await;
+    passed(&world, 1).await;
+    assert!(world.rows.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_partition_is_given_up_with_nothing_half_done() {
+    let world = Arc::new(World::default());
+    world.answers.lock().unwrap().insert(id("slow"), Answers::NotNow);
+    let reactors = reactors(&world, 0).await;
+    let batch = batch(0, vec![record(0, "a", &["slow"], false), record(1, "b", &["quick"], false)]);
+    take(&reactors, &batch).await;
+    reactors.finish(&batch.source).await;
+    assert_eq!(world.checkpoint.lock().unwrap().next, 2);
+    assert_eq!(world.rows.lock().unwrap().len(), 1);
+    assert!(reactors.apply(&batch).await.is_err(), "it is given up");
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_parks_its_aggregate_alone() {
+    let world = Arc::new(World::default());
+    let reactors = reactors(&world, 0).await;
+    let broken = record(0, "a", &["x"], false).with(b"nonsense".as_slice().into());
+    let records = vec![broken.clone(), record(1, "a", &["x"], false), record(2, "b", &["x"], false), record(3, "c", &["defect"], false)];
+    take(&reactors, &batch(0, records)).await;
+    passed(&world, 4).await;
+    assert_eq!(world.asked().len(), 1, "of the second aggregate only");
+    let letters: Vec<(i64, bool)> =
+        world.letters.lock().unwrap().iter().map(|(record, reason)| (record.position.offset, reason.is_some())).collect();
+    assert_eq!(
+        letters,
+        [(0, true), (1, false), (3, true)],
+        "the broken record, what stands behind it, and the one on which the reactor panics"
+    );
+    assert!(reactors.take_up(&broken).await.is_err(), "it is as broken as before");
+    reactors.take_up(&record(0, "a", &["x"], false)).await.unwrap();
+    until("once it can be read it is taken up", || world.asked().len() == 2).await;
+}

@@ -1,0 +1,61 @@
+use crate::{Command, Event};
+use serde::{Serialize, de::DeserializeOwned};
+
+/// A consistency boundary: decides commands on its own state and folds its own events.
+///
+/// `Default` is the state "not created yet". The shape (decide by reference, infallible fold by reference) follows the
+/// decider pattern, so that deciding cannot mutate and replay clones nothing.
+pub trait Aggregate: Default + Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// The field's name for this kind of aggregate, in the singular: `order`.
+    const NAME: &'static str;
+    /// Tells one version of `apply`, and of the state's form, from the next: snapshots of another one are thrown away. It has no
+    /// default, since one that is forgotten would let an old snapshot pass for the state.
+    const FOLD: u64;
+    /// What may be asked of it.
+    type Command: Command;
+    /// What may have happened to it.
+    type Event: Event;
+    /// Why a command was refused.
+    type Error: Refusal;
+
+    /// Decides: the events that the command makes, none when there is nothing left to do, or a refusal.
+    ///
+    /// # Errors
+    /// A business rule says no.
+    fn handle(&self, command: Self::Command) -> Result<Vec<Self::Event>, Self::Error>;
+
+    /// Folds one event that has happened. It cannot fail: what happened, happened.
+    fn apply(&mut self, event: &Self::Event);
+}
+
+/// A business rule said no. The `Display` text names the rule and its bounds for a person.
+pub trait Refusal: std::error::Error + Send + Sync + 'static {
+    /// A stable, machine-readable name of the rule in kebab case: `insufficient-stock`.
+    fn code(&self) -> &'static str;
+
+    /// The field of the command that broke the rule, where one did.
+    fn field(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// True when the aggregate that the command speaks of does not exist (a 404 at the edge).
+    fn is_not_found(&self) -> bool {
+        false
+    }
+}
+
+/// A refusal that carries nothing but its rule, for domains whose refusals are few.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{words}")]
+pub struct Rule {
+    /// The rule's stable name in kebab case.
+    pub code: &'static str,
+    /// The rule and its bounds, for a person.
+    pub words: &'static str,
+}
+
+impl Refusal for Rule {
+    fn code(&self) -> &'static str {
+        self.code
+    }
+}

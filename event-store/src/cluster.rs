@@ -1,0 +1,218 @@
+//! Who owns, stands by and announces: the wiring between a node's hosts and the others of its cluster.
+
+use crate::{
+    Directory, Hosted, LogError, NodeName, Owner, PartitionId, Readiness,
+    kafka::{KafkaConfig, OwnersTopic, Placed, Placement},
+    standbys,
+};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// The consumer group that places the partitions' owners.
+const GROUP: &str = "daybook.owners";
+
+/// How many nodes there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Membership {
+    /// One: every partition is this node's at once.
+    Alone,
+    /// Several share the partitions, which a consumer group places; each partition is followed by so many others.
+    Shared {
+        /// How many nodes follow each partition that another owns.
+        standbys: usize,
+    },
+}
+
+/// What a node's place in its cluster is made of.
+pub struct ClusterParts<'a> {
+    /// How to reach the brokers.
+    pub config: &'a KafkaConfig,
+    /// The services whose commands this node takes.
+    pub hosts: Vec<Arc<dyn Hosted>>,
+    /// Where owners are announced.
+    pub owners: Arc<OwnersTopic>,
+    /// This node.
+    pub name: NodeName,
+    /// Whether it shares.
+    pub membership: Membership,
+    /// Who is told when commands can be taken.
+    pub readiness: Readiness,
+    /// Ends what was started.
+    pub stop: &'a CancellationToken,
+}
+
+/// A node's place in its cluster: what it was given, and what it follows.
+pub struct Cluster {
+    hosts: Vec<Arc<dyn Hosted>>,
+    placement: Option<Placement>,
+}
+
+impl Cluster {
+    /// Takes its place: owns what it is given, announces it, and stands by for others. Call it inside the runtime.
+    ///
+    /// # Errors
+    /// The consumer group cannot be joined.
+    pub fn join(parts: ClusterParts<'_>) -> Result<Self, LogError> {
+        for host in &parts.hosts {
+            parts.readiness.set(&format!("{}/commands", host.service()), false);
+            let (owners, name, readiness) = (parts.owners.clone(), parts.name.clone(), parts.readiness.clone());
+            tokio::spawn(Announcing { owners, name, readiness, host: host.clone() }.run(host.changes()));
+        }
+        let placement = match parts.membership {
+            Membership::Alone => {
+                parts.hosts.iter().for_each(|host| (0..host.partitions()).for_each(|partition| host.start(partition)));
+                None
+            }
+            Membership::Shared { standbys: count } => {
+                let standing_by =
+                    StandingBy { hosts: parts.hosts.clone(), owners: parts.owners.clone(), node: parts.name.owner.clone(), count };
+                tokio::spawn(standing_by.run(parts.stop.clone()));
+                place(&parts)?
+            }
+        };
+        Ok(Self { hosts: parts.hosts, placement })
+    }
+
+    /// Gives everything up, after it has answered what was taken.
+    pub async fn leave(mut self) {
+        let placement = self.placement.take();
+        // Leaving the group calls back on the thread that polls it, and waits for that.
+        let _ = tokio::task::spawn_blocking(move || drop(placement)).await;
+        for host in &self.hosts {
+            for (partition, _) in host.claims() {
+                host.stop(partition).await;
+            }
+        }
+    }
+}
+
+fn place(parts: &ClusterParts<'_>) -> Result<Option<Placement>, LogError> {
+    if parts.hosts.is_empty() {
+        return Ok(None);
+    }
+    let services: Vec<&str> = parts.hosts.iter().map(|host| host.service()).collect();
+    parts.readiness.set(PLACEMENT, false);
+    let runtime = tokio::runtime::Handle::current();
+    let placed = PlacedHosts { hosts: parts.hosts.clone(), readiness: parts.readiness.clone(), runtime };
+    Placement::join(parts.config, GROUP, &services, Arc::new(placed)).map(Some)
+}
+
+struct PlacedHosts {
+    hosts: Vec<Arc<dyn Hosted>>,
+    readiness: Readiness,
+    runtime: tokio::runtime::Handle,
+}
+
+/// What is waited for until the group has said whose the partitions are.
+const PLACEMENT: &str = "placement";
+
+impl PlacedHosts {
+    fn host(&self, source: &PartitionId) -> Option<&Arc<dyn Hosted>> {
+        self.hosts.iter().find(|host| host.service() == &*source.service)
+    }
+}
+
+impl Placed for PlacedHosts {
+    fn gained(&self, source: &PartitionId) {
+        let _inside = self.runtime.enter();
+        if let Some(host) = self.host(source) {
+            host.start(source.partition);
+        }
+    }
+
+    fn lost(&self, source: &PartitionId) {
+        if let Some(host) = self.host(source) {
+            self.runtime.block_on(host.stop(source.partition));
+        }
+    }
+
+    fn settled(&self) {
+        self.readiness.set(PLACEMENT, true);
+    }
+}
+
+/// Keeps standbys where they should be, as owners come and go.
+struct StandingBy {
+    hosts: Vec<Arc<dyn Hosted>>,
+    owners: Arc<OwnersTopic>,
+    node: String,
+    count: usize,
+}
+
+/// How often it is worked out anew who stands by for what.
+const STAND_BY_EVERY: Duration = Duration::from_secs(1);
+
+impl StandingBy {
+    async fn run(self, stop: CancellationToken) {
+        let mut ticks = tokio::time::interval(STAND_BY_EVERY);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = ticks.tick() => self.hosts.iter().for_each(|host| self.look_after(&**host)),
+            }
+        }
+    }
+
+    fn look_after(&self, host: &dyn Hosted) {
+        host.stand_by(&self.mine(host));
+        self.doubtful(host).for_each(|partition| host.confirm(partition));
+    }
+
+    /// The partitions that this node believes it writes while another node has announced a later claim: one that came to itself after a
+    /// cut, say, and was then told to stop. No router sends commands here any more, so this node would not notice the later claim.
+    fn doubtful(&self, host: &dyn Hosted) -> impl Iterator<Item = i32> {
+        let is_later = move |partition, run| {
+            let owner = self.owners.owner(host.service(), partition);
+            owner.is_some_and(|owner| owner.node != self.node && owner.run > run)
+        };
+        let written = host.claims().into_iter().filter_map(|(partition, run)| run.map(|run| (partition, run)));
+        written.filter(move |(partition, run)| is_later(*partition, *run)).map(|(partition, _)| partition)
+    }
+
+    /// The partitions of a service that this node stands by for.
+    fn mine(&self, host: &dyn Hosted) -> HashSet<i32> {
+        let (service, nodes) = (host.service(), self.owners.owning(host.service()));
+        let names = || nodes.iter().map(String::as_str).chain([self.node.as_str()]);
+        let is_mine = |partition: &i32| {
+            let owner = self.owners.owner(service, *partition).filter(|owner| owner.node != self.node);
+            owner.is_some_and(|owner| standbys(service, *partition, &owner.node, names(), self.count).contains(&self.node.as_str()))
+        };
+        (0..host.partitions()).filter(is_mine).collect()
+    }
+}
+
+/// Tells the other nodes, and whoever asks for readiness, what a host writes.
+struct Announcing {
+    owners: Arc<OwnersTopic>,
+    name: NodeName,
+    readiness: Readiness,
+    host: Arc<dyn Hosted>,
+}
+
+impl Announcing {
+    async fn run(self, mut changes: watch::Receiver<u64>) {
+        let mut told: HashMap<i32, i64> = HashMap::new();
+        loop {
+            changes.mark_unchanged();
+            let claims = self.host.claims();
+            for (partition, claim) in &claims {
+                if let Some(run) = claim
+                    && told.insert(*partition, *run) != Some(*run)
+                {
+                    let owner = Owner { node: self.name.owner.clone(), address: self.name.address.clone(), run: *run };
+                    self.owners.announce(self.host.service(), *partition, &owner);
+                }
+            }
+            let ready = claims.iter().all(|(_, claim)| claim.is_some());
+            self.readiness.set(&format!("{}/commands", self.host.service()), ready);
+            if changes.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+}

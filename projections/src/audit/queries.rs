@@ -1,0 +1,125 @@
+//! What an auditor asks.
+
+use super::{
+    catalogue::{Catalogue, Kind},
+    view::{AuditRow, recorded},
+};
+use crate::{
+    AsOf, Compare, Filter, Order, Problem, Query,
+    http::{Asked, List, Page, PageParams, ReadHeaders, ReadState, as_it_was},
+    up_to,
+};
+use axum::{
+    extract::{FromRequestParts, State},
+    http::request::Parts,
+    response::Response,
+};
+use event_sourcing::{AnyEvent, Recorded, Timestamp};
+use std::sync::Arc;
+use utoipa::openapi::{OpenApi, RefOr};
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+/// An aggregate's events are folded at once; no aggregate comes near this many.
+const MOST_EVENTS: u32 = 1_000_000;
+
+/// What the handlers need.
+#[derive(Clone)]
+struct Archive {
+    read: ReadState,
+    catalogue: Arc<Catalogue>,
+}
+
+impl FromRequestParts<Archive> for Asked {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, archive: &Archive) -> Result<Self, Problem> {
+        Self::from_request_parts(parts, &archive.read).await
+    }
+}
+
+/// The auditor's routes, on a database that holds the view [`Audit`](super::Audit). The state must know the codecs
+/// ([`ReadState::with_codecs`]): they tell the logs that may be waited for, and read the events of the past.
+pub fn routes(read: ReadState, catalogue: Arc<Catalogue>) -> OpenApiRouter {
+    let mut router = OpenApiRouter::new().routes(routes!(audit_of)).routes(routes!(state_of)).routes(routes!(audit));
+    name_kinds(router.get_openapi_mut(), &catalogue.names());
+    router.with_state(Archive { read, catalogue })
+}
+
+/// Says in the description which kinds of aggregate there are.
+fn name_kinds(api: &mut OpenApi, names: &[&str]) {
+    let Some((last, others)) = names.split_last() else { return };
+    let text = if others.is_empty() { (*last).to_owned() } else { format!("{} or {last}", others.join(", ")) };
+    let gets = api.paths.paths.values_mut().filter_map(|path| path.get.as_mut());
+    for parameter in gets.flat_map(|get| get.parameters.iter_mut().flatten()) {
+        match parameter {
+            RefOr::T(parameter) if parameter.name == "aggregate" => parameter.description = Some(text.clone()),
+            RefOr::T(_) | RefOr::Ref(_) => {}
+        }
+    }
+}
+
+/// The aggregate that is asked for.
+fn asked_for<'a>(archive: &'a Archive, asked: &mut Asked) -> (Uuid, Option<&'a Kind>) {
+    let id = asked.segment_id("id");
+    let kind = archive.catalogue.kind(asked.segment("aggregate"));
+    if kind.is_none() {
+        asked.refuse("aggregate", format!("must be one of {}", archive.catalogue.names().join(", ")));
+    }
+    (id, kind)
+}
+
+/// The filters that an aggregate's events pass.
+fn events_of(id: Uuid, kind: Option<&Kind>) -> Vec<Filter> {
+    let aggregate = kind.map_or("", |kind| kind.aggregate);
+    vec![Filter::is("aggregate_id", id.to_string()), Filter::is("aggregate", aggregate)]
+}
+
+/// Every event of one aggregate, the first first; an empty page for one that is not known.
+#[utoipa::path(get, path = "/audit/{aggregate}/{id}", tag = "audit",
+    params(("aggregate" = String, Path), ("id" = Uuid, Path), PageParams, ReadHeaders),
+    responses((status = 200, body = Page<AuditRow>), (status = 400, body = Problem, content_type = "application/problem+json"), (status = 503, body = Problem, content_type = "application/problem+json")))]
+async fn audit_of(State(archive): State<Archive>, mut asked: Asked) -> Result<Response, Problem> {
+    let (id, kind) = asked_for(&archive, &mut asked);
+    let filters = events_of(id, kind).into_iter().map(Some).collect();
+    let list = List { filters, by: &["version", "position"], order: Order::Rising, known: &[] };
+    list.answer::<AuditRow>(&archive.read, asked).await
+}
+
+/// An aggregate as it was, folded from its events up to then, with the place of the last of them; as it is, where no time is named.
+#[utoipa::path(get, path = "/audit/{aggregate}/{id}/state", tag = "audit",
+    params(("aggregate" = String, Path), ("id" = Uuid, Path),
+           ("at" = Option<String>, Query, description = "An RFC 3339 time, or a position in the aggregate's log such as orders/0/17"), ReadHeaders),
+    responses((status = 200, body = Object), (status = 400, body = Problem, content_type = "application/problem+json"), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 503, body = Problem, content_type = "application/problem+json")))]
+async fn state_of(State(archive): State<Archive>, mut asked: Asked) -> Result<Response, Problem> {
+    let (id, kind) = asked_for(&archive, &mut asked);
+    let at = asked.as_of("at", kind.map_or("", |kind| kind.service)).unwrap_or(AsOf::Time(Timestamp(i64::MAX)));
+    asked.finish(&["at"])?;
+    let Some(kind) = kind else { return Err(Problem::not_found("aggregate", id)) };
+    as_it_was(kind.aggregate, id, &*kind.view, &up_to(all_events(&archive, id, kind).await?, &at))
+}
+
+async fn all_events(archive: &Archive, id: Uuid, kind: &Kind) -> Result<Vec<Recorded<AnyEvent>>, Problem> {
+    let filters = events_of(id, Some(kind));
+    let query = Query { filters, by: &["version", "position"], order: Order::Rising, after: None, limit: MOST_EVENTS };
+    let rows: Vec<AuditRow> = archive.read.database().select(&query).await?;
+    let codecs = archive.read.codecs().ok_or_else(|| Problem::unavailable("this process has no codecs to read events with"))?;
+    let events = rows.into_iter().map(|row| recorded(row, codecs)).collect::<Result<_, _>>();
+    events.map_err(|error| Problem::unavailable(format!("the events cannot be read: {error}")))
+}
+
+/// Every event of every service, by time.
+#[utoipa::path(get, path = "/audit", tag = "audit", params(
+    ("actor" = Option<String>, Query, description = "Exactly this actor"),
+    ("since" = Option<String>, Query, description = "An RFC 3339 time or a date (its beginning in UTC): events from then on"),
+    ("until" = Option<String>, Query, description = "An RFC 3339 time: events before it; or a date: events up to its end in UTC"),
+    PageParams, ReadHeaders),
+    responses((status = 200, body = Page<AuditRow>), (status = 400, body = Problem, content_type = "application/problem+json"), (status = 503, body = Problem, content_type = "application/problem+json")))]
+async fn audit(State(archive): State<Archive>, mut asked: Asked) -> Result<Response, Problem> {
+    let actor = asked.short_text("actor", 200).map(|actor| Filter::is("actor", actor));
+    let since = asked.since("since").map(|at| Filter { column: "time", compare: Compare::From, value: at.0.into() });
+    let until = asked.until("until").map(|at| Filter { column: "time", compare: Compare::Below, value: at.0.into() });
+    let (filters, by) = (vec![actor, since, until], &["time", "service", "partition", "offset"]);
+    let list = List { filters, by, order: Order::Rising, known: &["actor", "since", "until"] };
+    list.answer::<AuditRow>(&archive.read, asked).await
+}

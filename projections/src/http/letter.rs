@@ -1,0 +1,98 @@
+//! A dead letter, whatever it is: a record that a reader could not take, or a reaction that never succeeded.
+
+use crate::{Database, DatabaseError, DeadLetterRow, Envelope, ErrandRow, Filter, Order, Query, database::DEAD, shown::rfc3339};
+use event_sourcing::Timestamp;
+use serde::Serialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+/// Something that was put aside.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = DeadLetter)]
+pub(super) struct Letter {
+    /// Names it: `<reader>@<position>` for a record.
+    #[schema(example = "orders@orders/3/17")]
+    pub id: String,
+    /// Who put it aside: a view's name, `reactors` for a record that they cannot read, or the reactor whose reaction it is.
+    pub reader: String,
+    /// The service in whose log the event stands.
+    service: String,
+    partition: i32,
+    offset: i64,
+    /// The aggregate that waits for it: whose event the record is, or whom the reaction is about.
+    aggregate_id: Uuid,
+    /// The Avro record's full name, as its header says; or what is to be done.
+    r#type: String,
+    /// Why it could not be taken, or that it waits behind one that could not.
+    pub reason: String,
+    /// When the record was put aside, or the reaction was asked for or redriven last.
+    #[schema(value_type = String, format = DateTime)]
+    parked_at: String,
+    /// The rest of the record; null for a reaction.
+    record: Option<Envelope>,
+    /// `parked_at` in milliseconds, by which letters are ordered.
+    #[serde(skip)]
+    #[schema(ignore)]
+    parked: Timestamp,
+}
+
+impl From<DeadLetterRow> for Letter {
+    fn from(row: DeadLetterRow) -> Self {
+        let DeadLetterRow { id, reader, service, partition, offset, aggregate_id, r#type, reason, parked_at, record } = row;
+        let (parked, parked_at) = (parked_at, rfc3339(parked_at));
+        Self { id, reader, service, partition, offset, aggregate_id, r#type, reason, parked_at, record: Some(record), parked }
+    }
+}
+
+impl From<ErrandRow> for Letter {
+    fn from(row: ErrandRow) -> Self {
+        let ErrandRow { id, reactor, kind, service, partition, offset, aggregate_id, reason, since, .. } = row;
+        let (reader, r#type, parked_at) = (reactor, kind, rfc3339(since));
+        Self { id, reader, service, partition, offset, aggregate_id, r#type, reason, parked_at, record: None, parked: since }
+    }
+}
+
+impl Letter {
+    /// True where it is a reaction.
+    pub fn is_errand(&self) -> bool {
+        self.record.is_none()
+    }
+
+    /// When it was put aside.
+    pub fn parked(&self) -> Timestamp {
+        self.parked
+    }
+
+    /// Its place among the letters of its database.
+    pub fn place(&self) -> [Value; 2] {
+        [json!(self.parked), json!(self.id)]
+    }
+}
+
+/// Letters of a database behind a place, the oldest first.
+pub(super) async fn letters_after(
+    database: &Database,
+    reader: Option<&str>,
+    after: Option<&[Value]>,
+    limit: u32,
+) -> Result<Vec<Letter>, DatabaseError> {
+    let filters = reader.map(|reader| Filter::is("reader", reader)).into_iter().collect();
+    let query = Query { filters, by: &["parked_at", "id"], order: Order::Rising, after: after.map(<[Value]>::to_vec), limit };
+    let records = database.select::<DeadLetterRow>(&query).await?.into_iter().map(Letter::from);
+    let errands = database.dead_errands(reader, after.map(<[Value]>::to_vec), limit).await?.into_iter().map(Letter::from);
+    Ok(records.chain(errands).collect())
+}
+
+/// The letters of this id.
+pub(super) async fn letters_of_id(database: &Database, id: &str) -> Result<Vec<Letter>, DatabaseError> {
+    let record: Option<DeadLetterRow> = database.row(id).await?;
+    let errand = database.errand(id).await?.filter(|errand| errand.status == DEAD);
+    Ok(record.map(Letter::from).into_iter().chain(errand.map(Letter::from)).collect())
+}
+
+/// A reader's letters that an aggregate waits for: its records in the log's order, then the reactions.
+pub(super) async fn letters_of(database: &Database, reader: &str, aggregate: Uuid) -> Result<Vec<Letter>, DatabaseError> {
+    let records = database.letters_of(reader, aggregate).await?.into_iter().map(Letter::from);
+    let errands = database.dead_errands_of(reader, aggregate).await?.into_iter().map(Letter::from);
+    Ok(records.chain(errands).collect())
+}

@@ -1,0 +1,98 @@
+//! `daybook import`: a merchant's invoices become users, products, stock and orders, through the public HTTP API.
+//!
+//! Two passes. The first reads the file into a [`Plan`](invoices::Plan) without asking anybody; the second carries the plan out.
+//! Every request's idempotency key is worked out from the file's content, so a second run changes nothing and a killed
+//! one is simply run again.
+
+mod api;
+mod execute;
+mod report;
+
+use clap::Args;
+use std::{
+    fmt::Display,
+    io::Read,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+use system::Failure;
+
+/// What `import --help` says beyond its arguments.
+pub const HELP: &str = "\
+The first line names the columns, in any order: InvoiceNo, StockCode, Description, Quantity, InvoiceDate, UnitPrice (GBP), CustomerID, Country.
+
+An invoice becomes an order of its customer at the invoice's prices. An invoice that begins with C cancels: each of its lines becomes a refund
+of the latest earlier lines of the same customer, product and price. Left out, counted and reported: charges (fewer than four digits in the
+stock code), prices of 0 or less or with a fraction of a penny, quantities of 0 or less on a sale, lines without a customer, malformed lines,
+cancellations of nothing that was imported, orders that the shop did not confirm, and invoices imported before with other lines.
+
+`units` and `revenue` are net: the sums over the file's lines that are not in the report. A second run changes nothing, and one that was cut
+off is simply run again.
+
+Exit codes: 0 everything that can be imported is, though lines may have been skipped; 1 failed, run it again to go on; 2 wrong usage: the
+arguments, the file, a column that is missing.";
+
+/// What is imported, and where to.
+#[derive(Args)]
+pub struct ImportArguments {
+    /// A CSV file of invoices, plain or compressed with gzip (`.gz`).
+    pub file: PathBuf,
+    /// Where Daybook is.
+    #[arg(long, env = "DAYBOOK_URL", default_value = "http://127.0.0.1:8080")]
+    pub url: String,
+    /// End with one JSON object on standard output.
+    #[arg(long)]
+    pub json: bool,
+    /// Write each line that was not imported, with the reason, as JSON lines.
+    #[arg(long)]
+    pub report: Option<PathBuf>,
+    /// How many requests are under way at once.
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub concurrency: u16,
+}
+
+/// How long one order is waited for: longer than the 15 minutes after which an unconfirmed order expires by default.
+const SETTLE: Duration = Duration::from_secs(20 * 60);
+
+/// Imports a file; the exit code is 0 when everything that could be imported was, though lines may have been skipped.
+pub async fn run(arguments: ImportArguments) -> Result<ExitCode, Failure> {
+    let begun = Instant::now();
+    let wrong = |path: &Path, error: &dyn Display| Failure::usage(format!("{}: {error}", path.display()));
+    if let Some(path) = &arguments.report {
+        report::check(path).map_err(|error| wrong(path, &error))?;
+    }
+    let api = api::Api::new(&arguments.url).map_err(Failure::usage)?;
+    let bytes = read(&arguments.file).map_err(|error| wrong(&arguments.file, &error))?;
+    let mut plan = invoices::Plan::read(&bytes).map_err(|error| wrong(&arguments.file, &error))?;
+    drop(bytes);
+    api.greet().await.map_err(|error| Failure::failed(format!("{error}; does Daybook run there? --url says where it is")))?;
+    let limits = execute::Limits { concurrency: usize::from(arguments.concurrency), settle: SETTLE };
+    execute::execute(&mut plan, &api, limits).await.map_err(|error| Failure::failed(format!("{error}; run it again to go on")))?;
+    if let Some(path) = &arguments.report {
+        report::write(path, &plan).map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?;
+    }
+    let summary = report::Summary::of(&plan, begun.elapsed());
+    if arguments.json {
+        println!("{}", summary.json())
+    } else {
+        print!("{summary}")
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The file's bytes, unpacked where they are gzip, whatever the file is called.
+fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    let packed = std::fs::read(path)?;
+    if !packed.starts_with(&[0x1f, 0x8b]) {
+        return Ok(packed);
+    }
+    let mut bytes = Vec::new();
+    flate2::read::MultiGzDecoder::new(&packed[..]).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,38 @@
+//! The shop: the first tenant of the engine, and no more privileged than a second one.
+//!
+//! One folder for each service, with its routes, views, reactors and effects side by side; [`system`] is the one declaration of all.
+//! The rules are in `domain`, the contracts in `schemas`.
+
+pub mod import;
+mod money;
+pub mod notifications;
+pub mod orders;
+pub mod payments;
+pub mod products;
+mod settings;
+mod shapes;
+pub mod simulated_gateway;
+#[cfg(test)]
+mod testing;
+pub mod users;
+
+pub use money::MoneyBody;
+pub use settings::Settings;
+
+use ::system::System;
+
+/// A first request, for who has just started the shop.
+const HINT: &str =
+    "curl -s -X POST http://{address}/users -H 'content-type: application/json' -d '{\"email\":\"ada@example.com\",\"name\":\"Ada\"}'";
+
+/// What the shop is made of.
+pub fn system(settings: &Settings) -> System {
+    System::new("daybook", &schemas::RECORDS)
+        .greeting("Daybook", HINT)
+        .service(users::service())
+        .service(products::service())
+        .service(orders::service(settings))
+        .service(payments::service(settings))
+        .service(notifications::service(settings))
+        .audited()
+}

@@ -1,0 +1,145 @@
+//! Delivering messages: to a mail server, or into a local folder.
+
+use consumers::{Fault, NotNow};
+use domain::{Email, NotificationId, UserId};
+use lettre::{
+    AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor,
+    message::Mailbox,
+    transport::smtp::{Error as SmtpError, response::Severity},
+};
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+/// The longest that a mail server may take for one of its answers.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// Knows where users want their mail.
+#[async_trait::async_trait]
+pub trait Contacts: Send + Sync + 'static {
+    /// A user's address; none where there is no such user, or no more.
+    ///
+    /// # Errors
+    /// That cannot be known now (the view of addresses may be behind), in words.
+    async fn email_of(&self, user: UserId) -> Result<Option<Email>, String>;
+}
+
+/// What became of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// The mail server, or the folder, has it.
+    Taken,
+    /// It will never be delivered, for this reason.
+    Impossible(String),
+    /// It could not be handed over now.
+    NotNow(NotNow),
+}
+
+/// The settings name no post office that can be used.
+#[derive(Debug, thiserror::Error)]
+pub enum MailError {
+    /// The folder cannot be made.
+    #[error("the mailbox {folder} cannot be made: {reason}")]
+    Folder {
+        /// Where it was to be.
+        folder: String,
+        /// What the system said.
+        reason: String,
+    },
+    /// The address is that of no mail server.
+    #[error("DAYBOOK_SMTP_URL must be the address of a mail server, such as smtp://host:25 or smtps://user:password@host: {0}")]
+    Server(String),
+    /// The sender is none.
+    #[error("DAYBOOK_MAIL_FROM must be a sender, such as \"A shop <shop@example.com>\": {0}")]
+    Sender(String),
+}
+
+enum Carrier {
+    /// One file for each notification: a repeat writes the same file again.
+    Folder(PathBuf),
+    Server(AsyncSmtpTransport<Tokio1Executor>),
+}
+
+/// The post office.
+pub struct Post {
+    contacts: Arc<dyn Contacts>,
+    carrier: Carrier,
+    from: Mailbox,
+}
+
+fn sender(from: &str) -> Result<Mailbox, MailError> {
+    from.parse().map_err(|error: lettre::address::AddressError| MailError::Sender(error.to_string()))
+}
+
+impl Post {
+    /// Writes messages as `.eml` files into a folder.
+    ///
+    /// # Errors
+    /// The folder cannot be made, or the sender is none.
+    pub fn folder(folder: PathBuf, contacts: Arc<dyn Contacts>, from: &str) -> Result<Self, MailError> {
+        let failed = |error: std::io::Error| MailError::Folder { folder: folder.display().to_string(), reason: error.to_string() };
+        std::fs::create_dir_all(&folder).map_err(failed)?;
+        Ok(Self { contacts, carrier: Carrier::Folder(folder), from: sender(from)? })
+    }
+
+    /// Hands messages to a server: `smtp://host:port`, or `smtps://user:password@host`.
+    ///
+    /// # Errors
+    /// The address or the sender is none.
+    pub fn server(url: &str, contacts: Arc<dyn Contacts>, from: &str) -> Result<Self, MailError> {
+        let server = AsyncSmtpTransport::<Tokio1Executor>::from_url(url).map_err(|error| MailError::Server(error.to_string()))?;
+        Ok(Self { contacts, carrier: Carrier::Server(server.timeout(Some(ANSWER_WITHIN)).build()), from: sender(from)? })
+    }
+
+    /// Delivers one message. The `Message-ID` is the notification's, so that a repeat can be told.
+    pub async fn deliver(&self, notification: NotificationId, user: UserId, subject: &str, body: &str) -> Delivery {
+        let address = match self.contacts.email_of(user).await {
+            Ok(Some(address)) => address,
+            Ok(None) => return Delivery::Impossible("no address is known".into()),
+            Err(reason) => return Delivery::NotNow(NotNow::new(Fault::Ours, format!("the addresses cannot be read: {reason}"))),
+        };
+        let to = match address.as_str().parse() {
+            Ok(to) => to,
+            Err(error) => return Delivery::Impossible(format!("the address is not one: {error}")),
+        };
+        let message = Message::builder().message_id(Some(format!("<{notification}@daybook>"))).from(self.from.clone()).to(to);
+        match message.subject(subject).body(body.to_owned()) {
+            Ok(message) => self.hand_over(notification, message).await,
+            Err(error) => Delivery::Impossible(error.to_string()),
+        }
+    }
+
+    async fn hand_over(&self, notification: NotificationId, message: Message) -> Delivery {
+        match &self.carrier {
+            Carrier::Folder(folder) => {
+                let file = folder.join(format!("{notification}.eml"));
+                match tokio::fs::write(&file, message.formatted()).await {
+                    Ok(()) => Delivery::Taken,
+                    Err(error) => Delivery::NotNow(NotNow::new(Fault::Destination, format!("{}: {error}", file.display()))),
+                }
+            }
+            Carrier::Server(server) => match server.send(message).await {
+                Ok(_) => Delivery::Taken,
+                Err(error) => refused(&error),
+            },
+        }
+    }
+}
+
+/// Codes by which a server says that it does not let us in, whatever the message: a password that was rotated, say (RFC 4954).
+const NOT_LET_IN: [u16; 5] = [454, 530, 534, 535, 538];
+
+/// What a server's answer means for this message, and for the others.
+fn refused(error: &SmtpError) -> Delivery {
+    let says = format!("the mail server says: {error}");
+    let Some(code) = error.status() else {
+        return Delivery::NotNow(NotNow::new(Fault::Destination, format!("the mail server does not answer: {error}")));
+    };
+    if NOT_LET_IN.contains(&u16::from(code)) || u16::from(code) == 421 {
+        return Delivery::NotNow(NotNow::new(Fault::Destination, says));
+    }
+    match code.severity {
+        Severity::PermanentNegativeCompletion => Delivery::Impossible(says),
+        Severity::TransientNegativeCompletion | Severity::PositiveCompletion | Severity::PositiveIntermediate => {
+            Delivery::NotNow(NotNow::new(Fault::Effect, says))
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Notifications: what customers are told, and the post office that tells them.
+
+pub mod effects;
+pub mod mail;
+mod queries;
+pub mod reactors;
+pub mod views;
+
+use crate::Settings;
+use consumers::{Destination, DestinationConfig, EffectKind};
+use domain::{Email, UserId, notification::Notification};
+use event_sourcing::Event;
+use event_store::Aggregates;
+use mail::{Contacts, Post};
+use projections::{Database, View};
+use std::{sync::Arc, time::Duration};
+use system::{Failure, Service, Surroundings};
+
+/// How long the view of addresses is waited for before a delivery is put off.
+const VIEW_WITHIN: Duration = Duration::from_secs(5);
+/// A conversation with a mail server has several answers, each with a time limit of its own.
+const MAIL_WITHIN: Duration = Duration::from_secs(15);
+
+pub(crate) fn service(settings: &Settings) -> Service {
+    let settings = settings.clone();
+    Service::of::<Notification>()
+        .view::<views::notifications::Notifications>()
+        .view::<views::contacts::Contacts>()
+        .reactors(reactors::reactors())
+        .effects(move |surroundings| kinds(&settings, surroundings))
+        .queries(queries::queries)
+}
+
+fn kinds(settings: &Settings, surroundings: &Surroundings<'_>) -> Result<Vec<(&'static str, EffectKind)>, Failure> {
+    let contacts = Arc::new(Addresses { database: surroundings.database.clone(), aggregates: surroundings.aggregates.clone() });
+    let from = &settings.mail_from;
+    let post = match &settings.smtp_url {
+        Some(url) => Post::server(url, contacts, from),
+        None => Post::folder(surroundings.data.join("mailbox"), contacts, from),
+    };
+    let performer = Arc::new(effects::Mails { post: post.map_err(Failure::usage)? });
+    let timeout = surroundings.destination.timeout.max(MAIL_WITHIN);
+    let destination = Arc::new(Destination::new("the mail server", DestinationConfig { timeout, ..surroundings.destination }));
+    Ok(vec![(effects::DELIVER, EffectKind { performer, destination, patience: surroundings.patience })])
+}
+
+/// The addresses of users: a view, and the owners of the users, who know how far it must have come.
+struct Addresses {
+    database: Database,
+    aggregates: Aggregates,
+}
+
+impl Addresses {
+    async fn seen(&self, user: UserId) -> Result<Option<Email>, String> {
+        let contact = views::contacts::email_of(&self.database, user).await.map_err(|error| error.to_string())?;
+        Ok(contact.map(|contact| contact.email))
+    }
+}
+
+#[async_trait::async_trait]
+impl Contacts for Addresses {
+    async fn email_of(&self, user: UserId) -> Result<Option<Email>, String> {
+        if let Some(email) = self.seen(user).await? {
+            return Ok(Some(email));
+        }
+        let service = domain::user::UserEvent::SERVICE;
+        let settled = self.aggregates.read(service, user.0).await.map_err(|error| error.to_string())?.position;
+        let view = <views::contacts::Contacts as View>::NAME;
+        let shows = self.database.wait_for(&[view], &settled, VIEW_WITHIN).await.map_err(|error| error.to_string())?;
+        if shows { self.seen(user).await } else { Err(format!("the view of addresses has not applied {settled} yet")) }
+    }
+}

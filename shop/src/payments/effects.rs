@@ -1,0 +1,111 @@
+//! What the payment gateway is asked for, and how its answers are recorded.
+
+use super::gateway::{Answer, HttpGateway};
+use consumers::{Effect, Fault, NotNow, Outcome, Perform};
+use domain::{
+    Money, PaymentId,
+    payment::{Payment, PaymentCommand},
+};
+use event_sourcing::AnyCommand;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::sync::Arc;
+
+/// Holds the money of a payment.
+pub const AUTHORISE: &str = "authorise-payment";
+/// Takes what is held.
+pub const CAPTURE: &str = "capture-payment";
+/// Lifts the hold, or keeps one from being made later.
+pub const VOID: &str = "void-payment";
+/// Gives money back.
+pub const REFUND: &str = "refund-payment";
+
+/// What the gateway needs to know to hold money.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Authorise {
+    /// How much.
+    pub amount: Money,
+    /// From what: `card`.
+    pub method: String,
+}
+
+/// What the gateway needs to know to give money back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refund {
+    /// Names the refund at the gateway.
+    pub refund_id: String,
+    /// How much.
+    pub amount: Money,
+}
+
+/// Asks the gateway.
+pub struct Payments {
+    /// The gateway.
+    pub gateway: Arc<HttpGateway>,
+}
+
+fn record(effect: &Effect, command: &PaymentCommand) -> Option<AnyCommand> {
+    Some(AnyCommand::to::<Payment>(effect.target, command))
+}
+
+fn payload<T: DeserializeOwned>(effect: &Effect) -> Result<T, Outcome> {
+    let unreadable = |error: serde_json::Error| Outcome::NotNow(NotNow::new(Fault::Effect, format!("its payload cannot be read: {error}")));
+    serde_json::from_value(effect.payload.clone()).map_err(unreadable)
+}
+
+/// Only a request to hold money may be declined for good: what was held or taken must be taken or given back in the end.
+fn done(effect: &Effect, answer: Answer, command: Option<&PaymentCommand>) -> Outcome {
+    match answer {
+        Answer::Done(_) => Outcome::Done(command.and_then(|command| record(effect, command))),
+        Answer::Declined(reason) => Outcome::NotNow(NotNow::new(Fault::Effect, format!("the payment gateway refuses it: {reason}"))),
+        Answer::Failed(not_now) => Outcome::NotNow(not_now),
+    }
+}
+
+impl Payments {
+    async fn authorise(&self, effect: &Effect) -> Result<Outcome, Outcome> {
+        let Authorise { amount, method } = payload(effect)?;
+        Ok(match self.gateway.authorise(PaymentId(effect.target), &amount, &method).await {
+            Answer::Done(answer) => {
+                let reference = answer["reference"].as_str().unwrap_or("unspecified").to_owned();
+                Outcome::Done(record(effect, &PaymentCommand::RecordAuthorisation { reference }))
+            }
+            Answer::Declined(reason) => Outcome::Refused(record(effect, &PaymentCommand::RecordDecline { reason })),
+            Answer::Failed(not_now) => Outcome::NotNow(not_now),
+        })
+    }
+
+    async fn refund(&self, effect: &Effect) -> Result<Outcome, Outcome> {
+        let Refund { refund_id, amount } = payload(effect)?;
+        let answer = self.gateway.refund(PaymentId(effect.target), &refund_id, &amount).await;
+        // What an earlier build asked for it had booked already.
+        let record = effect.question.is_some().then_some(PaymentCommand::RecordRefund { refund_id });
+        Ok(done(effect, answer, record.as_ref()))
+    }
+}
+
+#[async_trait::async_trait]
+impl Perform for Payments {
+    async fn perform(&self, effect: &Effect) -> Outcome {
+        let payment = PaymentId(effect.target);
+        let outcome = match &*effect.kind {
+            AUTHORISE => self.authorise(effect).await,
+            CAPTURE => Ok(done(effect, self.gateway.capture(payment).await, Some(&PaymentCommand::RecordCapture))),
+            VOID => Ok(done(effect, self.gateway.void(payment).await, None)),
+            REFUND => self.refund(effect).await,
+            other => Ok(Outcome::NotNow(NotNow::new(Fault::Effect, format!("the gateway does no {other}")))),
+        };
+        outcome.unwrap_or_else(|outcome| outcome)
+    }
+
+    fn give_up(&self, effect: &Effect, reason: &str) -> Option<AnyCommand> {
+        let reason = reason.to_owned();
+        match &*effect.kind {
+            CAPTURE => record(effect, &PaymentCommand::RecordCaptureFailure { reason }),
+            REFUND if effect.question.is_some() => {
+                let refund: Refund = payload(effect).ok()?;
+                record(effect, &PaymentCommand::RecordRefundFailure { refund_id: refund.refund_id, reason })
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! The payment gateway: someone else's system, reached over HTTP and a network that fails.
+//!
+//! Each call is idempotent by the payment's id (and the refund's), whatever became of earlier ones.
+
+use consumers::{Fault, NotNow};
+use domain::{Money, PaymentId};
+use reqwest::{Client, StatusCode, Url};
+use serde_json::{Value, json};
+
+/// What the gateway answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It is done (2xx).
+    Done(Value),
+    /// It will not do that (402), for this reason.
+    Declined(String),
+    /// Nobody knows.
+    Failed(NotNow),
+}
+
+/// The settings name no gateway that can be used.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// The address is none.
+    #[error("DAYBOOK_GATEWAY_URL must be the address of a payment gateway, such as http://127.0.0.1:9300: {0}")]
+    Url(String),
+    /// The HTTP client cannot be made.
+    #[error("the payment gateway's client cannot be made: {0}")]
+    Client(String),
+}
+
+/// A gateway at a URL.
+pub struct HttpGateway {
+    client: Client,
+    url: String,
+}
+
+impl HttpGateway {
+    /// A gateway at `http://127.0.0.1:9300`, say. It is connected to when it is needed; how long an answer may take, its destination says.
+    ///
+    /// # Errors
+    /// The address is none.
+    pub fn new(url: &str) -> Result<Self, GatewayError> {
+        Url::parse(url).map_err(|error| GatewayError::Url(error.to_string()))?;
+        // Which of rustls' providers is meant must be said once in a process; a second saying changes nothing.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = Client::builder().build().map_err(|error| GatewayError::Client(error.to_string()))?;
+        Ok(Self { client, url: url.trim_end_matches('/').to_owned() })
+    }
+
+    async fn post(&self, path: &str, body: Value) -> Answer {
+        match self.client.post(format!("{}{path}", self.url)).json(&body).send().await {
+            Ok(response) => read(response).await,
+            Err(error) => {
+                // Where nobody listens the next payment would hear the same.
+                let fault = if error.is_connect() { Fault::Destination } else { Fault::Effect };
+                Answer::Failed(NotNow::new(fault, format!("the payment gateway does not answer: {}", error.without_url())))
+            }
+        }
+    }
+
+    /// Holds the money.
+    pub async fn authorise(&self, payment: PaymentId, amount: &Money, method: &str) -> Answer {
+        self.post(&format!("/payments/{payment}/authorisation"), json!({"amount": amount, "method": method})).await
+    }
+
+    /// Takes what is held.
+    pub async fn capture(&self, payment: PaymentId) -> Answer {
+        self.post(&format!("/payments/{payment}/capture"), json!({})).await
+    }
+
+    /// Lifts the hold, or keeps one from being made later.
+    pub async fn void(&self, payment: PaymentId) -> Answer {
+        self.post(&format!("/payments/{payment}/void"), json!({})).await
+    }
+
+    /// Gives money back.
+    pub async fn refund(&self, payment: PaymentId, refund: &str, amount: &Money) -> Answer {
+        self.post(&format!("/payments/{payment}/refunds/{refund}"), json!({"amount": amount})).await
+    }
+}
+
+async fn read(response: reqwest::Response) -> Answer {
+    let status = response.status();
+    let body = response.json::<Value>().await;
+    match (status, body) {
+        (StatusCode::PAYMENT_REQUIRED, body) => {
+            let reason = body.ok().and_then(|body| body["reason"].as_str().map(str::to_owned));
+            Answer::Declined(reason.unwrap_or_else(|| "unspecified".to_owned()))
+        }
+        (status, Ok(body)) if status.is_success() => Answer::Done(body),
+        (status, Err(_)) if status.is_success() => {
+            Answer::Failed(NotNow::new(Fault::Effect, format!("the payment gateway answered {status} with something that is no JSON")))
+        }
+        (status, _) => Answer::Failed(NotNow::new(Fault::Effect, format!("the payment gateway answered {status}"))),
+    }
+}

@@ -1,0 +1,35 @@
+//! What may be asked about products.
+
+use super::views::ProductRow;
+use axum::{extract::State, response::Response};
+use projections::{
+    DatabaseError, Filter, Order, Problem,
+    http::{Asked, Consistency, List, Page, PageParams, ReadHeaders, ReadState, settle, shown, tagged},
+};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// The routes.
+pub(crate) fn queries(state: ReadState) -> OpenApiRouter {
+    OpenApiRouter::new().routes(routes!(product)).routes(routes!(products)).with_state(state)
+}
+
+/// A product and its stock.
+#[utoipa::path(get, path = "/products/{id}", tag = "products", params(("id" = Uuid, Path), ("consistency" = inline(Option<Consistency>), Query), ReadHeaders), responses(
+    (status = 200, body = ProductRow), (status = 304), (status = 400, body = Problem, content_type = "application/problem+json"), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 503, body = Problem, content_type = "application/problem+json")))]
+async fn product(State(read): State<ReadState>, mut asked: Asked) -> Result<Response, Problem> {
+    let id = asked.segment_id("id");
+    settle(&read, &mut asked, id).await?;
+    asked.finish(&["consistency"])?;
+    let row: ProductRow = read.database().row(&id.to_string()).await?.ok_or_else(|| Problem::not_found("product", id))?;
+    Ok(tagged(&asked, row.version, shown(&row).map_err(DatabaseError::Row)?))
+}
+
+/// Products by stock-keeping unit.
+#[utoipa::path(get, path = "/products", tag = "products",
+    params(("sku" = Option<String>, Query, description = "Exactly this stock-keeping unit"), PageParams, ReadHeaders),
+    responses((status = 200, body = Page<ProductRow>), (status = 400, body = Problem, content_type = "application/problem+json"), (status = 503, body = Problem, content_type = "application/problem+json")))]
+async fn products(State(read): State<ReadState>, mut asked: Asked) -> Result<Response, Problem> {
+    let sku = asked.short_text("sku", 64).map(|sku| Filter::is("sku", sku));
+    let list = List { filters: vec![sku], by: &["sku", "product_id"], order: Order::Rising, known: &["sku"] };
+    list.answer::<ProductRow>(&read, asked).await
+}

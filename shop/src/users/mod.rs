@@ -1,0 +1,14 @@
+//! Users: who they are, and where they read mail.
+
+mod commands;
+mod queries;
+pub mod views;
+
+use domain::user::User;
+use system::Service;
+use utoipa_axum::router::OpenApiRouter;
+
+pub(crate) fn service() -> Service {
+    let commands = |aggregates: &event_store::Aggregates| aggregates.typed::<User>().map_or_else(OpenApiRouter::new, commands::commands);
+    Service::of::<User>().view::<views::Users>().commands(commands).queries(queries::queries)
+}

@@ -1,0 +1,78 @@
+//! The processes that this one starts: the embedded broker, and whatever a system needs besides. They end when it does, however it ends,
+//! because they watch their standard input.
+
+use crate::{Failure, StoreArguments, run::in_use};
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+};
+
+/// The longest that a child may take until it is ready.
+const READY_WITHIN: Duration = Duration::from_secs(30);
+
+/// Running children, in the order of their start.
+#[derive(Default)]
+pub struct Children(Vec<Child>);
+
+impl Children {
+    /// Starts the embedded broker and waits until it takes connections.
+    ///
+    /// # Errors
+    /// Its port is taken, or it does not become ready.
+    pub async fn start_broker(&mut self, store: &StoreArguments) -> Result<(), Failure> {
+        let program = match &store.embedded_broker {
+            Some(program) => program.clone(),
+            None => beside_us("embedded-broker")?,
+        };
+        let port = store.kafka.broker_port;
+        std::net::TcpListener::bind(("127.0.0.1", port))
+            .map_err(|error| in_use("the embedded broker", &format!("127.0.0.1:{port}"), &error, "DAYBOOK_BROKER_PORT"))?;
+        let mut command = Command::new(&program);
+        command.args(["--exit-with-stdin", "--port", &port.to_string(), "--directory"]).arg(store.data.join("broker"));
+        self.start(command, &program).await.map(drop)
+    }
+
+    /// Starts a program and waits for the first line that it prints, which it answers.
+    ///
+    /// # Errors
+    /// It cannot be started, or says nothing in time.
+    pub async fn start(&mut self, mut command: Command, program: &Path) -> Result<String, Failure> {
+        // A Ctrl-C at the terminal goes to the whole group; the children are to outlive the shutdown of their parent.
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0).kill_on_drop(true);
+        let mut child = command.spawn().map_err(|error| Failure::failed(format!("{} cannot be started: {error}", program.display())))?;
+        let output = child.stdout.take().ok_or_else(|| Failure::failed("a child has no output"))?;
+        let mut line = String::new();
+        let mut output = BufReader::new(output);
+        let read = tokio::time::timeout(READY_WITHIN, output.read_line(&mut line)).await;
+        if !matches!(read, Ok(Ok(1..))) {
+            return Err(Failure::failed(format!("{} did not become ready; what it said is above", program.display())));
+        }
+        self.0.push(child);
+        Ok(line)
+    }
+
+    /// Ends them, the last started first.
+    pub async fn stop(mut self) {
+        while let Some(mut child) = self.0.pop() {
+            drop(child.stdin.take());
+            if tokio::time::timeout(Duration::from_secs(5), child.wait()).await.is_err() {
+                let _ = child.kill().await;
+            }
+        }
+    }
+}
+
+fn beside_us(name: &str) -> Result<PathBuf, Failure> {
+    let us = std::env::current_exe().map_err(Failure::failed)?;
+    let program = us.with_file_name(name);
+    if program.is_file() {
+        Ok(program)
+    } else {
+        Err(Failure::usage(format!("{} is not there: build it, or name it with DAYBOOK_EMBEDDED_BROKER", program.display())))
+    }
+}

@@ -1,0 +1,321 @@
+//! What the command line takes.
+
+use crate::System;
+use clap::{Args, Parser, Subcommand, ValueEnum, builder::PossibleValuesParser};
+use std::{net::SocketAddr, path::PathBuf};
+
+/// The tools that every system has.
+#[derive(Subcommand)]
+pub enum Tools {
+    /// Make the topics, or check that nobody made them dangerous.
+    #[command(subcommand)]
+    Topics(TopicsCommand),
+    /// Show the log as people read it.
+    Tail(TailArguments),
+    /// Prove the views: make each anew from the log in a shadow table, and compare it with the live one, row by row.
+    Replay(ReplayArguments),
+    /// Make a view anew from the log beside the live one, compare, and put it in the live one's place.
+    Rebuild(RebuildArguments),
+    /// Prove the log: runs, groups, versions, command ids, schemas; say what does not count and why.
+    Verify(VerifyArguments),
+    /// Say what happened to an aggregate, who did it, and what it was then.
+    Audit(AuditArguments),
+    /// What was put aside because it could not be taken.
+    #[command(subcommand)]
+    DeadLetters(DeadLettersCommand),
+    /// Print a shell's completions.
+    Completions {
+        /// Whose.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// The arguments of a program, with the names of a system's services and aggregates among the values that they may have. Wrong usage ends the
+/// program with exit code 2.
+pub fn parse<C: Parser>(system: &System) -> C {
+    let command = with_names(C::command(), system);
+    let mut matches = command.get_matches();
+    C::from_arg_matches_mut(&mut matches).unwrap_or_else(|error| error.exit())
+}
+
+/// A command line with the names that the system gives.
+pub(crate) fn with_names(command: clap::Command, system: &System) -> clap::Command {
+    let named = |names: &[&'static str]| PossibleValuesParser::new(names.iter().copied());
+    let (all, logs, aggregates) = (system.names(), system.logs(), system.aggregates());
+    let lists = [
+        ("run", "services", &all),
+        ("replay", "services", &all),
+        ("tail", "services", &logs),
+        ("verify", "services", &logs),
+        ("audit", "aggregate", &aggregates),
+    ];
+    lists.into_iter().fold(command, |command, (tool, argument, names)| {
+        if command.find_subcommand(tool).is_none() {
+            return command;
+        }
+        command.mut_subcommand(tool, |tool| tool.mut_arg(argument, |argument| argument.value_parser(named(names))))
+    })
+}
+
+/// What is done to the topics.
+#[derive(Subcommand)]
+pub enum TopicsCommand {
+    /// Make the topics that are missing.
+    Create(TopicsArguments),
+    /// Refuse compaction, finite retention, too few copies, unclean election, another number of partitions.
+    Check(TopicsArguments),
+}
+
+/// Where the brokers are.
+#[derive(Args, Clone)]
+pub struct KafkaArguments {
+    /// Brokers, `host:port[,host:port]`. Without it, the embedded broker of this machine.
+    #[arg(long, env = "DAYBOOK_KAFKA")]
+    pub kafka: Option<String>,
+    /// The port of the embedded broker on 127.0.0.1.
+    #[arg(long, env = "DAYBOOK_BROKER_PORT", default_value_t = 9092)]
+    pub broker_port: u16,
+    /// Partitions of each log, fixed for life. Default: 1 on the embedded broker, else 4.
+    #[arg(long, env = "DAYBOOK_PARTITIONS", value_parser = clap::value_parser!(i32).range(1..=10_000))]
+    pub partitions: Option<i32>,
+    /// Copies of each partition.
+    #[arg(long, env = "DAYBOOK_REPLICATION", default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=15))]
+    pub replication: i32,
+    /// Copies that must have a record before it is acknowledged.
+    #[arg(long, env = "DAYBOOK_MIN_INSYNC", default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=15))]
+    pub min_insync: i32,
+}
+
+/// Where the log, its schemas and the databases are.
+#[derive(Args, Clone)]
+pub struct StoreArguments {
+    /// Where the brokers are.
+    #[command(flatten)]
+    pub kafka: KafkaArguments,
+    /// Where this machine keeps its data: the embedded broker's log, SQLite, what a service keeps in files.
+    #[arg(long, env = "DAYBOOK_DATA", default_value = "data")]
+    pub data: PathBuf,
+    /// PostgreSQL, `postgres://user:password@host:port`; each service uses the database daybook_<service>. Without it, SQLite.
+    #[arg(long, env = "DAYBOOK_POSTGRES", hide_env_values = true)]
+    pub postgres: Option<String>,
+    /// A Confluent-compatible schema registry. Without it, the schema ids of this build.
+    #[arg(long, env = "SCHEMA_REGISTRY_URL")]
+    pub registry: Option<String>,
+    /// The embedded broker's program. Default: beside this one.
+    #[arg(long, env = "DAYBOOK_EMBEDDED_BROKER")]
+    pub embedded_broker: Option<PathBuf>,
+}
+
+/// What a node does for a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    /// Take commands: own partitions, decide, append.
+    Commands,
+    /// Keep views and answer GETs.
+    Views,
+    /// React to events: commands, effects, deadlines.
+    Reactors,
+}
+
+/// How a node is run.
+#[derive(Args, Clone)]
+pub struct RunArguments {
+    /// Which services; all when none is named. Repeat for several.
+    #[arg(long = "service", env = "DAYBOOK_SERVICES", value_delimiter = ',')]
+    pub services: Vec<String>,
+    /// Which roles; all when none is named. Repeat for several.
+    #[arg(long = "role", env = "DAYBOOK_ROLES", value_delimiter = ',')]
+    pub roles: Vec<Role>,
+    /// Where HTTP is served.
+    #[arg(long, env = "DAYBOOK_HTTP", default_value = "127.0.0.1:8080")]
+    pub http: SocketAddr,
+    /// Where the other nodes reach this one, `host:port`; the port 0 takes a free one.
+    #[arg(long, env = "DAYBOOK_NODE", default_value = "127.0.0.1:0")]
+    pub node: String,
+    /// This node's name, for people.
+    #[arg(long, env = "DAYBOOK_NAME")]
+    pub name: Option<String>,
+    /// Where its data is.
+    #[command(flatten)]
+    pub store: StoreArguments,
+    /// How many nodes follow each partition that another owns, so that they can take it over at once. Not on the embedded broker.
+    #[arg(long, env = "DAYBOOK_STANDBYS", default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=9))]
+    pub standbys: u8,
+    /// How many aggregates of each partition are in memory; the others are looked up in the snapshots of the data directory.
+    #[arg(long, env = "DAYBOOK_LIVE_AGGREGATES", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub live_aggregates: u64,
+    /// Milliseconds within which requests should be answered: when they are answered later, fewer are taken at once, and the others
+    /// hear 503 with Retry-After. More than an append takes on an idle log.
+    #[arg(long, env = "DAYBOOK_ANSWER_WITHIN", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    pub answer_within: u64,
+    /// How often an effect (a request to a payment gateway, a mail) may fail by its own fault before it stands among the dead letters.
+    #[arg(long, env = "DAYBOOK_EFFECT_ATTEMPTS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub effect_attempts: u32,
+    /// Seconds for which an effect, or a command of a reactor, is tried in all before it stands among the dead letters.
+    #[arg(long, env = "DAYBOOK_EFFECT_WITHIN", default_value_t = 86_400, value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
+    pub effect_within: u64,
+    /// The longest pause between two attempts at an effect, in seconds.
+    #[arg(long, env = "DAYBOOK_EFFECT_LONGEST_PAUSE", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub effect_longest_pause: u64,
+    /// The longest that one attempt at an effect may take, in milliseconds.
+    #[arg(long, env = "DAYBOOK_EFFECT_TIMEOUT", default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(1..=600_000))]
+    pub effect_timeout: u64,
+    /// The most effects under way to one destination at once.
+    #[arg(long, env = "DAYBOOK_EFFECT_CONCURRENCY", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=4_096))]
+    pub effect_concurrency: u16,
+    /// Log lines as JSON.
+    #[arg(long, env = "DAYBOOK_LOG_JSON")]
+    pub json: bool,
+}
+
+/// Which topics.
+#[derive(Args)]
+pub struct TopicsArguments {
+    /// Where the brokers are.
+    #[command(flatten)]
+    pub kafka: KafkaArguments,
+    /// One JSON object on standard output.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What of the log is shown.
+#[derive(Args)]
+pub struct TailArguments {
+    /// Which services' logs; all when none is named.
+    pub services: Vec<String>,
+    /// Where the brokers are.
+    #[command(flatten)]
+    pub kafka: KafkaArguments,
+    /// A schema registry, where the log was written with one.
+    #[arg(long, env = "SCHEMA_REGISTRY_URL")]
+    pub registry: Option<String>,
+    /// Only events of this aggregate (a UUID).
+    #[arg(long)]
+    pub aggregate: Option<uuid::Uuid>,
+    /// End at the log's present end instead of following.
+    #[arg(long)]
+    pub no_follow: bool,
+    /// Show also what does not count: claims, and records that the run rule leaves out.
+    #[arg(long)]
+    pub all: bool,
+    /// One JSON object a line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Which views are proved.
+#[derive(Args)]
+pub struct ReplayArguments {
+    /// Whose views; all when none is named.
+    pub services: Vec<String>,
+    /// Where its data is.
+    #[command(flatten)]
+    pub store: StoreArguments,
+    /// How many differing rows of a view are shown.
+    #[arg(long, default_value_t = 10)]
+    pub examples: usize,
+    /// One JSON object on standard output.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Which view is made anew.
+#[derive(Args)]
+pub struct RebuildArguments {
+    /// Which view: `orders`, `timeline`, ...
+    pub view: String,
+    /// Where its data is.
+    #[command(flatten)]
+    pub store: StoreArguments,
+    /// Go on with what a rebuild that was cut off has done already, instead of beginning anew. Not after a change of the view's code.
+    #[arg(long)]
+    pub resume: bool,
+    /// One JSON object on standard output.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Which logs are proved.
+#[derive(Args)]
+pub struct VerifyArguments {
+    /// Which services' logs; all when none is named.
+    pub services: Vec<String>,
+    /// Where its data is.
+    #[command(flatten)]
+    pub store: StoreArguments,
+    /// Show each record that does not count.
+    #[arg(long)]
+    pub all: bool,
+    /// One JSON object on standard output.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Which aggregate, and when.
+#[derive(Args)]
+pub struct AuditArguments {
+    /// What kind of aggregate.
+    #[arg(index = 1)]
+    pub aggregate: String,
+    /// Its id.
+    #[arg(index = 2)]
+    pub id: uuid::Uuid,
+    /// As it was then: an RFC 3339 time, or a position in its log such as orders/0/17.
+    #[arg(long)]
+    pub at: Option<String>,
+    /// Where Daybook is.
+    #[arg(long, env = "DAYBOOK_URL", default_value = "http://127.0.0.1:8080")]
+    pub url: String,
+    /// One JSON object on standard output.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What is done with dead letters.
+#[derive(Subcommand)]
+pub enum DeadLettersCommand {
+    /// Each aggregate that was put aside, by reader: how many records, since when, why.
+    List(LettersArguments),
+    /// The records of one aggregate that a reader has put aside, in order.
+    Show(LetterArguments),
+    /// Take them up after all, in order, up to the first that still cannot be taken.
+    Redrive(LetterArguments),
+    /// Give one letter up for good. Those behind it stay; redrive them.
+    Drop(DropArguments),
+}
+
+/// A letter, by its id.
+#[derive(Args)]
+pub struct DropArguments {
+    /// Whose letters.
+    #[command(flatten)]
+    pub of: LetterArguments,
+    /// The letter's id, as `show` and `list` name it.
+    pub letter: String,
+}
+
+/// Where, and how it is said.
+#[derive(Args)]
+pub struct LettersArguments {
+    /// Where Daybook is.
+    #[arg(long, env = "DAYBOOK_URL", default_value = "http://127.0.0.1:8080")]
+    pub url: String,
+    /// One JSON object on standard output.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Whose letters.
+#[derive(Args)]
+pub struct LetterArguments {
+    /// The service in whose database they are.
+    pub database: String,
+    /// Who put them aside: a view, a reactor, or `reactors` for records that no reactor could read.
+    pub reader: String,
+    /// The aggregate's id.
+    pub aggregate: uuid::Uuid,
+    /// Where, and how it is said.
+    #[command(flatten)]
+    pub at: LettersArguments,
+}

@@ -1,0 +1,121 @@
+//! From arguments to what the parts are told. Read in one place.
+
+use crate::{Failure, KafkaArguments, Role, RunArguments, StoreArguments, System};
+use codec::Schemas;
+use consumers::{DestinationConfig, Patience};
+use event_store::{
+    Membership,
+    kafka::{KafkaConfig, Profile, TopicPlan},
+};
+use std::time::Duration;
+
+/// The embedded broker does not wake a waiting fetch, so this is the latency of reading from it, in milliseconds.
+const EMBEDDED_FETCH_WAIT: u32 = 10;
+
+/// How often an idle reader looks for what other processes have appended there, in milliseconds; its own process wakes it.
+const EMBEDDED_IDLE_LOOK: u32 = 2000;
+
+impl KafkaArguments {
+    /// True when no brokers are named.
+    pub fn is_embedded(&self) -> bool {
+        self.kafka.is_none()
+    }
+
+    /// How to reach the brokers.
+    pub fn config(&self, client_id: &str) -> KafkaConfig {
+        let embedded = format!("127.0.0.1:{}", self.broker_port);
+        let mut config = KafkaConfig::new(self.kafka.as_deref().unwrap_or(&embedded), client_id);
+        if self.is_embedded() {
+            config.fetch_wait_millis = EMBEDDED_FETCH_WAIT;
+            config.idle_look_millis = Some(EMBEDDED_IDLE_LOOK);
+        }
+        config
+    }
+
+    /// The topics as they should be.
+    pub fn plan(&self, system: &System) -> TopicPlan {
+        let partitions = self.partitions.unwrap_or(if self.is_embedded() { 1 } else { 4 });
+        let profile = Profile { replication: self.replication, min_insync: self.min_insync };
+        TopicPlan { services: system.logs(), partitions, profile }
+    }
+}
+
+impl StoreArguments {
+    /// The database of a service. What the server's address says of its sessions (`?options=...`) holds for each.
+    pub fn database(&self, service: &str) -> String {
+        match &self.postgres {
+            Some(address) => {
+                let (server, sessions) = address.split_at(address.find('?').unwrap_or(address.len()));
+                format!("{}/daybook_{service}{sessions}", server.trim_end_matches('/'))
+            }
+            None => format!("sqlite://{}", self.data.join("views").join(format!("{service}.db")).display()),
+        }
+    }
+
+    /// How events become bytes: by the registry's ids where one is named.
+    ///
+    /// # Errors
+    /// The registry does not answer, or refuses a schema.
+    pub async fn schemas(&self, system: &System) -> Result<Schemas, Failure> {
+        match &self.registry {
+            Some(url) => Schemas::connect(system.records(), url).await.map_err(Failure::failed),
+            None => Ok(Schemas::bundled(system.records())),
+        }
+    }
+}
+
+impl RunArguments {
+    /// Whether this process plays a role of a service.
+    pub fn plays(&self, service: &str, role: Role) -> bool {
+        let service = self.services.is_empty() || self.services.iter().any(|known| known == service);
+        service && (self.roles.is_empty() || self.roles.contains(&role))
+    }
+
+    /// The services of which this process plays a role, of those given.
+    pub fn playing<'a>(&self, services: &[&'a str], role: Role) -> Vec<&'a str> {
+        services.iter().copied().filter(|service| self.plays(service, role)).collect()
+    }
+
+    /// Whether this node shares partitions with others.
+    pub fn membership(&self) -> Membership {
+        if self.store.kafka.is_embedded() { Membership::Alone } else { Membership::Shared { standbys: self.standbys.into() } }
+    }
+
+    /// How long and how often an effect is tried.
+    pub fn patience(&self) -> Patience {
+        let seconds = Duration::from_secs;
+        let (within, longest_pause) = (seconds(self.effect_within), seconds(self.effect_longest_pause));
+        let first_pause = Patience::default().first_pause.min(longest_pause);
+        Patience { attempts: self.effect_attempts, within, first_pause, longest_pause }
+    }
+
+    /// How a destination of effects is treated.
+    pub fn destination(&self) -> DestinationConfig {
+        let timeout = Duration::from_millis(self.effect_timeout);
+        DestinationConfig { timeout, concurrency: self.effect_concurrency.into(), ..DestinationConfig::default() }
+    }
+
+    /// This node's name.
+    pub fn node_name(&self) -> String {
+        self.name.clone().unwrap_or_else(|| format!("node-{}", std::process::id()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Asked {
+        #[command(flatten)]
+        store: StoreArguments,
+    }
+
+    #[test]
+    fn a_database_keeps_what_the_servers_address_says_of_its_sessions() {
+        let database = |address| Asked::parse_from(["asked", "--postgres", address]).store.database("users");
+        assert_eq!(database("postgres://a@b:1/"), "postgres://a@b:1/daybook_users");
+        assert_eq!(database("postgres://a@b:1?options=-c%20jit%3Don"), "postgres://a@b:1/daybook_users?options=-c%20jit%3Don");
+    }
+}

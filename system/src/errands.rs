@@ -1,0 +1,159 @@
+//! What the reactors need of a service's database, in their words.
+
+use consumers::{DeadLetters, Errand, READER, ReactionStore, Status, Task};
+use event_sourcing::{Cause, Position, Timestamp};
+use event_store::{Batch, BatchError, Checkpoint, Counted, PartitionId};
+use projections::{Database, DeadLetterRow, ErrandRow};
+use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
+use uuid::Uuid;
+
+/// A service's database, as its reactors see it.
+pub(crate) struct ReactorDatabase(pub Database);
+
+/// What the columns of an errand's row do not say.
+#[derive(Serialize, Deserialize)]
+struct Rest {
+    index: u32,
+    event_id: String,
+    cause: Cause,
+    task: Task,
+}
+
+fn row(errand: &Errand) -> ErrandRow {
+    let Errand { id, reactor, index, position, number, source_aggregate, event_id, cause, task, .. } = errand.clone();
+    let (kind, aggregate_id) = (task.kind(), task.target());
+    let rest = Rest { index, event_id, cause, task };
+    ErrandRow {
+        id,
+        reader: READER.to_owned(),
+        reactor,
+        kind,
+        number: number.into(),
+        service: position.service.to_string(),
+        partition: position.partition,
+        offset: position.offset,
+        aggregate_id,
+        source_aggregate,
+        status: if errand.status == Status::Dead { "dead" } else { "waiting" }.to_owned(),
+        attempts: errand.attempts.into(),
+        tries: errand.tries.into(),
+        since: errand.since,
+        due: errand.due,
+        reason: errand.reason.clone(),
+        errand: serde_json::to_value(rest).expect("an errand is made of structs, texts and numbers, which is always JSON"),
+    }
+}
+
+fn errand(row: ErrandRow) -> Result<Errand, String> {
+    let malformed = |error: serde_json::Error| format!("the errand {} cannot be read: {error}", row.id);
+    let Rest { index, event_id, cause, task } = serde_json::from_value(row.errand.clone()).map_err(malformed)?;
+    let count = |count: i64| u32::try_from(count).unwrap_or(u32::MAX);
+    Ok(Errand {
+        index,
+        event_id,
+        cause,
+        task,
+        position: Position { service: row.service.as_str().into(), partition: row.partition, offset: row.offset },
+        number: count(row.number),
+        source_aggregate: row.source_aggregate,
+        status: if row.status == "dead" { Status::Dead } else { Status::Waiting },
+        attempts: count(row.attempts),
+        tries: count(row.tries),
+        since: row.since,
+        due: row.due,
+        id: row.id,
+        reactor: row.reactor,
+        reason: row.reason,
+    })
+}
+
+fn words(error: impl ToString) -> String {
+    error.to_string()
+}
+
+#[async_trait::async_trait]
+impl ReactionStore for ReactorDatabase {
+    async fn checkpoint(&self, source: &PartitionId) -> Result<Checkpoint, BatchError> {
+        Ok(self.0.checkpoint(READER, source).await?)
+    }
+
+    async fn advance_all(&self, steps: &[Batch], errands: &[Errand]) -> Result<Vec<PartitionId>, BatchError> {
+        Ok(self.0.advance_all_with(READER, steps, errands.iter().map(row).collect()).await?)
+    }
+
+    async fn advance(&self, step: &Batch, errands: &[Errand]) -> Result<(), BatchError> {
+        Ok(self.0.advance_with(READER, step, errands.iter().map(row).collect()).await?)
+    }
+
+    async fn put_by(&self, source: &PartitionId) -> Result<Vec<(Uuid, Uuid)>, String> {
+        self.0.errand_pairs(source).await.map_err(words)
+    }
+
+    async fn due(&self, sources: &[PartitionId], now: Timestamp, limit: u32) -> Result<Vec<Errand>, String> {
+        let rows = self.0.due_errands(sources, now, limit).await.map_err(words)?;
+        rows.into_iter().map(errand).collect()
+    }
+
+    async fn errand(&self, id: &str) -> Result<Option<Errand>, String> {
+        self.0.errand(id).await.map_err(words)?.map(errand).transpose()
+    }
+
+    async fn rewrite(&self, errand: &Errand) -> Result<(), String> {
+        self.0.rewrite_errand(row(errand)).await.map_err(words)
+    }
+
+    async fn remove(&self, id: &str) -> Result<(), String> {
+        self.0.remove_errand(id).await.map_err(words)
+    }
+}
+
+#[async_trait::async_trait]
+impl DeadLetters for ReactorDatabase {
+    async fn parked(&self, source: &PartitionId) -> Result<HashSet<Uuid>, String> {
+        self.0.parked_by(READER, source).await.map_err(words)
+    }
+
+    async fn has(&self, aggregate: Uuid) -> Result<bool, String> {
+        let letters = self.0.letters_of(READER, aggregate).await.map_err(words)?;
+        Ok(!letters.is_empty())
+    }
+
+    async fn park(&self, record: &Counted, reason: Option<&str>) -> Result<(), String> {
+        let letter = match reason {
+            Some(reason) => DeadLetterRow::new(READER, record, reason),
+            None => DeadLetterRow::behind(READER, record),
+        };
+        self.0.park(vec![letter]).await.map_err(words)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use event_sourcing::AnyCommand;
+
+    #[test]
+    fn an_errand_comes_back_from_its_row_as_it_was() {
+        let command =
+            AnyCommand { service: "orders".into(), aggregate_id: Uuid::from_u128(7), version: 1, command: serde_json::json!({"Go": 1}) };
+        let put_by = Errand {
+            id: "e/1/go/0".into(),
+            reactor: "go".into(),
+            index: 0,
+            position: Position { service: "orders".into(), partition: 2, offset: 9 },
+            number: 3,
+            source_aggregate: Uuid::from_u128(1),
+            event_id: "e/1".into(),
+            cause: Cause { actor: "ada".into(), correlation_id: "c".into(), causation_id: None, traceparent: None },
+            task: Task::Command(command),
+            status: Status::Dead,
+            attempts: 2,
+            tries: 5,
+            since: Timestamp(1),
+            due: Timestamp(2),
+            reason: "no".into(),
+        };
+        assert_eq!(errand(row(&put_by)), Ok(put_by));
+    }
+}

@@ -1,0 +1,36 @@
+//! A system on the engine: one declaration of what it is made of, from which everything else follows.
+//!
+//! A [`System`] has [`Service`]s; a service has an aggregate, views, reactors, effects, deadlines and routes. Topics, databases, consumer
+//! groups, the value lists of the command line, the description of the API and the labels of metrics are worked out from it. [`run()`] runs
+//! a node of it, [`main()`] is a whole program for it.
+
+#![warn(missing_docs)]
+
+mod ask;
+mod children;
+mod cli;
+mod config;
+mod declaration;
+mod due;
+mod errands;
+mod failure;
+mod program;
+mod reading;
+mod redrive;
+mod replay;
+mod run;
+mod store;
+mod tail;
+mod topics;
+mod verify;
+mod writing;
+
+pub use children::Children;
+pub use cli::{KafkaArguments, Role, RunArguments, StoreArguments, Tools, parse};
+pub use declaration::{Service, Surroundings, System};
+pub use failure::{FOUND, Failure};
+pub use program::{block_on, main};
+pub use run::{run, until_signal};
+
+#[doc(hidden)]
+pub use run::in_use;

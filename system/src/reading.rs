@@ -1,0 +1,190 @@
+//! The read side of a node: databases, views, reactors, and what feeds them.
+
+use crate::{Failure, Role, RunArguments, Service, Surroundings, System, errands::ReactorDatabase, redrive::ReactorRedrive};
+use codec::Codecs;
+use consumers::{Patience, ReactorParts, Reactors, keep_deadlines};
+use event_store::{
+    Aggregates, Log, Membership, PartitionId, PlacedReaders, Reader, Readers,
+    kafka::{KafkaConfig, KafkaLog, KafkaProducer, KafkaTail, Placed, Placement, Topics},
+};
+use projections::{Database, LetterBox, ReadState, Redrive, ViewRunner};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use tokio_util::sync::CancellationToken;
+use utoipa_axum::router::OpenApiRouter;
+
+/// How many commands the reactors of a service have under way at once.
+const CONCURRENCY: usize = 64;
+/// How often the deadlines are looked at.
+const DEADLINES_EVERY: Duration = Duration::from_secs(1);
+
+/// The databases of the services that this process reads for.
+pub(crate) struct Databases(BTreeMap<&'static str, Database>);
+
+impl Databases {
+    /// Opens the databases of the services with views or reactors here.
+    pub async fn open(system: &System, arguments: &RunArguments) -> Result<Self, Failure> {
+        let mut open = BTreeMap::new();
+        let reads = |service: &&'static str| arguments.plays(service, Role::Views) || arguments.plays(service, Role::Reactors);
+        for service in system.names().into_iter().filter(reads) {
+            let opened = Database::open(&arguments.store.database(service)).await;
+            open.insert(service, opened.map_err(|error| Failure::failed(format!("the database of {service}: {error}")))?);
+        }
+        Ok(Self(open))
+    }
+
+    /// The GETs of the services with views here.
+    pub fn routes(&self, system: &System, arguments: &RunArguments, aggregates: &Aggregates, codecs: &Codecs) -> OpenApiRouter {
+        let views = system.services().iter().filter(|service| arguments.plays(service.name(), Role::Views));
+        views.fold(OpenApiRouter::new(), |routes, service| match self.0.get(service.name()) {
+            Some(database) => {
+                let state = ReadState::new(service.name(), database.clone(), service.views());
+                let state = state.with_aggregates(aggregates.clone()).with_codecs(codecs.clone());
+                routes.merge(service.query_routes(state))
+            }
+            None => routes,
+        })
+    }
+}
+
+/// What the read side is made of.
+pub(crate) struct ReadingParts<'a> {
+    pub system: &'a System,
+    pub arguments: &'a RunArguments,
+    pub config: &'a KafkaConfig,
+    pub codecs: &'a Codecs,
+    pub databases: &'a Databases,
+    pub aggregates: &'a Aggregates,
+    pub producer: KafkaProducer,
+    pub stop: &'a CancellationToken,
+}
+
+/// A running read side.
+pub(crate) struct Reading {
+    readers: Arc<Readers>,
+    placement: Option<Placement>,
+    boxes: BTreeMap<&'static str, LetterBox>,
+}
+
+impl Reading {
+    /// The dead letters of the databases here.
+    pub fn letter_routes(&self) -> OpenApiRouter {
+        if self.boxes.is_empty() { OpenApiRouter::new() } else { projections::letter_routes(self.boxes.clone()) }
+    }
+
+    /// Waits until the lanes have ended and what they began is finished, after the stop signal.
+    pub async fn finished(self) {
+        let placement = self.placement;
+        let _ = tokio::task::spawn_blocking(move || drop(placement)).await;
+        self.readers.finished().await;
+    }
+}
+
+/// A reader of this process, and who redrives what it puts aside, in whose database.
+struct Running {
+    service: &'static str,
+    reader: Reader,
+    redrive: Arc<dyn Redrive>,
+}
+
+type Logs = BTreeMap<&'static str, Arc<dyn Log>>;
+
+/// Starts views and reactors, and reads for them.
+pub(crate) async fn start(parts: ReadingParts<'_>) -> Result<Reading, Failure> {
+    let log = |service: &'static str| -> (&'static str, Arc<dyn Log>) {
+        (service, Arc::new(KafkaLog::new(parts.producer.clone(), service, parts.config.clone())))
+    };
+    let logs: Logs = parts.system.logs().into_iter().map(log).collect();
+    let mut running = view_readers(&parts).await?;
+    running.extend(reactor_readers(&parts, &logs)?);
+    keep_all_deadlines(&parts);
+    let boxes = letter_boxes(&parts, &running);
+    let readers: Vec<Reader> = running.into_iter().map(|running| running.reader).collect();
+    let names: Vec<String> = readers.iter().map(|reader| reader.name.to_string()).collect();
+    let tail = KafkaTail::shown(parts.config, &parts.producer).map_err(Failure::failed)?;
+    let readers = Readers::new(readers, logs.into_iter().collect(), tail, parts.stop.clone());
+    let placement = place(&parts, &readers, &names)?;
+    Ok(Reading { readers, placement, boxes })
+}
+
+fn letter_boxes(parts: &ReadingParts<'_>, running: &[Running]) -> BTreeMap<&'static str, LetterBox> {
+    let of = |service: &'static str, database: &Database| {
+        let redrivers = running.iter().filter(|running| running.service == service).map(|running| running.redrive.clone());
+        (service, LetterBox { database: database.clone(), redrivers: redrivers.collect() })
+    };
+    parts.databases.0.iter().map(|(service, database)| of(service, database)).collect()
+}
+
+async fn view_readers(parts: &ReadingParts<'_>) -> Result<Vec<Running>, Failure> {
+    let mut running = Vec::new();
+    for service in parts.system.services().iter().filter(|service| parts.arguments.plays(service.name(), Role::Views)) {
+        let (name, views) = (service.name(), service.views());
+        let Some(database) = parts.databases.0.get(name) else { continue };
+        let sources = views.sources(&parts.system.logs());
+        let runner = ViewRunner::new(name, database.clone(), views, parts.codecs.clone()).await.map_err(Failure::failed)?;
+        let runner = Arc::new(runner);
+        let reader = Reader { name: format!("{name}/views").into(), sources, handler: runner.clone() };
+        running.push(Running { service: name, reader, redrive: runner });
+    }
+    Ok(running)
+}
+
+fn reactor_readers(parts: &ReadingParts<'_>, logs: &Logs) -> Result<Vec<Running>, Failure> {
+    let mut running = Vec::new();
+    for service in parts.system.services().iter().filter(|service| parts.arguments.plays(service.name(), Role::Reactors)) {
+        let sources = parts.system.sources_of(&service.reacts());
+        let Some(database) = parts.databases.0.get(service.name()).filter(|_| !sources.is_empty()) else { continue };
+        let reactors = Arc::new(reactors(parts, service, database, logs)?);
+        let reader = Reader { name: format!("{}/reactors", service.name()).into(), sources, handler: reactors.clone() };
+        let redrive = Arc::new(ReactorRedrive { database: database.clone(), reactors });
+        running.push(Running { service: service.name(), reader, redrive });
+    }
+    Ok(running)
+}
+
+fn reactors(parts: &ReadingParts<'_>, service: &Service, database: &Database, logs: &Logs) -> Result<Reactors, Failure> {
+    let (patience, destination) = (parts.arguments.patience(), parts.arguments.destination());
+    let data = &parts.arguments.store.data;
+    let surroundings = Surroundings { database, aggregates: parts.aggregates, data, patience, destination };
+    let store = Arc::new(ReactorDatabase(database.clone()));
+    Ok(Reactors::new(ReactorParts {
+        service: service.name(),
+        reactors: service.reacts(),
+        aggregates: parts.aggregates.clone(),
+        kinds: service.effect_kinds(&surroundings)?.into_iter().collect(),
+        // A command that finds no owner is tried as long as an effect is, whatever number of attempts that takes.
+        patience: Patience { attempts: u32::MAX, longest_pause: patience.longest_pause.min(Duration::from_secs(5)), ..patience },
+        store: store.clone(),
+        dead_letters: store,
+        codecs: parts.codecs.clone(),
+        logs: logs.clone(),
+        concurrency: CONCURRENCY,
+        stop: parts.stop.clone(),
+    }))
+}
+
+fn keep_all_deadlines(parts: &ReadingParts<'_>) {
+    for service in parts.system.services().iter().filter(|service| parts.arguments.plays(service.name(), Role::Reactors)) {
+        let Some(database) = parts.databases.0.get(service.name()) else { continue };
+        for deadline in service.deadlines(database) {
+            tokio::spawn(keep_deadlines(deadline, parts.aggregates.clone(), DEADLINES_EVERY, parts.stop.clone()));
+        }
+    }
+}
+
+/// On one machine everything is read here; between machines the nodes that read for the same share the partitions.
+fn place(parts: &ReadingParts<'_>, readers: &Arc<Readers>, names: &[String]) -> Result<Option<Placement>, Failure> {
+    let placed = PlacedReaders(readers.clone());
+    let sources = readers.sources();
+    if sources.is_empty() {
+        return Ok(None);
+    }
+    if parts.arguments.membership() != Membership::Alone {
+        let group = format!("daybook.readers.{}", names.join("+").replace('/', "-"));
+        return Placement::join(parts.config, &group, &sources, Arc::new(placed)).map(Some).map_err(Failure::failed);
+    }
+    let partitions = Topics::new(parts.config).and_then(|topics| topics.partitions(&sources)).map_err(Failure::failed)?;
+    for (service, count) in partitions {
+        (0..count).for_each(|partition| placed.gained(&PartitionId { service: service.into(), partition }));
+    }
+    Ok(None)
+}

@@ -1,0 +1,113 @@
+//! Runs a node of a system: its services, from the log to HTTP.
+
+use crate::{
+    Children, Failure, Role, RunArguments, System,
+    reading::{self, Databases, ReadingParts},
+    writing::{Writing, WritingParts},
+};
+use command_api::edge::{self, EdgeConfig};
+use event_store::{
+    Readiness,
+    kafka::{KafkaConfig, Topics},
+};
+use std::{process::ExitCode, time::Duration};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+use utoipa_axum::router::OpenApiRouter;
+
+/// Runs until a signal, then answers what was accepted. `children` are processes that were started for the node; they end after it.
+///
+/// # Errors
+/// A port is taken, the brokers or a database do not answer, a setting is wrong.
+pub async fn run(system: &System, arguments: &RunArguments, mut children: Children) -> Result<ExitCode, Failure> {
+    log_to_stderr(system, arguments.json);
+    let stop = until_signal();
+    let http = TcpListener::bind(arguments.http).await.map_err(|error| in_use("HTTP", &arguments.http, &error, "DAYBOOK_HTTP"))?;
+    if arguments.store.kafka.is_embedded() {
+        children.start_broker(&arguments.store).await?;
+    }
+    let schemas = arguments.store.schemas(system).await?;
+    let codecs = system.codecs(schemas.clone());
+    let config = arguments.store.kafka.config(&arguments.node_name());
+    make_topics(system, arguments, &config).await?;
+    let readiness = Readiness::default();
+    let writing = WritingParts { system, arguments, config: &config, schemas: &schemas, readiness: &readiness, stop: &stop };
+    let writing = Writing::start(writing).await?;
+    let databases = Databases::open(system, arguments).await?;
+    let aggregates = &writing.aggregates;
+    let producer = writing.producer();
+    let parts =
+        ReadingParts { system, arguments, config: &config, codecs: &codecs, databases: &databases, aggregates, producer, stop: &stop };
+    let reading = reading::start(parts).await?;
+    let routes = command_routes(system, arguments, &writing).merge(databases.routes(system, arguments, aggregates, &codecs));
+    let edge = EdgeConfig { answer_within: Duration::from_millis(arguments.answer_within), ..EdgeConfig::default() };
+    let app = edge::app(routes.merge(reading.letter_routes()), readiness, schemas, edge);
+    greet(system, arguments, &http);
+    edge::serve(http, app, edge, stop.clone()).await.map_err(Failure::failed)?;
+    reading.finished().await;
+    writing.stop().await;
+    children.stop().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn command_routes(system: &System, arguments: &RunArguments, writing: &Writing) -> OpenApiRouter {
+    let taken = system.services().iter().filter(|service| arguments.plays(service.name(), Role::Commands));
+    taken.fold(OpenApiRouter::new(), |routes, service| routes.merge(service.command_routes(&writing.aggregates)))
+}
+
+/// On the embedded broker the topics are made; on real ones, too, where they are missing, with the settings of the arguments.
+async fn make_topics(system: &System, arguments: &RunArguments, config: &KafkaConfig) -> Result<(), Failure> {
+    let topics = Topics::new(config).map_err(Failure::failed)?;
+    let created = topics.create(&arguments.store.kafka.plan(system)).await.map_err(Failure::failed)?;
+    if !created.is_empty() {
+        tracing::info!(?created, "topics");
+    }
+    Ok(())
+}
+
+fn greet(system: &System, arguments: &RunArguments, http: &TcpListener) {
+    let address = http.local_addr().map(|address| address.to_string()).unwrap_or_default();
+    let kafka = &arguments.store.kafka;
+    let broker = kafka.kafka.clone().unwrap_or_else(|| format!("127.0.0.1:{} (embedded)", kafka.broker_port));
+    println!("{} is on http://{address}  (API: /docs, ready: /health/ready, metrics: /metrics)", system.title());
+    println!("the log is on {broker}; data in {}", arguments.store.data.display());
+    if let Some(hint) = system.hint() {
+        println!("try: {}", hint.replace("{address}", &address));
+    }
+}
+
+/// An address that cannot be had, and the setting that names another.
+#[doc(hidden)]
+pub fn in_use(what: &str, address: &impl ToString, error: &std::io::Error, setting: &str) -> Failure {
+    Failure::usage(format!("{what}: {} cannot be had ({error}); choose another with {setting}", address.to_string()))
+}
+
+fn log_to_stderr(system: &System, json: bool) {
+    let ours = [system.name(), "system", "event_store", "command_api", "consumers", "projections"];
+    let default = ours.iter().fold("warn".to_owned(), |filter, name| format!("{filter},{}=info", name.replace('-', "_")));
+    let filter = EnvFilter::try_from_env("DAYBOOK_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if json { lines.json().init() } else { lines.init() }
+}
+
+/// Cancelled by Ctrl-C or SIGTERM.
+pub fn until_signal() -> CancellationToken {
+    use tokio::signal::unix::{SignalKind, signal};
+    let token = CancellationToken::new();
+    let cancelled = token.clone();
+    tokio::spawn(async move {
+        let terminated = async {
+            match signal(SignalKind::terminate()) {
+                Ok(mut terminate) => drop(terminate.recv().await),
+                Err(_) => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            () = terminated => {}
+        }
+        cancelled.cancel();
+    });
+    token
+}

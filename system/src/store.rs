@@ -1,0 +1,55 @@
+//! What the commands that look at a whole store share: its logs, its schemas, its databases.
+
+use crate::{Children, Failure, StoreArguments, System};
+use codec::Codecs;
+use event_store::{
+    Log,
+    kafka::{KafkaConfig, KafkaLog, KafkaProducer, Topics},
+};
+use projections::{Database, Logs};
+use std::{collections::HashMap, net::TcpStream, sync::Arc};
+
+/// An open store.
+pub(crate) struct Store {
+    pub logs: Logs,
+    pub partitions: HashMap<&'static str, i32>,
+    pub codecs: Codecs,
+    arguments: StoreArguments,
+    /// The embedded broker, where nobody else runs it.
+    children: Children,
+}
+
+impl Store {
+    /// Opens the store; starts the embedded broker where it is meant and does not run.
+    pub async fn open(system: &System, arguments: &StoreArguments) -> Result<Self, Failure> {
+        let mut children = Children::default();
+        if arguments.kafka.is_embedded() && TcpStream::connect(("127.0.0.1", arguments.kafka.broker_port)).is_err() {
+            children.start_broker(arguments).await?;
+        }
+        let config = arguments.kafka.config("daybook-tool");
+        let topics = Topics::new(&config).map_err(Failure::failed)?;
+        let partitions = topics.partitions(&system.logs()).map_err(Failure::failed)?;
+        let logs = logs(&config, &partitions)?;
+        let codecs = system.codecs(arguments.schemas(system).await?);
+        Ok(Self { logs, partitions, codecs, arguments: arguments.clone(), children })
+    }
+
+    /// The database of a service.
+    pub async fn database(&self, service: &str) -> Result<Database, Failure> {
+        let opened = Database::open(&self.arguments.database(service)).await;
+        opened.map_err(|error| Failure::failed(format!("the database of {service}: {error}")))
+    }
+
+    /// Ends what was started for it.
+    pub async fn close(self) {
+        self.children.stop().await;
+    }
+}
+
+fn logs(config: &KafkaConfig, partitions: &HashMap<&'static str, i32>) -> Result<Logs, Failure> {
+    let producer = KafkaProducer::new(config).map_err(Failure::failed)?;
+    let log = |service: &&'static str| -> (&'static str, Arc<dyn Log>) {
+        (*service, Arc::new(KafkaLog::new(producer.clone(), service, config.clone())))
+    };
+    Ok(partitions.keys().map(log).collect())
+}

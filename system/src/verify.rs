@@ -1,0 +1,88 @@
+//! `daybook verify`: what the raw topics prove.
+
+use crate::{FOUND, Failure, System, cli::VerifyArguments, store::Store};
+use codec::{Codecs, DecodeError, Learned};
+use event_store::{
+    Log, LogError, PartitionId,
+    verify::{Findings, Verifier},
+};
+use serde_json::json;
+use std::{process::ExitCode, sync::Arc};
+
+/// Reads each partition from its beginning to its present end; exit code 4 when a promise is broken.
+pub(crate) async fn run(system: &System, arguments: VerifyArguments) -> Result<ExitCode, Failure> {
+    let store = Store::open(system, &arguments.store).await?;
+    let asked = |service: &&'static str| arguments.services.is_empty() || arguments.services.iter().any(|asked| asked == service);
+    let mut found = Vec::new();
+    for service in system.logs().into_iter().filter(asked) {
+        let Some(log) = store.logs.get(service) else { continue };
+        let partitions = store.partitions.get(service).copied().unwrap_or(0);
+        for partition in 0..partitions {
+            let source = PartitionId { service: service.into(), partition };
+            let findings = verify(log, &source, partitions, &store.codecs).await.map_err(Failure::failed)?;
+            if !arguments.json {
+                say(&source, &findings, arguments.all);
+            }
+            found.push((source, findings));
+        }
+    }
+    store.close().await;
+    let violations: u64 = found.iter().map(|(_, findings)| findings.violations).sum();
+    if arguments.json {
+        let partitions: Vec<_> =
+            found.iter().map(|(source, findings)| json!({"partition": source.to_string(), "findings": findings})).collect();
+        println!("{}", json!({"violations": violations, "partitions": partitions}));
+    } else if violations == 0 {
+        println!("every promise is kept");
+    }
+    Ok(if violations == 0 { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
+}
+
+async fn verify(log: &Arc<dyn Log>, source: &PartitionId, partitions: i32, codecs: &Codecs) -> Result<Findings, LogError> {
+    let (end, mut next) = (log.end(source.partition).await?, 0);
+    let mut verifier = Verifier::new(source.clone(), partitions);
+    if end == 0 {
+        return Ok(verifier.finish());
+    }
+    let mut cursor = log.read(source.partition, 0).await?;
+    while next < end {
+        for record in cursor.next().await?.into_iter().filter(|record| record.offset < end) {
+            next = record.offset + 1;
+            let decodable = decodable(source, &record.payload, codecs).await.map_err(|error| error.to_string());
+            verifier.take(record, decodable);
+        }
+    }
+    Ok(verifier.finish())
+}
+
+/// Whether the bytes are an event of the service; the registry is asked for a schema that this build does not have.
+async fn decodable(source: &PartitionId, payload: &[u8], codecs: &Codecs) -> Result<(), DecodeError> {
+    let decode = || codecs.decode(&source.service, payload).map(drop);
+    match decode() {
+        Err(DecodeError::UnknownSchema(id)) => {
+            if codecs.schemas().learn(id).await == Learned::NotNow {
+                tracing::warn!(id, "a schema cannot be learned now");
+            }
+            decode()
+        }
+        decoded => decoded,
+    }
+}
+
+fn say(source: &PartitionId, findings: &Findings, all: bool) {
+    let Findings { records, runs, proofs, counted, commands, aggregates, uncounted, uncounted_records, violations, broken } = findings;
+    println!(
+        "{:20} {records:>8} records: {runs} runs, {proofs} proofs, {counted} events of {commands} commands and {aggregates} aggregates count",
+        source.to_string()
+    );
+    for (reason, count) in uncounted {
+        println!("  {count} do not count: {reason}");
+    }
+    for remark in uncounted_records.iter().filter(|_| all) {
+        println!("    at {}: {}", remark.offset, remark.what);
+    }
+    if *violations > 0 {
+        println!("  {violations} PROMISES ARE BROKEN");
+        broken.iter().for_each(|remark| println!("    at {}: {}", remark.offset, remark.what));
+    }
+}
