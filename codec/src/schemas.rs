@@ -12,14 +12,14 @@ use std::{collections::HashMap, fmt, sync::Arc};
 
 /// What an id stands for.
 #[derive(Clone)]
-pub(crate) enum Known {
+pub(crate) enum KnownSchema {
     /// The schema of this build: no resolution is needed.
     Bundled(&'static Record),
     /// Another version of a record: bytes are resolved from it to ours.
     Other(Arc<Schema>),
 }
 
-impl Known {
+impl KnownSchema {
     pub fn schema(&self) -> &Schema {
         match self {
             Self::Bundled(record) => record.schema,
@@ -36,7 +36,7 @@ struct Inner {
     set: RecordSet,
     /// The id under which each record of this build is written.
     own: HashMap<&'static str, (i32, &'static Record)>,
-    by_id: RwLock<HashMap<i32, Known>>,
+    by_id: RwLock<HashMap<i32, KnownSchema>>,
     registry: Option<String>,
 }
 
@@ -56,9 +56,10 @@ impl Schemas {
     pub(crate) fn with_ids(set: &RecordSet, ids: HashMap<&'static str, i32>, registry: Option<String>) -> Self {
         let given = || set.records().filter_map(|record| ids.get(record.name.as_str()).map(|id| (*id, record)));
         let own = given().map(|(id, record)| (record.name.as_str(), (id, record))).collect();
-        let by_id = given().map(|(id, record)| (id, Known::Bundled(record)));
+        let by_id = given().map(|(id, record)| (id, KnownSchema::Bundled(record)));
         // A registry gives earlier versions ids of its own, which are learned when they are met.
-        let older = set.older().filter(|_| registry.is_none()).map(|record| (record.id, Known::Other(Arc::new(record.schema.clone()))));
+        let older =
+            set.older().filter(|_| registry.is_none()).map(|record| (record.id, KnownSchema::Other(Arc::new(record.schema.clone()))));
         let by_id = by_id.chain(older).collect();
         Self(Arc::new(Inner { set: set.clone(), own, by_id: RwLock::new(by_id), registry }))
     }
@@ -72,12 +73,12 @@ impl Schemas {
         self.0.registry.as_deref()
     }
 
-    pub(crate) fn by_id(&self, id: i32) -> Option<Known> {
+    pub(crate) fn by_id(&self, id: i32) -> Option<KnownSchema> {
         self.0.by_id.read().get(&id).cloned()
     }
 
     pub(crate) fn add(&self, id: i32, schema: Schema) {
-        self.0.by_id.write().insert(id, Known::Other(Arc::new(schema)));
+        self.0.by_id.write().insert(id, KnownSchema::Other(Arc::new(schema)));
     }
 
     /// The id under which a record of this build is written.
@@ -106,8 +107,8 @@ impl Schemas {
     pub(crate) fn framed<'a>(&self, bytes: &'a [u8]) -> Result<Framed<'a>, DecodeError> {
         let (known, body) = self.open(bytes)?;
         let record = match &known {
-            Known::Bundled(record) => record,
-            Known::Other(schema) => {
+            KnownSchema::Bundled(record) => record,
+            KnownSchema::Other(schema) => {
                 let name = full_name(schema);
                 self.0.set.named(&name).ok_or(DecodeError::ForeignRecord(name))?
             }
@@ -127,7 +128,7 @@ impl Schemas {
     }
 
     /// What framed bytes claim to be, and their body.
-    pub(crate) fn open<'a>(&self, bytes: &'a [u8]) -> Result<(Known, &'a [u8]), DecodeError> {
+    pub(crate) fn open<'a>(&self, bytes: &'a [u8]) -> Result<(KnownSchema, &'a [u8]), DecodeError> {
         let Some((head, body)) = bytes.split_at_checked(5) else {
             return Err(DecodeError::Framing(format!("{} bytes are fewer than the 5 of the frame", bytes.len())));
         };
@@ -153,7 +154,7 @@ impl RecordWriter for ToAvro<'_> {
 
 /// A record's bytes, and the schema that wrote them.
 pub(crate) struct Framed<'a> {
-    known: Known,
+    known: KnownSchema,
     /// The record of this build that it is a version of.
     pub record: &'static Record,
     body: &'a [u8],
@@ -166,8 +167,8 @@ impl RecordReader for Framed<'_> {
     fn record<T: DeserializeOwned>(mut self) -> Result<T, DecodeError> {
         let failed = |error: apache_avro::Error| DecodeError::Body { type_name: self.record.name.clone(), reason: error.to_string() };
         let event = match &self.known {
-            Known::Bundled(_) => self.record.reader.read_deser(&mut self.body).map_err(failed)?,
-            Known::Other(writer) => {
+            KnownSchema::Bundled(_) => self.record.reader.read_deser(&mut self.body).map_err(failed)?,
+            KnownSchema::Other(writer) => {
                 let reader = GenericDatumReader::builder(writer).reader_schema(self.record.schema).build().map_err(failed)?;
                 apache_avro::from_value(&reader.read_value(&mut self.body).map_err(failed)?).map_err(failed)?
             }

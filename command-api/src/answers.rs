@@ -79,7 +79,7 @@ pub struct PostHeaders {
     /// Names the command: a repeat with the same key gets the first answer again.
     #[param(required = false, rename = "Idempotency-Key", min_length = 1, max_length = 200, pattern = "^[!-~]+$")]
     idempotency_key: String,
-    /// Who asks, for the audit. Those whose name begins with `merchant/` may state agreed prices.
+    /// Who asks, for the audit; what that allows, each operation says.
     #[param(required = false, rename = "Daybook-Actor", min_length = 1, max_length = 100, pattern = "^[!-~]+$")]
     daybook_actor: String,
     /// The version that the caller has seen: `"3"`; the command is not done (412) when it is another. `*` asks for no version.

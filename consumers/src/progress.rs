@@ -27,17 +27,17 @@ struct Unfinished {
 struct Landed {
     batch: Batch,
     rows: Vec<(Errand, Arc<Fresh>)>,
-    reading: Arc<Reading>,
+    reading: Arc<OpenBatches>,
 }
 
 /// One reading of a partition, from its beginning until it is given up.
-struct Reading {
+struct OpenBatches {
     /// How many batches have not moved the checkpoint yet.
     open: watch::Sender<usize>,
 }
 
 struct Source {
-    reading: Arc<Reading>,
+    reading: Arc<OpenBatches>,
     finishing: mpsc::Sender<Unfinished>,
 }
 
@@ -59,7 +59,7 @@ impl Progress {
     /// Begins a partition anew.
     pub fn begin(&self, source: &PartitionId) {
         let (finishing, batches) = mpsc::channel(UNFINISHED_BATCHES);
-        let reading = Arc::new(Reading { open: watch::Sender::new(0) });
+        let reading = Arc::new(OpenBatches { open: watch::Sender::new(0) });
         tokio::spawn(finish(batches, self.landed.clone(), reading.clone(), self.book.clone()));
         self.sources.lock().insert(source.clone(), Source { reading, finishing });
     }
@@ -88,7 +88,7 @@ impl Progress {
 }
 
 /// Hands the batches of a partition on, in order, each once its errands are settled or to be put by.
-async fn finish(mut batches: mpsc::Receiver<Unfinished>, landed: mpsc::Sender<Landed>, reading: Arc<Reading>, book: Arc<Book>) {
+async fn finish(mut batches: mpsc::Receiver<Unfinished>, landed: mpsc::Sender<Landed>, reading: Arc<OpenBatches>, book: Arc<Book>) {
     while let Some(Unfinished { batch, errands }) = batches.recv().await {
         let ends = join_all(errands.iter().map(|fresh| fresh.put_by(&book))).await;
         let rows = ends.into_iter().zip(errands).filter_map(|(row, fresh)| Some((row?, fresh))).collect();
@@ -223,7 +223,7 @@ mod tests {
         let at = |next| Checkpoint { next, claim: None };
         let source = PartitionId { service: "orders".into(), partition };
         let batch = Batch { source, from: at(from), to: at(to), records: Vec::new() };
-        Landed { batch, rows: Vec::new(), reading: Arc::new(Reading { open: watch::Sender::new(1) }) }
+        Landed { batch, rows: Vec::new(), reading: Arc::new(OpenBatches { open: watch::Sender::new(1) }) }
     }
 
     #[tokio::test]

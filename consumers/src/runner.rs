@@ -172,7 +172,7 @@ impl Reactors {
     }
 
     /// The errands of a record that have just been set going; none where it was put aside.
-    async fn take(&self, record: &Counted, event: Result<Recorded<AnyEvent>, DecodeError>, may_be_done: bool) -> Vec<Arc<Fresh>> {
+    async fn set_going(&self, record: &Counted, event: Result<Recorded<AnyEvent>, DecodeError>, may_be_done: bool) -> Vec<Arc<Fresh>> {
         if self.is_parked(record.aggregate_id).await {
             self.park(record, None).await;
             return Vec::new();
@@ -218,7 +218,7 @@ impl BatchHandler for Reactors {
         }
         let mut errands = Vec::new();
         for (record, event) in batch.records.iter().zip(events) {
-            errands.extend(self.take(record, event, record.position.offset < end).await);
+            errands.extend(self.set_going(record, event, record.position.offset < end).await);
         }
         self.progress.add(batch, errands).await
     }

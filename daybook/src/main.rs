@@ -8,7 +8,7 @@ use shop::{
     import::{self, ImportArguments},
 };
 use std::process::ExitCode;
-use system::{Children, Failure, RunArguments, Tools};
+use system::{Children, Failure, RunArguments, Tools, in_use};
 
 /// A record is made by one thread and freed by another, which the system's allocator pays dearly for.
 #[global_allocator]
@@ -29,7 +29,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Run services: all of them in one process, or a part.
-    Run(Box<Run>),
+    Run(Box<RunShop>),
     /// Bring a merchant's invoices (CSV) in through the HTTP API.
     #[command(after_long_help = import::HELP)]
     Import(ImportArguments),
@@ -40,7 +40,7 @@ enum Command {
 }
 
 #[derive(clap::Args)]
-struct Run {
+struct RunShop {
     #[command(flatten)]
     node: RunArguments,
     #[command(flatten)]
@@ -66,8 +66,10 @@ async fn dispatch(command: Command) -> Result<ExitCode, Failure> {
 }
 
 /// Where no gateway is named, a simulated one is started beside the node.
-async fn run(Run { node, mut shop }: Run) -> Result<ExitCode, Failure> {
+async fn run(RunShop { node, mut shop }: RunShop) -> Result<ExitCode, Failure> {
     let mut children = Children::default();
+    // A port that is taken is said before anything is started or made.
+    drop(std::net::TcpListener::bind(node.http).map_err(|error| in_use("HTTP", &node.http, &error, "DAYBOOK_HTTP"))?);
     if shop.gateway_url.is_none() {
         shop.gateway_url = Some(gateway::start(&mut children, &node.store.data).await?);
     }

@@ -114,7 +114,7 @@ impl<A: Aggregate> Fold<A> {
     }
 
     /// Folds the next record of the log. Answers the nonce when it is a claim.
-    pub fn take(&mut self, raw: RawRecord) -> Option<String> {
+    pub fn fold(&mut self, raw: RawRecord) -> Option<String> {
         let entry = Entry::read(&self.source.service, self.source.partition, &raw);
         let verdict = self.rule.step(raw.offset, entry.mark());
         match (verdict, entry) {

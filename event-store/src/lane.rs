@@ -27,7 +27,7 @@ pub(crate) struct Lane {
 }
 
 /// The run rule over one partition: between the checkpoint and what was read past it.
-pub struct Reading {
+pub struct RunReader {
     rule: RunRule,
     checkpoint: Checkpoint,
     /// The next offset to read.
@@ -35,7 +35,7 @@ pub struct Reading {
     held: Vec<Counted>,
 }
 
-impl Reading {
+impl RunReader {
     /// A reader that stands at a checkpoint.
     pub fn at(checkpoint: Checkpoint) -> Self {
         Self { rule: RunRule::resume(checkpoint.claim, checkpoint.next), checkpoint, next: checkpoint.next, held: Vec::new() }
@@ -52,7 +52,7 @@ impl Reading {
     }
 
     /// Applies the run rule to the next records; a batch when the checkpoint can move.
-    pub fn take(&mut self, source: &PartitionId, records: Vec<RawRecord>) -> Option<Batch> {
+    pub fn read(&mut self, source: &PartitionId, records: Vec<RawRecord>) -> Option<Batch> {
         let from = self.checkpoint;
         let mut counted = Vec::new();
         for raw in records {
@@ -62,7 +62,7 @@ impl Reading {
     }
 
     /// The same, of records that others read, too.
-    fn take_shared(&mut self, source: &PartitionId, records: &[Arc<SharedRecord>]) -> Option<Batch> {
+    fn read_shared(&mut self, source: &PartitionId, records: &[Arc<SharedRecord>]) -> Option<Batch> {
         let from = self.checkpoint;
         let mut counted = Vec::new();
         for record in records {
@@ -118,13 +118,13 @@ impl Lane {
     }
 
     async fn read_from_checkpoint(&self) -> Result<std::convert::Infallible, BatchError> {
-        let mut reading = Reading::at(self.handler.start(&self.source).await?);
+        let mut reading = RunReader::at(self.handler.start(&self.source).await?);
         let mut end = self.ring.watch();
         loop {
             end.mark_unchanged();
             match self.ring.window(reading.next(), MOST_RECORDS) {
                 Window::Records(records) => {
-                    let batch = reading.take_shared(&self.source, &records);
+                    let batch = reading.read_shared(&self.source, &records);
                     self.hand_on(batch).await?;
                 }
                 Window::Behind => self.catch_up(&mut reading).await?,
@@ -136,11 +136,11 @@ impl Lane {
     }
 
     /// Reads the log itself until the ring has what comes next.
-    async fn catch_up(&self, reading: &mut Reading) -> Result<(), BatchError> {
+    async fn catch_up(&self, reading: &mut RunReader) -> Result<(), BatchError> {
         let failed = |error: LogError| BatchError::Failed(error.to_string());
         let mut cursor = self.log.read(self.source.partition, reading.next).await.map_err(failed)?;
         while matches!(self.ring.window(reading.next, 1), Window::Behind) {
-            let batch = reading.take(&self.source, cursor.next().await.map_err(failed)?);
+            let batch = reading.read(&self.source, cursor.next().await.map_err(failed)?);
             self.hand_on(batch).await?;
         }
         Ok(())

@@ -4,7 +4,7 @@
 //! only crate that names rdkafka.
 //!
 //! Writing: a command comes to [`Host`], which has a [`PartitionOwner`] for each of its partitions, which drives a `Writer`
-//! (`writer`: the whole protocol, without I/O) over a [`Log`]. Reading: [`Readers`] run a lane for each handler and
+//! (`writer`: the whole protocol, without I/O) over a [`Log`]. RunReader: [`Readers`] run a lane for each handler and
 //! partition, which applies the [run rule](run) and hands on a [`Batch`].
 
 #![warn(missing_docs)]
@@ -49,7 +49,7 @@ pub use event_sourcing::{Cause, Context, InvalidPosition, Position, Recorded};
 pub use follow::{Followed, Follower};
 pub use headers::Headers;
 pub use host::{Host, Hosted, partition_of};
-pub use lane::Reading;
+pub use lane::RunReader;
 pub use log::{Ack, Cursor, Log, LogError, NotQueued, Tag, Unsent};
 pub use memory::MemoryLog;
 pub use owner::{OwnerParts, PartitionOwner};

@@ -209,7 +209,7 @@ impl<A: Aggregate> Driver<A> {
             }
             self.writer.proceed(&mut self.world);
             self.publish();
-            self.saver.take(None, &mut self.writer.fold);
+            self.saver.proceed(None, &mut self.writer.fold);
         }
         if tokio::time::timeout(DRAIN, self.saver.finish(&mut self.writer.fold)).await.is_err() {
             tracing::warn!("the last snapshot took too long");
@@ -244,7 +244,7 @@ impl<A: Aggregate> Driver<A> {
             }
             Some((asked, end)) = ends.recv() => writer.barrier(asked, end, world),
             records = next_records(&mut world.replay), if !saver.is_behind(&writer.fold) => writer.replayed(epoch, records, world),
-            ended = saver.next() => saver.take(ended, &mut writer.fold),
+            ended = saver.next() => saver.proceed(ended, &mut writer.fold),
             () = at(claim_at) => {
                 world.claim_at = None;
                 writer.claim(world);

@@ -1,13 +1,13 @@
 //! Reading a partition up to a place that is known beforehand: for replays, which end.
 
-use crate::{Batch, Checkpoint, LogError, PartitionId, lane::Reading, log::Cursor, log::Log};
+use crate::{Batch, Checkpoint, LogError, PartitionId, lane::RunReader, log::Cursor, log::Log};
 use std::sync::Arc;
 
 /// Batches of a partition between a checkpoint and an offset.
 pub struct Replay {
     source: PartitionId,
     cursor: Box<dyn Cursor>,
-    reading: Reading,
+    reading: RunReader,
     until: i64,
 }
 
@@ -27,7 +27,7 @@ impl Replay {
             return Err(LogError(format!("{service}/{partition} ends at {end}, but was read up to {until}: the log has lost records")));
         }
         let cursor = log.read(source.partition, from.next).await?;
-        Ok(Some(Self { source, cursor, reading: Reading::at(from), until }))
+        Ok(Some(Self { source, cursor, reading: RunReader::at(from), until }))
     }
 
     /// The next batch; none when everything before `until` was handed on.
@@ -35,7 +35,7 @@ impl Replay {
         while self.reading.next() < self.until {
             let mut records = self.cursor.next().await?;
             records.retain(|record| record.offset < self.until);
-            if let Some(batch) = self.reading.take(&self.source, records) {
+            if let Some(batch) = self.reading.read(&self.source, records) {
                 return Ok(Some(batch));
             }
         }

@@ -76,15 +76,15 @@ async fn fold_on<A: Aggregate>(
             () = stop.cancelled() => return None,
             records = cursor.next(), if !saver.is_behind(fold) => records,
             ended = saver.next() => {
-                saver.take(ended, fold);
+                saver.proceed(ended, fold);
                 continue;
             }
         };
         match records {
-            Ok(records) => records.into_iter().for_each(|record| drop(fold.take(record))),
+            Ok(records) => records.into_iter().for_each(|record| drop(fold.fold(record))),
             Err(error) => return Some(error),
         }
-        saver.take(None, fold);
+        saver.proceed(None, fold);
         if fold.is_spoiled() {
             return Some(LogError("its snapshot cannot be read".into()));
         }

@@ -67,7 +67,7 @@ impl Verifier {
     }
 
     /// Takes the next record. `decodable` says why its bytes are no event, where they are none; of a claim nobody asks that.
-    pub fn take(&mut self, raw: RawRecord, decodable: Result<(), String>) {
+    pub fn check(&mut self, raw: RawRecord, decodable: Result<(), String>) {
         self.findings.records += 1;
         let (offset, key) = (raw.offset, raw.key.clone());
         if offset != self.next {
@@ -220,7 +220,7 @@ mod tests {
         let mut verifier = Verifier::new(PartitionId { service: "accounts".into(), partition: 0 }, 1);
         for (offset, record) in (0..).zip(records) {
             let decodable = if record.payload == b"fine" { Ok(()) } else { Err("not fine".into()) };
-            verifier.take(record.at(offset), decodable);
+            verifier.check(record.at(offset), decodable);
         }
         verifier.finish()
     }

@@ -26,7 +26,7 @@ const LARGE: usize = 256;
 type Outcome = Result<(), BatchError>;
 
 /// A batch that is to be written, and who waits for that.
-struct Waiting {
+struct WaitingBatch {
     batch: Batch,
     decoded: Vec<Decoded>,
     done: oneshot::Sender<Outcome>,
@@ -35,11 +35,11 @@ struct Waiting {
 /// The batches that wait; whose turn it is writes for all of them.
 pub(crate) struct Joint {
     writer: BatchWriter,
-    waiting: Mutex<Vec<Waiting>>,
+    waiting: Mutex<Vec<WaitingBatch>>,
     turn: Turn<()>,
 }
 
-impl Waiting {
+impl WaitingBatch {
     fn new(batch: &Batch, decoded: Vec<Decoded>) -> (Self, oneshot::Receiver<Outcome>) {
         let (done, outcome) = oneshot::channel();
         (Self { batch: batch.clone(), decoded, done }, outcome)
@@ -57,7 +57,7 @@ impl Joint {
     }
 
     /// One for each partition: a reader that was stopped may have left one behind.
-    fn add(&self, new: Waiting) {
+    fn add(&self, new: WaitingBatch) {
         let mut waiting = self.waiting.lock();
         waiting.retain(|one| one.batch.source != new.batch.source);
         waiting.push(new);
@@ -66,7 +66,7 @@ impl Joint {
     /// Writes a batch, together with what else waits.
     pub(crate) async fn keep(&self, batch: &Batch) -> Outcome {
         loop {
-            let (new, mut outcome) = Waiting::new(batch, self.writer.decode(batch).await?);
+            let (new, mut outcome) = WaitingBatch::new(batch, self.writer.decode(batch).await?);
             let settled = if new.decoded.len() >= LARGE {
                 self.write_all(vec![new]).await;
                 outcome.await
@@ -98,12 +98,12 @@ impl Joint {
         self.write_all(waiting).await;
     }
 
-    async fn write_all(&self, waiting: Vec<Waiting>) {
+    async fn write_all(&self, waiting: Vec<WaitingBatch>) {
         let together = self.write_together(&waiting).await.unwrap_or_else(|error| {
             tracing::debug!(%error, "batches are written one by one");
             HashSet::new()
         });
-        for Waiting { batch, decoded, done } in waiting {
+        for WaitingBatch { batch, decoded, done } in waiting {
             let written = if together.contains(&batch.source) { Ok(()) } else { self.writer.write(&batch, &decoded).await };
             self.writer.database().tell_moved();
             // Who is not there any more was stopped.
@@ -113,7 +113,7 @@ impl Joint {
 
     /// Writes in one transaction what needs no particular care, and says whose batches that are. When it fails nothing is written: each batch
     /// by itself will say why.
-    async fn write_together(&self, waiting: &[Waiting]) -> Result<HashSet<PartitionId>, DatabaseError> {
+    async fn write_together(&self, waiting: &[WaitingBatch]) -> Result<HashSet<PartitionId>, DatabaseError> {
         let mut open = self.writer.database().begin().await?;
         let moved = open.advance_each(&self.steps(waiting)).await?;
         let within = self.moved_whole(waiting, &moved)?;
@@ -129,12 +129,12 @@ impl Joint {
     }
 
     /// The readers that are to move, each with its batch.
-    fn steps<'a>(&'a self, waiting: &'a [Waiting]) -> Vec<(&'a str, &'a Batch)> {
+    fn steps<'a>(&'a self, waiting: &'a [WaitingBatch]) -> Vec<(&'a str, &'a Batch)> {
         waiting.iter().flat_map(|one| self.writer.readers(&one.batch.source).map(|kept| (kept.reader.as_str(), &one.batch))).collect()
     }
 
     /// Those of which all checkpoints moved, where there is none of which only some did.
-    fn moved_whole<'a>(&self, waiting: &'a [Waiting], moved: &HashMap<String, usize>) -> Result<Vec<&'a Waiting>, DatabaseError> {
+    fn moved_whole<'a>(&self, waiting: &'a [WaitingBatch], moved: &HashMap<String, usize>) -> Result<Vec<&'a WaitingBatch>, DatabaseError> {
         let mut whole = Vec::with_capacity(waiting.len());
         for one in waiting {
             let source = &one.batch.source;

@@ -95,7 +95,7 @@ impl Api {
 }
 
 fn catalogue() -> Arc<audit::Catalogue> {
-    Arc::new(audit::Catalogue::new(vec![("member", ("members", erased::<Members>())), ("book", ("books", erased::<Books>()))]))
+    Arc::new(audit::Catalogue::new(vec![("member", ("members", Some(erased::<Members>()))), ("book", ("books", Some(erased::<Books>())))]))
 }
 
 async fn problem(response: reqwest::Response, status: u16) -> (Value, Vec<String>) {

@@ -70,7 +70,7 @@ struct Account {
 
 /// One thing that was done, as the books have it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Entry {
+struct Booking {
     payment: String,
     operation: String,
     amount: i64,
@@ -112,7 +112,7 @@ impl Books {
         Ok(books)
     }
 
-    fn apply(&mut self, entry: &Entry) {
+    fn apply(&mut self, entry: &Booking) {
         if entry.operation == MENDED {
             self.mended = true;
             return;
@@ -133,7 +133,7 @@ impl Books {
 
     /// Does something that was not done before, and writes it down.
     fn book(&mut self, payment: &str, operation: &str, amount: i64, note: &str) {
-        let entry = Entry { payment: payment.into(), operation: operation.into(), amount, note: note.into() };
+        let entry = Booking { payment: payment.into(), operation: operation.into(), amount, note: note.into() };
         self.apply(&entry);
         if let Some(file) = &mut self.file
             && let Err(error) = writeln!(file, "{}", json!(entry))

@@ -143,7 +143,6 @@ impl Service {
     }
 
     /// Its routes that take commands, over these ways to the aggregates.
-    /// Its routes that take commands.
     pub fn command_routes(&self, aggregates: &Aggregates) -> OpenApiRouter {
         self.commands.as_ref().map_or_else(OpenApiRouter::new, |commands| commands(aggregates))
     }
@@ -190,7 +189,7 @@ impl System {
     /// With the auditor's service, which keeps every event of the services so far. Call it last.
     #[must_use]
     pub fn audited(self) -> Self {
-        let own = |service: &Service| Some((service.aggregate?.name, (service.name, service.views.first()?.clone())));
+        let own = |service: &Service| Some((service.aggregate?.name, (service.name, service.views.first().cloned())));
         let catalogue = Arc::new(audit::Catalogue::new(self.services.iter().filter_map(own).collect()));
         let audit = Service::reading(AUDIT).view::<audit::Audit>();
         self.service(audit.queries(move |state| audit::routes(state, catalogue.clone())))

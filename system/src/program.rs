@@ -11,8 +11,9 @@ use std::process::ExitCode;
 /// The exit codes of the tools, for `--help`.
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage (arguments, files, a port in use), 4 a check found something: `topics check`, `replay`, `verify`.";
 
+/// A system on Daybook's engine.
 #[derive(Parser)]
-#[command(version, after_help = EXIT_CODES)]
+#[command(version, about = "A system on Daybook's engine", after_help = EXIT_CODES)]
 struct Program {
     #[command(subcommand)]
     command: Command,

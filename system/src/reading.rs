@@ -59,13 +59,13 @@ pub(crate) struct ReadingParts<'a> {
 }
 
 /// A running read side.
-pub(crate) struct Reading {
+pub(crate) struct ReadSide {
     readers: Arc<Readers>,
     placement: Option<Placement>,
     boxes: BTreeMap<&'static str, LetterBox>,
 }
 
-impl Reading {
+impl ReadSide {
     /// The dead letters of the databases here.
     pub fn letter_routes(&self) -> OpenApiRouter {
         if self.boxes.is_empty() { OpenApiRouter::new() } else { projections::letter_routes(self.boxes.clone()) }
@@ -89,7 +89,7 @@ struct Running {
 type Logs = BTreeMap<&'static str, Arc<dyn Log>>;
 
 /// Starts views and reactors, and reads for them.
-pub(crate) async fn start(parts: ReadingParts<'_>) -> Result<Reading, Failure> {
+pub(crate) async fn start(parts: ReadingParts<'_>) -> Result<ReadSide, Failure> {
     let log = |service: &'static str| -> (&'static str, Arc<dyn Log>) {
         (service, Arc::new(KafkaLog::new(parts.producer.clone(), service, parts.config.clone())))
     };
@@ -103,7 +103,7 @@ pub(crate) async fn start(parts: ReadingParts<'_>) -> Result<Reading, Failure> {
     let tail = KafkaTail::shown(parts.config, &parts.producer).map_err(Failure::failed)?;
     let readers = Readers::new(readers, logs.into_iter().collect(), tail, parts.stop.clone());
     let placement = place(&parts, &readers, &names)?;
-    Ok(Reading { readers, placement, boxes })
+    Ok(ReadSide { readers, placement, boxes })
 }
 
 fn letter_boxes(parts: &ReadingParts<'_>, running: &[Running]) -> BTreeMap<&'static str, LetterBox> {

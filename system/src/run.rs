@@ -3,7 +3,7 @@
 use crate::{
     Children, Failure, Role, RunArguments, System,
     reading::{self, Databases, ReadingParts},
-    writing::{Writing, WritingParts},
+    writing::{WriteSide, WritingParts},
 };
 use command_api::edge::{self, EdgeConfig};
 use event_store::{
@@ -33,7 +33,7 @@ pub async fn run(system: &System, arguments: &RunArguments, mut children: Childr
     make_topics(system, arguments, &config).await?;
     let readiness = Readiness::default();
     let writing = WritingParts { system, arguments, config: &config, schemas: &schemas, readiness: &readiness, stop: &stop };
-    let writing = Writing::start(writing).await?;
+    let writing = WriteSide::start(writing).await?;
     let databases = Databases::open(system, arguments).await?;
     let aggregates = &writing.aggregates;
     let producer = writing.producer();
@@ -51,7 +51,7 @@ pub async fn run(system: &System, arguments: &RunArguments, mut children: Childr
     Ok(ExitCode::SUCCESS)
 }
 
-fn command_routes(system: &System, arguments: &RunArguments, writing: &Writing) -> OpenApiRouter {
+fn command_routes(system: &System, arguments: &RunArguments, writing: &WriteSide) -> OpenApiRouter {
     let taken = system.services().iter().filter(|service| arguments.plays(service.name(), Role::Commands));
     taken.fold(OpenApiRouter::new(), |routes, service| routes.merge(service.command_routes(&writing.aggregates)))
 }

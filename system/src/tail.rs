@@ -59,7 +59,7 @@ async fn tail(log: Arc<dyn Log>, source: PartitionId, follow: bool, shown: Shown
     loop {
         for record in follower.next().await? {
             let last = record.offset + 1 >= end;
-            shown.take(&source, record, &mut held).await;
+            shown.show(&source, record, &mut held).await;
             if last && !follow {
                 return Ok(());
             }
@@ -69,7 +69,7 @@ async fn tail(log: Arc<dyn Log>, source: PartitionId, follow: bool, shown: Shown
 
 impl Shown {
     /// Holds an unfinished group back, prints what counts, and says what does not when that is asked for.
-    async fn take(&self, source: &PartitionId, record: Followed, held: &mut Vec<Followed>) {
+    async fn show(&self, source: &PartitionId, record: Followed, held: &mut Vec<Followed>) {
         match record.verdict {
             Verdict::Held => held.push(record),
             Verdict::Counts => {

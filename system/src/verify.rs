@@ -49,7 +49,7 @@ async fn verify(log: &Arc<dyn Log>, source: &PartitionId, partitions: i32, codec
         for record in cursor.next().await?.into_iter().filter(|record| record.offset < end) {
             next = record.offset + 1;
             let decodable = decodable(source, &record.payload, codecs).await.map_err(|error| error.to_string());
-            verifier.take(record, decodable);
+            verifier.check(record, decodable);
         }
     }
     Ok(verifier.finish())

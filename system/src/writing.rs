@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 const FORWARD_DEADLINE: Duration = Duration::from_secs(9);
 
 /// Everything that takes commands in this process, and the ways to every aggregate wherever it is owned.
-pub(crate) struct Writing {
+pub(crate) struct WriteSide {
     pub aggregates: Aggregates,
     cluster: Cluster,
     producer: KafkaProducer,
@@ -87,7 +87,7 @@ pub(crate) struct WritingParts<'a> {
     pub stop: &'a CancellationToken,
 }
 
-impl Writing {
+impl WriteSide {
     /// Begins to own what this process is given.
     pub async fn start(parts: WritingParts<'_>) -> Result<Self, Failure> {
         let WritingParts { system, arguments, config, schemas, readiness, stop } = parts;

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use std::{
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
 };
 
@@ -20,6 +20,19 @@ pub fn required(name: &str) -> Option<String> {
 /// A port that nobody listens on now.
 pub fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
+}
+
+/// The settings of real parts, which a test on the embedded broker must not see.
+const REAL_PARTS: [&str; 3] = ["DAYBOOK_KAFKA", "DAYBOOK_POSTGRES", "SCHEMA_REGISTRY_URL"];
+
+/// Uses a tool of a system's program on the data of an embedded system.
+pub fn tool(program: &str, directory: &Path, broker_port: u16, arguments: &[&str]) -> Output {
+    let mut command = Command::new(program);
+    for name in REAL_PARTS {
+        command.env_remove(name);
+    }
+    command.args(arguments).env("DAYBOOK_DATA", directory).env("DAYBOOK_BROKER_PORT", broker_port.to_string());
+    command.output().expect("it runs")
 }
 
 /// A running `daybook run`. Dropping it kills it, as a crash would.
@@ -39,10 +52,9 @@ impl Daybook {
     pub async fn embedded_with(program: &str, directory: &Path, broker_port: u16, settings: &[(&str, &str)]) -> Option<Self> {
         let broker = required("DAYBOOK_EMBEDDED_BROKER")?;
         let port = broker_port.to_string();
-        let unset = ["DAYBOOK_KAFKA", "DAYBOOK_POSTGRES", "SCHEMA_REGISTRY_URL"];
         let mut all = vec![("DAYBOOK_BROKER_PORT", port.as_str()), ("DAYBOOK_EMBEDDED_BROKER", &broker)];
         all.extend(settings);
-        Some(Self::spawn(program, directory, &[], &all, &unset).await)
+        Some(Self::spawn(program, directory, &[], &all, &REAL_PARTS).await)
     }
 
     /// Starts it with further arguments and settings.

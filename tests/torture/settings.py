@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-SHORT_FAULTS = ("node-kill", "node-pause-long", "broker-kill", "network-cut", "postgres-stall")
+SHORT_FAULTS = (
+    "node-kill", "node-pause-long", "broker-kill", "network-cut", "postgres-stall", "gateway-refuses-one", "recipient-refuses",
+)
 
 
 @dataclass(frozen=True)

@@ -13,19 +13,19 @@ const QUEUED: usize = 1_024;
 /// An open stream. Who asks while it breaks is not told why: a call of its own says that better.
 pub(super) struct Line {
     requests: mpsc::Sender<ExecuteRequest>,
-    asked: Arc<Asked>,
+    asked: Arc<Exchange>,
 }
 
 /// Who waits for which answer; none once the line is broken.
-struct Asked(Mutex<Option<Waiting>>);
+struct Exchange(Mutex<Option<Unanswered>>);
 
 #[derive(Default)]
-struct Waiting {
+struct Unanswered {
     last: u64,
     replies: HashMap<u64, oneshot::Sender<ExecuteReply>>,
 }
 
-impl Asked {
+impl Exchange {
     fn add(&self, reply: oneshot::Sender<ExecuteReply>) -> Option<u64> {
         let mut waiting = self.0.lock();
         let waiting = waiting.as_mut()?;
@@ -45,7 +45,7 @@ impl Line {
     /// Opens a stream to whom the client knows; returns at once.
     pub fn open(client: NodeClient<Channel>) -> Self {
         let (requests, sent) = mpsc::channel(QUEUED);
-        let asked = Arc::new(Asked(Mutex::new(Some(Waiting::default()))));
+        let asked = Arc::new(Exchange(Mutex::new(Some(Unanswered::default()))));
         let heard = asked.clone();
         tokio::spawn(async move {
             if let Err(status) = hear(client, sent, &heard).await {
@@ -71,7 +71,7 @@ impl Line {
 }
 
 /// Hands out the answers until there are no more.
-async fn hear(mut client: NodeClient<Channel>, sent: mpsc::Receiver<ExecuteRequest>, asked: &Asked) -> Result<(), Status> {
+async fn hear(mut client: NodeClient<Channel>, sent: mpsc::Receiver<ExecuteRequest>, asked: &Exchange) -> Result<(), Status> {
     let mut replies = client.execute_all(ReceiverStream::new(sent)).await?.into_inner();
     while let Some(reply) = replies.message().await? {
         asked.answer(reply);

@@ -43,7 +43,7 @@ enum NoOutcome {
     Gone,
 }
 
-type Asked = Result<Result<Accepted, CommandError>, NoOutcome>;
+type Answered = Result<Result<Accepted, CommandError>, NoOutcome>;
 
 impl<A: Aggregate> Routed<A> {
     /// Routes commands of a service from this node; a forwarded command is waited for until `deadline`.
@@ -77,7 +77,7 @@ impl<A: Aggregate> Routed<A> {
     }
 
     /// Asks a node. Where the line breaks, a call of its own learns whether anybody is still there: the command's id makes that safe.
-    async fn ask(&self, address: &str, request: &ExecuteRequest) -> Asked {
+    async fn ask(&self, address: &str, request: &ExecuteRequest) -> Answered {
         let Peer { channel, line } = match self.peer(address) {
             Ok(peer) => peer,
             Err(error) => return Ok(Err(error)),
@@ -105,7 +105,7 @@ impl<A: Aggregate> Routed<A> {
     }
 
     /// Asks the owner that was heard of, and where that one points when it knows better; no further.
-    async fn forward(&self, request: &ExecuteRequest, address: &str) -> Asked {
+    async fn forward(&self, request: &ExecuteRequest, address: &str) -> Answered {
         match self.ask(address, request).await {
             Err(NoOutcome::Moved(Moved { address: next, run, .. })) if !next.is_empty() && next != address => {
                 let again = ExecuteRequest { known_run: run, ..request.clone() };

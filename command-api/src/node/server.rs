@@ -26,15 +26,15 @@ struct Typed<A>(Arc<dyn LocalOwner<A>>, PhantomData<fn() -> A>);
 impl<A: Aggregate> AnyOwner for Typed<A> {
     async fn execute(&self, request: &ExecuteRequest) -> Result<Option<ExecuteReply>, Status> {
         let (id, meta) = meta_of(request).map_err(|error| Status::invalid_argument(error.to_string()))?;
+        // A later build may say something that would be passed over here: that is not done, and not half done.
+        if request.command_version > A::Command::VERSION {
+            return Ok(Some(to_wire(Err(too_new(request, A::Command::VERSION)))));
+        }
         if request.take_over {
             self.0.take_over(id).await;
         }
         if request.question {
             return Ok(self.0.try_read(id).await.map(to_wire));
-        }
-        // A later build may say something that would be passed over here: that is not done, and not half done.
-        if request.command_version > A::Command::VERSION {
-            return Ok(Some(to_wire(Err(too_new(request, A::Command::VERSION)))));
         }
         let command = serde_json::from_slice(&request.command_json).map_err(|error| Status::invalid_argument(error.to_string()))?;
         Ok(self.0.try_execute(id, command, meta).await.map(to_wire))

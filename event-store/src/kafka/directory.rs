@@ -16,10 +16,10 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
-type Known = Arc<RwLock<HashMap<String, Owner>>>;
+type KnownOwners = Arc<RwLock<HashMap<String, Owner>>>;
 
 #[derive(Serialize, Deserialize)]
-struct Entry {
+struct Announcement {
     node: String,
     address: String,
     run: i64,
@@ -29,7 +29,7 @@ struct Entry {
 pub struct OwnersTopic {
     config: KafkaConfig,
     producer: KafkaProducer,
-    known: Known,
+    known: KnownOwners,
     reading: Once,
     stop: CancellationToken,
 }
@@ -37,14 +37,14 @@ pub struct OwnersTopic {
 impl OwnersTopic {
     /// Reads nothing before the first question, so that a node which owns everything reads nothing at all.
     pub fn new(config: KafkaConfig, producer: KafkaProducer) -> Self {
-        Self { config, producer, known: Known::default(), reading: Once::new(), stop: CancellationToken::new() }
+        Self { config, producer, known: KnownOwners::default(), reading: Once::new(), stop: CancellationToken::new() }
     }
 
     /// Tells everybody that a partition is written under this claim. Best effort: a lost announcement costs a detour.
     pub fn announce(&self, service: &str, partition: i32, owner: &Owner) {
         let key = format!("{service}/{partition}");
-        let entry = Entry { node: owner.node.clone(), address: owner.address.clone(), run: owner.run };
-        let payload = serde_json::to_vec(&entry).expect("two texts and a number have a JSON form");
+        let announcement = Announcement { node: owner.node.clone(), address: owner.address.clone(), run: owner.run };
+        let payload = serde_json::to_vec(&announcement).expect("two texts and a number have a JSON form");
         if let Err(error) = self.producer.send(OWNERS_TOPIC, 0, &key, &payload, OwnedHeaders::new(), AckTo::nobody()) {
             tracing::warn!(key, %error, "the owner of a partition could not be announced");
         }
@@ -77,14 +77,14 @@ impl OwnersTopic {
         let (known, stop) = (self.known.clone(), self.stop.clone());
         let follow = move || {
             while !stop.is_cancelled() {
-                take(&consumer, &known);
+                read_announcement(&consumer, &known);
             }
         };
         std::thread::Builder::new().name("owners".into()).spawn(follow).map(drop).map_err(|error| LogError(error.to_string()))
     }
 }
 
-fn take(consumer: &BaseConsumer, known: &Known) {
+fn read_announcement(consumer: &BaseConsumer, known: &KnownOwners) {
     match consumer.poll(Duration::from_millis(100)) {
         None => {}
         Some(Err(error)) if is_passing(&error) => {}
@@ -94,8 +94,8 @@ fn take(consumer: &BaseConsumer, known: &Known) {
         }
         Some(Ok(message)) => {
             let key = message.key().map(String::from_utf8_lossy);
-            let entry = message.payload().and_then(|payload| serde_json::from_slice::<Entry>(payload).ok());
-            if let (Some(key), Some(Entry { node, address, run })) = (key, entry) {
+            let entry = message.payload().and_then(|payload| serde_json::from_slice::<Announcement>(payload).ok());
+            if let (Some(key), Some(Announcement { node, address, run })) = (key, entry) {
                 known.write().insert(key.into_owned(), Owner { node, address, run });
             }
         }

@@ -69,7 +69,7 @@ impl Following {
             match self.consumer.poll(wait) {
                 None => break,
                 Some(Ok(message)) => {
-                    of_partition(&mut taken, rings, &message).take(&message);
+                    of_partition(&mut taken, rings, &message).receive(&message);
                     took += 1;
                 }
                 Some(Err(error)) if is_passing(&error) => break,
@@ -116,7 +116,7 @@ fn of_partition<'a>(taken: &'a mut Vec<Taken>, rings: &Rings, message: &Borrowed
 
 impl Taken {
     /// Takes a record, unless the process's own acknowledgements brought it already.
-    fn take(&mut self, message: &BorrowedMessage<'_>) {
+    fn receive(&mut self, message: &BorrowedMessage<'_>) {
         self.end = message.offset() + 1;
         if self.ring.as_ref().is_some_and(|ring| message.offset() >= ring.end()) {
             self.records.push(Arc::new(SharedRecord::new(raw(message))));

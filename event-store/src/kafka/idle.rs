@@ -35,7 +35,7 @@ impl Idle {
 
     /// Lets the consumer rest when nothing has come for a while, until this process appends or the next look is due.
     pub fn rest(&mut self, consumer: &BaseConsumer, took: usize) -> Result<(), KafkaError> {
-        if self.wake.take() {
+        if self.wake.was_woken() {
             self.expects = Some(Instant::now() + EXPECT);
         }
         if took > 0 {

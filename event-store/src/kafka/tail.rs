@@ -28,13 +28,13 @@ pub(super) type Rings = Arc<Mutex<HashMap<PartitionId, Arc<Ring>>>>;
 
 /// The process's readers at the end of the logs.
 pub struct KafkaTail {
-    reading: Arc<Reading>,
+    reading: Arc<Tailing>,
     stop: CancellationToken,
     threads: Vec<JoinHandle<()>>,
 }
 
 /// Which consumer reads what.
-struct Reading {
+struct Tailing {
     prompt: Following,
     patient: Option<Following>,
     rings: Rings,
@@ -49,7 +49,7 @@ impl KafkaTail {
     pub fn start(config: &KafkaConfig, producer: &KafkaProducer) -> Result<Self, LogError> {
         let prompt = Following::new(&config.reader())?;
         let (rings, written) = (Rings::default(), producer.written());
-        Self::reading(Reading { prompt, patient: None, rings, written, leaving: Mutex::default() }, config, producer)
+        Self::reading(Tailing { prompt, patient: None, rings, written, leaving: Mutex::default() }, config, producer)
     }
 
     /// The one whose readers are shown what the producer appends, as soon as it is acknowledged. A producer shows it to one tail: call this
@@ -60,10 +60,10 @@ impl KafkaTail {
         // Where the broker pays for each fetch, as few as possible ask.
         let patient = if config.idle_look_millis.is_none() { Some(Following::new(&gathering)?) } else { None };
         let (prompt, rings, written) = (Following::new(&config.reader())?, producer.rings(), producer.written());
-        Self::reading(Reading { prompt, patient, rings, written, leaving: Mutex::default() }, config, producer)
+        Self::reading(Tailing { prompt, patient, rings, written, leaving: Mutex::default() }, config, producer)
     }
 
-    fn reading(reading: Reading, config: &KafkaConfig, producer: &KafkaProducer) -> Result<Self, LogError> {
+    fn reading(reading: Tailing, config: &KafkaConfig, producer: &KafkaProducer) -> Result<Self, LogError> {
         let (reading, stop) = (Arc::new(reading), CancellationToken::new());
         let idle = config.idle_look_millis.map(|millis| Idle::new(producer.wake(), Duration::from_millis(millis.into())));
         let (this, until) = (reading.clone(), stop.clone());
@@ -111,7 +111,7 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<(
     std::thread::Builder::new().name(name.into()).spawn(run).map_err(|error| LogError(error.to_string()))
 }
 
-impl Reading {
+impl Tailing {
     fn follow(&self, mut idle: Option<Idle>, until: &CancellationToken) {
         let wait = Duration::from_millis(if idle.is_some() { 25 } else { 100 });
         while !until.is_cancelled() {

@@ -21,7 +21,7 @@ impl Wake {
     }
 
     /// Whether it rang since it was asked last.
-    pub fn take(&self) -> bool {
+    pub fn was_woken(&self) -> bool {
         std::mem::take(&mut *self.rung.lock())
     }
 

@@ -10,7 +10,7 @@ use super::{
     violation,
     weakness::Weakness,
 };
-use crate::{Batch, BatchError, BatchHandler, Checkpoint, PartitionId, RawRecord, lane::Reading};
+use crate::{Batch, BatchError, BatchHandler, Checkpoint, PartitionId, RawRecord, lane::RunReader};
 use futures::FutureExt;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -67,7 +67,7 @@ pub struct Projector {
     view: usize,
     /// How many records it reads at once at most.
     most: usize,
-    reading: Option<Reading>,
+    reading: Option<RunReader>,
     batch: Option<Batch>,
 }
 
@@ -107,7 +107,7 @@ impl Views {
 
     /// Whether every projector has read and handed on all there is.
     pub fn caught_up(&self, end: i64) -> bool {
-        let done = |reading: &Reading| reading.next() == end;
+        let done = |reading: &RunReader| reading.next() == end;
         self.projectors.iter().all(|projector| projector.batch.is_none() && projector.reading.as_ref().is_some_and(done))
     }
 }
@@ -115,7 +115,7 @@ impl Views {
 impl std::fmt::Debug for Projector {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { view, reading, batch, .. } = self;
-        let (next, batch) = (reading.as_ref().map(Reading::next), batch.as_ref().map(|batch| (batch.from, batch.to)));
+        let (next, batch) = (reading.as_ref().map(RunReader::next), batch.as_ref().map(|batch| (batch.from, batch.to)));
         write!(f, "view {view} reads {next:?} has {batch:?}")
     }
 }
@@ -123,14 +123,14 @@ impl std::fmt::Debug for Projector {
 impl Projector {
     fn step(&mut self, source: &PartitionId, view: &View, topic: &Topic, chance: &mut Chance, faults: &Faults) {
         let Some(reading) = &mut self.reading else {
-            self.reading = now(view.start(source)).ok().map(Reading::at);
+            self.reading = now(view.start(source)).ok().map(RunReader::at);
             return;
         };
         if let Some(batch) = self.batch.take() {
             return self.hand_on(batch, view, chance, faults);
         }
         let records = some(&topic.shown()[reading.next() as usize..], self.most, chance);
-        self.batch = reading.take(source, records);
+        self.batch = reading.read(source, records);
     }
 
     /// A batch that failed is handed on again; who finds that the checkpoint was moved, or does not know, begins again there.

@@ -4,9 +4,9 @@ use super::SnapshotError;
 use std::iter::Peekable;
 
 /// An id and its value.
-pub(super) type Entry = (u128, Vec<u8>);
+pub(super) type Stored = (u128, Vec<u8>);
 /// Entries in the order of their ids, each id once.
-pub(super) type Run<'a> = Box<dyn Iterator<Item = Result<Entry, SnapshotError>> + 'a>;
+pub(super) type Stretch<'a> = Box<dyn Iterator<Item = Result<Stored, SnapshotError>> + 'a>;
 
 /// So many bytes at most, unless one value has more: a block is a page of the file.
 const MOST: usize = 3_600;
@@ -34,7 +34,7 @@ impl Block {
     }
 
     /// The first id and all bytes, where there are any; it is empty afterwards.
-    pub fn take(&mut self) -> Option<(u128, Vec<u8>)> {
+    pub fn emptied(&mut self) -> Option<(u128, Vec<u8>)> {
         let bytes = std::mem::take(&mut self.bytes);
         (!bytes.is_empty()).then_some((self.first, bytes))
     }
@@ -63,18 +63,18 @@ fn value(block: &[u8]) -> Option<(Value<'_>, &[u8])> {
 
 /// Two runs as one; where both have an id, the newer one's value.
 pub(super) struct Merged<'a> {
-    newer: Peekable<Run<'a>>,
-    older: Peekable<Run<'a>>,
+    newer: Peekable<Stretch<'a>>,
+    older: Peekable<Stretch<'a>>,
 }
 
 impl<'a> Merged<'a> {
-    pub fn new(newer: Run<'a>, older: Run<'a>) -> Self {
+    pub fn new(newer: Stretch<'a>, older: Stretch<'a>) -> Self {
         Self { newer: newer.peekable(), older: older.peekable() }
     }
 }
 
 impl Iterator for Merged<'_> {
-    type Item = Result<Entry, SnapshotError>;
+    type Item = Result<Stored, SnapshotError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let (Some(Ok((newer, _))), Some(Ok((older, _)))) = (self.newer.peek(), self.older.peek()) else {

@@ -20,7 +20,7 @@ use crate::{
     live::{Changed, Folded},
     remembered::{Bounds, Remembered},
 };
-use block::Entry;
+use block::Stored;
 use event_sourcing::Aggregate;
 use parking_lot::RwLock;
 use redb::{Database, ReadableDatabase, TableDefinition, TableError};
@@ -187,9 +187,9 @@ impl Snapshots {
 }
 
 /// In the order of their ids.
-fn entries(values: impl IntoIterator<Item = (Uuid, impl Serialize)>) -> Result<Vec<Entry>, SnapshotError> {
+fn entries(values: impl IntoIterator<Item = (Uuid, impl Serialize)>) -> Result<Vec<Stored>, SnapshotError> {
     let bytes = values.into_iter().map(|(id, value)| Ok((id.as_u128(), postcard::to_allocvec(&value)?)));
-    let mut entries = bytes.collect::<Result<Vec<Entry>, SnapshotError>>()?;
+    let mut entries = bytes.collect::<Result<Vec<Stored>, SnapshotError>>()?;
     entries.sort_unstable_by_key(|(id, _)| *id);
     Ok(entries)
 }

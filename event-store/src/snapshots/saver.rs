@@ -49,7 +49,7 @@ impl Saver {
     }
 
     /// Takes how a save ended, if one did, and begins the next when there is reason to.
-    pub fn take<A: Aggregate>(&mut self, ended: Option<Ended>, fold: &mut Fold<A>) {
+    pub fn proceed<A: Aggregate>(&mut self, ended: Option<Ended>, fold: &mut Fold<A>) {
         if let Some(Ended { snapshots, next, outcome }) = ended {
             fold.saved(&snapshots, next, outcome);
         }

@@ -7,7 +7,7 @@
 
 use super::{
     SnapshotError,
-    block::{Block, Entry, Merged, Run, values},
+    block::{Block, Merged, Stored, Stretch, values},
     sealed, unsealed,
 };
 use event_sourcing::Timestamp;
@@ -35,7 +35,7 @@ struct Head {
 }
 
 /// What is known of a segment without looking into it.
-struct Known {
+struct SegmentInfo {
     number: u64,
     count: usize,
     newest: Timestamp,
@@ -43,14 +43,14 @@ struct Known {
 }
 
 struct Segment {
-    known: Arc<Known>,
+    known: Arc<SegmentInfo>,
     blocks: Blocks,
 }
 
 /// What one save adds.
 pub(super) struct Added {
     /// In the order of their ids, each id once.
-    pub values: Vec<Entry>,
+    pub values: Vec<Stored>,
     pub newest: Timestamp,
     /// No segment that has more is made of several.
     pub most: usize,
@@ -75,7 +75,7 @@ impl Segment {
         Ok(found.ok().map(|index| values[index].1.to_vec()))
     }
 
-    fn run(&self) -> Result<Run<'_>, SnapshotError> {
+    fn run(&self) -> Result<Stretch<'_>, SnapshotError> {
         Ok(Box::new(self.blocks.iter()?.flat_map(|block| {
             let entries = block.map_err(SnapshotError::from).and_then(|(first, bytes)| entries(first.value(), bytes.value()));
             entries.unwrap_or_else(|error| vec![Err(error)])
@@ -83,7 +83,7 @@ impl Segment {
     }
 }
 
-fn entries(first: u128, block: &[u8]) -> Result<Vec<Result<Entry, SnapshotError>>, SnapshotError> {
+fn entries(first: u128, block: &[u8]) -> Result<Vec<Result<Stored, SnapshotError>>, SnapshotError> {
     let values = values(unsealed(first, block)?)?;
     Ok(values.into_iter().map(|(id, value)| Ok((id, value.to_vec()))).collect())
 }
@@ -102,7 +102,7 @@ impl Shelf {
             let known = before.and_then(|before| before.segments.iter().find(|segment| segment.known.number == number));
             let known = match known {
                 Some(segment) => segment.known.clone(),
-                None => Arc::new(Known::read(number, head.value())?),
+                None => Arc::new(SegmentInfo::read(number, head.value())?),
             };
             let blocks = read.open_table(TableDefinition::new(&table(name, number)))?;
             segments.push(Segment { known, blocks });
@@ -147,7 +147,7 @@ impl Shelf {
     fn write(&self, write: &WriteTransaction, number: u64, added: Added, merged: &[Segment]) -> Result<Head, SnapshotError> {
         let count = added.values.len() + merged.iter().map(|segment| segment.known.count).sum::<usize>();
         let newest = merged.iter().map(|segment| segment.known.newest).fold(added.newest, Timestamp::max);
-        let mut run: Run<'_> = Box::new(added.values.into_iter().map(Ok));
+        let mut run: Stretch<'_> = Box::new(added.values.into_iter().map(Ok));
         for older in merged.iter().rev() {
             run = Box::new(Merged::new(run, older.run()?));
         }
@@ -162,7 +162,7 @@ fn table(name: &str, number: u64) -> String {
     format!("{name} {number}")
 }
 
-impl Known {
+impl SegmentInfo {
     fn read(number: u64, bytes: &[u8]) -> Result<Self, SnapshotError> {
         let Head { count, newest, bits, hashes } = postcard::from_bytes(unsealed(number.into(), bytes)?)?;
         Ok(Self { number, count, newest, filter: BloomFilter::from_vec(bits).seed(&SEED).hashes(hashes) })
@@ -182,8 +182,8 @@ fn mergeable(segments: &[Segment], added: &Added) -> usize {
 }
 
 /// Writes a run; answers how many values it had.
-fn fill(blocks: &mut redb::Table<'_, u128, &[u8]>, run: Run<'_>, filter: &mut BloomFilter) -> Result<usize, SnapshotError> {
-    let mut put = |block: &mut Block| match block.take() {
+fn fill(blocks: &mut redb::Table<'_, u128, &[u8]>, run: Stretch<'_>, filter: &mut BloomFilter) -> Result<usize, SnapshotError> {
+    let mut put = |block: &mut Block| match block.emptied() {
         Some((first, bytes)) => blocks.insert(first, sealed(first, bytes).as_slice()).map(drop),
         None => Ok(()),
     };

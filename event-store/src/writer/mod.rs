@@ -253,7 +253,7 @@ impl<A: Aggregate> Writer<A> {
             Ok(records) => {
                 for record in records.into_iter().take_while(|record| record.offset <= claim) {
                     let offset = record.offset;
-                    let nonce = self.fold.take(record);
+                    let nonce = self.fold.fold(record);
                     if offset == claim {
                         self.enter(claim, nonce, port);
                         return;

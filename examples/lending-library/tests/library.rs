@@ -1,8 +1,7 @@
 //! The library as a process: a command, the view, the reactor behind a deadline; a restart; the view made anew.
 
 use serde_json::json;
-use std::process::Command;
-use system_tests::process::{Daybook, eventually, free_port};
+use system_tests::process::{Daybook, eventually, free_port, tool};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_lending-library");
 const BOOK: &str = "018f2f3a-7c1e-7b6a-9d53-0f4c8c7f2a11";
@@ -29,8 +28,7 @@ async fn a_book_is_lent_missed_and_its_reader_fined() {
         (fined["items"][0]["event"]["book"] == *other).then_some(())
     })
     .await;
-    let (port, data) = (port.to_string(), directory.path().display().to_string());
-    let rebuild = Command::new(PROGRAM).args(["rebuild", "loans", "--broker-port", &port, "--data", &data]).output().expect("it runs");
+    let rebuild = tool(PROGRAM, directory.path(), port, &["rebuild", "loans"]);
     assert!(rebuild.status.success(), "{rebuild:?}");
     assert!(on_loan(&library).await, "the view made anew shows it");
 }

@@ -11,12 +11,13 @@ pub struct Catalogue(Vec<Kind>);
 pub(super) struct Kind {
     pub aggregate: &'static str,
     pub service: &'static str,
-    pub view: ErasedView,
+    /// None where no view shows such an aggregate: its events are known all the same.
+    pub view: Option<ErasedView>,
 }
 
 impl Catalogue {
-    /// From the kinds' names: `("order", ("orders", erased::<Orders>()))`.
-    pub fn new(kinds: Vec<(&'static str, (&'static str, ErasedView))>) -> Self {
+    /// From the kinds' names: `("order", ("orders", Some(erased::<Orders>())))`.
+    pub fn new(kinds: Vec<(&'static str, (&'static str, Option<ErasedView>))>) -> Self {
         Self(kinds.into_iter().map(|(aggregate, (service, view))| Kind { aggregate, service, view }).collect())
     }
 

@@ -96,7 +96,8 @@ async fn state_of(State(archive): State<Archive>, mut asked: Asked) -> Result<Re
     let at = asked.as_of("at", kind.map_or("", |kind| kind.service)).unwrap_or(AsOf::Time(Timestamp(i64::MAX)));
     asked.finish(&["at"])?;
     let Some(kind) = kind else { return Err(Problem::not_found("aggregate", id)) };
-    as_it_was(kind.aggregate, id, &*kind.view, &up_to(all_events(&archive, id, kind).await?, &at))
+    let view = kind.view.as_ref().ok_or_else(|| Problem::not_found("view that shows a", kind.aggregate))?;
+    as_it_was(kind.aggregate, id, &**view, &up_to(all_events(&archive, id, kind).await?, &at))
 }
 
 async fn all_events(archive: &Archive, id: Uuid, kind: &Kind) -> Result<Vec<Recorded<AnyEvent>>, Problem> {

@@ -210,6 +210,9 @@ impl Database {
 
 impl Transaction {
     async fn put_errands(&mut self, rows: Vec<ErrandRow>) -> Result<(), DatabaseError> {
+        if !rows.is_empty() {
+            self.commit_durably().await?;
+        }
         // No statement writes a row twice: of rows with one id the last counts.
         let mut seen = HashSet::new();
         let last: Vec<_> = rows.iter().rev().filter(|row| seen.insert(&row.id)).collect();

@@ -30,7 +30,7 @@ pub(super) struct Kept(Mutex<Vec<Connection>>);
 impl Kept {
     /// The rows of a query that leaves nothing open.
     pub async fn fetch_all(&self, pool: &PgPool, query: Query<'static, Postgres, PgArguments>) -> Result<Vec<PgRow>, sqlx::Error> {
-        let mut connection = match self.take() {
+        let mut connection = match self.idle() {
             Some(connection) => connection,
             None => Connection { inner: pool.acquire().await?, taken: Instant::now() },
         };
@@ -39,7 +39,7 @@ impl Kept {
         Ok(rows)
     }
 
-    fn take(&self) -> Option<Connection> {
+    fn idle(&self) -> Option<Connection> {
         let connection = self.0.lock().pop();
         connection.filter(|connection| connection.taken.elapsed() < TRUSTED)
     }

@@ -154,6 +154,7 @@ impl Database {
     /// [`DatabaseError::Sql`] where the database does not answer.
     pub async fn park(&self, letters: Vec<DeadLetterRow>) -> Result<(), DatabaseError> {
         let mut open = self.begin().await?;
+        open.commit_durably().await?;
         open.park(letters).await?;
         open.commit().await
     }

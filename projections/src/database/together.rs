@@ -17,7 +17,7 @@ type Found = Result<Option<String>, DatabaseError>;
 
 /// Who waits for a row.
 #[derive(Debug)]
-struct Waiting {
+struct Lookup {
     key: String,
     found: oneshot::Sender<Found>,
 }
@@ -25,7 +25,7 @@ struct Waiting {
 /// Those who wait for rows of one table; whose turn it is reads for all of them.
 #[derive(Debug)]
 pub(super) struct Together {
-    waiting: Mutex<Vec<Waiting>>,
+    waiting: Mutex<Vec<Lookup>>,
     turns: Semaphore,
 }
 
@@ -39,7 +39,7 @@ impl Together {
 
     fn ask(&self, key: &str) -> oneshot::Receiver<Found> {
         let (found, answer) = oneshot::channel();
-        self.waiting.lock().push(Waiting { key: key.to_owned(), found });
+        self.waiting.lock().push(Lookup { key: key.to_owned(), found });
         answer
     }
 }
@@ -79,7 +79,7 @@ impl Database {
         }
         let keys = Bind::Keys(waiting.iter().map(|one| one.key.clone()).collect());
         let rows = self.pairs(self.dialect().load_with_keys(&Relation::live(table)), vec![keys]).await;
-        for Waiting { key, found } in waiting {
+        for Lookup { key, found } in waiting {
             // Who is not there any more was given up.
             let _ = found.send(rows.as_ref().map(|rows| rows.get(&key).cloned()).map_err(|error| error.clone().into()));
         }

@@ -1,6 +1,6 @@
 //! Statements on either database: text in, text out.
 
-use super::{Database, DatabaseError, Pools};
+use super::{Database, DatabaseError, Dialect, Pools};
 use sqlx::{AssertSqlSafe, Postgres, Sqlite, postgres::PgArguments, query::Query, sqlite::SqliteArguments};
 use std::{collections::HashMap, sync::Arc};
 
@@ -70,6 +70,15 @@ impl Transaction {
         match self {
             Self::Sqlite(open) => texts(for_sqlite(sql, binds).fetch_all(&mut **open).await?),
             Self::Postgres(open) => texts(for_postgres(sql, binds).fetch_all(&mut **open).await?),
+        }
+    }
+
+    /// Has the commit wait until it is on the database's disk, whatever the session does otherwise: what is put by or put aside must not
+    /// be lost while the checkpoint is moved past it again by a process that lives on.
+    pub(crate) async fn commit_durably(&mut self) -> Result<(), DatabaseError> {
+        match self.dialect() {
+            Dialect::Sqlite => Ok(()),
+            Dialect::Postgres => self.execute("SET LOCAL synchronous_commit = on".to_owned(), Vec::new()).await.map(drop),
         }
     }
 

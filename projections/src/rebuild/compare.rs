@@ -78,7 +78,7 @@ impl<'a> Rows<'a> {
         Ok(self.page.front())
     }
 
-    fn take(&mut self) -> Option<(String, Value)> {
+    fn next_row(&mut self) -> Option<(String, Value)> {
         let (key, row) = self.page.pop_front()?;
         self.count += 1;
         self.digest.update(key.as_bytes());
@@ -116,8 +116,8 @@ async fn next_pair(live: &mut Rows<'_>, rebuilt: &mut Rows<'_>) -> Result<Option
         (None, Some(_)) => Ordering::Greater,
         (Some((left, _)), Some((right, _))) => left.cmp(right),
     };
-    let left = order.is_le().then(|| live.take()).flatten();
-    let right = order.is_ge().then(|| rebuilt.take()).flatten();
+    let left = order.is_le().then(|| live.next_row()).flatten();
+    let right = order.is_ge().then(|| rebuilt.next_row()).flatten();
     let key = left.as_ref().or(right.as_ref()).map(|(key, _)| key.clone()).unwrap_or_default();
     Ok(Some(Difference { key, live: left.map(|(_, row)| row), rebuilt: right.map(|(_, row)| row) }))
 }

@@ -142,6 +142,12 @@ impl Shop {
         Ok((id, took))
     }
 
+    /// Places an order whose payment is authorised, and never taken.
+    async fn stuck(&self) -> Result<()> {
+        let order = self.orders[0].replace("\"card\"", "\"card-stuck-500\"");
+        self.http.ask(&post("/orders", &uuid::Uuid::new_v4().to_string(), &order)).await.map(drop)
+    }
+
     /// Waits until an order's money and goods have moved, its customer is to hear of it, and the views show all of that.
     async fn settled(&self, order: &str) -> Result<()> {
         let until = Instant::now() + Duration::from_secs(60);
@@ -231,6 +237,8 @@ pub async fn measure(stage: &Stage) -> Result<Set> {
         Figure::new(what, "its 6 appends one after another, in process", Measure::P50, Aim::AtMost(2.0))
     };
     set.figures = ["alone", "at half load"].map(figure).into();
+    let what = "an order at half load, while the gateway refuses a payment for ever".to_owned();
+    set.figures.push(Figure::new(what, "the same before there was such a payment", Measure::P99, Aim::AtMost(1.5)));
     let (count, each) = if stage.short { (10, 3) } else { (30, 15) };
     // A broker that was started just now compiles its code while it is asked.
     for _ in 0..WARM {
@@ -246,6 +254,14 @@ pub async fn measure(stage: &Stage) -> Result<Set> {
         let ours = paced(half, stage.span(), &shop).await?;
         tokio::time::sleep(SETTLED).await;
         set.figures[1].runs.push(Pair { ours, peer: paced(half, stage.span(), &chain).await? });
+    }
+    // Last, since it does not end: each of these payments is tried on until its attempts are used up.
+    for run in 0..stage.runs {
+        shop.stuck().await?;
+        let half = capacity(&shop, each).await? / 2.0;
+        tokio::time::sleep(SETTLED).await;
+        let (ours, peer) = (paced(half, stage.span(), &shop).await?, set.figures[1].runs[run].ours);
+        set.figures[2].runs.push(Pair { ours, peer });
     }
     chain.0.stop().await;
     set.notes.push(format!(

@@ -9,7 +9,7 @@ use domain::{
 };
 use event_sourcing::{Aggregate, AnyEvent, Cause, Command, Event, Timestamp};
 use event_store::{
-    Append, Checkpoint, Counted, PartitionId, RawRecord, Reading,
+    Append, Checkpoint, Counted, PartitionId, RawRecord, RunReader,
     envelope::{EventHeaders, claim},
     run::Place,
 };
@@ -80,7 +80,7 @@ impl Bench {
         for at in 1..=BATCH as i64 {
             records.push(self.encode(at)?.at(at));
         }
-        let batch = Reading::at(Checkpoint::default()).take(&self.source, records.clone()).context("a batch counts")?;
+        let batch = RunReader::at(Checkpoint::default()).read(&self.source, records.clone()).context("a batch counts")?;
         let counted = batch.records.into_iter().next().context("a record counts")?;
         Ok(Log { records, counted })
     }
@@ -124,7 +124,7 @@ impl Bench {
 
     /// Reads the headers of a claim and a batch of records, and applies the run rule.
     fn read(&self, log: &Log) -> Result<()> {
-        let batch = Reading::at(Checkpoint::default()).take(&self.source, black_box(log.records.clone()));
+        let batch = RunReader::at(Checkpoint::default()).read(&self.source, black_box(log.records.clone()));
         anyhow::ensure!(batch.is_some_and(|batch| batch.records.len() == BATCH), "all of them count");
         Ok(())
     }

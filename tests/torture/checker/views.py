@@ -105,24 +105,41 @@ def deadline(row: Row | None, record: Record, event: dict) -> Row | None:
     return None if record.type in ("OrderConfirmed", "OrderCancelled", "OrderExpired") else row
 
 
+def without(pending: list[dict], refund_id: str) -> list[dict]:
+    """The refunds that wait, but for this one."""
+    return [refund for refund in pending if refund["refund_id"] != refund_id]
+
+
 def payment(row: Row | None, record: Record, event: dict) -> Row | None:
     """payments.payments"""
     match record.type:
         case "PaymentRequested":
             nothing = {"amount": 0, "currency": event["amount"]["currency"]}
-            empty = {"status": "requested", "refunded": nothing, "reference": None, "reason": None}
+            empty = {"status": "requested", "refunded": nothing, "reference": None, "reason": None, "pending_refunds": []}
             row = {"payment_id": record.key, **event, **empty, "requested_at": millis(record)}
         case "PaymentAuthorised" if row:
             row = {**row, "status": "authorised", "reference": event["reference"]}
         case "PaymentDeclined" | "PaymentVoided" if row:
             row = {**row, "status": record.type.removeprefix("Payment").lower(), "reason": event["reason"]}
         case "PaymentCaptured" if row:
-            row = {**row, "status": "captured"}
+            row = {**row, "status": "captured", "reason": None}
         case "PaymentCaptureFailed" if row:
             row = {**row, "status": "capture-failed", "reason": event["reason"]}
+        case "PaymentRefundRequested" if row:
+            asked = [{"refund_id": event["refund_id"], "amount": event["amount"]}]
+            pending = without(row["pending_refunds"], event["refund_id"]) + asked
+            row = {**row, "status": "refund-requested", "reason": None, "pending_refunds": pending}
+        case "PaymentRefundFailed" if row:
+            pending = without(row["pending_refunds"], event["refund_id"])
+            row = {**row, "status": "refund-failed", "reason": event["reason"], "pending_refunds": pending}
         case "PaymentRefundSettled" | "PaymentRefunded" if row:
             whole = event["refunded"]["amount"] >= row["amount"]["amount"]
-            row = {**row, "status": "refunded" if whole else "partially-refunded", "refunded": event["refunded"]}
+            pending = without(row["pending_refunds"], event["refund_id"])
+            status = "refund-requested" if pending else "refunded" if whole else "partially-refunded"
+            row = {**row, "status": status, "reason": None, "refunded": event["refunded"], "pending_refunds": pending}
+    if row:
+        total = sum(pending["amount"]["amount"] for pending in row["pending_refunds"])
+        row = {**row, "refund_requested": {"amount": total, "currency": row["amount"]["currency"]}}
     return row and {**row, "version": record.version}
 
 

@@ -6,7 +6,7 @@
 mod topic;
 
 use arbitrary::Unstructured;
-use event_store::{Batch, Checkpoint, Counted, PartitionId, RawRecord, Reading, verify::Verifier};
+use event_store::{Batch, Checkpoint, Counted, PartitionId, RawRecord, RunReader, verify::Verifier};
 use std::collections::{BTreeMap, BTreeSet};
 use topic::Topic;
 use uuid::Uuid;
@@ -41,8 +41,8 @@ struct Read {
 }
 
 fn read(from: Checkpoint, chunks: Vec<Vec<RawRecord>>) -> Read {
-    let (mut reading, source) = (Reading::at(from), source());
-    let batches: Vec<Batch> = chunks.into_iter().filter_map(|chunk| reading.take(&source, chunk)).collect();
+    let (mut reading, source) = (RunReader::at(from), source());
+    let batches: Vec<Batch> = chunks.into_iter().filter_map(|chunk| reading.read(&source, chunk)).collect();
     Read { counted: batches.iter().flat_map(|batch| batch.records.clone()).collect(), end: reading.checkpoint(), batches }
 }
 
@@ -79,7 +79,7 @@ fn chunks(records: &[RawRecord], cuts: &[u8]) -> Vec<Vec<RawRecord>> {
 
 fn verify(records: &[RawRecord]) -> event_store::verify::Findings {
     let mut verifier = Verifier::new(source(), 1);
-    records.iter().for_each(|record| verifier.take(record.clone(), Ok(())));
+    records.iter().for_each(|record| verifier.check(record.clone(), Ok(())));
     verifier.finish()
 }
 
