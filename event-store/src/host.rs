@@ -4,7 +4,7 @@ use crate::{
     Accepted, CommandError, CommandMeta, LocalOwner, NodeName, PartitionId, WriterConfig,
     log::Log,
     owner::{OwnerParts, PartitionOwner},
-    snapshots::Origin,
+    recover::Origin,
     standby::Standby,
 };
 use codec::Schemas;

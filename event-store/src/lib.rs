@@ -18,6 +18,7 @@ mod command;
 pub mod envelope;
 mod fold;
 mod follow;
+mod guarded;
 mod headers;
 mod host;
 pub mod kafka;
@@ -29,16 +30,19 @@ mod metrics;
 mod owner;
 mod readers;
 mod readiness;
+mod recover;
 mod remembered;
 mod replay;
 mod ring;
 pub mod run;
+mod saver;
 #[cfg(test)]
 mod simulation;
 mod snapshots;
 mod standby;
 mod subscription;
 pub mod verify;
+mod working_set;
 mod writer;
 
 pub use aggregates::Aggregates;

@@ -5,7 +5,8 @@ use crate::{
     fold::Fold,
     log::{Ack, Log, NotQueued, Tag, Unsent},
     metrics,
-    snapshots::{Origin, Saver, recover},
+    recover::{Origin, recover},
+    saver::Saver,
     standby::Standby,
     writer::{Answer, NodeName, Pending, Phase, Port, Writer, WriterConfig, unavailable},
 };

@@ -1,8 +1,11 @@
 //! The newest records of a partition, for the readers of this process.
 
-use crate::envelope::SharedRecord;
+use crate::{PartitionId, envelope::SharedRecord};
 use parking_lot::Mutex;
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
 use tokio::sync::watch;
 
 /// How many records a ring keeps. A reader that falls further behind reads the log by itself until it is back.
@@ -24,6 +27,9 @@ pub struct Ring {
     inner: Mutex<Inner>,
     end: watch::Sender<i64>,
 }
+
+/// The rings of a process, by partition.
+pub(crate) type Rings = Arc<Mutex<HashMap<PartitionId, Arc<Ring>>>>;
 
 struct Inner {
     /// The ring holds everything from here to its end.

@@ -4,7 +4,8 @@ use crate::{
     LogError,
     fold::Fold,
     log::Cursor,
-    snapshots::{Origin, Saver, recover},
+    recover::{Origin, recover},
+    saver::Saver,
 };
 use event_sourcing::Aggregate;
 use std::time::Duration;
@@ -85,7 +86,7 @@ async fn fold_on<A: Aggregate>(
             Err(error) => return Some(error),
         }
         saver.proceed(None, fold);
-        if fold.is_spoiled() {
+        if fold.known.is_spoiled() {
             return Some(LogError("its snapshot cannot be read".into()));
         }
     }

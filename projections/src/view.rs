@@ -104,7 +104,7 @@ impl<V: View> Fold for Typed<V> {
     }
 
     fn read(&self, records: &[&Recorded<AnyEvent>]) -> Box<dyn Events> {
-        Box::new(Read::<V>::new(records.iter().filter_map(|record| readable::<V>(record)).collect()))
+        Box::new(Read::<V>::new(records.iter().filter_map(|record| readable::<V>(record))))
     }
 
     fn as_of(&self, records: &[Recorded<AnyEvent>]) -> Option<Value> {
@@ -119,21 +119,24 @@ fn readable<V: View>(record: &Recorded<AnyEvent>) -> Option<Recorded<V::Event>> 
 }
 
 struct Read<V: View> {
-    events: Vec<Recorded<V::Event>>,
+    /// Each event with the keys of the rows that it touches.
+    events: Vec<(Recorded<V::Event>, Vec<String>)>,
     /// The keys of the rows that may be there.
     older: BTreeSet<String>,
 }
 
 impl<V: View> Read<V> {
-    fn new(events: Vec<Recorded<V::Event>>) -> Self {
+    fn new(records: impl Iterator<Item = Recorded<V::Event>>) -> Self {
         let (mut older, mut begun) = (BTreeSet::new(), HashSet::new());
-        for record in &events {
-            let keys = V::keys(record).map(|key| key.to_string());
-            if V::begins(record) {
-                begun.extend(keys);
+        let mut events = Vec::new();
+        for record in records {
+            let keys: Vec<String> = V::keys(&record).map(|key| key.to_string()).collect();
+            if V::begins(&record) {
+                begun.extend(keys.iter().cloned());
             } else {
-                older.extend(keys.filter(|key| !begun.contains(key)));
+                older.extend(keys.iter().filter(|key| !begun.contains(*key)).cloned());
             }
+            events.push((record, keys));
         }
         Self { events, older }
     }
@@ -145,6 +148,7 @@ impl<V: View> Events for Read<V> {
     }
 
     fn fold(self: Box<Self>, loaded: Vec<String>) -> Result<Changes, serde_json::Error> {
+        let Self { events, older } = *self;
         let mut rows: BTreeMap<String, Option<V::Row>> = BTreeMap::new();
         for text in loaded {
             let row: Value = serde_json::from_str(&text)?;
@@ -152,13 +156,13 @@ impl<V: View> Events for Read<V> {
             rows.insert(key, Some(serde_json::from_value(row)?));
         }
         let before: BTreeSet<String> = rows.keys().cloned().collect();
-        for record in &self.events {
-            for key in V::keys(record) {
-                let row = rows.entry(key.to_string()).or_default();
-                *row = V::apply(row.take(), record);
+        for (record, keys) in events {
+            for key in keys {
+                let row = rows.entry(key).or_default();
+                *row = V::apply(row.take(), &record);
             }
         }
-        Ok(changes(rows, &self.older, &before))
+        Ok(changes(rows, &older, &before))
     }
 }
 

@@ -68,7 +68,7 @@ async fn message(connection: &mut BufReader<TcpStream>) -> Option<String> {
 
 async fn deliver(url: &str) -> Delivery {
     let post = Post::server(url, Arc::new(Ada), "Shop <shop@example.com>").expect("the settings are right");
-    post.deliver(NotificationId::derive("t", "n"), UserId::derive("t", "ada"), "Your order", "It is on its way.").await
+    post.deliver(NotificationId::derive("t", "n"), UserId::derive("t", "ada"), "Your order", "It is paid (£5.90).").await
 }
 
 #[tokio::test]
@@ -77,9 +77,11 @@ async fn a_message_reaches_the_server_with_the_notifications_id() {
     assert_eq!(deliver(&url).await, Delivery::Taken);
     let message = messages.recv().await.expect("a message");
     let id = format!("Message-ID: <{}@daybook>", NotificationId::derive("t", "n"));
-    for expected in [id.as_str(), "To: ada@example.com", "Subject: Your order", "It is on its way."] {
+    for expected in [id.as_str(), "To: ada@example.com", "Subject: Your order", "Content-Type: text/plain; charset=utf-8"] {
         assert!(message.contains(expected), "{expected:?} is not in {message}");
     }
+    let encoded = ["£5.90", "=C2=A35.90"];
+    assert!(encoded.iter().any(|pounds| message.contains(pounds)), "{message}");
 }
 
 /// What a server's answer to the recipient means.

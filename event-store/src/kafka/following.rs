@@ -2,11 +2,14 @@
 
 use super::{
     log::{is_passing, raw},
-    service_of,
-    tail::Rings,
-    topic_of,
+    service_of, topic_of,
 };
-use crate::{LogError, PartitionId, envelope::SharedRecord, metrics, ring::Ring};
+use crate::{
+    LogError, PartitionId,
+    envelope::SharedRecord,
+    metrics,
+    ring::{Ring, Rings},
+};
 use parking_lot::Mutex;
 use rdkafka::{
     ClientConfig, Message, Offset, TopicPartitionList,

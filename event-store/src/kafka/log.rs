@@ -1,11 +1,11 @@
 //! Appending to and reading from one topic.
 
-use super::{KafkaConfig, tail::Rings, topic_of, wake::Wake};
+use super::{KafkaConfig, topic_of, wake::Wake};
 use crate::{
     Append, PartitionId, RawRecord,
     envelope::SharedRecord,
     log::{Ack, Cursor, Log, LogError, NotQueued, Tag, Unsent},
-    ring::Ring,
+    ring::{Ring, Rings},
 };
 use bytes::Bytes;
 use rdkafka::{

@@ -5,10 +5,13 @@
 //! lets the broker gather: it brings what went another way, and what another process wrote that had the partition meanwhile.
 
 use super::{KafkaConfig, KafkaProducer, following::Following, idle::Idle};
-use crate::{LogError, PartitionId, ring::Ring};
+use crate::{
+    LogError, PartitionId,
+    ring::{Ring, Rings},
+};
 use parking_lot::Mutex;
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashSet,
     sync::Arc,
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -22,9 +25,6 @@ const PATIENCE_MILLIS: &str = "50";
 const WORTH_A_FETCH: &str = "500000";
 /// The first fetch of a new partition waits until the one before has ended; so long both consumers read a partition that is written elsewhere now.
 const HANDED_OVER: Duration = Duration::from_secs(2);
-
-/// The rings of a tail.
-pub(super) type Rings = Arc<Mutex<HashMap<PartitionId, Arc<Ring>>>>;
 
 /// The process's readers at the end of the logs.
 pub struct KafkaTail {

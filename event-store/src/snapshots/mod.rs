@@ -2,21 +2,16 @@
 //! not everything need be in memory.
 //!
 //! A snapshot is a cache. The log alone says what is so: a file that is missing, torn, stale, of another log, of other rules or
-//! wrong in any other way is [discovered](recover) and thrown away, and the history is read again.
+//! wrong in any other way is [discovered](crate::recover) and thrown away, and the history is read again.
 
 mod block;
-mod recover;
-mod saver;
 mod shelf;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use recover::{Origin, recover};
-pub(crate) use saver::Saver;
-
 use crate::{
     Checkpoint,
-    fold::guarded,
+    guarded::guarded,
     live::{Changed, Folded},
     remembered::{Bounds, Remembered},
 };
@@ -119,7 +114,7 @@ struct Saved {
 }
 
 impl Saved {
-    fn open(database: &Database, before: Option<&Self>) -> Result<Self, SnapshotError> {
+    pub fn open(database: &Database, before: Option<&Self>) -> Result<Self, SnapshotError> {
         let read = database.begin_read()?;
         let aggregates = Shelf::open(AGGREGATES, &read, before.map(|before| &before.aggregates))?;
         let commands = Shelf::open(COMMANDS, &read, before.map(|before| &before.commands))?;
@@ -134,7 +129,7 @@ fn found<V: DeserializeOwned>(shelf: &Shelf, id: Uuid) -> Result<Option<V>, Snap
 
 impl Snapshots {
     /// Opens the file, or makes an empty one; every page of it is checked.
-    fn open(path: &Path, fingerprint: u64) -> Result<(Self, Option<Stand>), SnapshotError> {
+    pub fn open(path: &Path, fingerprint: u64) -> Result<(Self, Option<Stand>), SnapshotError> {
         let opening = || {
             let database = Database::builder().set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true).create(path)?;
             let (stand, saved) = (stand_of(&database)?, RwLock::new(Saved::open(&database, None)?));

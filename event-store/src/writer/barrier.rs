@@ -143,7 +143,7 @@ impl<A: Aggregate> Writer<A> {
             self.attempts = 0;
             if let Some(nothing) = resting.nothing() {
                 self.flying.remove(&resting.pending.meta.command_id);
-                self.fold.remember_nothing(resting.pending.meta.command_id, nothing);
+                self.fold.known.remember(resting.pending.meta.command_id, nothing);
             }
             resting.pending.answer(resting.answer);
         }

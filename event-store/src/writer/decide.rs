@@ -6,13 +6,7 @@ use super::{
     sabotage::left_out,
     unavailable,
 };
-use crate::{
-    CommandError, Refused,
-    envelope::EventHeaders,
-    fold::{Spoiled, guarded},
-    remembered::Remembered,
-    run::Place,
-};
+use crate::{CommandError, Refused, envelope::EventHeaders, guarded::guarded, remembered::Remembered, run::Place, working_set::Spoiled};
 use event_sourcing::{Aggregate, Event};
 use std::borrow::Cow;
 use uuid::Uuid;
@@ -37,7 +31,7 @@ impl<A: Aggregate> Writer<A> {
     /// Decides a command on the speculative state and sends off what it makes.
     pub(super) fn decide(&mut self, seq: u64, pending: Pending<A>, port: &mut impl Port) {
         let asked = pending.command.as_ref().map(|_| pending.meta.command_id);
-        let first = match self.fold.recall(pending.id, asked) {
+        let first = match self.fold.known.recall(pending.id, asked) {
             Ok(first) => first.or_else(|| self.flying.get(&asked?).copied()),
             Err(Spoiled) => {
                 self.queue.push_back((seq, pending));
@@ -92,14 +86,14 @@ impl<A: Aggregate> Writer<A> {
     /// Why the aggregate's state is not known, where it is not.
     fn unreadable(&self, id: &Uuid) -> Option<&str> {
         let ahead = self.speculative.get(id).and_then(|ahead| ahead.defect.as_deref());
-        ahead.or_else(|| self.fold.aggregates.get(id)?.unreadable.as_deref())
+        ahead.or_else(|| self.fold.known.aggregates.get(id)?.unreadable.as_deref())
     }
 
     fn state_of(&self, pending: &Pending<A>) -> (Cow<'_, A>, u64) {
         if let Some(ahead) = self.speculative.get(&pending.id) {
             return (Cow::Borrowed(&ahead.state), ahead.version);
         }
-        let known = self.fold.aggregates.get(&pending.id);
+        let known = self.fold.known.aggregates.get(&pending.id);
         known.map_or((Cow::Owned(A::default()), 0), |folded| (Cow::Borrowed(&folded.state), folded.version))
     }
 
@@ -143,7 +137,7 @@ impl<A: Aggregate> Writer<A> {
     fn take_off(&mut self, seq: u64, pending: Pending<A>, events: Vec<A::Event>, version: u64) {
         let version = version + events.len() as u64;
         let remembered = pending.remembered(version, self.next - 1, events.len() as u32);
-        let confirmed = self.fold.aggregates.get(&pending.id);
+        let confirmed = self.fold.known.aggregates.get(&pending.id);
         let ahead = self.speculative.entry(pending.id).or_insert_with(|| Speculative {
             state: confirmed.map(|folded| folded.state.clone()).unwrap_or_default(),
             version,

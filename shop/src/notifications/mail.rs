@@ -4,7 +4,7 @@ use consumers::{Fault, NotNow};
 use domain::{Email, NotificationId, UserId};
 use lettre::{
     AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor,
-    message::Mailbox,
+    message::{Mailbox, header::ContentType},
     transport::smtp::{Error as SmtpError, response::Severity},
 };
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -101,7 +101,8 @@ impl Post {
             Err(error) => return Delivery::Impossible(format!("the address is not one: {error}")),
         };
         let message = Message::builder().message_id(Some(format!("<{notification}@daybook>"))).from(self.from.clone()).to(to);
-        match message.subject(subject).body(body.to_owned()) {
+        // Without its charset a reader's program would show the pound sign as two strange letters.
+        match message.subject(subject).header(ContentType::TEXT_PLAIN).body(body.to_owned()) {
             Ok(message) => self.hand_over(notification, message).await,
             Err(error) => Delivery::Impossible(error.to_string()),
         }

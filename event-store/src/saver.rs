@@ -1,7 +1,10 @@
 //! Saving: beside the owner's work, one save at a time.
 
-use super::{SnapshotError, Snapshots};
-use crate::{WriterConfig, fold::Fold};
+use crate::{
+    WriterConfig,
+    fold::Fold,
+    snapshots::{SnapshotError, Snapshots},
+};
 use event_sourcing::Aggregate;
 use std::sync::Arc;
 use tokio::{task::JoinHandle, time::Instant};
@@ -51,13 +54,13 @@ impl Saver {
     /// Takes how a save ended, if one did, and begins the next when there is reason to.
     pub fn proceed<A: Aggregate>(&mut self, ended: Option<Ended>, fold: &mut Fold<A>) {
         if let Some(Ended { snapshots, next, outcome }) = ended {
-            fold.saved(&snapshots, next, outcome);
+            fold.known.saved(&snapshots, next, outcome);
         }
         if self.running.is_some() || !fold.has_news() {
             return;
         }
         let now_due = self.due.is_some_and(|due| due <= Instant::now());
-        if now_due || fold.aggregates.unsaved() >= self.config.save_after {
+        if now_due || fold.known.aggregates.unsaved() >= self.config.save_after {
             self.begin(fold);
         } else if self.due.is_none() {
             self.due = Some(Instant::now() + self.config.save_every);
@@ -74,7 +77,7 @@ impl Saver {
 
     /// Whether more has changed than may be in memory, and a save is on its way that will help.
     pub fn is_behind<A: Aggregate>(&self, fold: &Fold<A>) -> bool {
-        self.running.is_some() && fold.aggregates.unsaved() >= self.config.live_aggregates.max(self.config.save_after)
+        self.running.is_some() && fold.known.aggregates.unsaved() >= self.config.live_aggregates.max(self.config.save_after)
     }
 
     /// Waits for the save that runs.
@@ -82,7 +85,7 @@ impl Saver {
         if self.running.is_some()
             && let Some(Ended { snapshots, next, outcome }) = self.next().await
         {
-            fold.saved(&snapshots, next, outcome);
+            fold.known.saved(&snapshots, next, outcome);
         }
     }
 

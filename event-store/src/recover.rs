@@ -1,11 +1,11 @@
 //! Opening: what makes a snapshot worth believing.
 
-use super::{SnapshotError, Snapshots, Stand};
 use crate::{
     LogError, PartitionId, WriterConfig,
     envelope::Entry,
     fold::{Fold, anchor},
     log::Log,
+    snapshots::{SnapshotError, Snapshots, Stand},
 };
 use codec::Schemas;
 use event_sourcing::Aggregate;
