@@ -191,7 +191,7 @@ impl Lanes {
     }
 
     /// True once the errand is settled; false where it is left to the database.
-    async fn go(&self, fresh: &Fresh) -> bool {
+    async fn go(self: &Arc<Self>, fresh: &Arc<Fresh>) -> bool {
         let begun = Instant::now();
         fresh.enter(Stage::Tried(begun));
         let mut pauses = PAUSES.iter();
@@ -201,7 +201,7 @@ impl Lanes {
             let verdict = self.attempts.attempt(&mut errand, may_be_done).await;
             may_be_done = true;
             if verdict == Verdict::Settled {
-                return self.settle(fresh).await;
+                return self.settle(fresh);
             }
             let pause = pauses.next().filter(|pause| begun.elapsed() + **pause < GRACE && !matches!(verdict, Verdict::Never(_)));
             if let Some(pause) = pause {
@@ -210,31 +210,47 @@ impl Lanes {
                 continue;
             }
             self.attempts.note(&mut errand, verdict).await;
-            *fresh.errand.lock() = errand.clone();
-            return self.leave(fresh, errand).await;
+            *fresh.errand.lock() = errand;
+            return self.leave(fresh);
         }
     }
 
-    async fn settle(&self, fresh: &Fresh) -> bool {
+    /// Settled; where it was put by meanwhile, its row goes once it is there. Nobody waits for that: the batch that writes the row may
+    /// itself wait for an errand behind this one.
+    fn settle(self: &Arc<Self>, fresh: &Arc<Fresh>) -> bool {
         let row = fresh.enter(Stage::Settled);
         if row != Row::None {
-            let errand = fresh.errand.lock().clone();
-            if fresh.has_row(row).await {
-                until_it_answers("an errand's row", || self.store.remove(&errand.id)).await;
-                self.book.take_away(&errand.source(), errand.pair());
-            }
-            self.book.end(&errand.source(), &errand.id);
+            let (lanes, fresh) = (self.clone(), fresh.clone());
+            tokio::spawn(async move { lanes.remove_row(&fresh, row).await });
         }
         true
     }
 
-    async fn leave(&self, fresh: &Fresh, errand: Errand) -> bool {
+    async fn remove_row(&self, fresh: &Fresh, row: Row) {
+        let errand = fresh.errand.lock().clone();
+        if fresh.has_row(row).await {
+            until_it_answers("an errand's row", || self.store.remove(&errand.id)).await;
+            self.book.take_away(&errand.source(), errand.pair());
+        }
+        self.book.end(&errand.source(), &errand.id);
+    }
+
+    /// Left to the database; where it was put by while it was tried, its row learns how that ended.
+    fn leave(self: &Arc<Self>, fresh: &Arc<Fresh>) -> bool {
         let row = fresh.enter(Stage::Left);
+        if row != Row::None {
+            let (lanes, fresh) = (self.clone(), fresh.clone());
+            tokio::spawn(async move { lanes.rewrite_row(&fresh, row).await });
+        }
+        false
+    }
+
+    async fn rewrite_row(&self, fresh: &Fresh, row: Row) {
+        let errand = fresh.errand.lock().clone();
         if fresh.has_row(row).await {
             until_it_answers("an errand's row", || self.store.rewrite(&errand)).await;
         }
         self.book.end(&errand.source(), &errand.id);
-        false
     }
 }
 

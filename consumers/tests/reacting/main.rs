@@ -45,6 +45,17 @@ async fn what_one_aggregate_asks_of_another_is_asked_in_order_and_nobody_else_wa
 }
 
 #[tokio::test]
+async fn a_batch_whose_errands_wait_for_a_slow_one_among_them_lands_all_the_same() {
+    let world = Arc::new(World::default());
+    world.answers.lock().unwrap().insert(id("slow"), Answers::Slowly);
+    let reactors = reactors(&world, 0).await;
+    take(&reactors, &batch(0, vec![record(0, "a", &["slow"], false), record(1, "a", &["slow"], false), record(2, "a", &["slow"], false)]))
+        .await;
+    passed(&world, 3).await;
+    until("all are done", || world.asked().len() == 3 && world.rows.lock().unwrap().is_empty()).await;
+}
+
+#[tokio::test]
 async fn a_second_delivery_asks_the_same_under_the_same_ids() {
     let world = Arc::new(World::default());
     let batch = batch(0, vec![record(0, "a", &["x"], false), record(1, "b", &["x"], false)]);

@@ -106,6 +106,7 @@ fn react(event: &Recorded<Happened>) -> Vec<Reaction> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Answers {
     NotNow,
+    Slowly,
     Refuses,
     Other,
     Defect,
@@ -141,6 +142,8 @@ impl Execute<Thing> for World {
             }
             Some(Answers::Other) => return Err(CommandError::KeyReused),
             Some(Answers::Defect) => return Err(CommandError::Defect("it panicked".into())),
+            // Longer than a batch waits for it.
+            Some(Answers::Slowly) => tokio::time::sleep(Duration::from_millis(500)).await,
             Some(Answers::Refuses) | None => {}
         }
         if !matches!(command, Do::May) {
