@@ -127,17 +127,23 @@ struct Read<V: View> {
 
 impl<V: View> Read<V> {
     fn new(records: impl Iterator<Item = Recorded<V::Event>>) -> Self {
+        let with_keys = |record| {
+            let keys = V::keys(&record).map(|key| key.to_string()).collect();
+            (record, keys)
+        };
+        let events: Vec<(Recorded<V::Event>, Vec<String>)> = records.map(with_keys).collect();
         let (mut older, mut begun) = (BTreeSet::new(), HashSet::new());
-        let mut events = Vec::new();
-        for record in records {
-            let keys: Vec<String> = V::keys(&record).map(|key| key.to_string()).collect();
-            if V::begins(&record) {
-                begun.extend(keys.iter().cloned());
-            } else {
-                older.extend(keys.iter().filter(|key| !begun.contains(*key)).cloned());
-            }
-            events.push((record, keys));
+        if events.iter().all(|(record, _)| V::begins(record)) {
+            return Self { events, older };
         }
+        for (record, keys) in &events {
+            if V::begins(record) {
+                begun.extend(keys);
+            } else {
+                older.extend(keys.iter().filter(|key| !begun.contains(key)).cloned());
+            }
+        }
+        drop(begun);
         Self { events, older }
     }
 }
