@@ -1,6 +1,6 @@
 //! The shop: the first tenant of the engine, and no more privileged than a second one.
 //!
-//! One folder for each service, with its routes, views, reactors and effects side by side; [`system`] is the one declaration of all.
+//! One folder for each service, with its routes, views, reactors and effects side by side; [`system()`] is the one declaration of all.
 //! The rules are in `domain`, the contracts in `schemas`.
 
 pub mod import;

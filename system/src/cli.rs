@@ -95,7 +95,7 @@ pub struct StoreArguments {
     /// Where this machine keeps its data: the embedded broker's log, SQLite, what a service keeps in files.
     #[arg(long, env = "DAYBOOK_DATA", default_value = "data")]
     pub data: PathBuf,
-    /// PostgreSQL, `postgres://user:password@host:port`; each service uses the database daybook_<service>. Without it, SQLite.
+    /// PostgreSQL, `postgres://user:password@host:port`; each service uses the database `daybook_<service>`. Without it, SQLite.
     #[arg(long, env = "DAYBOOK_POSTGRES", hide_env_values = true)]
     pub postgres: Option<String>,
     /// A Confluent-compatible schema registry. Without it, the schema ids of this build.
