@@ -89,12 +89,13 @@ impl Fresh {
 
     /// Claims a row, unless the errand was settled meanwhile.
     fn claim_row(&self, book: &Book) -> Option<Errand> {
-        let mut errand = self.errand.lock().clone();
-        let mut claimed = false;
+        let mut claimed = None;
         self.state.send_if_modified(|(stage, row)| {
             if *stage == Stage::Settled {
                 return false;
             }
+            // Read under the lock: the lane writes what came of an attempt before it leaves, and counts on the row to say so.
+            let mut errand = self.errand.lock().clone();
             if let Stage::Tried(_) = stage {
                 errand.due = crate::meta::now().plus_millis(UNDER_WAY);
                 errand.reason = "its first attempt still runs".to_owned();
@@ -102,10 +103,10 @@ impl Fresh {
             }
             book.add(&errand.source(), errand.pair());
             *row = Row::Claimed;
-            claimed = true;
+            claimed = Some(errand);
             true
         });
-        claimed.then_some(errand)
+        claimed
     }
 
     /// The row is there now.
@@ -113,10 +114,11 @@ impl Fresh {
         self.state.send_modify(|(_, row)| *row = Row::Written);
     }
 
-    /// The row was not written, and never will be: another process has gone on from here.
+    /// The row was not written, and never will be: another process has gone on from here, or what led to it is taken up once more.
     pub fn abandoned(&self, book: &Book) {
         let errand = self.errand.lock().clone();
         book.take_away(&errand.source(), errand.pair());
+        book.end(&errand.source(), &errand.id);
         self.state.send_modify(|(_, row)| *row = Row::None);
     }
 

@@ -43,6 +43,7 @@ struct Source {
 
 /// The checkpoints of a service's reactors.
 pub(crate) struct Progress {
+    store: Arc<dyn ReactionStore>,
     book: Arc<Book>,
     landed: mpsc::Sender<Landed>,
     sources: Mutex<HashMap<PartitionId, Source>>,
@@ -52,8 +53,8 @@ impl Progress {
     /// Call it inside the runtime.
     pub fn new(store: Arc<dyn ReactionStore>, book: Arc<Book>) -> Self {
         let (landed, batches) = mpsc::channel(DONE_BATCHES);
-        tokio::spawn(follow(store, book.clone(), batches));
-        Self { book, landed, sources: Mutex::default() }
+        tokio::spawn(follow(store.clone(), book.clone(), batches));
+        Self { store, book, landed, sources: Mutex::default() }
     }
 
     /// Begins a partition anew.
@@ -75,6 +76,30 @@ impl Progress {
         };
         reading.open.send_modify(|open| *open += 1);
         finishing.send(Unfinished { batch, errands }).await.map_err(|_| moved())
+    }
+
+    /// Waits until errands of no batch are settled, or puts them by: the checkpoint stands behind their record already, and stays.
+    pub async fn put_by(&self, source: &PartitionId, errands: Vec<Arc<Fresh>>) -> Result<(), BatchError> {
+        if !self.sources.lock().contains_key(source) {
+            return Err(BatchError::Moved(source.clone()));
+        }
+        let ends = join_all(errands.iter().map(|fresh| fresh.put_by(&self.book))).await;
+        let (rows, waiting): (Vec<Errand>, Vec<_>) = ends.into_iter().zip(errands).filter_map(|(row, fresh)| Some((row?, fresh))).unzip();
+        let written = if rows.is_empty() { Ok(()) } else { self.write(source, &rows).await };
+        waiting.iter().for_each(|fresh| if written.is_ok() { fresh.written() } else { fresh.abandoned(&self.book) });
+        written
+    }
+
+    /// Writes rows with a step of no length from wherever the checkpoint stands; it may move meanwhile.
+    async fn write(&self, source: &PartitionId, rows: &[Errand]) -> Result<(), BatchError> {
+        loop {
+            let stands = self.store.checkpoint(source).await?;
+            let step = Batch { source: source.clone(), from: stands, to: stands, records: Vec::new() };
+            match self.store.advance(&step, rows).await {
+                Err(BatchError::Moved(_)) => {}
+                written => return written,
+            }
+        }
     }
 
     /// Waits until the checkpoint stands behind all batches of the partition that were added; begins nothing more there.

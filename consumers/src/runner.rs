@@ -88,19 +88,17 @@ impl Reactors {
         Self { service, reactors, codecs, store, dead_letters, logs, book, lanes, progress, worker, parked, ends }
     }
 
-    /// Takes up a record that was put aside; the reason where it still cannot be read. What it leads to is put on its way.
+    /// Takes up a record that was put aside; the reason where it still cannot be read. What it leads to is settled or put by when this answers,
+    /// so that the letter may go.
     ///
     /// # Errors
-    /// The record still cannot be read, or a reactor panics on it, in words.
+    /// The record still cannot be read, a reactor panics on it, or what it leads to cannot be put by now, in words.
     pub async fn take_up(&self, record: &Counted) -> Result<(), String> {
         let event = self.decode(record).await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
         let errands = self.react(&event)?;
         let fresh: Vec<_> = errands.into_iter().map(|errand| self.lanes.enqueue(errand, true)).collect();
-        let here = Checkpoint { next: record.position.offset, claim: None };
         let source = PartitionId { service: record.position.service.clone(), partition: record.position.partition };
-        // It moves nothing: the checkpoint stands behind the record already.
-        let batch = Batch { source, from: here, to: here, records: Vec::new() };
-        self.progress.add(&batch, fresh).await.map_err(|error| error.to_string())
+        self.progress.put_by(&source, fresh).await.map_err(|error| error.to_string())
     }
 
     /// Tries an errand that was given up once more.

@@ -6,7 +6,7 @@ mod world;
 
 use consumers::{Fault, Reactors};
 use event_store::{Batch, BatchHandler, Checkpoint};
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 use world::{Answers, World, batch, id, reactors, record, until};
 
 async fn take(reactors: &Reactors, batch: &Batch) {
@@ -193,4 +193,23 @@ async fn a_record_that_cannot_be_read_parks_its_aggregate_alone() {
     assert!(reactors.take_up(&broken).await.is_err(), "it is as broken as before");
     reactors.take_up(&record(0, "a", &["x"], false)).await.unwrap();
     until("once it can be read it is taken up", || world.asked().len() == 2).await;
+}
+
+#[tokio::test]
+async fn what_a_record_that_is_taken_up_leads_to_is_put_by_before_its_letter_may_go() {
+    let world = Arc::new(World::default());
+    world.answers.lock().unwrap().insert(id("away"), Answers::NotNow);
+    let reactors = reactors(&world, 0).await;
+    take(&reactors, &batch(0, vec![record(0, "a", &["x"], false)])).await;
+    passed(&world, 1).await;
+    let letter = record(0, "b", &["away"], false);
+    world.down.store(true, Ordering::SeqCst);
+    assert!(reactors.take_up(&letter).await.is_err(), "the letter has to stay while nothing can be put by");
+    world.down.store(false, Ordering::SeqCst);
+    reactors.take_up(&letter).await.unwrap();
+    assert_eq!(world.rows.lock().unwrap().len(), 1, "a restart now would find it");
+    assert_eq!(world.checkpoint.lock().unwrap().next, 1, "the checkpoint stays");
+    world.answers.lock().unwrap().clear();
+    until("it is done once its target answers", || world.rows.lock().unwrap().is_empty()).await;
+    assert_eq!(world.asked().len(), 2);
 }
