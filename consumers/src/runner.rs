@@ -107,7 +107,10 @@ impl Reactors {
     /// There is no dead errand of this id, or why it still cannot be done, in words.
     pub async fn redrive(&self, id: &str) -> Result<(), String> {
         match self.store.errand(id).await? {
-            Some(errand) if is_dead(&errand) => self.worker.redrive(errand).await,
+            // By itself: a caller that hangs up must not leave it half begun.
+            Some(errand) if is_dead(&errand) => {
+                tokio::spawn(self.worker.clone().redrive(errand)).await.map_err(|error| error.to_string())?
+            }
             Some(_) => Err("it is still being tried by itself".to_owned()),
             None => Err(format!("no errand {id} is put by here")),
         }

@@ -82,7 +82,7 @@ impl Worker {
     }
 
     /// Tries a dead errand once more, and begins its patience anew; the reason where it still cannot be done: then it stays dead.
-    pub async fn redrive(&self, errand: Errand) -> Result<(), String> {
+    pub async fn redrive(self: Arc<Self>, errand: Errand) -> Result<(), String> {
         let (source, id) = (errand.source(), errand.id.clone());
         if !self.book.begin(&source, &id) {
             return Err("it is being tried already, or another process has its partition".to_owned());

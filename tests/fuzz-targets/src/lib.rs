@@ -1,6 +1,6 @@
 //! What must hold of any bytes, a function for each way by which bytes come in: it panics where they break a property.
 //!
-//! `fuzz/` has libFuzzer look for such bytes; `tests/smoke.rs` looks for a few seconds in every `./test`. See `docs/fuzzing.md`.
+//! `tests/fuzz/` has libFuzzer look for such bytes; `tests/smoke.rs` looks for a few seconds in every `./test`. See `docs/fuzzing.md`.
 
 pub mod commands;
 pub mod import;
