@@ -55,10 +55,11 @@ impl Destination {
 
     /// Runs an attempt of the effect with this id, if the destination is not left alone just now.
     pub(crate) async fn attempt(&self, id: &str, perform: impl Future<Output = Outcome>) -> Outcome {
+        // Asked once there is a place: those who waited for one while it fell silent need not each find out.
+        let _place = self.bulkhead.acquire().await;
         if !self.breaker.is_call_permitted() {
             return Outcome::NotNow(NotNow::new(Fault::Destination, format!("{} is left alone after its failures", self.name)));
         }
-        let _place = self.bulkhead.acquire().await;
         let outcome = tokio::time::timeout(self.config.timeout, perform).await.unwrap_or_else(|_| {
             let within = self.config.timeout.as_millis();
             Outcome::NotNow(NotNow::new(Fault::Effect, format!("{} gave no answer within {within} ms", self.name)))
@@ -123,5 +124,21 @@ mod tests {
         let config = DestinationConfig { timeout: Duration::from_millis(20), ..DestinationConfig::default() };
         let gateway = Destination::new("the gateway", config);
         assert_eq!(fault(&gateway.attempt("a", std::future::pending()).await), Some(Fault::Effect));
+    }
+
+    #[tokio::test]
+    async fn those_who_wait_for_a_place_do_not_each_find_out_that_nobody_answers() {
+        let config = DestinationConfig { timeout: Duration::from_millis(20), concurrency: 1, failures: 2, ..DestinationConfig::default() };
+        let gateway = Destination::new("the gateway", config);
+        let performed = std::sync::atomic::AtomicUsize::new(0);
+        let silent = async |id: usize| {
+            let perform = async {
+                performed.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                std::future::pending().await
+            };
+            gateway.attempt(&id.to_string(), perform).await
+        };
+        futures::future::join_all((0..10).map(silent)).await;
+        assert_eq!(performed.into_inner(), 2, "the breaker opens at the second");
     }
 }
