@@ -159,5 +159,7 @@ async fn a_gateway_that_is_not_there_is_no_fault_of_the_payment() {
     let url = format!("http://{}", nobody.local_addr().expect("an address"));
     drop(nobody);
     assert_eq!(fault(&client(&url).perform(&capture("n")).await), Some(Fault::Destination));
-    assert!(HttpGateway::new("somewhere").is_err_and(|error| error.to_string().contains("DAYBOOK_GATEWAY_URL must be")));
+    for wrong in ["somewhere", "localhost:9300", "file:///gateway"] {
+        assert!(HttpGateway::new(wrong).is_err_and(|error| error.to_string().contains("DAYBOOK_GATEWAY_URL must be")), "{wrong}");
+    }
 }

@@ -41,7 +41,10 @@ impl HttpGateway {
     /// # Errors
     /// The address is none.
     pub fn new(url: &str) -> Result<Self, GatewayError> {
-        Url::parse(url).map_err(|error| GatewayError::Url(error.to_string()))?;
+        let parsed = Url::parse(url).map_err(|error| GatewayError::Url(error.to_string()))?;
+        if !matches!(parsed.scheme(), "http" | "https") {
+            return Err(GatewayError::Url(format!("it begins with {}:", parsed.scheme())));
+        }
         // Which of rustls' providers is meant must be said once in a process; a second saying changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder().build().map_err(|error| GatewayError::Client(error.to_string()))?;
