@@ -3,7 +3,11 @@
 use crate::{Destination, Effect, Errand, Fault, NotNow, Outcome, Patience, Perform, Status, Task, meta, metrics};
 use event_sourcing::AnyCommand;
 use event_store::{Aggregates, CommandError, CommandMeta};
-use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc};
+use std::{
+    collections::HashMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 use tokio::sync::Semaphore;
 
 /// Who performs the effects of a kind, where they go, and how long they are tried.
@@ -67,7 +71,7 @@ impl Attempts {
         }
         match self.perform(errand, &effect, kind).await {
             Outcome::Done(record) | Outcome::Refused(record) => self.record(errand, record).await,
-            Outcome::NotNow(NotNow { reason, fault }) => Verdict::Later { reason, counts: fault == Fault::Effect },
+            Outcome::NotNow(NotNow { reason, fault }) => Verdict::Later { reason, counts: matches!(fault, Fault::Effect | Fault::Unclear) },
         }
     }
 
@@ -150,7 +154,9 @@ impl Attempts {
             Verdict::Never(reason) => (reason, true, true),
         };
         let (patience, now) = (self.patience(errand), meta::now());
-        tracing::warn!(errand = errand.id, target = %errand.task.target(), reason, "an errand has to wait");
+        if errand.tries == 0 {
+            tracing::warn!(errand = errand.id, target = %errand.target, reason, "an errand has to wait");
+        }
         errand.postpone(reason, counts, &patience, now);
         if (hopeless || errand.is_used_up(&patience, now)) && self.given_up(errand).await {
             errand.status = Status::Dead;
@@ -162,7 +168,11 @@ impl Attempts {
     /// Records that an effect is given up, where that is to be recorded; false where it could not be recorded now.
     async fn given_up(&self, errand: &Errand) -> bool {
         let Task::Effect(effect) = &errand.task else { return true };
-        let record = self.kinds.get(&*effect.kind).and_then(|kind| kind.performer.give_up(effect, &errand.reason));
+        let Some(kind) = self.kinds.get(&*effect.kind) else { return true };
+        let record = catch_unwind(AssertUnwindSafe(|| kind.performer.give_up(effect, &errand.reason))).unwrap_or_else(|_| {
+            tracing::error!(errand = errand.id, "the performer met a defect: that the effect is given up is not recorded");
+            None
+        });
         let Some(record) = record else { return true };
         !matches!(self.execute(record, meta::of_giving_up(errand, meta::now())).await, Err(CommandError::Unavailable(_)))
     }

@@ -4,11 +4,11 @@ use crate::meta;
 use event_sourcing::{AnyCommand, Timestamp};
 use event_store::Aggregates;
 use futures::{StreamExt, stream};
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
-/// How many overdue things one look takes on at most.
-const MOST_AT_ONCE: u32 = 200;
+/// How many overdue things are read at once.
+const PAGE: u32 = 200;
 /// How many commands are under way at once: one whose owner is gone keeps no other waiting.
 const CONCURRENCY: usize = 32;
 
@@ -47,18 +47,32 @@ pub async fn keep_deadlines(deadline: Deadline, aggregates: Aggregates, period: 
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            _ = ticks.tick() => ask_for_all(&deadline, &aggregates).await,
+            _ = ticks.tick() => {}
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = ask_for_all(&deadline, &aggregates) => {}
         }
     }
 }
 
+/// Asks once for each thing that is due now, page by page. What could not be asked for is still due and stands in front, so each page is longer
+/// by what this look has tried: stuck deadlines hold back no other.
 async fn ask_for_all(deadline: &Deadline, aggregates: &Aggregates) {
     let now = meta::now();
-    let due = match deadline.due.due(now, MOST_AT_ONCE).await {
-        Ok(due) => due,
-        Err(error) => return tracing::warn!(deadline = deadline.name, error, "the deadlines cannot be read"),
-    };
-    stream::iter(due).for_each_concurrent(CONCURRENCY, |overdue| ask_for(deadline.name, aggregates, overdue, now)).await;
+    let mut tried = HashSet::new();
+    loop {
+        let limit = PAGE.saturating_add(u32::try_from(tried.len()).unwrap_or(u32::MAX));
+        let mut due = match deadline.due.due(now, limit).await {
+            Ok(due) => due,
+            Err(error) => return tracing::warn!(deadline = deadline.name, error, "the deadlines cannot be read"),
+        };
+        due.retain(|overdue| tried.insert((overdue.command.aggregate_id, overdue.due)));
+        if due.is_empty() {
+            return;
+        }
+        stream::iter(due).for_each_concurrent(CONCURRENCY, |overdue| ask_for(deadline.name, aggregates, overdue, now)).await;
+    }
 }
 
 async fn ask_for(name: &'static str, aggregates: &Aggregates, Overdue { due, command }: Overdue, now: Timestamp) {

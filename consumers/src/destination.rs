@@ -1,9 +1,14 @@
 //! Somewhere outside that effects go to: so many at once, within a time, and left alone while it answers nobody.
 
 use crate::{Fault, NotNow, Outcome};
-use failsafe::{Config, StateMachine, backoff::Exponential, failure_policy::ConsecutiveFailures};
+use failsafe::{Config, Instrument, StateMachine, backoff::Exponential, failure_policy::ConsecutiveFailures};
 use parking_lot::Mutex;
-use std::{collections::HashSet, future::Future, time::Duration};
+use std::{
+    collections::HashSet,
+    future::Future,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 use tokio::sync::Semaphore;
 
 /// How a destination is treated.
@@ -37,7 +42,7 @@ impl Default for DestinationConfig {
 pub struct Destination {
     name: &'static str,
     config: DestinationConfig,
-    breaker: StateMachine<ConsecutiveFailures<Exponential>, ()>,
+    breaker: StateMachine<ConsecutiveFailures<Exponential>, Told>,
     bulkhead: Semaphore,
     /// The effects that failed since the last one that did not. One that fails for ever must not pass for a destination that is down.
     failed: Mutex<HashSet<String>>,
@@ -49,7 +54,7 @@ impl Destination {
         let first = config.leave_alone.max(Duration::from_secs(1));
         let pauses = failsafe::backoff::exponential(first, config.leave_alone_at_most.max(first));
         let policy = failsafe::failure_policy::consecutive_failures(config.failures, pauses);
-        let breaker = Config::new().failure_policy(policy).build();
+        let breaker = Config::new().failure_policy(policy).instrument(Told { name, open: AtomicBool::new(false) }).build();
         Self { name, config, breaker, bulkhead: Semaphore::new(config.concurrency), failed: Mutex::default() }
     }
 
@@ -62,29 +67,60 @@ impl Destination {
         }
         let outcome = tokio::time::timeout(self.config.timeout, perform).await.unwrap_or_else(|_| {
             let within = self.config.timeout.as_millis();
-            Outcome::NotNow(NotNow::new(Fault::Effect, format!("{} gave no answer within {within} ms", self.name)))
+            Outcome::NotNow(NotNow::new(Fault::Unclear, format!("{} gave no answer within {within} ms", self.name)))
         });
         self.note(id, outcome)
     }
 
-    /// Tells the breaker; while it is not closed a failure is the destination's and not the effect's.
+    /// Tells the breaker. A destination that answers is well, even where it refuses: however many effects it refuses for ever, the others go on.
     fn note(&self, id: &str, outcome: Outcome) -> Outcome {
-        let Outcome::NotNow(not_now) = outcome else {
-            self.failed.lock().clear();
-            self.breaker.on_success();
-            return outcome;
-        };
-        if not_now.fault == Fault::Ours {
-            return Outcome::NotNow(not_now);
+        match outcome {
+            Outcome::Done(_) | Outcome::Refused(_) | Outcome::NotNow(NotNow { fault: Fault::Effect, .. }) => {
+                self.failed.lock().clear();
+                self.breaker.on_success();
+                outcome
+            }
+            Outcome::NotNow(NotNow { fault: Fault::Ours, .. }) => outcome,
+            Outcome::NotNow(NotNow { reason, fault: fault @ (Fault::Unclear | Fault::Destination) }) => {
+                let fault = if self.is_down(id) { Fault::Destination } else { fault };
+                Outcome::NotNow(NotNow { reason, fault })
+            }
         }
+    }
+
+    /// Counts an effect that got no clear answer; true once so many different ones got none that the destination is taken to be down.
+    fn is_down(&self, id: &str) -> bool {
         let mut failed = self.failed.lock();
         let is_new = failed.insert(id.to_owned());
         let several = failed.len() >= self.config.failures as usize;
         if is_new || several {
             self.breaker.on_error();
         }
-        let fault = if several && not_now.fault == Fault::Effect { Fault::Destination } else { not_now.fault };
-        Outcome::NotNow(NotNow { fault, ..not_now })
+        several
+    }
+}
+
+/// Logs when the breaker opens and closes, once for each outage.
+struct Told {
+    name: &'static str,
+    open: AtomicBool,
+}
+
+impl Instrument for Told {
+    fn on_call_rejected(&self) {}
+
+    fn on_open(&self) {
+        if !self.open.swap(true, Ordering::Relaxed) {
+            tracing::warn!(destination = self.name, "a destination answers nobody: it is left alone, and tried from time to time");
+        }
+    }
+
+    fn on_half_open(&self) {}
+
+    fn on_closed(&self) {
+        if self.open.swap(false, Ordering::Relaxed) {
+            tracing::info!(destination = self.name, "the destination answers again");
+        }
     }
 }
 
@@ -93,7 +129,7 @@ mod tests {
     use super::*;
 
     fn fails() -> Outcome {
-        Outcome::NotNow(NotNow::new(Fault::Effect, "no"))
+        Outcome::NotNow(NotNow::new(Fault::Unclear, "no"))
     }
 
     fn fault(outcome: &Outcome) -> Option<Fault> {
@@ -104,7 +140,7 @@ mod tests {
     async fn one_effect_that_always_fails_does_not_shut_the_door_for_others() {
         let gateway = Destination::new("the gateway", DestinationConfig::default());
         for _ in 0..50 {
-            assert_eq!(fault(&gateway.attempt("a", async { fails() }).await), Some(Fault::Effect));
+            assert_eq!(fault(&gateway.attempt("a", async { fails() }).await), Some(Fault::Unclear));
         }
         assert_eq!(gateway.attempt("b", async { Outcome::Done(None) }).await, Outcome::Done(None));
     }
@@ -123,7 +159,17 @@ mod tests {
     async fn silence_ends_at_the_time_limit() {
         let config = DestinationConfig { timeout: Duration::from_millis(20), ..DestinationConfig::default() };
         let gateway = Destination::new("the gateway", config);
-        assert_eq!(fault(&gateway.attempt("a", std::future::pending()).await), Some(Fault::Effect));
+        assert_eq!(fault(&gateway.attempt("a", std::future::pending()).await), Some(Fault::Unclear));
+    }
+
+    #[tokio::test]
+    async fn however_many_effects_are_refused_the_destination_is_not_left_alone() {
+        let gateway = Destination::new("the gateway", DestinationConfig::default());
+        for id in 0..50 {
+            let refused = gateway.attempt(&id.to_string(), async { Outcome::NotNow(NotNow::new(Fault::Effect, "no")) }).await;
+            assert_eq!(fault(&refused), Some(Fault::Effect), "the attempt counts");
+        }
+        assert_eq!(gateway.attempt("b", async { Outcome::Done(None) }).await, Outcome::Done(None));
     }
 
     #[tokio::test]

@@ -34,6 +34,8 @@ pub struct Errand {
     pub event_id: String,
     /// Who and why, as the event has it.
     pub cause: Cause,
+    /// The aggregate that it is about. It stays the same when the task changes.
+    pub target: Uuid,
     /// What is to be done. An effect that is done becomes the command that records it.
     pub task: Task,
     /// Whether it is still tried.
@@ -69,6 +71,7 @@ impl Errand {
                 source_aggregate: event.aggregate_id,
                 event_id: event.event_id.clone(),
                 cause: event.cause.clone(),
+                target: task.target(),
                 task,
                 status: Status::Waiting,
                 attempts: 0,
@@ -83,7 +86,7 @@ impl Errand {
 
     /// Whose event and whom it is about.
     pub(crate) fn pair(&self) -> Pair {
-        (self.source_aggregate, self.task.target())
+        (self.source_aggregate, self.target)
     }
 
     /// The partition of the event.

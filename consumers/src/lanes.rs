@@ -5,6 +5,7 @@ use event_store::PartitionId;
 use parking_lot::Mutex;
 use std::{
     collections::{HashMap, VecDeque},
+    pin::pin,
     sync::Arc,
     time::Duration,
 };
@@ -99,7 +100,7 @@ impl Fresh {
             if let Stage::Tried(_) = stage {
                 errand.due = crate::meta::now().plus_millis(UNDER_WAY);
                 errand.reason = "its first attempt still runs".to_owned();
-                book.begin(&errand.source(), &errand.id);
+                book.note_running(&errand);
             }
             book.add(&errand.source(), errand.pair());
             *row = Row::Claimed;
@@ -118,8 +119,14 @@ impl Fresh {
     pub fn abandoned(&self, book: &Book) {
         let errand = self.errand.lock().clone();
         book.take_away(&errand.source(), errand.pair());
-        book.end(&errand.source(), &errand.id);
+        book.end(&errand);
         self.state.send_modify(|(_, row)| *row = Row::None);
+    }
+
+    /// Resolves once a batch has claimed its row.
+    async fn is_put_by(&self) {
+        let claimed = self.state.subscribe().wait_for(|(_, row)| *row != Row::None).await.is_ok();
+        debug_assert!(claimed, "the sender lives as long as this");
     }
 
     /// Whether the row is there; waits until that is decided.
@@ -160,10 +167,10 @@ impl Lanes {
         let (source, pair) = (errand.source(), errand.pair());
         let fresh = Fresh::new(errand, may_be_done);
         let mut queues = self.queues.lock();
-        if let Some(queue) = queues.get_mut(&(source.clone(), pair)) {
-            queue.push_back(fresh.clone());
-        } else if self.book.has(&source, &pair) {
+        if self.book.has(&source, &pair) {
             fresh.enter(Stage::Left);
+        } else if let Some(queue) = queues.get_mut(&(source.clone(), pair)) {
+            queue.push_back(fresh.clone());
         } else {
             queues.insert((source.clone(), pair), VecDeque::from([fresh.clone()]));
             tokio::spawn(self.clone().run((source, pair)));
@@ -176,7 +183,7 @@ impl Lanes {
         loop {
             let first = self.queues.lock().get(&lane).and_then(|queue| queue.front().cloned());
             let Some(fresh) = first else { return };
-            let settled = self.go(&fresh).await;
+            let settled = self.first(&lane, &fresh).await;
             let mut queues = self.queues.lock();
             let Some(queue) = queues.get_mut(&lane) else { return };
             queue.pop_front();
@@ -190,6 +197,22 @@ impl Lanes {
                 return;
             }
         }
+    }
+
+    /// Tries the first errand of a lane. When it is put by while it is being tried, those behind it are left to the database at once: their
+    /// batches must not wait for an attempt that hangs, and the worker takes them up in order.
+    async fn first(self: &Arc<Self>, lane: &Lane, fresh: &Arc<Fresh>) -> bool {
+        let mut going = pin!(self.go(fresh));
+        tokio::select! {
+            settled = &mut going => return settled,
+            () = fresh.is_put_by() => {}
+        }
+        if let Some(queue) = self.queues.lock().get_mut(lane) {
+            for behind in queue.drain(1..) {
+                behind.enter(Stage::Left);
+            }
+        }
+        going.await
     }
 
     /// True once the errand is settled; false where it is left to the database.
@@ -234,7 +257,7 @@ impl Lanes {
             until_it_answers("an errand's row", || self.store.remove(&errand.id)).await;
             self.book.take_away(&errand.source(), errand.pair());
         }
-        self.book.end(&errand.source(), &errand.id);
+        self.book.end(&errand);
     }
 
     /// Left to the database; where it was put by while it was tried, its row learns how that ended.
@@ -252,7 +275,7 @@ impl Lanes {
         if fresh.has_row(row).await {
             until_it_answers("an errand's row", || self.store.rewrite(&errand)).await;
         }
-        self.book.end(&errand.source(), &errand.id);
+        self.book.end(&errand);
     }
 }
 

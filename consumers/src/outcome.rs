@@ -26,8 +26,11 @@ pub struct NotNow {
 /// What is at fault when an effect is not done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// As far as can be told, this effect: the attempt counts against it.
+    /// This effect: its destination answers, and refuses it. The attempt counts, and says nothing against the destination.
     Effect,
+    /// This effect or its destination, for all that anybody can tell: an error, or silence. The attempt counts, until so many different effects
+    /// end so that the destination is blamed.
+    Unclear,
     /// Its destination, which answers nobody: no attempt is used up.
     Destination,
     /// Ourselves (a view that is behind, say): no attempt is used up, and the destination is not blamed.

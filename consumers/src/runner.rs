@@ -5,7 +5,7 @@ use crate::{
     DeadLetters, Errand, Patience, ReactionStore, Reactor,
     attempt::Attempts,
     book::Book,
-    lanes::{Fresh, Lanes, is_dead, until_it_answers},
+    lanes::{Fresh, Lanes, until_it_answers},
     meta, metrics,
     progress::Progress,
     worker::Worker,
@@ -106,25 +106,16 @@ impl Reactors {
     /// # Errors
     /// There is no dead errand of this id, or why it still cannot be done, in words.
     pub async fn redrive(&self, id: &str) -> Result<(), String> {
-        match self.store.errand(id).await? {
-            // By itself: a caller that hangs up must not leave it half begun.
-            Some(errand) if is_dead(&errand) => {
-                tokio::spawn(self.worker.clone().redrive(errand)).await.map_err(|error| error.to_string())?
-            }
-            Some(_) => Err("it is still being tried by itself".to_owned()),
-            None => Err(format!("no errand {id} is put by here")),
-        }
+        // By itself: a caller that hangs up must not leave it half begun.
+        tokio::spawn(self.worker.clone().redrive(id.to_owned())).await.map_err(|error| error.to_string())?
     }
 
     /// Gives a dead errand up for good; false where there is none of this id.
     ///
     /// # Errors
-    /// The database does not answer, in words.
+    /// It is being tried, or the database does not answer, in words.
     pub async fn drop_errand(&self, id: &str) -> Result<bool, String> {
-        let Some(errand) = self.store.errand(id).await?.filter(is_dead) else { return Ok(false) };
-        self.store.remove(id).await?;
-        self.book.take_away(&errand.source(), errand.pair());
-        Ok(true)
+        tokio::spawn(self.worker.clone().give_up(id.to_owned())).await.map_err(|error| error.to_string())?
     }
 
     /// What an event leads to; the reason where a reactor panics on it.

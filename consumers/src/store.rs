@@ -34,7 +34,8 @@ pub trait ReactionStore: Send + Sync + 'static {
     /// The database does not answer, in words.
     async fn put_by(&self, source: &PartitionId) -> Result<Vec<(Uuid, Uuid)>, String>;
 
-    /// The errands of these partitions that are waiting and due and stand first between their two aggregates, at most `limit`.
+    /// The errands of these partitions that are waiting, due, and the first of their pair: of each kind ([`Task::kind`](crate::Task::kind))
+    /// at most `limit`, the longest due.
     ///
     /// # Errors
     /// The database does not answer, in words.

@@ -4,15 +4,15 @@ use crate::{
     Errand, ReactionStore, Status,
     attempt::{Attempts, Verdict},
     book::Book,
-    lanes::until_it_answers,
+    lanes::{is_dead, until_it_answers},
     meta,
 };
 use futures::stream::{FuturesUnordered, StreamExt};
 use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
-/// How many due errands are looked up at once, and how many are under way at most.
-const AT_ONCE: usize = 256;
+/// How many errands of each kind are under way at most: those that wait for somebody silent leave the other kinds their places.
+const AT_ONCE: u32 = 64;
 /// How often the database is asked for due errands while any is put by.
 const EVERY: Duration = Duration::from_millis(250);
 
@@ -29,9 +29,9 @@ impl Worker {
         let mut under_way = FuturesUnordered::new();
         let mut look = true;
         loop {
-            if look && under_way.len() < AT_ONCE {
+            if look {
                 for errand in self.due().await {
-                    if self.book.begin(&errand.source(), &errand.id) {
+                    if self.book.begin(&errand) {
                         under_way.push(tokio::spawn(self.clone().one(errand)));
                     }
                 }
@@ -52,7 +52,7 @@ impl Worker {
         if sources.is_empty() {
             return Vec::new();
         }
-        self.store.due(&sources, meta::now(), AT_ONCE as u32).await.unwrap_or_else(|error| {
+        self.store.due(&sources, meta::now(), AT_ONCE).await.unwrap_or_else(|error| {
             tracing::warn!(error, "what is put by cannot be looked up now");
             Vec::new()
         })
@@ -60,48 +60,72 @@ impl Worker {
 
     /// True where it is settled, so that what stood behind it may be due.
     async fn one(self: Arc<Self>, errand: Errand) -> bool {
-        let (source, id) = (errand.source(), errand.id.clone());
-        let settled = self.attempt(errand).await;
-        self.book.end(&source, &id);
+        let mut errand = errand;
+        let settled = self.attempt(&mut errand).await;
+        self.book.end(&errand);
         settled
     }
 
-    async fn attempt(&self, mut errand: Errand) -> bool {
-        match self.attempts.attempt(&mut errand, true).await {
+    async fn attempt(&self, errand: &mut Errand) -> bool {
+        match self.attempts.attempt(errand, true).await {
             Verdict::Settled => {
-                until_it_answers("an errand's row", || self.store.remove(&errand.id)).await;
-                self.book.take_away(&errand.source(), errand.pair());
+                self.remove(errand).await;
                 true
             }
             verdict => {
-                self.attempts.note(&mut errand, verdict).await;
-                until_it_answers("an errand's row", || self.store.rewrite(&errand)).await;
+                self.attempts.note(errand, verdict).await;
+                until_it_answers("an errand's row", || self.store.rewrite(errand)).await;
                 false
             }
         }
     }
 
+    async fn remove(&self, errand: &Errand) {
+        until_it_answers("an errand's row", || self.store.remove(&errand.id)).await;
+        self.book.take_away(&errand.source(), errand.pair());
+    }
+
     /// Tries a dead errand once more, and begins its patience anew; the reason where it still cannot be done: then it stays dead.
-    pub async fn redrive(self: Arc<Self>, errand: Errand) -> Result<(), String> {
-        let (source, id) = (errand.source(), errand.id.clone());
-        if !self.book.begin(&source, &id) {
-            return Err("it is being tried already, or another process has its partition".to_owned());
-        }
+    pub async fn redrive(self: Arc<Self>, id: String) -> Result<(), String> {
+        let errand = self.begin_dead(&id).await?.ok_or_else(|| format!("no errand {id} is put by here"))?;
         let mut errand = Errand { attempts: 0, tries: 0, since: meta::now(), ..errand };
-        let verdict = self.attempts.attempt(&mut errand, true).await;
-        let outcome = match verdict {
+        let outcome = match self.attempts.attempt(&mut errand, true).await {
             Verdict::Settled => {
-                until_it_answers("an errand's row", || self.store.remove(&id)).await;
-                self.book.take_away(&source, errand.pair());
+                self.remove(&errand).await;
                 Ok(())
             }
             Verdict::Later { reason, .. } | Verdict::Never(reason) => {
-                let errand = Errand { status: Status::Dead, reason: reason.clone(), ..errand };
+                errand = Errand { status: Status::Dead, reason: reason.clone(), ..errand };
                 until_it_answers("an errand's row", || self.store.rewrite(&errand)).await;
                 Err(reason)
             }
         };
-        self.book.end(&source, &id);
+        self.book.end(&errand);
         outcome
+    }
+
+    /// Gives a dead errand up for good; false where there is none of this id.
+    pub async fn give_up(self: Arc<Self>, id: String) -> Result<bool, String> {
+        let Some(errand) = self.begin_dead(&id).await? else { return Ok(false) };
+        self.remove(&errand).await;
+        self.book.end(&errand);
+        Ok(true)
+    }
+
+    /// Takes a dead errand in hand, so that nobody else does; none where there is none of this id. [`Book::end`] lets it go again.
+    async fn begin_dead(&self, id: &str) -> Result<Option<Errand>, String> {
+        let Some(errand) = self.store.errand(id).await? else { return Ok(None) };
+        if !is_dead(&errand) {
+            return Err("it is still being tried by itself".to_owned());
+        }
+        if !self.book.begin(&errand) {
+            return Err("it is being tried already, or another process has its partition".to_owned());
+        }
+        // Read once more: whoever had it in hand before may have settled it.
+        let found = self.store.errand(id).await;
+        if !matches!(&found, Ok(Some(found)) if is_dead(found)) {
+            self.book.end(&errand);
+        }
+        found.map(|found| found.filter(is_dead))
     }
 }

@@ -11,7 +11,7 @@ use event_store::{Batch, BatchError, Checkpoint, Counted, PartitionId};
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
-/// A database, the views that it holds, and how their events are read.
+/// Decodes batches and writes them into the views of one database.
 pub(crate) struct BatchWriter {
     name: String,
     database: Database,
@@ -19,13 +19,13 @@ pub(crate) struct BatchWriter {
     codecs: Codecs,
 }
 
-/// A record, and the event in it or why there is none.
+/// A record with its decoded event, or the reason why it cannot be decoded.
 pub(crate) struct Decoded {
     record: Counted,
     event: Result<Recorded<AnyEvent>, String>,
 }
 
-/// How a batch is folded: at once, or record by record, so that one that cannot be applied is found and put aside.
+/// How a batch is folded: all records at once, or record by record, which finds the record that cannot be applied and puts it aside.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Care {
     AtOnce,
@@ -33,7 +33,7 @@ pub(crate) enum Care {
 }
 
 impl BatchWriter {
-    /// Makes the views' tables where they are missing. The name stands in metrics and logs.
+    /// Makes the views' missing tables. The name stands in metrics and logs.
     pub(crate) async fn new(name: &str, database: Database, views: Vec<Kept>, codecs: Codecs) -> Result<Self, DatabaseError> {
         database.create(views.iter().map(|kept| &kept.table)).await?;
         Ok(Self { name: name.to_owned(), database, views, codecs })
@@ -68,13 +68,13 @@ impl BatchWriter {
         Ok(self.least(source, &standing))
     }
 
-    /// The least of the views' checkpoints: what any of them still needs begins there.
+    /// The lowest of the views' checkpoints: reading from there gives each view all the records that it still needs.
     fn least(&self, source: &PartitionId, standing: &HashMap<String, Checkpoint>) -> Checkpoint {
         self.readers(source).map(|kept| at(kept, standing)).min_by_key(|checkpoint| checkpoint.next).unwrap_or_default()
     }
 
-    /// The batch's records, decoded. One that never can be is put aside later; one whose schema is not known *yet* holds the batch
-    /// back, since a registry that is down for a minute must not cost a view its events.
+    /// Decodes the batch's records. A record that can never be decoded is put aside later, by the fold. A record whose schema cannot be
+    /// learned *now* fails the whole batch, to be tried again: a registry that is down for a minute must not cost a view its events.
     pub(crate) async fn decode(&self, batch: &Batch) -> Result<Vec<Decoded>, BatchError> {
         let mut decoded = Vec::with_capacity(batch.records.len());
         for record in &batch.records {
@@ -84,7 +84,8 @@ impl BatchWriter {
         Ok(decoded)
     }
 
-    /// The event, or why there will never be one; fails where nobody can say yet.
+    /// Decodes a record: the event, or the error that makes it undecodable for good. Fails while the registry does not answer, since only
+    /// it can tell.
     pub(crate) async fn decode_one(&self, record: &Counted) -> Result<Result<Recorded<AnyEvent>, DecodeError>, BatchError> {
         let decode = || self.codecs.decode(&record.position.service, &record.event);
         let decoded = match decode() {
@@ -98,7 +99,8 @@ impl BatchWriter {
         Ok(decoded.map(|event| record.with(event)))
     }
 
-    /// Writes a batch by itself, whatever is the matter with it.
+    /// Writes one batch in a transaction of its own. If a record in it cannot be applied, writes it again record by record, which puts that
+    /// record aside.
     pub(crate) async fn write(&self, batch: &Batch, decoded: &[Decoded]) -> Result<(), DatabaseError> {
         match self.write_with(batch, decoded, Care::AtOnce).await {
             Err(error) if error.is_poison() => {
@@ -121,31 +123,34 @@ impl BatchWriter {
         Ok(())
     }
 
-    /// Writes a batch within a transaction that goes on.
+    /// Writes a batch record by record within the caller's transaction.
     pub(crate) async fn write_carefully(&self, open: &mut Transaction, batch: &Batch, decoded: &[Decoded]) -> Result<(), DatabaseError> {
         self.write_in(open, batch, decoded, Care::EachRecord).await
     }
 
-    /// View by view, since they may stand at different places, and with what is put aside in sight.
+    /// Writes a batch view by view, since the views' checkpoints may differ. Records of aggregates that a view has put aside join its dead
+    /// letters.
     async fn write_in(&self, open: &mut Transaction, batch: &Batch, decoded: &[Decoded], care: Care) -> Result<(), DatabaseError> {
         let standing = open.checkpoints(&batch.source).await?;
         if self.least(&batch.source, &standing).next != batch.from.next {
             return Err(DatabaseError::Moved(batch.source.clone()));
         }
+        let behind = self.readers(&batch.source).map(|kept| (kept, at(kept, &standing))).filter(|(_, at)| at.next < batch.to.next);
+        let behind: Vec<_> = behind.collect();
+        // The checkpoints come first: their locks keep a second projector from loading rows that are about to change, and wait for a redrive,
+        // which may take dead letters away.
+        for (kept, at) in &behind {
+            open.advance(&kept.reader, &batch.source, *at, batch.to).await?;
+        }
         let parked = open.parked(&batch.source).await?;
-        for kept in self.readers(&batch.source) {
-            let at = at(kept, &standing);
-            if at.next < batch.to.next {
-                // The checkpoint comes first: its lock keeps a second projector from loading rows that are about to change.
-                open.advance(&kept.reader, &batch.source, at, batch.to).await?;
-                let new = decoded.partition_point(|one| one.record.position.offset < at.next);
-                self.fold(open, kept, decoded[new..].iter(), parked_by(&parked, kept), care).await?;
-            }
+        for (kept, at) in behind {
+            let new = decoded.partition_point(|one| one.record.position.offset < at.next);
+            self.fold(open, kept, decoded[new..].iter(), parked_by(&parked, kept), care).await?;
         }
         Ok(())
     }
 
-    /// Folds what can be folded, and puts aside what cannot, with all that stands behind it in its aggregate.
+    /// Folds the records that can be applied, and puts aside those that cannot, each with all later records of its aggregate.
     pub(crate) async fn fold(
         &self,
         open: &mut Transaction,
@@ -184,7 +189,7 @@ impl BatchWriter {
     }
 }
 
-/// None where a record was applied, the reason where it never can be; fails where the database failed.
+/// None if the record was applied, the reason if it can never be applied; an error of the database itself is passed on.
 pub(crate) fn applied(outcome: Result<(), DatabaseError>) -> Result<Option<String>, DatabaseError> {
     match outcome {
         Ok(()) => Ok(None),

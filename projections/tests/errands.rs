@@ -119,6 +119,11 @@ async fn what_is_due_and_stands_first_between_its_two_aggregates_is_found() {
         assert_eq!(due(&database, &[0], 29).await, [(0, 2, 0)], "{}", fresh.kind);
         assert_eq!(due(&database, &[1, 7], 1_000).await, [(1, 4, 0)], "{}", fresh.kind);
         assert_eq!(database.due_errands(&[source(0), source(1)], Timestamp(1_000), 2).await.unwrap().len(), 2, "{}", fresh.kind);
+        let other_kind = ErrandRow { kind: "a letter".into(), ..errand(1, 50, (8, 8)) };
+        database.advance_with(READER, &batch(1, 0, 51), vec![other_kind]).await.unwrap();
+        let of_each_kind = database.due_errands(&[source(0), source(1)], Timestamp(1_000), 1).await.unwrap();
+        let found: Vec<_> = of_each_kind.iter().map(|row| (&*row.kind, row.offset)).collect();
+        assert_eq!(found, [("a reminder", 2), ("a letter", 50)], "{}: no kind takes the places of another", fresh.kind);
         database.remove_errand("0-2/remind/0").await.unwrap();
         database.remove_errand("0-2/remind/0").await.unwrap();
         assert_eq!(due(&database, &[0], 1_000).await, [(0, 2, 1), (0, 3, 0)], "{}", fresh.kind);

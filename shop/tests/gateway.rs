@@ -106,7 +106,7 @@ async fn what_fails_is_asked_again_and_done_once() {
     let gateway = client(&simulated.url);
     let effect = authorise("f", pounds(1), "card-flaky");
     for _ in 0..2 {
-        assert_eq!(fault(&gateway.perform(&effect).await), Some(Fault::Effect));
+        assert_eq!(fault(&gateway.perform(&effect).await), Some(Fault::Unclear));
     }
     assert_eq!(gateway.perform(&effect).await, approved("f"));
     for _ in 0..2 {

@@ -21,8 +21,8 @@ struct Rest {
 }
 
 fn row(errand: &Errand) -> ErrandRow {
-    let Errand { id, reactor, index, position, number, source_aggregate, event_id, cause, task, .. } = errand.clone();
-    let (kind, aggregate_id) = (task.kind(), task.target());
+    let Errand { id, reactor, index, position, number, source_aggregate, event_id, cause, target, task, .. } = errand.clone();
+    let kind = task.kind();
     let rest = Rest { index, event_id, cause, task };
     ErrandRow {
         id,
@@ -33,7 +33,7 @@ fn row(errand: &Errand) -> ErrandRow {
         service: position.service.to_string(),
         partition: position.partition,
         offset: position.offset,
-        aggregate_id,
+        aggregate_id: target,
         source_aggregate,
         status: if errand.status == Status::Dead { "dead" } else { "waiting" }.to_owned(),
         attempts: errand.attempts.into(),
@@ -53,6 +53,7 @@ fn errand(row: ErrandRow) -> Result<Errand, String> {
         index,
         event_id,
         cause,
+        target: row.aggregate_id,
         task,
         position: Position { service: row.service.as_str().into(), partition: row.partition, offset: row.offset },
         number: count(row.number),
@@ -146,6 +147,7 @@ mod tests {
             source_aggregate: Uuid::from_u128(1),
             event_id: "e/1".into(),
             cause: Cause { actor: "ada".into(), correlation_id: "c".into(), causation_id: None, traceparent: None },
+            target: Uuid::from_u128(7),
             task: Task::Command(command),
             status: Status::Dead,
             attempts: 2,

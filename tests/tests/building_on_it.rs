@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-/// The page has at least so many blocks of Rust; fewer would mean that it is not read as it should be.
+/// The page has at least so many blocks of Rust; with fewer, this test does not read it correctly.
 const AT_LEAST: usize = 6;
 /// The folders of the example whose files are quoted.
 const QUOTED: [&str; 4] = ["", "src", "avro", "tests"];
@@ -14,7 +14,7 @@ struct Block<'a> {
     code: Vec<&'a str>,
 }
 
-/// Without indentation and blank lines.
+/// The lines of a text, without indentation and blank lines.
 fn lines(text: &str) -> Vec<&str> {
     text.lines().map(str::trim).filter(|line| !line.is_empty()).collect()
 }

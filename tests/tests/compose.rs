@@ -1,4 +1,4 @@
-//! `docker-compose.yml` is for machines with Docker; without one it can only be kept honest: it is compared with `stack/`.
+//! `docker-compose.yml` runs on machines with Docker. A test without Docker can only compare it with `stack/`.
 
 use serde_norway::Value;
 use shop::Settings;

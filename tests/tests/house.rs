@@ -1,4 +1,4 @@
-//! The rules of the house, so that they cannot rot: who may know whom, and what never stands where.
+//! Tests of the rules of the house: which crate may depend on which, and what no file may hold.
 
 use cargo_metadata::{Dependency, DependencyKind, Metadata, MetadataCommand, Package};
 use std::{
@@ -34,10 +34,10 @@ const TENANTS: [Arrows; 6] = [
     ("lending-library", &["event-sourcing", "codec", "event-store", "projections", "consumers", "command-api", "system", "system-tests"]),
 ];
 
-/// What measures both and tries to break them, and the broker of one machine.
+/// The crates that test and measure both, and the broker of one machine.
 const BESIDE: [Arrows; 5] = [
     ("embedded-broker", &[]),
-    ("system-tests", &["shop"]),
+    ("system-tests", &["event-store", "shop"]),
     ("fuzz-targets", &["event-sourcing", "codec", "event-store", "command-api", "domain", "schemas", "invoices", "shop"]),
     ("hot-paths", &["event-sourcing", "codec", "event-store", "projections", "domain", "schemas", "shop"]),
     ("bench", &["event-sourcing", "codec", "event-store", "projections", "command-api", "domain", "schemas", "shop"]),
@@ -64,7 +64,7 @@ fn known(of: &str) -> BTreeSet<&'static str> {
     dependencies(of, |dependency| dependency.path.is_some())
 }
 
-/// What a crate is built of in production.
+/// The crates that a crate is built of in production.
 fn built_of(name: &str) -> BTreeSet<&'static str> {
     dependencies(name, |dependency| dependency.kind == DependencyKind::Normal)
 }
@@ -86,12 +86,12 @@ fn folders(kinds: &[&str]) -> Vec<String> {
     all.filter(is_in_use).map(|folder| folder.display().to_string()).collect()
 }
 
-/// Where the code is.
+/// The folders of the crates' code.
 fn code() -> Vec<String> {
     folders(&["src"])
 }
 
-/// Where the crates keep their tests.
+/// The folders of the crates' tests.
 fn tests() -> Vec<String> {
     folders(&["tests", "examples", "benches"])
 }
@@ -103,7 +103,7 @@ fn sources(folder: &str) -> Vec<(PathBuf, String)> {
             open.extend(path.read_dir().expect("it can be listed").map(|entry| entry.expect("an entry").path()));
         } else if path.extension().is_some_and(|ending| ending == "rs") {
             let text = std::fs::read_to_string(&path).expect("it is text");
-            // Without the place of the checkout, whose name must not make a rule pass.
+            // Relative to the checkout, whose own path must not make a rule pass.
             found.push((path.strip_prefix(root()).expect("it stands in the house").to_owned(), text));
         }
     }

@@ -1,4 +1,4 @@
-//! More than the system can do: what is taken is answered in time, the rest is told to come again, and it recovers by itself.
+//! Overload: the system answers in time the requests that it takes, tells the others to come again, and recovers by itself.
 //!
 //! A test binary of its own, since it needs the machine to itself.
 
@@ -14,11 +14,11 @@ use tokio::{
     time::MissedTickBehavior,
 };
 
-/// How many clients find out what the system can do.
+/// How many clients measure what the system can do.
 const CLIENTS: usize = 32;
 const FINDING_OUT: Duration = Duration::from_secs(4);
 const OVERLOAD: Duration = Duration::from_secs(8);
-/// Times what it can do.
+/// The overload, as a multiple of what the system can do.
 const TIMES: f64 = 3.0;
 /// Requests are sent in batches this far apart.
 const TICK: Duration = Duration::from_millis(5);
@@ -30,7 +30,7 @@ struct Answered {
     took: Duration,
 }
 
-/// A connection that is used again, as little work as possible for each request: the client shares the machine with the server.
+/// A connection that is used again, with as little work as possible for each request, since the client shares the machine with the server.
 struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
@@ -100,7 +100,7 @@ async fn closed_loop(address: &str) -> Vec<Answered> {
     clients.join_all().await.into_iter().flatten().collect()
 }
 
-/// So many requests a second are sent, whoever is answered.
+/// Sends so many requests a second, whether earlier ones are answered or not.
 async fn open_loop(address: &str, per_second: f64) -> Vec<Answered> {
     let idle: Arc<Mutex<Vec<Connection>>> = Arc::default();
     let (mut ticks, begun) = (tokio::time::interval(TICK), Instant::now());

@@ -4,10 +4,15 @@
 
 mod world;
 
-use consumers::{Fault, Reactors};
-use event_store::{Batch, BatchHandler, Checkpoint};
-use std::sync::{Arc, atomic::Ordering};
-use world::{Answers, World, batch, id, reactors, record, until};
+use consumers::{Deadline, Due, Fault, Overdue, Reactors, keep_deadlines};
+use event_sourcing::{AnyCommand, Timestamp};
+use event_store::{Aggregates, Batch, BatchHandler, Checkpoint};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+use tokio_util::sync::CancellationToken;
+use world::{Answers, Do, Thing, World, batch, id, reactors, record, until};
 
 async fn take(reactors: &Reactors, batch: &Batch) {
     reactors.start(&batch.source).await.unwrap();
@@ -53,6 +58,21 @@ async fn a_batch_whose_errands_wait_for_a_slow_one_among_them_lands_all_the_same
         .await;
     passed(&world, 3).await;
     until("all are done", || world.asked().len() == 3 && world.rows.lock().unwrap().is_empty()).await;
+}
+
+#[tokio::test]
+async fn no_checkpoint_waits_behind_an_attempt_that_hangs_and_order_is_kept_all_the_same() {
+    let world = Arc::new(World::default());
+    world.answers.lock().unwrap().insert(id("silent"), Answers::Hangs);
+    let reactors = reactors(&world, 0).await;
+    let records = (0..3).map(|offset| record(offset, "a", &["silent"], false)).collect();
+    take(&reactors, &batch(0, records)).await;
+    passed(&world, 3).await;
+    world.answers.lock().unwrap().clear();
+    // Longer than the worker lets pass before it looks again.
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    assert!(world.asked().is_empty(), "those behind it wait while it runs");
+    assert_eq!(world.rows.lock().unwrap().len(), 3);
 }
 
 #[tokio::test]
@@ -130,6 +150,32 @@ async fn a_drop_takes_the_letter_that_it_names_and_lets_those_behind_it_go() {
 }
 
 #[tokio::test]
+async fn a_letter_that_is_redriven_is_not_dropped_meanwhile() {
+    let world = Arc::new(World::default());
+    world.answers.lock().unwrap().insert(id("x"), Answers::Defect);
+    let reactors = Arc::new(reactors(&world, 0).await);
+    take(&reactors, &batch(0, vec![record(0, "a", &["x"], false), record(1, "a", &["x"], false)])).await;
+    until("the first is dead", || world.dead().len() == 1).await;
+    world.answers.lock().unwrap().insert(id("x"), Answers::Slowly);
+    let letter = world.dead().remove(0).id;
+    let (redriven, dropped, again) = tokio::join!(reactors.redrive(&letter), reactors.drop_errand(&letter), reactors.redrive(&letter));
+    assert_eq!(redriven, Ok(()));
+    assert!(dropped.is_err(), "it is being tried: {dropped:?}");
+    assert!(again.is_err(), "it is being tried: {again:?}");
+    until("both are done, once", || world.rows.lock().unwrap().is_empty()).await;
+    assert_eq!(world.asked().len(), 2);
+}
+
+#[tokio::test]
+async fn an_effect_whose_performer_panics_is_given_up_like_any_other() {
+    let world = Arc::new(World::default());
+    world.fails.lock().unwrap().insert("clumsy".into(), Fault::Effect);
+    let reactors = reactors(&world, 0).await;
+    take(&reactors, &batch(0, vec![record(0, "a", &["clumsy"], true)])).await;
+    until("its attempts are used up", || world.dead().len() == 1).await;
+}
+
+#[tokio::test]
 async fn a_destination_that_is_down_uses_up_no_attempts() {
     let world = Arc::new(World::default());
     world.fails.lock().unwrap().insert("x".into(), Fault::Destination);
@@ -172,6 +218,44 @@ async fn a_partition_is_given_up_with_nothing_half_done() {
     assert_eq!(world.checkpoint.lock().unwrap().next, 2);
     assert_eq!(world.rows.lock().unwrap().len(), 1);
     assert!(reactors.apply(&batch).await.is_err(), "it is given up");
+}
+
+#[tokio::test]
+async fn a_partition_is_given_up_once_the_attempts_of_what_was_put_by_have_ended() {
+    let world = Arc::new(World::default());
+    world.answers.lock().unwrap().insert(id("slow"), Answers::Slowly);
+    let reactors = reactors(&world, 0).await;
+    let batch = batch(0, vec![record(0, "a", &["slow"], false)]);
+    take(&reactors, &batch).await;
+    reactors.finish(&batch.source).await;
+    assert_eq!(world.asked().len(), 1, "nobody else does it again meanwhile");
+    assert!(world.rows.lock().unwrap().is_empty());
+}
+
+/// Deadlines that stand for ever, since no view takes them away.
+struct Standing(Vec<Overdue>);
+
+#[async_trait::async_trait]
+impl Due for Standing {
+    async fn due(&self, _: Timestamp, limit: u32) -> Result<Vec<Overdue>, String> {
+        Ok(self.0.iter().take(limit as usize).cloned().collect())
+    }
+}
+
+#[tokio::test]
+async fn deadlines_whose_owner_is_away_hold_back_no_other() {
+    let world = Arc::new(World::default());
+    let overdue = |number: i64| {
+        let command = AnyCommand::to::<Thing>(id(&number.to_string()), &Do::This);
+        Overdue { due: Timestamp(number), command }
+    };
+    world.answers.lock().unwrap().extend((0..450).map(|number| (id(&number.to_string()), Answers::NotNow)));
+    let deadline = Deadline { name: "pass", due: Arc::new(Standing((0..500).map(overdue).collect())) };
+    let (aggregates, stop) = (Aggregates::default().with::<Thing>(world.clone()), CancellationToken::new());
+    let keeping = tokio::spawn(keep_deadlines(deadline, aggregates, Duration::from_secs(60), stop.clone()));
+    until("the last fifty are asked for", || world.asked().len() == 50).await;
+    stop.cancel();
+    keeping.await.unwrap();
 }
 
 #[tokio::test]

@@ -107,6 +107,7 @@ fn react(event: &Recorded<Happened>) -> Vec<Reaction> {
 pub enum Answers {
     NotNow,
     Slowly,
+    Hangs,
     Refuses,
     Other,
     Defect,
@@ -142,6 +143,7 @@ impl Execute<Thing> for World {
             }
             Some(Answers::Other) => return Err(CommandError::KeyReused),
             Some(Answers::Defect) => return Err(CommandError::Defect("it panicked".into())),
+            Some(Answers::Hangs) => std::future::pending().await,
             // Longer than a batch waits for it.
             Some(Answers::Slowly) => tokio::time::sleep(Duration::from_millis(500)).await,
             Some(Answers::Refuses) | None => {}
@@ -170,6 +172,7 @@ impl Perform for Outside {
     }
 
     fn give_up(&self, effect: &Effect, _: &str) -> Option<event_sourcing::AnyCommand> {
+        assert!(effect.key != "clumsy", "a performer may panic");
         Some(event_sourcing::AnyCommand::to::<Thing>(effect.target, &Do::GiveUp))
     }
 }
@@ -221,15 +224,15 @@ impl ReactionStore for World {
     }
 
     async fn put_by(&self, _: &PartitionId) -> Result<Vec<(Uuid, Uuid)>, String> {
-        Ok(self.rows.lock().unwrap().values().map(|errand| (errand.source_aggregate, errand.task.target())).collect())
+        Ok(self.rows.lock().unwrap().values().map(|errand| (errand.source_aggregate, errand.target)).collect())
     }
 
     async fn due(&self, _: &[PartitionId], now: Timestamp, limit: u32) -> Result<Vec<Errand>, String> {
         let rows = self.rows.lock().unwrap();
         let place = |errand: &Errand| (errand.position.offset, errand.number);
         let behind = |errand: &Errand| {
-            let pair = (errand.source_aggregate, errand.task.target());
-            rows.values().any(|other| (other.source_aggregate, other.task.target()) == pair && place(other) < place(errand))
+            let pair = (errand.source_aggregate, errand.target);
+            rows.values().any(|other| (other.source_aggregate, other.target) == pair && place(other) < place(errand))
         };
         let is_due = |errand: &&Errand| errand.status == Status::Waiting && errand.due <= now && !behind(errand);
         Ok(rows.values().filter(is_due).take(limit as usize).cloned().collect())

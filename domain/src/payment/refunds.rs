@@ -9,7 +9,7 @@ pub const VOID_REFUND: &str = "void";
 
 /// What of a captured payment was given back, and what is to be. Each refund is kept by its name, so that a repeat is known as one.
 ///
-/// What is settled and what is reserved for refunds that wait for the gateway never exceed together what was captured.
+/// No refund is requested beyond what was captured, less what is settled and what is reserved for refunds that wait for the gateway.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refunds {
     by_id: BTreeMap<String, Refund>,
@@ -100,15 +100,14 @@ impl Refunds {
         }
     }
 
-    /// A failed refund is settled too, since an operator may try it again when the gateway is well.
+    /// A failed refund is settled too, since an operator may try it again when the gateway is well. The gateway has paid it: that is a fact,
+    /// and it is booked even where another refund has reserved its amount meanwhile.
     pub(super) fn record_settled(&self, request: &PaymentRequested, refund_id: String) -> Decision {
         let Refund { amount, progress } = self.get(&refund_id)?;
-        match progress {
-            Progress::Settled => return Ok(vec![]),
-            Progress::Failed => self.check_bounds(request, amount)?,
-            Progress::Requested => {}
+        if progress == Progress::Settled {
+            return Ok(vec![]);
         }
-        let (amount, refunded) = (money(request, amount), money(request, self.settled + amount));
+        let (amount, refunded) = (money(request, amount), money(request, self.settled.saturating_add(amount)));
         let PaymentRequested { order_id, user_id, .. } = *request;
         Ok(vec![PaymentEvent::RefundSettled(PaymentRefundSettled { order_id, user_id, refund_id, amount, refunded })])
     }
@@ -138,7 +137,7 @@ impl Refunds {
         self.by_id.get(refund_id).copied().ok_or_else(|| PaymentRefusal::UnknownRefund { refund_id: refund_id.to_owned() })
     }
 
-    /// What is neither settled nor reserved.
+    /// What is neither settled nor reserved; less than nothing where a failed refund was paid after all.
     fn left(&self, request: &PaymentRequested) -> i64 {
         request.amount.amount - self.settled - self.reserved
     }
@@ -151,7 +150,7 @@ impl Refunds {
     }
 
     fn check_bounds(&self, request: &PaymentRequested, amount: i64) -> Result<(), PaymentRefusal> {
-        let (captured, rest) = (request.amount.amount, self.left(request));
+        let (captured, rest) = (request.amount.amount, self.left(request).max(0));
         if amount < 1 {
             Err(PaymentRefusal::NothingToRefund { amount })
         } else if amount > rest {

@@ -1,4 +1,4 @@
-//! Errands: what reactors have put by, as rows beside their checkpoints.
+//! Errands that reactors have put by, as rows in the database of their checkpoints.
 
 use super::{Bind, Database, DatabaseError, Dialect, Filter, Order, Query, There, Transaction};
 use crate::table::{Column, Relation, Table, TableSpec};
@@ -19,13 +19,13 @@ pub(crate) const DEAD: &str = "dead";
 pub struct ErrandRow {
     /// The same at every delivery of the event.
     pub id: String,
-    /// Whose checkpoint passes the event: `reactors`.
+    /// The reader whose checkpoint passes the event: `reactors`.
     pub reader: String,
     /// The reactor that asks for it: `capture-payment`.
     pub reactor: String,
-    /// What is to be done, for people.
+    /// What is to be done, in words for people.
     pub kind: String,
-    /// Which of all reactions to the event it is, from 0.
+    /// Its number among all reactions to the event, from 0.
     pub number: i64,
     /// The service in whose log the event stands.
     pub service: String,
@@ -33,7 +33,7 @@ pub struct ErrandRow {
     pub partition: i32,
     /// The event's offset.
     pub offset: i64,
-    /// The aggregate that it is about: what an operator looks for.
+    /// The aggregate that it is about; operators look errands up by it.
     pub aggregate_id: Uuid,
     /// The aggregate whose event it was.
     pub source_aggregate: Uuid,
@@ -49,7 +49,7 @@ pub struct ErrandRow {
     pub due: Timestamp,
     /// Why the last attempt failed.
     pub reason: String,
-    /// What else the reactors know of it.
+    /// The rest of the errand, in a form that only the reactors read.
     pub errand: Value,
 }
 
@@ -82,7 +82,7 @@ impl Table for ErrandRow {
 
 static SPEC: TableSpec = ErrandRow::SPEC;
 
-/// The order of the reactions to the events of all logs.
+/// The columns that order errands: by their event's position, then by their number.
 const PLACE: [&str; 4] = ["service", "partition", "offset", "number"];
 
 fn relation() -> Relation {
@@ -103,7 +103,7 @@ impl Database {
     /// As [`advance_all`](Self::advance_all), and puts by the errands of those partitions in which the reader moved, in the same transaction.
     ///
     /// # Errors
-    /// [`DatabaseError::Sql`] or [`DatabaseError::Row`] where nothing was done.
+    /// [`DatabaseError::Sql`] or [`DatabaseError::Row`]; nothing was done.
     pub async fn advance_all_with(&self, reader: &str, batches: &[Batch], rows: Vec<ErrandRow>) -> Result<Vec<PartitionId>, DatabaseError> {
         if rows.is_empty() {
             return self.advance_all(reader, batches).await;
@@ -120,7 +120,7 @@ impl Database {
     /// As [`advance`](Self::advance), and puts these errands by, in the same transaction.
     ///
     /// # Errors
-    /// [`DatabaseError::Moved`] where the reader does not stand where the batch begins, and nothing was done.
+    /// [`DatabaseError::Moved`] if the checkpoint does not stand at the batch's beginning; nothing was done.
     pub async fn advance_with(&self, reader: &str, batch: &Batch, rows: Vec<ErrandRow>) -> Result<(), DatabaseError> {
         let mut open = self.begin().await?;
         open.advance(reader, &batch.source, batch.from, batch.to).await?;
@@ -130,7 +130,7 @@ impl Database {
         Ok(())
     }
 
-    /// For each errand of a partition's events, whose event it was and whom it is about.
+    /// The pair of each errand of a partition's events: the aggregate whose event it was, and the aggregate that it is about.
     ///
     /// # Errors
     /// [`DatabaseError::Sql`] where the database does not answer.
@@ -140,8 +140,8 @@ impl Database {
         texts.iter().map(|pair| serde_json::from_str(pair).map_err(DatabaseError::from)).collect()
     }
 
-    /// The errands of these partitions' events that are waiting and due and stand first between their two aggregates, the longest due
-    /// first. A dead errand holds back those behind it, too.
+    /// The errands of these partitions' events that are waiting, due, and the first of their pair, the longest due first: of each kind at
+    /// most `limit`. A dead errand holds back the later ones of its pair, too.
     ///
     /// # Errors
     /// [`DatabaseError::Sql`] where the database does not answer.
@@ -160,7 +160,7 @@ impl Database {
         self.row(id).await
     }
 
-    /// Writes an errand anew; nothing where it is there no more.
+    /// Overwrites an errand; does nothing if it is gone.
     ///
     /// # Errors
     /// [`DatabaseError::Sql`] where the database does not answer.
@@ -173,7 +173,7 @@ impl Database {
         open.commit().await
     }
 
-    /// Takes an errand away: it is settled, or given up.
+    /// Deletes an errand that is settled or given up.
     ///
     /// # Errors
     /// [`DatabaseError::Sql`] where the database does not answer.
@@ -182,7 +182,7 @@ impl Database {
         self.execute(statement.to_owned(), vec![Bind::Text(id.to_owned())]).await.map(drop)
     }
 
-    /// The dead errands, of one reactor or of all, by the moment since which they are here and by their ids, after such a place.
+    /// The dead errands of one reactor or of all, in the order of `since` and `id`, after these values of both.
     ///
     /// # Errors
     /// [`DatabaseError::Sql`] where the database does not answer.
@@ -197,7 +197,7 @@ impl Database {
         self.select(&Query { filters, by: &["since", "id"], order: Order::Rising, after, limit }).await
     }
 
-    /// A reactor's dead errands about an aggregate, in the order in which they were asked for.
+    /// A reactor's dead errands about an aggregate, in the order of their events.
     ///
     /// # Errors
     /// [`DatabaseError::Sql`] where the database does not answer.
@@ -213,7 +213,7 @@ impl Transaction {
         if !rows.is_empty() {
             self.commit_durably().await?;
         }
-        // No statement writes a row twice: of rows with one id the last counts.
+        // A statement cannot write a row twice: of rows with one id only the last is written.
         let mut seen = HashSet::new();
         let last: Vec<_> = rows.iter().rev().filter(|row| seen.insert(&row.id)).collect();
         self.put(&relation(), There::Replaced, last.len(), last.iter().map(|row| Ok(serde_json::to_value(row)?))).await
@@ -228,15 +228,21 @@ fn pairs_statement(dialect: Dialect) -> String {
     format!("SELECT {pair} FROM \"errands\" WHERE \"service\" = $1 AND \"partition\" = $2")
 }
 
+/// The window ranks the due errands of each kind, so that those of a kind that waits for somebody silent leave the others their places.
 fn due_statement(dialect: Dialect) -> String {
     let place = |table: &str| PLACE.map(|column| format!("\"{table}\".\"{column}\"")).join(", ");
     let same =
         ["source_aggregate", "aggregate_id"].map(|column| format!("\"earlier\".\"{column}\" = \"errands\".\"{column}\"")).join(" AND ");
     let (row, sources) = (dialect.row(&relation()), dialect.among("\"service\" || '/' || \"partition\"", 2));
-    format!(
-        "SELECT {row} FROM \"errands\" WHERE \"status\" = '{WAITING}' AND \"due\" <= $1 AND {sources} AND NOT EXISTS \
-         (SELECT 1 FROM \"errands\" AS \"earlier\" WHERE {same} AND ({}) < ({})) ORDER BY \"due\", \"id\" LIMIT $3",
+    let due = format!(
+        "SELECT \"id\", row_number() OVER (PARTITION BY \"kind\" ORDER BY \"due\", \"id\") AS \"turn\" FROM \"errands\" \
+         WHERE \"status\" = '{WAITING}' AND \"due\" <= $1 AND {sources} AND NOT EXISTS \
+         (SELECT 1 FROM \"errands\" AS \"earlier\" WHERE {same} AND ({}) < ({}))",
         place("earlier"),
         place("errands"),
+    );
+    format!(
+        "SELECT {row} FROM \"errands\" WHERE \"id\" IN (SELECT \"id\" FROM ({due}) AS \"ranked\" WHERE \"turn\" <= $3) \
+         ORDER BY \"due\", \"id\""
     )
 }

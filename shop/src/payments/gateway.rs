@@ -56,7 +56,7 @@ impl HttpGateway {
             Ok(response) => read(response).await,
             Err(error) => {
                 // Where nobody listens the next payment would hear the same.
-                let fault = if error.is_connect() { Fault::Destination } else { Fault::Effect };
+                let fault = if error.is_connect() { Fault::Destination } else { Fault::Unclear };
                 Answer::Failed(NotNow::new(fault, format!("the payment gateway does not answer: {}", error.without_url())))
             }
         }
@@ -93,8 +93,37 @@ async fn read(response: reqwest::Response) -> Answer {
         }
         (status, Ok(body)) if status.is_success() => Answer::Done(body),
         (status, Err(_)) if status.is_success() => {
-            Answer::Failed(NotNow::new(Fault::Effect, format!("the payment gateway answered {status} with something that is no JSON")))
+            Answer::Failed(NotNow::new(Fault::Unclear, format!("the payment gateway answered {status} with something that is no JSON")))
         }
-        (status, _) => Answer::Failed(NotNow::new(Fault::Effect, format!("the payment gateway answered {status}"))),
+        (status, _) => Answer::Failed(NotNow::new(at_fault(status), format!("the payment gateway answered {status}"))),
+    }
+}
+
+/// Who is to blame. Of a gateway that does not let us in, asks us to slow down or is away, the next payment would hear the same. What else it
+/// says no to (4xx) is about this payment.
+fn at_fault(status: StatusCode) -> Fault {
+    match status {
+        StatusCode::UNAUTHORIZED
+        | StatusCode::FORBIDDEN
+        | StatusCode::PROXY_AUTHENTICATION_REQUIRED
+        | StatusCode::TOO_MANY_REQUESTS
+        | StatusCode::BAD_GATEWAY
+        | StatusCode::SERVICE_UNAVAILABLE
+        | StatusCode::GATEWAY_TIMEOUT => Fault::Destination,
+        status if status.is_client_error() => Fault::Effect,
+        _ => Fault::Unclear,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_every_payment_would_hear_is_no_fault_of_this_one() {
+        let fault = |code| at_fault(StatusCode::from_u16(code).unwrap());
+        assert!([401, 403, 407, 429, 502, 503, 504].map(fault).iter().all(|fault| *fault == Fault::Destination));
+        assert!([400, 402, 404, 409, 422].map(fault).iter().all(|fault| *fault == Fault::Effect));
+        assert!([302, 500, 501].map(fault).iter().all(|fault| *fault == Fault::Unclear));
     }
 }

@@ -56,6 +56,15 @@ pub struct PendingRefund {
     pub amount: Money,
 }
 
+/// Money that could not be given back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct FailedRefund {
+    pub refund_id: String,
+    #[schema(value_type = MoneyShape)]
+    pub amount: Money,
+    pub reason: String,
+}
+
 /// A payment. `refunded` is what was given back in all, `refund_requested` what is to be given back and waits for the gateway.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[schema(as = Payment)]
@@ -75,6 +84,8 @@ pub struct PaymentRow {
     pub refund_requested: Money,
     /// What `refund_requested` is made of.
     pub pending_refunds: Vec<PendingRefund>,
+    /// What could not be given back, until the same refund is asked for again or settled.
+    pub failed_refunds: Vec<FailedRefund>,
     pub method: String,
     pub reference: Option<String>,
     pub reason: Option<String>,
@@ -96,6 +107,7 @@ impl Table for PaymentRow {
             Column::json("refunded"),
             Column::json("refund_requested"),
             Column::json("pending_refunds"),
+            Column::json("failed_refunds"),
             Column::text("method"),
             Column::text("reference"),
             Column::text("reason"),
@@ -124,7 +136,7 @@ impl View for Payments {
     }
 
     fn apply(row: Option<PaymentRow>, record: &Recorded<PaymentEvent>) -> Option<PaymentRow> {
-        use PaymentStatus::{Authorised, CaptureFailed, Captured, Declined, RefundFailed, Voided};
+        use PaymentStatus::{Authorised, CaptureFailed, Captured, Declined, Voided};
         let because = |row, status, reason: &str| PaymentRow { status, reason: Some(reason.to_owned()), ..row };
         let row = match &record.event {
             PaymentEvent::Requested(event) => Some(requested(event, record)),
@@ -136,12 +148,12 @@ impl View for Payments {
             PaymentEvent::CaptureFailed(PaymentCaptureFailed { reason, .. }) => row.map(|row| because(row, CaptureFailed, reason)),
             PaymentEvent::Voided(PaymentVoided { reason, .. }) => row.map(|row| because(row, Voided, reason)),
             PaymentEvent::RefundRequested(event) => row.map(|row| refund_requested(row, event)),
-            PaymentEvent::RefundFailed(PaymentRefundFailed { refund_id, reason, .. }) => {
-                row.map(|row| because(without(row, refund_id), RefundFailed, reason))
-            }
+            PaymentEvent::RefundFailed(event) => row.map(|row| refund_failed(row, event)),
             PaymentEvent::RefundSettled(PaymentRefundSettled { refund_id, refunded, .. })
             // Earlier builds booked a refund before it was done: it counts as settled.
-            | PaymentEvent::Refunded(PaymentRefunded { refund_id, refunded, .. }) => row.map(|row| settled(without(row, refund_id), refunded)),
+            | PaymentEvent::Refunded(PaymentRefunded { refund_id, refunded, .. }) => row.map(|row| {
+                standing(PaymentRow { refunded: refunded.clone(), ..without(row, refund_id) })
+            }),
         };
         row.map(|row| PaymentRow { version: record.version, ..row })
     }
@@ -158,6 +170,7 @@ fn requested(event: &PaymentRequested, record: &Recorded<PaymentEvent>) -> Payme
         refunded: Money { amount: 0, currency: amount.currency.clone() },
         refund_requested: Money { amount: 0, currency: amount.currency.clone() },
         pending_refunds: Vec::new(),
+        failed_refunds: Vec::new(),
         method: method.to_string(),
         reference: None,
         reason: None,
@@ -170,29 +183,39 @@ fn refund_requested(row: PaymentRow, event: &PaymentRefundRequested) -> PaymentR
     let PaymentRefundRequested { refund_id, amount, .. } = event.clone();
     let mut row = without(row, &refund_id);
     row.pending_refunds.push(PendingRefund { refund_id, amount });
-    PaymentRow { status: PaymentStatus::RefundRequested, reason: None, ..summed(row) }
+    standing(row)
 }
 
-fn settled(row: PaymentRow, refunded: &Money) -> PaymentRow {
-    let status = if !row.pending_refunds.is_empty() {
-        PaymentStatus::RefundRequested
-    } else if refunded.amount >= row.amount.amount {
-        PaymentStatus::Refunded
-    } else {
-        PaymentStatus::PartiallyRefunded
-    };
-    PaymentRow { status, reason: None, refunded: refunded.clone(), ..row }
+fn refund_failed(row: PaymentRow, event: &PaymentRefundFailed) -> PaymentRow {
+    let PaymentRefundFailed { refund_id, amount, reason, .. } = event.clone();
+    let mut row = without(row, &refund_id);
+    row.failed_refunds.push(FailedRefund { refund_id, amount, reason });
+    standing(row)
 }
 
-/// What a refund had reserved is released by whatever it becomes.
+/// Whatever a refund becomes, it is no longer pending, nor failed.
 fn without(mut row: PaymentRow, refund_id: &str) -> PaymentRow {
     row.pending_refunds.retain(|pending| pending.refund_id != refund_id);
-    summed(row)
+    row.failed_refunds.retain(|failed| failed.refund_id != refund_id);
+    row
 }
 
-fn summed(row: PaymentRow) -> PaymentRow {
-    let amount = row.pending_refunds.iter().map(|pending| pending.amount.amount).sum();
-    PaymentRow { refund_requested: Money { amount, ..row.refund_requested }, ..row }
+/// Works out the status and the sum from the refunds: while one waits for the gateway that comes first, then one that failed, unless all is
+/// given back.
+fn standing(row: PaymentRow) -> PaymentRow {
+    let pending = row.pending_refunds.iter().map(|pending| pending.amount.amount).sum();
+    let refund_requested = Money { amount: pending, ..row.refund_requested };
+    let last_failure = row.failed_refunds.last().map(|failed| failed.reason.clone());
+    let (status, reason) = if !row.pending_refunds.is_empty() {
+        (PaymentStatus::RefundRequested, None)
+    } else if row.refunded.amount >= row.amount.amount {
+        (PaymentStatus::Refunded, None)
+    } else if last_failure.is_some() {
+        (PaymentStatus::RefundFailed, last_failure)
+    } else {
+        (PaymentStatus::PartiallyRefunded, None)
+    };
+    PaymentRow { status, reason, refund_requested, ..row }
 }
 
 #[cfg(test)]
@@ -260,12 +283,13 @@ mod tests {
         let row = after([refund("a", 300), failed("a", 300), refund("b", 200)]);
         assert_eq!((row.status, row.refund_requested, row.reason), (PaymentStatus::RefundRequested, gbp(200), None));
         let row = after([refund("b", 200), refund("a", 300), failed("a", 300)]);
-        assert_eq!(
-            (row.status, row.refund_requested, row.reason.as_deref()),
-            (PaymentStatus::RefundFailed, gbp(200), Some("closed-account"))
-        );
+        assert_eq!((row.status, row.refund_requested), (PaymentStatus::RefundRequested, gbp(200)), "one waits for the gateway still");
+        assert_eq!((&*row.failed_refunds[0].refund_id, &*row.failed_refunds[0].reason), ("a", "closed-account"));
+        let row = after([refund("b", 200), refund("a", 300), failed("a", 300), given_back("b", 200, 200)]);
+        assert_eq!((row.status, row.reason.as_deref()), (PaymentStatus::RefundFailed, Some("closed-account")), "another hides no failure");
         let row = after([refund("a", 300), failed("a", 300), refund("b", 200), given_back("a", 300, 300)]);
         assert_eq!((row.refunded, row.refund_requested), (gbp(300), gbp(200)), "nothing is released twice");
+        assert!(row.failed_refunds.is_empty());
     }
 
     #[test]

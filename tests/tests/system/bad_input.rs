@@ -1,4 +1,4 @@
-//! What must never be a 5xx: requests that make no sense, each answered by a problem that says what is wrong and where.
+//! Requests that make no sense are never answered 5xx: each gets a problem that says what is wrong and where.
 
 use reqwest::{Client, Method, header::CONTENT_TYPE};
 use serde_json::{Value, json};

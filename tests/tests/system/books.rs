@@ -1,4 +1,4 @@
-//! The books are right, and can be shown to be: replay, rebuild, verify, as of then, strong reads, a topic with hostile records.
+//! The books are right, and tools show it: replay, rebuild, verify, reads as of a moment, strong reads, a topic with hostile records.
 
 use super::shop::Shop;
 use rdkafka::{
@@ -30,7 +30,7 @@ impl Books<'_> {
         (output.status.code(), parsed)
     }
 
-    /// What was done outside: mails, and entries in the gateway's books.
+    /// The effects done outside: mails, and entries in the gateway's books.
     fn effects(&self) -> (usize, usize) {
         let mails = self.directory.join("mailbox").read_dir().expect("the mailbox").count();
         let entries = std::fs::read_to_string(self.directory.join("gateway.jsonl")).expect("the gateway's books").lines().count();
@@ -103,7 +103,7 @@ async fn an_order_is_shown_as_it_was_and_a_strong_read_shows_what_was_just_done(
     }
 }
 
-/// Without `Daybook-At-Least`: nobody tells the reader what was written.
+/// Without `Daybook-At-Least`: the reader is not told which position it must show.
 async fn strong(client: &Client, number: i32) {
     let made = client.post("/users", None, json!({"email": "ada@example.com", "name": format!("Ada {number}")})).await;
     let location = made.headers()["location"].to_str().expect("text").to_owned();
@@ -114,7 +114,7 @@ async fn strong(client: &Client, number: i32) {
 /// A record's value and headers.
 type Raw = (Vec<u8>, Vec<(&'static str, String)>);
 
-/// Records that nobody of ours would write: no headers, wrong magic, unknown schema, truncated, huge, a wrong key, a forged run.
+/// Records that no node of Daybook would write: no headers, wrong magic, unknown schema, truncated, huge, a wrong key, a forged run.
 fn hostile(user: &str) -> Vec<Raw> {
     let forged = |run: i64, at: i64, payload: Vec<u8>| -> Raw {
         let headers =

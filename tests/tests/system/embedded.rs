@@ -65,7 +65,7 @@ async fn an_order_that_nobody_confirms_in_time_expires() {
     let directory = tempfile::tempdir().expect("a directory");
     let Some(broker) = required("DAYBOOK_EMBEDDED_BROKER") else { return };
     let port = free_port().to_string();
-    // A gateway that nobody answers at: the payment hangs until the deadline.
+    // No gateway listens at this address, so the payment waits until the order's deadline.
     let nobody = format!("http://127.0.0.1:{}", free_port());
     let settings = [
         ("DAYBOOK_BROKER_PORT", port.as_str()),

@@ -5,6 +5,7 @@ mod books;
 mod completions;
 mod embedded;
 mod import;
+mod ownerless;
 mod reactions;
 mod real;
 mod shop;

@@ -1,4 +1,4 @@
-//! What the world outside does not do stops nobody else: a gateway that refuses, a recipient that takes no mail, restarts in between.
+//! An outside system that fails holds up nothing else: a gateway that refuses, a recipient that takes no mail, restarts in between.
 
 use super::shop::Shop;
 use serde_json::{Value, json};
@@ -12,13 +12,13 @@ use system_tests::{
 };
 
 /// A simulated gateway as a process of its own. It ends with the test.
-struct Gateway {
+pub struct Gateway {
     child: Child,
     client: Client,
 }
 
 impl Gateway {
-    async fn start(port: u16) -> Option<Self> {
+    pub async fn start(port: u16) -> Option<Self> {
         let address = format!("127.0.0.1:{port}");
         let mut command = Command::new(required("DAYBOOK_PROGRAM")?);
         let child = command.args(["gateway", "--http", &address]).stdout(Stdio::null()).spawn().expect("it starts");
@@ -101,8 +101,10 @@ async fn a_gateway_that_refuses_one_payment_for_ever_stops_that_payment_alone() 
     let Some(daybook) = start(directory.path(), free_port(), &settings).await else { return };
     let shop = Shop::open(daybook.client(), "stuck", 1000).await;
     let mut stuck = Vec::new();
-    for method in ["card-stuck-404", "card-stuck-402", "card-stuck-500", "card-stuck-silent"] {
-        let order = shop.order(method, 1, method).await;
+    // More refusals than the breaker bears of silence.
+    let methods = ["card-stuck-404"; 12].into_iter().chain(["card-stuck-402", "card-stuck-500", "card-stuck-silent"]);
+    for (number, method) in methods.enumerate() {
+        let order = shop.order(&format!("{method}-{number}"), 1, method).await;
         shop.ended(&order, "confirmed").await;
         stuck.push(order);
     }
@@ -242,7 +244,7 @@ async fn one_recipient_stops_no_other_and_a_rotated_password_fails_none() {
         found["items"].as_array().expect("a list").iter().filter(|told| told["status"] == status).count()
     };
     eventually("it waits", async || (told("requested").await == 1).then_some(())).await;
-    // Longer than its attempts would last, were they counted.
+    // Longer than its attempts would last if they were counted.
     tokio::time::sleep(std::time::Duration::from_secs(4)).await;
     assert_eq!((told("failed").await, letters(&fine.client).await.len()), (0, 1));
     server.close(None);

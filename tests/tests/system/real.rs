@@ -3,16 +3,35 @@
 use super::shop::Shop;
 use std::time::{Duration, Instant};
 use system_tests::process::{Daybook, required};
+use tokio::sync::Mutex;
 
-/// The services in three processes: commands, views, reactors. Whatever is asked of one is done by another.
+/// Held by each test on the real parts: their nodes would share partitions and databases.
+pub static ON_REAL_PARTS: Mutex<()> = Mutex::const_new(());
+
+/// Where the real parts are.
+pub struct Parts {
+    pub kafka: String,
+    postgres: String,
+    registry: String,
+}
+
+impl Parts {
+    pub fn named() -> Option<Self> {
+        let (kafka, postgres, registry) = (required("DAYBOOK_KAFKA")?, required("DAYBOOK_POSTGRES")?, required("SCHEMA_REGISTRY_URL")?);
+        Some(Self { kafka, postgres, registry })
+    }
+
+    pub fn settings(&self) -> Vec<(&str, &str)> {
+        vec![("DAYBOOK_KAFKA", &self.kafka), ("DAYBOOK_POSTGRES", &self.postgres), ("SCHEMA_REGISTRY_URL", &self.registry)]
+    }
+}
+
+/// The services in three processes: commands, views, reactors. A request to one of them makes work for the others.
 #[tokio::test(flavor = "multi_thread")]
 async fn services_in_processes_of_their_own_confirm_an_order() {
-    let (Some(kafka), Some(postgres), Some(registry)) =
-        (required("DAYBOOK_KAFKA"), required("DAYBOOK_POSTGRES"), required("SCHEMA_REGISTRY_URL"))
-    else {
-        return;
-    };
-    let settings = [("DAYBOOK_KAFKA", kafka.as_str()), ("DAYBOOK_POSTGRES", &postgres), ("SCHEMA_REGISTRY_URL", &registry)];
+    let _alone = ON_REAL_PARTS.lock().await;
+    let Some(parts) = Parts::named() else { return };
+    let settings = parts.settings();
     let directories: Vec<_> = (0..3).map(|_| tempfile::tempdir().expect("a directory")).collect();
     let writers = ["--role", "commands"];
     let Some(first) = Daybook::start(directories[0].path(), &writers, &settings, &[]).await else { return };
@@ -44,7 +63,7 @@ async fn takeover(first: Daybook, second: &Daybook, readers: &Daybook, shop: &Sh
     first.kill();
     let killed = Instant::now();
     let shop = Shop { client: Split::client(second, readers), user: shop.user.clone(), product: shop.product.clone() };
-    // So many that every partition has some: half of the partitions were the dead one's.
+    // Enough users for every partition to get some: the dead process owned half of the partitions.
     for number in 0..16 {
         let body = serde_json::json!({"email": "ada@example.com", "name": "Ada"});
         shop.client.must("/users", &format!("{}/{number}", shop.user), body).await;

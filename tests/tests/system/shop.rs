@@ -27,7 +27,7 @@ impl Shop {
     pub async fn order(&self, key: &str, quantity: i64, method: &str) -> String {
         let body =
             json!({"user_id": self.user, "lines": [{"product_id": self.product, "quantity": quantity}], "payment": {"method": method}});
-        // The shop's own: another run of the test on the same brokers orders anew.
+        // The key holds the id of this shop's user, so another run of the test on the same brokers places new orders.
         id(&self.client.must("/orders", &format!("{}/{key}", self.user), body).await)
     }
 

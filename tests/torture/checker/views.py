@@ -105,9 +105,21 @@ def deadline(row: Row | None, record: Record, event: dict) -> Row | None:
     return None if record.type in ("OrderConfirmed", "OrderCancelled", "OrderExpired") else row
 
 
-def without(pending: list[dict], refund_id: str) -> list[dict]:
-    """The refunds that wait, but for this one."""
-    return [refund for refund in pending if refund["refund_id"] != refund_id]
+def without(row: Row, refund_id: str) -> Row:
+    """The row with this refund neither pending nor failed."""
+    others = {name: [refund for refund in row[name] if refund["refund_id"] != refund_id] for name in ("pending_refunds", "failed_refunds")}
+    return {**row, **others}
+
+
+def standing(row: Row) -> Row:
+    """The row with the status that its refunds give it."""
+    if row["pending_refunds"]:
+        return {**row, "status": "refund-requested", "reason": None}
+    if row["refunded"]["amount"] >= row["amount"]["amount"]:
+        return {**row, "status": "refunded", "reason": None}
+    if row["failed_refunds"]:
+        return {**row, "status": "refund-failed", "reason": row["failed_refunds"][-1]["reason"]}
+    return {**row, "status": "partially-refunded", "reason": None}
 
 
 def payment(row: Row | None, record: Record, event: dict) -> Row | None:
@@ -115,7 +127,8 @@ def payment(row: Row | None, record: Record, event: dict) -> Row | None:
     match record.type:
         case "PaymentRequested":
             nothing = {"amount": 0, "currency": event["amount"]["currency"]}
-            empty = {"status": "requested", "refunded": nothing, "reference": None, "reason": None, "pending_refunds": []}
+            refunds = {"refunded": nothing, "pending_refunds": [], "failed_refunds": []}
+            empty = {"status": "requested", **refunds, "reference": None, "reason": None}
             row = {"payment_id": record.key, **event, **empty, "requested_at": millis(record)}
         case "PaymentAuthorised" if row:
             row = {**row, "status": "authorised", "reference": event["reference"]}
@@ -126,17 +139,15 @@ def payment(row: Row | None, record: Record, event: dict) -> Row | None:
         case "PaymentCaptureFailed" if row:
             row = {**row, "status": "capture-failed", "reason": event["reason"]}
         case "PaymentRefundRequested" if row:
-            asked = [{"refund_id": event["refund_id"], "amount": event["amount"]}]
-            pending = without(row["pending_refunds"], event["refund_id"]) + asked
-            row = {**row, "status": "refund-requested", "reason": None, "pending_refunds": pending}
+            row = without(row, event["refund_id"])
+            row["pending_refunds"].append({"refund_id": event["refund_id"], "amount": event["amount"]})
+            row = standing(row)
         case "PaymentRefundFailed" if row:
-            pending = without(row["pending_refunds"], event["refund_id"])
-            row = {**row, "status": "refund-failed", "reason": event["reason"], "pending_refunds": pending}
+            row = without(row, event["refund_id"])
+            row["failed_refunds"].append({name: event[name] for name in ("refund_id", "amount", "reason")})
+            row = standing(row)
         case "PaymentRefundSettled" | "PaymentRefunded" if row:
-            whole = event["refunded"]["amount"] >= row["amount"]["amount"]
-            pending = without(row["pending_refunds"], event["refund_id"])
-            status = "refund-requested" if pending else "refunded" if whole else "partially-refunded"
-            row = {**row, "status": status, "reason": None, "refunded": event["refunded"], "pending_refunds": pending}
+            row = standing({**without(row, event["refund_id"]), "refunded": event["refunded"]})
     if row:
         total = sum(pending["amount"]["amount"] for pending in row["pending_refunds"])
         row = {**row, "refund_requested": {"amount": total, "currency": row["amount"]["currency"]}}

@@ -60,7 +60,12 @@ fn a_refund_that_failed_is_settled_when_the_gateway_is_well_again() {
     assert_eq!(books(&done), (400, 0));
     done.when(settle("r1")).then_nothing();
     let taken_by_another = failed().when(refund("r2", 700)).then([refund_requested("r2", 700)]);
-    taken_by_another.when(settle("r1")).refused("refund-exceeds-captured");
+    let both = taken_by_another.when(settle("r1")).then([settled("r1", 400, 400)]);
+    assert_eq!(books(&both), (400, 700), "what the gateway has paid is booked, whatever was promised meanwhile");
+    let words = "amount: at most 0 of the captured 1000 are left to refund, 1 were asked for (minor units)";
+    both.clone().when(refund("r3", 1)).refused("refund-exceeds-captured").saying(words);
+    both.clone().when(void()).then_nothing();
+    both.when(fail_refund("r2")).then([refund_failed("r2", 700)]).when(refund("r3", 600)).then([refund_requested("r3", 600)]);
 }
 
 #[test]
