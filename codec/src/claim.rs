@@ -1,4 +1,4 @@
-//! The records of the log's own, which stand in every service's log: claims, and the proofs that an owner is one still.
+//! The log's own records, which stand in every service's log: claims, and proofs that an owner still owns its partition.
 
 use crate::{DecodeError, EncodeError, Schemas};
 use event_sourcing::RecordReader;
@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 
 const NAME: &str = "daybook.log.PartitionClaimed";
 
-/// Who claims a partition.
+/// A node claims a partition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartitionClaimed {
     /// The node's name.
     pub owner: String,
     /// Where its node-to-node server listens: `host:port`.
     pub address: String,
-    /// A name for the claim that was never used before.
+    /// A unique name of the claim.
     pub nonce: String,
 }
 
@@ -36,7 +36,7 @@ impl PartitionClaimed {
     }
 }
 
-/// A writer proves that the partition is still its own. It stands in the run like an event, and nobody folds it.
+/// A writer proves that the partition is still its own. The record stands in the run like an event, but nobody folds it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OwnerConfirmed {
     /// The node's name.

@@ -1,11 +1,11 @@
-//! How the events of each service of a system are read, for readers that do not know their types.
+//! Decodes the events of each service of a system, for readers that do not know their types.
 
 use crate::{DecodeError, Schemas};
 use event_sourcing::{Aggregate, AnyEvent, Event, WrongRecord, from_json};
 use serde_json::Value;
 use std::{collections::BTreeMap, sync::Arc};
 
-/// The services of a system, and how their events are read. Cheap to clone.
+/// The services of a system, and the decoders of their events. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Codecs {
     schemas: Schemas,
@@ -25,7 +25,7 @@ impl Codecs {
         Self { schemas, services: Arc::default() }
     }
 
-    /// With the service whose log holds the events of `A`.
+    /// Adds the service whose log holds the events of `A`.
     #[must_use]
     pub fn with<A: Aggregate>(mut self) -> Self {
         let codec = ServiceCodec {
@@ -57,7 +57,7 @@ impl Codecs {
         self.services.iter().find(|(_, codec)| codec.aggregate == aggregate).map(|(service, _)| *service)
     }
 
-    /// The event that framed bytes of a service's log hold.
+    /// Decodes the event in framed bytes of a service's log.
     ///
     /// # Errors
     /// The bytes are no event of that service.
@@ -68,7 +68,7 @@ impl Codecs {
         }
     }
 
-    /// The event of a service's log that a JSON object in the shape of its record holds.
+    /// Reads an event of a service from a JSON object in the shape of its record.
     ///
     /// # Errors
     /// The name or the shape is that of no event of the service.

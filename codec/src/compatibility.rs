@@ -1,4 +1,4 @@
-//! Whether two versions of a schema can read each other (FULL), and if not, which field it is.
+//! Checks whether two versions of a schema can read each other (FULL), and if not, names the field that breaks it.
 
 use apache_avro::{
     Schema,
@@ -16,7 +16,8 @@ pub struct Incompatible {
     pub rule: String,
 }
 
-/// Checks that each version reads all that the other wrote. The library says whether; where it does not, we look for the field.
+/// Checks that each version reads everything that the other one wrote. The library gives only the verdict, so if that is bad we look for
+/// the field.
 pub fn check(old: &Schema, new: &Schema) -> Result<(), Incompatible> {
     match broken_rule(old, new) {
         None => Ok(()),
@@ -24,8 +25,8 @@ pub fn check(old: &Schema, new: &Schema) -> Result<(), Incompatible> {
     }
 }
 
-/// The library's verdict in words; none where both read everything. It calls "partial" what fails for some values only, such as
-/// an optional field made required: for a log that is kept for ever this is broken.
+/// The library's verdict in words; none where both read everything. It calls a change that fails for some values only "partial", such as an
+/// optional field made required; for a log that is kept for ever such a change is broken, too.
 fn broken_rule(old: &Schema, new: &Schema) -> Option<String> {
     match SchemaCompatibility::mutual_read(old, new) {
         Ok(Compatibility::Full) => None,
@@ -74,7 +75,7 @@ fn named<'a>(record: &'a RecordSchema, name: &str) -> Option<&'a RecordField> {
     record.fields.iter().find(|field| field.name == name)
 }
 
-/// A variant that both have by name, and that broke.
+/// Looks for a variant that both unions have by name and whose two versions break a rule.
 fn find_in_union(path: &str, old: &UnionSchema, new: &UnionSchema) -> Option<Incompatible> {
     let same = |new: &Schema| old.variants().iter().find(|old| old.name().is_some() && old.name() == new.name());
     new.variants().iter().find_map(|new| same(new).and_then(|old| find_below(path.to_owned(), old, new)))

@@ -1,9 +1,9 @@
-//! Any record as JSON, for people: whatever its schema says, nothing lost, nothing added.
+//! Any record as JSON, for people: all the fields of its writer's schema, and no others.
 
 use crate::{DecodeError, Schemas, record_set::full_name};
 use apache_avro::{reader::datum::GenericDatumReader, types::Value};
 
-/// The record that framed bytes hold, as JSON, in the shape that its writer's schema gives it.
+/// The record in framed bytes as JSON, in the shape of its writer's schema.
 pub fn to_json(mut bytes: &[u8], schemas: &Schemas) -> Result<serde_json::Value, DecodeError> {
     let (known, body) = schemas.open(bytes)?;
     bytes = body;

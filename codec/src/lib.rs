@@ -1,7 +1,7 @@
 //! Events as bytes: Avro in Confluent's framing, under ids that a build bundles or a schema registry gives.
 //!
-//! This crate never decides anything: it turns a domain's events into bytes and back. Which records there are, a system says
-//! ([`RecordSet`]); the log's own two, claims and proofs, are always among them.
+//! This crate never decides anything: it turns a domain's events into bytes and back. A system declares its records ([`RecordSet`]); the
+//! log's own two, claims and proofs, are always among them.
 
 #![warn(missing_docs)]
 

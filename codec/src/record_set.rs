@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-/// Changes whenever the code that reads an event does.
+/// A hash of this crate's sources and schemas, by `build.rs`: it changes whenever the code that reads events does.
 const SOURCES: &str = env!("DAYBOOK_CODEC_SOURCES");
 
 /// The log's own records, which stand in every service's log.
@@ -16,7 +16,7 @@ const OF_THE_LOG: [RecordSchema; 2] = [
     RecordSchema { id: 29, text: include_str!("../avro/log/OwnerConfirmed.avsc") },
 ];
 
-/// A record's schema, as a build has it.
+/// A record's schema in a build.
 #[derive(Clone, Copy, Debug)]
 pub struct RecordSchema {
     /// The id under which its bytes stand in a log when no registry is used: never reused, never changed. 1 and 29 are the log's own.
@@ -42,18 +42,18 @@ pub struct RecordSet(Arc<Records>);
 
 struct Records {
     records: Vec<&'static Record>,
-    /// Versions that are only read.
+    /// Earlier versions of records, which are read but not written.
     older: Vec<&'static Record>,
     fingerprint: u64,
 }
 
 impl RecordSet {
-    /// Parses a system's records and adds the log's own. A record that changed stands there under each id that it ever had: the highest is
-    /// the one that is written, the others are read. Call it once in a process: what is parsed lives as long as that does, since a schema
-    /// borrows nothing and never goes.
+    /// Parses a system's records and adds the log's own. A record whose schema changed is among `records` with each id that it ever had: it
+    /// is written under the highest, and read under all. Call this once in a process: the parsed schemas are never freed, so that writers
+    /// and readers can borrow them.
     ///
     /// # Panics
-    /// A schema does not parse, or two records share an id: a defect of the build, which its first test meets.
+    /// A schema does not parse, or two records share an id: a defect of the build, which its first test finds.
     pub fn parse(records: &[RecordSchema]) -> Self {
         let mut all: Vec<&'static Record> = OF_THE_LOG.iter().chain(records).map(record).collect();
         all.sort_by_key(|record| record.id);
@@ -72,7 +72,8 @@ impl RecordSet {
         Self(Arc::new(Records { records, older, fingerprint: hash.finish() }))
     }
 
-    /// Changes whenever a schema or the code that reads one does: what was folded from events read otherwise is not to be trusted.
+    /// A hash that changes whenever a schema or the code that reads events does. A snapshot under another fingerprint is not trusted, since
+    /// its events may have been read differently.
     pub fn fingerprint(&self) -> u64 {
         self.0.fingerprint
     }

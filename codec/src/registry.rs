@@ -1,4 +1,4 @@
-//! The schema registry: where it is used, the ids are its.
+//! The schema registry; if one is used, it gives the ids.
 
 use crate::{
     RecordSet, Schemas,
@@ -14,16 +14,16 @@ use schema_registry_converter::{
 };
 use std::{collections::HashMap, time::Duration};
 
-/// How often a rule that another node sets at the same moment is set again.
+/// How often to try again after another node set the same rule at the same moment.
 const MOST_CONFLICTS: usize = 8;
 
 /// The registry cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
-    /// Nobody answers, or what they say makes no sense.
+    /// The registry does not answer, or its answer makes no sense.
     #[error("the schema registry at {url} failed: {reason}")]
     Failed {
-        /// Where it was sought.
+        /// The registry's address.
         url: String,
         /// What went wrong.
         reason: String,
@@ -41,7 +41,7 @@ pub enum RegistryError {
 impl Schemas {
     /// Registers the schemas of this build at a registry that speaks Confluent's API, under FULL_TRANSITIVE, and takes its ids.
     pub async fn connect(set: &RecordSet, url: &str) -> Result<Self, RegistryError> {
-        // Which of rustls' providers is meant must be said once in a process; a second saying changes nothing.
+        // rustls needs its provider chosen once in a process; a second choice fails and changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let settings = settings(url)?;
         let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build().map_err(|error| failed(url, &error))?;
@@ -53,7 +53,7 @@ impl Schemas {
         Ok(Self::with_ids(set, ids, Some(url.to_owned())))
     }
 
-    /// Asks the registry for a schema that was met in a log.
+    /// Asks the registry for the schema of an id that stands in a log.
     pub async fn learn(&self, id: i32) -> Learned {
         if self.by_id(id).is_some() {
             return Learned::Known;
@@ -73,12 +73,12 @@ impl Schemas {
     }
 }
 
-/// What became of asking for a schema.
+/// The outcome of asking for a schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Learned {
     /// It is known: decoding may be tried again.
     Known,
-    /// No schema has this id: a record that names it will never be decoded. (An id is given before it is used.)
+    /// No schema has this id: a record that names it will never be decoded. (The registry gives an id before anybody writes under it.)
     NeverGiven,
     /// The registry did not answer: a record that names it must wait.
     NotNow,
@@ -92,7 +92,7 @@ fn settings(url: &str) -> Result<SrSettings, RegistryError> {
     SrSettings::new_builder(url.to_owned()).set_timeout(Duration::from_secs(10)).build().map_err(|error| failed(url, &error))
 }
 
-/// The schema of an id; none where the registry says that there is none.
+/// The schema of an id; none if the registry says that there is none.
 async fn fetch(url: &str, id: i32) -> Result<Option<Schema>, RegistryError> {
     let Ok(id) = u32::try_from(id) else { return Ok(None) };
     match get_schema_by_id(id, &settings(url)?).await {
@@ -102,7 +102,8 @@ async fn fetch(url: &str, id: i32) -> Result<Option<Schema>, RegistryError> {
     }
 }
 
-/// Nodes that start together on a new registry set the same rule at once, and the registry answers all but one 409: they ask again.
+/// Sets the rule FULL_TRANSITIVE for a subject. Of nodes that start together on a new registry and set the same rule at once, all but one
+/// are answered 409: they try again.
 async fn require_compatibility(client: &reqwest::Client, url: &str, subject: &str) -> Result<(), RegistryError> {
     let put = client.put(format!("{url}/config/{subject}")).json(&serde_json::json!({"compatibility": "FULL_TRANSITIVE"}));
     let put =
@@ -120,7 +121,7 @@ async fn register(settings: &SrSettings, url: &str, record: &'static Record) -> 
     }
 }
 
-/// The registry says no more than "incompatible": which field it is, we say ourselves.
+/// The registry says no more than "incompatible", so we compare with its latest version to name the field.
 async fn explain(settings: &SrSettings, url: &str, record: &'static Record, error: &SRCError) -> RegistryError {
     let strategy = SubjectNameStrategy::RecordNameStrategy(record.name.clone());
     let latest = get_schema_by_subject(settings, &strategy).await.ok().and_then(|latest| Schema::parse_str(&latest.schema).ok());

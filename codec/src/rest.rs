@@ -1,10 +1,10 @@
-//! The schemas under the registry's own REST paths (Confluent's API), read only: so that tools that ask a registry can ask us
-//! when there is none.
+//! Answers the registry's own REST paths (Confluent's API), read only, so that tools that ask a registry can ask Daybook when there is
+//! none.
 
 use crate::{Schemas, record_set::Record};
 use serde_json::{Value, json};
 
-/// What the registry's API answers when something is not there.
+/// The registry API's answer for a path, subject, version or id that does not exist.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct NotThere {

@@ -1,4 +1,4 @@
-//! The schemas that are known and their ids, and what they make of events and bytes.
+//! The known schemas and their ids; encodes events to bytes, and decodes them.
 
 use crate::{
     DecodeError, EncodeError, RecordSet,
@@ -10,12 +10,12 @@ use parking_lot::RwLock;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{collections::HashMap, fmt, sync::Arc};
 
-/// What an id stands for.
+/// The schema that an id stands for.
 #[derive(Clone)]
 pub(crate) enum KnownSchema {
     /// The schema of this build: no resolution is needed.
     Bundled(&'static Record),
-    /// Another version of a record: bytes are resolved from it to ours.
+    /// Another version of a record: Avro's resolution converts its bytes to this build's schema.
     Other(Arc<Schema>),
 }
 
@@ -57,7 +57,7 @@ impl Schemas {
         let given = || set.records().filter_map(|record| ids.get(record.name.as_str()).map(|id| (*id, record)));
         let own = given().map(|(id, record)| (record.name.as_str(), (id, record))).collect();
         let by_id = given().map(|(id, record)| (id, KnownSchema::Bundled(record)));
-        // A registry gives earlier versions ids of its own, which are learned when they are met.
+        // A registry gives earlier versions ids of its own; we learn those when a record names one.
         let older =
             set.older().filter(|_| registry.is_none()).map(|record| (record.id, KnownSchema::Other(Arc::new(record.schema.clone()))));
         let by_id = by_id.chain(older).collect();
@@ -94,16 +94,16 @@ impl Schemas {
         event.write(ToAvro(self))
     }
 
-    /// The event that framed bytes hold, whatever version of the schema wrote them.
+    /// Decodes the event in framed bytes, whatever version of the schema wrote them.
     ///
     /// # Errors
-    /// The bytes are none, or of another service.
+    /// The bytes are no event, or one of another service.
     pub fn decode<E: Event>(&self, bytes: &[u8]) -> Result<E, DecodeError> {
         let framed = self.framed(bytes)?;
         E::read(&framed.record.name, framed)
     }
 
-    /// What framed bytes say they are.
+    /// Finds the record of this build that framed bytes are a version of.
     pub(crate) fn framed<'a>(&self, bytes: &'a [u8]) -> Result<Framed<'a>, DecodeError> {
         let (known, body) = self.open(bytes)?;
         let record = match &known {
@@ -127,7 +127,7 @@ impl Schemas {
         Ok(bytes)
     }
 
-    /// What framed bytes claim to be, and their body.
+    /// Splits framed bytes into the schema that their id stands for and the body.
     pub(crate) fn open<'a>(&self, bytes: &'a [u8]) -> Result<(KnownSchema, &'a [u8]), DecodeError> {
         let Some((head, body)) = bytes.split_at_checked(5) else {
             return Err(DecodeError::Framing(format!("{} bytes are fewer than the 5 of the frame", bytes.len())));

@@ -1,4 +1,4 @@
-//! What may go wrong between an event and its bytes.
+//! The errors of encoding and decoding events.
 
 /// The event does not fit its schema: a defect of the build, not of the input.
 #[derive(Debug, thiserror::Error)]
@@ -10,7 +10,7 @@ pub struct EncodeError {
     pub reason: String,
 }
 
-/// Bytes that are no event of ours.
+/// Why bytes are no event of ours.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
     /// Not Confluent framing: too short, or the magic byte is not 0.

@@ -12,7 +12,7 @@ macro_rules! identity {
         pub struct $name(pub Uuid);
 
         impl $name {
-            /// The identity that a caller's idempotency key stands for, so that a retry names the same aggregate.
+            /// Derives the identity from a caller's idempotency key, so that a retry names the same aggregate.
             pub fn derive(caller: &str, key: &str) -> Self {
                 let name = format!("{}\u{1f}{caller}\u{1f}{key}", $kind);
                 Self(Uuid::new_v5(&NAMESPACE, name.as_bytes()))

@@ -19,7 +19,7 @@ pub use event_sourcing::{Aggregate, Command, Event, Intent, Refusal, Timestamp, 
 pub use id::{NotificationId, OrderId, PaymentId, ProductId, UserId};
 pub use value::{Currency, Email, Invalid, Money, Quantity, Sku, Text};
 
-/// Changes whenever a source of this crate does: what was folded by other rules is not to be trusted.
+/// A hash of this crate's sources, by `build.rs`: a snapshot that was folded by other rules is not trusted.
 pub const SOURCES: u64 = match u64::from_str_radix(env!("DAYBOOK_DOMAIN_SOURCES"), 16) {
     Ok(hash) => hash,
     Err(_) => panic!("the build script writes hexadecimal digits"),

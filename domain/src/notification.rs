@@ -5,7 +5,7 @@
 use crate::{Aggregate, Command, Intent, OrderId, Refusal, UserId};
 use serde::{Deserialize, Serialize};
 
-/// A message to a user. What was asked for is kept, so that asking again for the same is known as a repeat.
+/// A message to a user. Every state keeps the request, so that the same request again is recognised as a repeat.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Notification {
     /// Nobody has asked for it.
@@ -20,7 +20,7 @@ pub enum Notification {
 }
 
 impl Notification {
-    /// What was asked for.
+    /// The request; none before there was one.
     pub fn request(&self) -> Option<&NotificationRequested> {
         match self {
             Self::NotRequested => None,
@@ -39,7 +39,7 @@ impl Notification {
     }
 }
 
-/// What may be asked of a notification.
+/// The commands to a notification.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum NotificationCommand {
     /// Asks for a message to be sent.
@@ -48,7 +48,7 @@ pub enum NotificationCommand {
     RecordDelivery,
     /// It cannot be delivered.
     RecordFailure { reason: String },
-    /// Is the mail server to be asked? A question: it is accepted while the message waits, refused afterwards, and never makes an event.
+    /// May the mail server be asked? A question: accepted while the message waits, refused afterwards; it never makes an event.
     MayDeliver,
 }
 
@@ -67,7 +67,7 @@ impl Command for NotificationCommand {
 }
 
 event_sourcing::events! {
-    /// What may have happened to a notification.
+    /// The events of a notification.
     pub enum NotificationEvent in "notifications", "daybook.notification" {
         Requested(NotificationRequested),
         Delivered(NotificationDelivered),

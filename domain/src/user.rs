@@ -17,7 +17,7 @@ pub enum User {
     Closed,
 }
 
-/// What an open account says of its user.
+/// The user's data in an open account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Profile {
     /// Where the user reads mail.
@@ -43,12 +43,12 @@ impl User {
     }
 }
 
-/// What may be asked of a user.
+/// The commands to a user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum UserCommand {
     /// Opens the account.
     Register { email: Email, name: Text, address: Option<Text> },
-    /// Changes what is given and leaves the rest; changing nothing makes no event.
+    /// Changes the fields that are given; if none of them differs it makes no event.
     ChangeProfile { email: Option<Email>, name: Option<Text>, address: Option<Text> },
     /// Closes the account for good.
     Close { reason: Option<Text> },
@@ -69,7 +69,7 @@ impl Command for UserCommand {
 }
 
 event_sourcing::events! {
-    /// What may have happened to a user.
+    /// The events of a user.
     pub enum UserEvent in "users", "daybook.user" {
         /// The account was opened.
         Registered(UserRegistered),
@@ -88,7 +88,7 @@ pub struct UserRegistered {
     pub address: Option<Text>,
 }
 
-/// Part of the profile changed: what is none stayed as it was.
+/// Part of the profile changed; a field that is none stayed as it was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserProfileChanged {
     pub email: Option<Email>,
@@ -187,7 +187,7 @@ impl User {
 }
 
 impl Profile {
-    /// What of `wanted` is not so yet; none when all of it is.
+    /// The fields of `wanted` that differ from the profile; none if no field does.
     fn difference(&self, wanted: UserProfileChanged) -> Option<UserProfileChanged> {
         let email = wanted.email.filter(|email| *email != self.email);
         let name = wanted.name.filter(|name| *name != self.name);

@@ -1,5 +1,5 @@
-//! Values that are parsed once, at the edge, and trusted from there on. `Deserialize` does not parse again: what an
-//! older version wrote must stay readable when a rule gets stricter.
+//! Values that are parsed once, at the edge, and trusted from there on. `Deserialize` does not check the rules again: values that an older
+//! version wrote must stay readable when a rule gets stricter.
 
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
@@ -55,19 +55,19 @@ impl Money {
         }
     }
 
-    /// This much, `times` over; none where that passes what can be counted.
+    /// This amount `times` over; none if that overflows.
     pub fn times(&self, times: i64) -> Option<Self> {
         Some(Self { amount: self.amount.checked_mul(times)?, currency: self.currency.clone() })
     }
 
-    /// Both together; none where the currencies differ or the sum passes what can be counted.
+    /// The sum of both; none if the currencies differ or the sum overflows.
     pub fn plus(&self, other: &Self) -> Option<Self> {
         let same = self.currency == other.currency;
         same.then(|| self.amount.checked_add(other.amount)).flatten().map(|amount| Self { amount, currency: self.currency.clone() })
     }
 }
 
-/// As people write it: `£5.90`, `-€5.90`, `JPY 590`, `KWD 0.590`. A currency whose minor units nobody knows is not divided:
+/// As people write it: `£5.90`, `-€5.90`, `JPY 590`, `KWD 0.590`. An amount whose currency has no known minor units is not divided:
 /// `XYZ 590 minor units`.
 impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -84,7 +84,7 @@ impl fmt::Display for Money {
     }
 }
 
-/// The digits after the point by ISO 4217; none where the standard gives no minor unit, or does not know the code.
+/// The digits after the point by ISO 4217; none if the standard gives no minor unit, or does not know the code.
 fn digits_of(code: &str) -> Option<usize> {
     iso_currency::Currency::from_code(code)?.exponent().map(usize::from)
 }

@@ -8,12 +8,12 @@ use serde::{Serialize, de::DeserializeOwned};
 pub trait Aggregate: Default + Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The field's name for this kind of aggregate, in the singular: `order`.
     const NAME: &'static str;
-    /// Tells one version of `apply`, and of the state's form, from the next: snapshots of another one are thrown away. It has no
-    /// default, since one that is forgotten would let an old snapshot pass for the state.
+    /// The version of `apply` and of the state's form: a snapshot of another version is thrown away. It has no default, since an aggregate
+    /// that forgot it would take an outdated snapshot for its state.
     const FOLD: u64;
-    /// What may be asked of it.
+    /// The commands that it decides.
     type Command: Command;
-    /// What may have happened to it.
+    /// The events that it makes and folds.
     type Event: Event;
     /// Why a command was refused.
     type Error: Refusal;

@@ -1,4 +1,4 @@
-//! Commands whose type the engine does not know: as they travel between nodes, and as they are put by.
+//! Type-erased commands, in the form in which nodes send them to each other and reactors put them by.
 
 use crate::{Aggregate, Command, Event};
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ pub struct AnyCommand {
     pub service: String,
     /// The aggregate.
     pub aggregate_id: Uuid,
-    /// The lowest version of the aggregate's commands in which all that this one says can be read.
+    /// The lowest version of the aggregate's commands that can read everything that this one says.
     pub version: u32,
     /// The command, in its serde form.
     pub command: Value,
@@ -21,14 +21,14 @@ pub struct AnyCommand {
 /// A command that this build cannot read.
 #[derive(Debug, thiserror::Error)]
 pub enum UnreadableCommand {
-    /// It says something that came later than this build.
+    /// It says something that a later build added.
     #[error("it is of version {version}, and this build reads {service} commands up to version {known}")]
     Version {
         /// The service in whose log the aggregate lives.
         service: &'static str,
-        /// The command's.
+        /// The command's version.
         version: u32,
-        /// The highest that is read here.
+        /// The highest version that this build reads.
         known: u32,
     },
     /// It has another shape.
@@ -42,17 +42,17 @@ pub enum UnreadableCommand {
 }
 
 impl AnyCommand {
-    /// A command to an aggregate of type `A`, its type forgotten.
+    /// Erases the type of a command to an aggregate of type `A`.
     pub fn to<A: Aggregate>(aggregate_id: Uuid, command: &A::Command) -> Self {
         let service = A::Event::SERVICE.to_owned();
         let json = serde_json::to_value(command).expect("a command is made of structs, texts, numbers and lists, which is always JSON");
         Self { service, aggregate_id, version: command.version(), command: json }
     }
 
-    /// The command, its type known again.
+    /// Restores the type of the command.
     ///
     /// # Errors
-    /// [`UnreadableCommand`] where a later build said something that this one does not know, or it is none of `A`.
+    /// [`UnreadableCommand`] if the command needs a later build, or is no command of `A`.
     pub fn read<A: Aggregate>(self) -> Result<A::Command, UnreadableCommand> {
         let (service, known) = (A::Event::SERVICE, A::Command::VERSION);
         if self.version > known {

@@ -1,4 +1,4 @@
-//! Events whose type the engine does not know, and how a reader finds its own among them.
+//! Type-erased events, and how a reader selects those of its own types.
 
 use crate::{Aggregate, Event, to_json};
 use serde_json::Value;
@@ -42,22 +42,22 @@ impl<E: Event> Erased for E {
 }
 
 impl AnyEvent {
-    /// This event, its type forgotten, of an aggregate whose kind nobody names.
+    /// Erases the type of an event; the kind of its aggregate is left empty.
     pub fn new<E: Event>(event: E) -> Self {
         Self { event: Arc::new(event), aggregate: "" }
     }
 
-    /// This event of an aggregate of type `A`, both types forgotten.
+    /// Erases the types of an event and of its aggregate `A`; the kind of aggregate stays known.
     pub fn of<A: Aggregate>(event: A::Event) -> Self {
         Self { event: Arc::new(event), aggregate: A::NAME }
     }
 
-    /// The kind of aggregate whose event it is: `order`. Empty where nobody named it.
+    /// The kind of aggregate whose event it is: `order`. Empty for an event of [`AnyEvent::new`].
     pub fn aggregate(&self) -> &'static str {
         self.aggregate
     }
 
-    /// The event, where it is one of these.
+    /// The event as an `E`, if it is one.
     pub fn downcast<E: Event>(&self) -> Option<&E> {
         self.event.as_any().downcast_ref()
     }
@@ -90,7 +90,7 @@ impl<E: Event> From<E> for AnyEvent {
     }
 }
 
-/// The logs that somebody reads.
+/// The logs that a view or a reactor reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sources {
     /// Those of every service of the system.
@@ -114,7 +114,7 @@ pub trait FromLog: Clone + Send + Sync + 'static {
     /// The services in whose logs they live.
     const SOURCES: Sources;
 
-    /// The event, where it is one of these.
+    /// The event in this type, if it is one of these.
     fn of(event: &AnyEvent) -> Option<Self>;
 }
 
@@ -134,7 +134,7 @@ impl<E: Event> FromLog for E {
     }
 }
 
-/// Declares the events of several services that somebody reads together.
+/// Declares the events of several services that a view or a reactor reads together.
 ///
 /// ```ignore
 /// event_sourcing::union! {

@@ -1,4 +1,4 @@
-//! JSON in one form only: no white space, fields in their declared order, nothing for what is not there (`None`), maps sorted by key.
+//! JSON in one canonical form: no white space, fields in their declared order, no field for `None`, maps sorted by key.
 
 use serde::{Serialize, ser};
 use std::fmt::Display;
@@ -32,7 +32,7 @@ pub(crate) fn append_field(text: &mut Vec<u8>, field: &str, value: &(impl Serial
     }
 }
 
-/// True where something was written.
+/// Writes a value; false if it is `None`, for which nothing is written.
 fn write(text: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) -> bool {
     let mut writer = Writer { text, absent: false };
     value.serialize(&mut writer).expect("a command is made of structs, texts, numbers and lists, which all have a canonical form");
@@ -54,7 +54,7 @@ struct Open<'a, 'b> {
     writer: &'b mut Writer<'a>,
     first: bool,
     close: &'static [u8],
-    /// A map's entries, which are sorted when all are there.
+    /// A map's entries, which are sorted once all have been added.
     entries: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
@@ -237,7 +237,7 @@ impl ser::SerializeMap for Open<'_, '_> {
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), NoForm> {
         let mut text = Vec::new();
         append(&mut text, key);
-        // A key of JSON is a text, whatever it was.
+        // A key of a JSON object is a string, so other keys are put in quotes.
         if !text.starts_with(b"\"") {
             text = [b"\"", &*text, b"\""].concat();
         }

@@ -1,29 +1,29 @@
-//! Commands: what they say, in which version, and what was meant by them.
+//! Commands: their version and their intent.
 
 use crate::canonical;
 use serde::{Serialize, de::DeserializeOwned};
 use std::fmt;
 
-/// What may be asked of an aggregate.
+/// A command to an aggregate.
 ///
-/// It travels between nodes in its serde form, under a version, and is known again by its [`Intent`], which is a form of its own:
-/// so a field that a later build adds changes neither what an older node reads nor what a retry means.
+/// Nodes send it to each other in its serde form, with a version, and recognise a repeat by its [`Intent`], which is a separate form. So a
+/// field that a later build adds changes neither what an older node reads nor what a retry means.
 pub trait Command: Clone + fmt::Debug + Serialize + DeserializeOwned + Send + Sync + 'static {
-    /// The highest version that this build reads. Raise it when a command gains something that an older build would pass over.
+    /// The highest version that this build reads. Raise it when a command gains something that an older build would ignore.
     const VERSION: u32 = 1;
 
-    /// The lowest version in which all that this command says can be read: 1, unless it says something that was added later.
+    /// The lowest version that can read everything that this command says: 1, unless it says something that was added later.
     fn version(&self) -> u32 {
         1
     }
 
-    /// What the caller meant: the same for every delivery of the command, whatever the clock said, and in every build. Two commands
-    /// under one idempotency key are the same when this is.
+    /// What the caller meant: the same for every delivery of the command, at any time and in every build. Two commands under one
+    /// idempotency key are the same command if their intents are equal.
     fn intent(&self) -> Intent;
 }
 
-/// The canonical form of what a caller meant: a name and fields, each written only where it says something. A field that a later build
-/// adds is absent from what earlier builds meant, and from what callers that do not know it mean.
+/// The canonical form of what a caller meant: the command's name and its fields, without those that are `None`. So a field that a later
+/// build adds is absent from the intents of earlier builds, and of callers that do not set it.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Intent(Vec<u8>);
 
@@ -35,7 +35,7 @@ impl Intent {
         Self(text)
     }
 
-    /// Adds a field, unless it says nothing (`None`).
+    /// Adds a field, unless it is `None`.
     #[must_use]
     pub fn with(mut self, field: &str, value: impl Serialize) -> Self {
         canonical::append_field(&mut self.0, field, &value);

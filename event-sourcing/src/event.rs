@@ -1,4 +1,4 @@
-//! Events as records: which record an event is, without saying how a record becomes bytes.
+//! Events as records: which record each event is. How a record becomes bytes is left to writers and readers.
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -21,18 +21,18 @@ pub trait Event: Clone + Debug + Send + Sync + Sized + 'static {
     /// The writer's own.
     fn write<W: RecordWriter>(&self, writer: W) -> Result<W::Written, W::Error>;
 
-    /// The event whose record has this name.
+    /// Reads the event whose record has this name.
     ///
     /// # Errors
     /// The reader's own; [`RecordReader::foreign`] where the name is not among [`Event::TYPES`].
     fn read<R: RecordReader>(type_name: &str, reader: R) -> Result<Self, R::Error>;
 }
 
-/// Turns a record into something: bytes, JSON.
+/// Serialises a record, to bytes or to JSON.
 pub trait RecordWriter {
-    /// What comes of it.
+    /// The serialised record.
     type Written;
-    /// Why nothing did.
+    /// Why a record could not be serialised.
     type Error;
 
     /// Writes a record of this full name.
@@ -42,7 +42,7 @@ pub trait RecordWriter {
     fn record<T: Serialize>(self, type_name: &'static str, record: &T) -> Result<Self::Written, Self::Error>;
 }
 
-/// Holds a record that is to be read.
+/// A serialised record that is to be read.
 pub trait RecordReader {
     /// Why it cannot be read.
     type Error;
@@ -50,14 +50,14 @@ pub trait RecordReader {
     /// The record as `T`.
     ///
     /// # Errors
-    /// It is not one.
+    /// The record does not fit `T`.
     fn record<T: DeserializeOwned>(self) -> Result<T, Self::Error>;
 
-    /// The record is not among the events that are read here.
+    /// The error for a record that is not among the events to be read.
     fn foreign(self) -> Self::Error;
 }
 
-/// A JSON value that is no record of the wanted events.
+/// Why a JSON value is no record of the wanted events.
 #[derive(Debug, thiserror::Error)]
 pub enum WrongRecord {
     /// No event has a record of this name.
@@ -107,10 +107,10 @@ pub fn to_json<E: Event>(event: &E) -> Value {
     event.write(ToJson).expect("a record is a struct of texts, numbers and lists, which is always JSON")
 }
 
-/// The event of a record in JSON: the inverse of [`to_json`].
+/// Reads an event from its record's fields in JSON: the inverse of [`to_json`].
 ///
 /// # Errors
-/// [`WrongRecord`] where the name or the shape is another.
+/// [`WrongRecord`] if the name or the shape does not fit.
 pub fn from_json<E: Event>(type_name: &str, value: Value) -> Result<E, WrongRecord> {
     E::read(type_name, FromJson { type_name, value })
 }

@@ -57,9 +57,9 @@ pub struct Cause {
 /// The circumstances of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Context {
-    /// Where it stands.
+    /// Where it stands in the log.
     pub position: Position,
-    /// Whose event it is.
+    /// The aggregate whose event it is.
     pub aggregate_id: Uuid,
     /// The aggregate's version after this event, from 1 without a gap.
     pub version: u64,
@@ -67,9 +67,9 @@ pub struct Context {
     pub event_id: String,
     /// The Avro record's full name: `daybook.order.OrderPlaced`.
     pub type_name: Arc<str>,
-    /// When the command was taken (the node's clock; order is the log's, not the clock's).
+    /// When the command was taken, by the node's clock; the order of events is the log's, not the clock's.
     pub time: Timestamp,
-    /// Who and why.
+    /// Who made it, and what led to it.
     pub cause: Cause,
 }
 

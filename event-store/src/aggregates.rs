@@ -1,14 +1,14 @@
-//! The ways to the aggregates of a system, for those that do not know their types.
+//! Sends commands to the aggregates of a system, for callers that do not know their types.
 
 use crate::{Accepted, CommandError, CommandMeta, Execute, Unavailable};
 use event_sourcing::{Aggregate, AnyCommand, Event};
 use std::{any::Any, collections::BTreeMap, sync::Arc};
 use uuid::Uuid;
 
-/// How long a command that an owner cannot read yet is left alone, in milliseconds: until the upgrade has reached that node.
+/// After how many milliseconds to ask again for a command that this build cannot read: an upgrade may have reached this node by then.
 const UPGRADE_PAUSE: u64 = 1_000;
 
-/// A way to every aggregate of a system, by service. Cheap to clone.
+/// An [`Execute`] for the aggregates of each service of a system. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Aggregates(Arc<BTreeMap<&'static str, Arc<dyn ExecuteAny>>>);
 
@@ -41,14 +41,14 @@ impl<A: Aggregate> ExecuteAny for Typed<A> {
 }
 
 impl Aggregates {
-    /// With the way to the aggregates of one service.
+    /// Adds the [`Execute`] for the aggregates of one service.
     #[must_use]
     pub fn with<A: Aggregate>(mut self, execute: Arc<dyn Execute<A>>) -> Self {
         Arc::make_mut(&mut self.0).insert(A::Event::SERVICE, Arc::new(Typed(execute)));
         self
     }
 
-    /// The way to aggregates whose type the caller knows; none where the system has no such service.
+    /// The [`Execute`] for aggregates whose type the caller knows; none where the system has no such service.
     pub fn typed<A: Aggregate>(&self) -> Option<Arc<dyn Execute<A>>> {
         self.0.get(A::Event::SERVICE)?.typed().downcast_ref::<Arc<dyn Execute<A>>>().cloned()
     }

@@ -1,4 +1,4 @@
-//! Who owns, stands by and announces: the wiring between a node's hosts and the others of its cluster.
+//! Connects a node's hosts with its cluster: makes them own and stand by for partitions, and announces what they own.
 
 use crate::{
     Directory, Hosted, LogError, NodeName, Owner, PartitionId, Readiness,
@@ -16,44 +16,44 @@ use tokio_util::sync::CancellationToken;
 /// The consumer group that places the partitions' owners.
 const GROUP: &str = "daybook.owners";
 
-/// How many nodes there may be.
+/// Whether this node shares the partitions with others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Membership {
-    /// One: every partition is this node's at once.
+    /// It does not: it owns every partition at once.
     Alone,
-    /// Several share the partitions, which a consumer group places; each partition is followed by so many others.
+    /// Several nodes share the partitions, which a consumer group places.
     Shared {
         /// How many nodes follow each partition that another owns.
         standbys: usize,
     },
 }
 
-/// What a node's place in its cluster is made of.
+/// What [`Cluster::join`] needs.
 pub struct ClusterParts<'a> {
     /// How to reach the brokers.
     pub config: &'a KafkaConfig,
     /// The services whose commands this node takes.
     pub hosts: Vec<Arc<dyn Hosted>>,
-    /// Where owners are announced.
+    /// The topic in which owners are announced.
     pub owners: Arc<OwnersTopic>,
     /// This node.
     pub name: NodeName,
-    /// Whether it shares.
+    /// Whether it shares the partitions.
     pub membership: Membership,
-    /// Who is told when commands can be taken.
+    /// Set when this node can take commands.
     pub readiness: Readiness,
-    /// Ends what was started.
+    /// Ends the upkeep of standbys.
     pub stop: &'a CancellationToken,
 }
 
-/// A node's place in its cluster: what it was given, and what it follows.
+/// A node in its cluster: its hosts, and its membership in the consumer group.
 pub struct Cluster {
     hosts: Vec<Arc<dyn Hosted>>,
     placement: Option<Placement>,
 }
 
 impl Cluster {
-    /// Takes its place: owns what it is given, announces it, and stands by for others. Call it inside the runtime.
+    /// Joins the cluster: owns the partitions that are placed here, announces them, and stands by for others. Call it inside the runtime.
     ///
     /// # Errors
     /// The consumer group cannot be joined.
@@ -78,10 +78,10 @@ impl Cluster {
         Ok(Self { hosts: parts.hosts, placement })
     }
 
-    /// Gives everything up, after it has answered what was taken.
+    /// Gives all partitions up, after answering the commands that were taken.
     pub async fn leave(mut self) {
         let placement = self.placement.take();
-        // Leaving the group calls back on the thread that polls it, and waits for that.
+        // Leaving the group waits for the thread that polls it, which calls `Placed::lost` for each partition.
         let _ = tokio::task::spawn_blocking(move || drop(placement)).await;
         for host in &self.hosts {
             for (partition, _) in host.claims() {
@@ -108,7 +108,7 @@ struct PlacedHosts {
     runtime: tokio::runtime::Handle,
 }
 
-/// What is waited for until the group has said whose the partitions are.
+/// The condition of readiness that holds once the group has assigned this node its partitions.
 const PLACEMENT: &str = "placement";
 
 impl PlacedHosts {
@@ -136,7 +136,7 @@ impl Placed for PlacedHosts {
     }
 }
 
-/// Keeps standbys where they should be, as owners come and go.
+/// Starts and stops this node's standbys, as owners come and go.
 struct StandingBy {
     hosts: Vec<Arc<dyn Hosted>>,
     owners: Arc<OwnersTopic>,
@@ -144,7 +144,7 @@ struct StandingBy {
     count: usize,
 }
 
-/// How often it is worked out anew who stands by for what.
+/// How often a node works out anew for which partitions it stands by.
 const STAND_BY_EVERY: Duration = Duration::from_secs(1);
 
 impl StandingBy {
@@ -186,7 +186,7 @@ impl StandingBy {
     }
 }
 
-/// Tells the other nodes, and whoever asks for readiness, what a host writes.
+/// Announces to the other nodes which partitions a host writes, and sets its readiness.
 struct Announcing {
     owners: Arc<OwnersTopic>,
     name: NodeName,

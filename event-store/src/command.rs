@@ -1,4 +1,4 @@
-//! What a caller says of a command, and what it hears.
+//! A command's circumstances, its answers, and where commands are sent.
 
 use crate::{Cause, Position};
 use event_sourcing::{Aggregate, Timestamp};
@@ -14,7 +14,7 @@ pub struct CommandMeta {
     pub time: Timestamp,
     /// The version that the caller has seen (`If-Match`); the command is refused when it is another.
     pub expected_version: Option<u64>,
-    /// Who and why.
+    /// Who asked, and why.
     pub cause: Cause,
 }
 
@@ -26,7 +26,7 @@ impl CommandMeta {
     }
 }
 
-/// The command is done, and what it made is in the log for good.
+/// The command is done, and its events are in the log for good.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accepted {
     /// The aggregate's version after the command.
@@ -45,12 +45,12 @@ pub enum CommandError {
     /// A business rule said no.
     #[error(transparent)]
     Refused(Refused),
-    /// The caller has seen another version than there is.
+    /// The caller has seen another version than the aggregate has.
     #[error("expected version {expected}, the aggregate is at {actual}")]
     Conflict {
-        /// What the caller said.
+        /// The caller's version.
         expected: u64,
-        /// What is.
+        /// The aggregate's version.
         actual: u64,
     },
     /// The command id was used before, for another command.
@@ -59,12 +59,12 @@ pub enum CommandError {
     /// The aggregate's code panicked on this command: a defect of the build. Nothing was appended.
     #[error("the aggregate met a defect: {0}")]
     Defect(String),
-    /// Nobody can say yet; nothing is lost by asking again with the same command id.
+    /// The outcome is not known yet; it is safe to ask again with the same command id.
     #[error(transparent)]
     Unavailable(Unavailable),
 }
 
-/// A business rule said no, in a form that travels between nodes: what [`event_sourcing::Refusal`] tells.
+/// A business rule said no: the contents of an [`event_sourcing::Refusal`], in a form that travels between nodes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Refused {
@@ -89,7 +89,7 @@ impl<R: event_sourcing::Refusal> From<&R> for Refused {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct Unavailable {
-    /// What stands in the way, for a person.
+    /// The reason, for a person.
     pub reason: String,
     /// When to ask again, in milliseconds.
     pub retry_after_millis: u64,
@@ -98,15 +98,15 @@ pub struct Unavailable {
 /// Somewhere that commands of an aggregate can be sent: the owner of its partition, here or on another node.
 #[async_trait::async_trait]
 pub trait Execute<A: Aggregate>: Send + Sync + 'static {
-    /// Decides the command on the aggregate's state and appends what it makes; returns when that is settled.
+    /// Decides the command on the aggregate's state and appends its events; returns when the outcome is settled.
     async fn execute(&self, id: Uuid, command: A::Command, meta: CommandMeta) -> Result<Accepted, CommandError>;
 
-    /// The aggregate's version (0 where there is none) as of some moment between this question and its answer, and a position that
-    /// everything acknowledged before the question stands at or below: a strong read.
+    /// The aggregate's version (0 where there is none) at some moment between this question and its answer, and a position at or below
+    /// which everything stands that was acknowledged before the question: a strong read.
     async fn read(&self, id: Uuid) -> Result<Accepted, CommandError>;
 }
 
-/// Who owns a partition's writing, as far as this node has heard. It may be out of date: safety never rests on it.
+/// The node that writes a partition, as far as this node has heard. It may be out of date: safety never rests on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owner {
     /// The node's name.
@@ -129,17 +129,17 @@ pub trait LocalOwner<A: Aggregate>: Send + Sync + 'static {
     /// As [`Execute::read`], or none when this node does not own the partition.
     async fn try_read(&self, id: Uuid) -> Option<Result<Accepted, CommandError>>;
 
-    /// Takes the aggregate's partition over, since its owner is gone, without waiting for the group to place it: safety rests on the
-    /// claim alone. True once this node writes it; false where it may not (again so soon), or does not in time.
+    /// Takes the aggregate's partition over, since its owner is gone, without waiting for the group to place it: safety rests on the claim
+    /// alone. True once this node writes it; false where it may not take it over (again so soon), or does not write it in time.
     async fn take_over(&self, id: Uuid) -> bool;
 }
 
 /// Tells who owns a partition.
 pub trait Directory: Send + Sync + 'static {
-    /// The owner that was heard of last, none when nobody was.
+    /// The owner that was announced last, if any was.
     fn owner(&self, service: &str, partition: i32) -> Option<Owner>;
 
-    /// The nodes that own any partition of any service, by name, with their addresses. Of any: those who look for somebody to take a partition
-    /// over must all look among the same nodes, or two of them would find two.
+    /// The nodes that own any partition of any service, by name, with their addresses. Of any service: all nodes that look for one to take
+    /// a partition over must choose among the same nodes, or they could choose different ones.
     fn nodes(&self) -> BTreeMap<String, String>;
 }

@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 /// The Avro record, and so the `ce_type`, of a claim.
 pub(crate) const CLAIM_TYPE: &str = "daybook.log.PartitionClaimed";
-/// The `ce_type` of a proof: a record by which an owner shows that it is one still. It stands in the run like an event, and nobody folds it.
+/// The `ce_type` of a proof: a record by which an owner shows that it still is one. It stands in the run like an event; nobody folds it.
 pub(crate) const PROOF_TYPE: &str = "daybook.log.OwnerConfirmed";
 
 /// As many bytes as the headers of most records take.
@@ -58,7 +58,7 @@ impl Append {
     }
 }
 
-/// What a record is, once its headers are read.
+/// The kind of a record, and the contents of its headers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Entry {
     /// A claim of the partition.
@@ -68,13 +68,13 @@ pub enum Entry {
     },
     /// An event that counts if the run rule says so.
     Event(Box<EventEntry>),
-    /// A proof that an owner was one still.
+    /// A proof that its writer was still the owner.
     Proof(Place),
     /// Not of our making, or broken: the header that is missing or wrong.
     Foreign(&'static str),
 }
 
-/// A record that several readers share: whoever needs its headers first reads them for all.
+/// A record that several readers share: the first reader that needs its headers parses them for all.
 #[derive(Debug)]
 pub(crate) struct SharedRecord {
     pub raw: RawRecord,
@@ -86,7 +86,7 @@ impl SharedRecord {
         Self { raw, entry: OnceLock::new() }
     }
 
-    /// What it is; `source` is where it stands.
+    /// Its kind and headers; `source` is its partition.
     pub fn entry(&self, source: &PartitionId) -> &Entry {
         self.entry.get_or_init(|| Entry::read(&source.service, source.partition, &self.raw))
     }
@@ -95,7 +95,7 @@ impl SharedRecord {
 /// An event of the log that may count.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventEntry {
-    /// Where its writer meant it to stand.
+    /// The place that its writer meant it to get.
     pub place: Place,
     /// Of its command.
     pub fingerprint: u64,
@@ -106,7 +106,7 @@ pub struct EventEntry {
 }
 
 impl Entry {
-    /// What the run rule needs to know of it.
+    /// The part of it that the run rule judges.
     pub fn mark(&self) -> Mark {
         match self {
             Self::Claim { .. } => Mark::Claim,
@@ -142,7 +142,7 @@ impl<'a> Value<'a> {
     }
 }
 
-/// The headers that say something to us, found in one pass.
+/// The headers that this crate reads, found in one pass.
 macro_rules! found {
     ($($field:ident $name:literal)*) => {
         #[derive(Default)]
@@ -182,7 +182,7 @@ found! {
     traceparent b"traceparent"
 }
 
-/// What a header says, or its name where it is missing or says nothing of the kind.
+/// A header's value, parsed; the header's name where it is missing or does not parse.
 fn parsed<N: std::str::FromStr>(value: Value<'_>, name: &'static str) -> Result<N, &'static str> {
     value.text().and_then(|text| text.parse().ok()).ok_or(name)
 }
@@ -194,7 +194,7 @@ impl Found<'_> {
         Ok(Place { run: parsed(self.run, "run")?, at: parsed(self.at, "at")?, index, of })
     }
 
-    /// A proof is a group of its own: nobody holds one back, so a reader could not resume in the middle of its group.
+    /// A proof must be a group of its own: readers do not hold proofs back, so they could not resume in the middle of its group.
     fn proof(&self) -> Result<Place, &'static str> {
         self.place().and_then(|place| if (place.index, place.of) == (1, 1) { Ok(place) } else { Err("group") })
     }
@@ -227,7 +227,7 @@ impl Found<'_> {
     }
 }
 
-/// What all records of one command share, and its number in the group.
+/// The contents of an event's headers.
 pub struct EventHeaders<'a> {
     /// The service's name: `orders`.
     pub service: &'a str,
@@ -237,7 +237,7 @@ pub struct EventHeaders<'a> {
     pub aggregate_id: Uuid,
     /// The command that made it.
     pub command_id: Uuid,
-    /// Where it is meant to stand.
+    /// The place that the writer means it to get.
     pub place: Place,
     /// The aggregate's version after the event.
     pub version: u64,
@@ -245,7 +245,7 @@ pub struct EventHeaders<'a> {
     pub fingerprint: u64,
     /// When the command was taken.
     pub time: Timestamp,
-    /// Who and why.
+    /// Who asked, and why.
     pub cause: &'a Cause,
 }
 
@@ -279,7 +279,7 @@ pub fn claim(service: &str, nonce: &str, time: Timestamp, payload: Vec<u8>) -> A
     Append { key: "claim".to_owned(), payload, headers: of_the_log(CLAIM_TYPE, service, nonce, time) }
 }
 
-/// The record of a proof, where it is meant to stand.
+/// The record of a proof in run `run`, meant to get the offset `at`.
 pub fn proof(service: &str, nonce: &str, time: Timestamp, (run, at): (i64, i64), payload: Vec<u8>) -> Append {
     let mut headers = of_the_log(PROOF_TYPE, service, nonce, time);
     headers.push_shown("run", run);

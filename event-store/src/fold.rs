@@ -1,4 +1,4 @@
-//! The fold of everything that counts below the confirmed offset: from the log's records to what an owner knows.
+//! The fold of all records that count below the confirmed offset, into an owner's aggregates and answered commands.
 
 use crate::{
     Checkpoint, PartitionId, RawRecord, WriterConfig,
@@ -14,24 +14,24 @@ use event_sourcing::Aggregate;
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// The record before the checkpoint: by its `ce_id`, a log is known from another one.
+/// The record before the checkpoint: its `ce_id` tells this log from another.
 enum Anchor {
     Read(String),
     /// The last record of a command of this owner's own.
     Written(Uuid, u32),
 }
 
-/// What a record is known by: its `ce_id`, where it has one.
+/// A record's anchor: its `ce_id`, where it has one.
 pub(crate) fn anchor(raw: &RawRecord) -> String {
     raw.headers.get("ce_id").map(|id| String::from_utf8_lossy(id).into_owned()).unwrap_or_default()
 }
 
-/// Everything that an owner knows for certain of its partition.
+/// The confirmed state of a partition, as its owner has folded it.
 pub(crate) struct Fold<A> {
     pub source: PartitionId,
     pub schemas: Schemas,
     pub known: WorkingSet<A>,
-    /// The last place at which no group was open: where reading begins again after doubt.
+    /// The last place at which no group was open: a replay after doubt begins there.
     pub checkpoint: Checkpoint,
     anchor: Anchor,
     rule: RunRule,
@@ -46,7 +46,7 @@ impl<A: Aggregate> Fold<A> {
         Self { source, schemas, known, checkpoint, anchor, rule: RunRule::default(), held: Vec::new(), config }
     }
 
-    /// This fold, which knows nothing yet, as far as snapshots know it.
+    /// Rests this fold, which is still empty, on snapshots: it takes their checkpoint, and looks aggregates and commands up in them.
     pub fn on(mut self, snapshots: Snapshots, stand: Option<Stand>) -> Self {
         if let Some(stand) = stand {
             self.checkpoint = stand.checkpoint();
@@ -56,7 +56,7 @@ impl<A: Aggregate> Fold<A> {
         self
     }
 
-    /// Goes back to the checkpoint, before the log is read again from there: to the beginning, where the snapshots were unreadable.
+    /// Goes back to the checkpoint, from which the log is read again; to the log's beginning, if the snapshots turned out to be unreadable.
     pub fn rewind(&mut self) {
         if self.known.is_spoiled() {
             self.begin_anew();
@@ -74,7 +74,7 @@ impl<A: Aggregate> Fold<A> {
         };
     }
 
-    /// Folds the next record of the log. Answers the nonce when it is a claim.
+    /// Folds the next record of the log. Returns the nonce of a claim, unless the snapshots turned out to be unreadable.
     pub fn fold(&mut self, raw: RawRecord) -> Option<String> {
         let entry = Entry::read(&self.source.service, self.source.partition, &raw);
         let verdict = self.rule.step(raw.offset, entry.mark());
@@ -122,9 +122,9 @@ impl<A: Aggregate> Fold<A> {
         self.known.remember(*command_id, Remembered { fingerprint: *fingerprint, version, offset, events: place.of, time });
     }
 
-    /// Folds a command of this owner's own, which was acknowledged at exactly the offsets that it asked for.
+    /// Folds a command of this owner's own, whose records were acknowledged at exactly the offsets that they state.
     pub fn confirm(&mut self, aggregate_id: Uuid, events: &[A::Event], command_id: Uuid, remembered: Remembered) {
-        // What these events create is nowhere yet.
+        // An aggregate that these events create is in no snapshot yet.
         let created = remembered.version == u64::from(remembered.events);
         if self.known.is_spoiled() || !created && self.known.bring(aggregate_id).is_err() {
             return;
@@ -139,7 +139,7 @@ impl<A: Aggregate> Fold<A> {
         self.anchor = Anchor::Written(command_id, remembered.events);
     }
 
-    /// Stands behind a record of the owner's own that nobody folds.
+    /// Moves the checkpoint behind a record of the owner's own that nobody folds: a proof.
     pub fn pass(&mut self, at: i64, id: String) {
         self.checkpoint.next = at + 1;
         self.anchor = Anchor::Read(id);
@@ -151,9 +151,9 @@ impl<A: Aggregate> Fold<A> {
     }
 }
 
-/// Saving: the fold stands at its checkpoint whenever it is looked at, since groups count whole.
+/// Saving: the aggregates are always as they were at the checkpoint, since events are applied only when their group is whole.
 impl<A: Aggregate> Fold<A> {
-    /// Whether something is to be saved.
+    /// Whether the fold has moved since the last save.
     pub fn has_news(&self) -> bool {
         self.known.has_news(self.checkpoint.next)
     }

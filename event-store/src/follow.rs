@@ -9,12 +9,12 @@ use crate::{
 use bytes::Bytes;
 use std::sync::Arc;
 
-/// A record and what the run rule says of it.
+/// A record and the run rule's verdict on it.
 #[derive(Clone, Debug)]
 pub struct Followed {
     /// Where it stands.
     pub offset: i64,
-    /// What the rule says. A `Held` record counts once its group is whole.
+    /// The rule's verdict. A `Held` record counts once its group is whole.
     pub verdict: Verdict,
     /// The event, where the record is one of ours.
     pub event: Option<Counted>,

@@ -15,7 +15,7 @@ pub struct Headers {
 }
 
 impl Headers {
-    /// None yet, with room for so many, which take so many bytes together.
+    /// No headers yet, with room for `headers` of them, which take `bytes` together.
     pub fn with_capacity(headers: usize, bytes: usize) -> Self {
         Self { bytes: Vec::with_capacity(bytes), ends: Vec::with_capacity(headers) }
     }
@@ -38,7 +38,7 @@ impl Headers {
         self.end(name_ends);
     }
 
-    /// Adds one whose value is what is shown of `value`.
+    /// Adds one whose value is the text of `value`.
     pub fn push_shown(&mut self, name: &str, value: impl fmt::Display) {
         self.bytes.extend_from_slice(name.as_bytes());
         let name_ends = self.bytes.len();
@@ -46,7 +46,7 @@ impl Headers {
         self.end(name_ends);
     }
 
-    /// Gives those of that name another value.
+    /// Gives all headers of that name another value.
     pub fn set(&mut self, name: &str, value: impl AsRef<[u8]>) {
         *self = self.iter().map(|(known, old)| (known, if known == name { value.as_ref() } else { old })).collect();
     }

@@ -29,23 +29,23 @@ pub fn partition_of(key: &[u8], partitions: i32) -> i32 {
     (positive as i32) % partitions.max(1)
 }
 
-/// Something that can be made the owner of partitions, whatever its aggregate.
+/// A [`Host`] whose aggregate's type is not known: it can be made the owner of partitions.
 #[async_trait::async_trait]
 pub trait Hosted: Send + Sync + 'static {
     /// The service's name.
     fn service(&self) -> &str;
     /// How many partitions its log has.
     fn partitions(&self) -> i32;
-    /// Begins to own a partition, since it was placed here; owning it already changes nothing.
+    /// Begins to own a partition, since it was placed here. If this node took it over before, its owner stays, and no longer steps down.
     fn start(&self, partition: i32);
-    /// Follows exactly these partitions of those that it does not own.
+    /// Stands by for exactly these partitions, except those that it owns.
     fn stand_by(&self, partitions: &HashSet<i32>);
-    /// Gives a partition up: answers what was taken, then stops.
+    /// Gives a partition up: answers the commands that were taken, then stops.
     async fn stop(&self, partition: i32);
-    /// Has the owner of a partition prove that it is one still. Where somebody else has claimed since, it finds out: a placed owner claims
-    /// anew, another steps down.
+    /// Makes this node's owner of a partition pass its barrier. If another node has claimed since, the owner notices: it claims anew where
+    /// the partition is placed here, and steps down otherwise.
     fn confirm(&self, partition: i32);
-    /// The claims under which partitions are written now, by partition; none where one is not ready yet.
+    /// The partitions that are owned here, each with the claim under which it is written; none where the owner does not write yet.
     fn claims(&self) -> Vec<(i32, Option<i64>)>;
     /// Wakes whenever a partition is gained, begins to be written, or is lost.
     fn changes(&self) -> watch::Receiver<u64>;
@@ -61,7 +61,7 @@ pub struct Host<A: Aggregate> {
     config: WriterConfig,
     owners: Arc<RwLock<Owners<A>>>,
     standing_by: Mutex<HashMap<i32, Standby<A>>>,
-    /// What standbys read; none where this node may neither stand by nor take over.
+    /// The log that standbys read; none where this node may neither stand by nor take over.
     standby_log: Option<Arc<dyn Log>>,
     snapshots: Option<PathBuf>,
     /// When a partition was taken over last without having been placed here.
@@ -71,9 +71,9 @@ pub struct Host<A: Aggregate> {
 
 type Owners<A> = HashMap<i32, Arc<PartitionOwner<A>>>;
 
-/// A partition is taken over at most so often by one node: a flapping network must not become a storm of claims.
+/// One node takes a partition over at most once in this time: a flapping network must not become a storm of claims.
 const TAKE_OVER_EVERY: Duration = Duration::from_secs(3);
-/// How long a partition that was taken over may take until it is written.
+/// How long a command that takes a partition over waits until it is written here.
 const TAKE_OVER_WITHIN: Duration = Duration::from_secs(3);
 
 impl<A: Aggregate> Host<A> {
@@ -85,7 +85,7 @@ impl<A: Aggregate> Host<A> {
         Self { log, service, partitions, schemas, node, config, owners, standing_by, standby_log: None, snapshots: None, taken, changes }
     }
 
-    /// May stand by, reading `log`, and take over partitions whose owner is gone.
+    /// Lets this node stand by, reading `log`, and take over partitions whose owner is gone.
     pub fn standing_by(self, log: Arc<dyn Log>) -> Self {
         Self { standby_log: Some(log), ..self }
     }
@@ -95,7 +95,7 @@ impl<A: Aggregate> Host<A> {
         Self { snapshots: Some(directory), ..self }
     }
 
-    /// Owns the partition, with what a standby knows already.
+    /// Starts an owner of the partition, with the standby's fold if there is one.
     fn own(&self, partition: i32, placed: bool) {
         let mut owners = self.owners.write();
         if let Some(owner) = owners.get(&partition).filter(|owner| !owner.is_done()) {
@@ -115,7 +115,7 @@ impl<A: Aggregate> Host<A> {
         self.changes.send_modify(|count| *count += 1);
     }
 
-    /// An owner that steps down is one no more.
+    /// Removes an owner when its task has ended: it may have stepped down.
     fn forget_when_done(&self, partition: i32, owner: &Arc<PartitionOwner<A>>) {
         let (owners, changes, done) = (self.owners.clone(), self.changes.clone(), owner.done());
         let this = Arc::downgrade(owner);
@@ -129,7 +129,7 @@ impl<A: Aggregate> Host<A> {
         });
     }
 
-    /// Whether the partition may be taken over now.
+    /// Whether the partition may be taken over now; if so, notes the time.
     fn may_take_over(&self, partition: i32) -> bool {
         let (now, mut taken) = (Instant::now(), self.taken.lock());
         let recent = taken.get(&partition).is_some_and(|last| now.duration_since(*last) < TAKE_OVER_EVERY);
@@ -147,7 +147,7 @@ impl<A: Aggregate> Host<A> {
                 log.written(partition, claim.borrow().is_some());
                 changes.send_modify(|count| *count += 1);
             }
-            // Another owner may have begun meanwhile.
+            // A later owner of the partition may write already.
             let written = owners.read().get(&partition).is_some_and(|owner| owner.claim().borrow().is_some());
             log.written(partition, written);
         });
@@ -234,7 +234,7 @@ impl<A: Aggregate> LocalOwner<A> for Host<A> {
     }
 }
 
-/// Tells two commands apart, in whatever build: 64 bits of SHA-256 over the aggregate's id and the canonical form of what was meant.
+/// Tells two commands apart, alike in every build: 64 bits of SHA-256 over the aggregate's id and the command's intent.
 fn fingerprint(id: Uuid, intent: Intent) -> u64 {
     let mut hash = Sha256::new_with_prefix(id.as_bytes());
     hash.update(intent.into_bytes());

@@ -11,12 +11,12 @@ use crate::{
 use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
-/// How many records a batch is made of at most, and a little more when a group must be made whole.
+/// How many records of the ring make a batch at most; those of an open group, which were held back before, are added.
 const MOST_RECORDS: usize = 1_000;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// What a lane is made of.
+/// One handler's reader of one partition.
 pub(crate) struct Lane {
     pub name: Arc<str>,
     pub source: PartitionId,
@@ -26,7 +26,7 @@ pub(crate) struct Lane {
     pub stop: CancellationToken,
 }
 
-/// The run rule over one partition: between the checkpoint and what was read past it.
+/// Applies the run rule to one partition; holds the records of an open group, which it has read past the checkpoint.
 pub struct RunReader {
     rule: RunRule,
     checkpoint: Checkpoint,
@@ -46,12 +46,12 @@ impl RunReader {
         self.next
     }
 
-    /// Where a reader stands that has taken every batch.
+    /// The checkpoint of a handler that has taken every batch.
     pub fn checkpoint(&self) -> Checkpoint {
         self.checkpoint
     }
 
-    /// Applies the run rule to the next records; a batch when the checkpoint can move.
+    /// Applies the run rule to the next records; returns a batch when the checkpoint moves.
     pub fn read(&mut self, source: &PartitionId, records: Vec<RawRecord>) -> Option<Batch> {
         let from = self.checkpoint;
         let mut counted = Vec::new();
@@ -61,7 +61,7 @@ impl RunReader {
         self.batch(source, from, counted)
     }
 
-    /// The same, of records that others read, too.
+    /// The same, with records that are shared with other readers.
     fn read_shared(&mut self, source: &PartitionId, records: &[Arc<SharedRecord>]) -> Option<Batch> {
         let from = self.checkpoint;
         let mut counted = Vec::new();
@@ -135,7 +135,7 @@ impl Lane {
         }
     }
 
-    /// Reads the log itself until the ring has what comes next.
+    /// Reads the log itself until the ring has the next record.
     async fn catch_up(&self, reading: &mut RunReader) -> Result<(), BatchError> {
         let failed = |error: LogError| BatchError::Failed(error.to_string());
         let mut cursor = self.log.read(self.source.partition, reading.next).await.map_err(failed)?;
@@ -156,7 +156,7 @@ impl Lane {
         Ok(())
     }
 
-    /// Hands a batch over until it is taken: it is never skipped.
+    /// Hands a batch to the handler until it takes it: no batch is ever skipped.
     async fn apply(&self, batch: &Batch) -> Result<(), BatchError> {
         let mut pause = FIRST_PAUSE;
         loop {

@@ -3,9 +3,9 @@
 //! The engine: it knows aggregates, commands, events, partitions, claims and runs, and nothing of commerce. This is the
 //! only crate that names rdkafka.
 //!
-//! Writing: a command comes to [`Host`], which has a [`PartitionOwner`] for each of its partitions, which drives a `Writer`
-//! (`writer`: the whole protocol, without I/O) over a [`Log`]. RunReader: [`Readers`] run a lane for each handler and
-//! partition, which applies the [run rule](run) and hands on a [`Batch`].
+//! Writing: a command comes to [`Host`], which has a [`PartitionOwner`] for each of its partitions, which drives a `Writer` (`writer`: the
+//! whole protocol, without I/O) over a [`Log`]. Reading: [`Readers`] run a lane for each handler and partition, which applies the
+//! [run rule](run) and hands the handler a [`Batch`].
 
 #![warn(missing_docs)]
 
@@ -64,8 +64,8 @@ pub use standby::standbys;
 pub use subscription::{Batch, BatchError, BatchHandler, Checkpoint, Counted, PartitionId};
 pub use writer::{Barrier, NodeName, WriterConfig};
 
-/// Values by id. Most of an owner's look-ups are in one of these, and the standard library's hash is made for keys of any length; this one is
-/// seeded anew in each process, too, so that nobody can choose ids that meet in one place.
+/// Values by id. Most of an owner's lookups are in one of these, and the standard library's hash is slower, being made for keys of any
+/// length. This one, too, is seeded anew in each process, so that nobody can choose ids that collide.
 pub(crate) type ById<V> = std::collections::HashMap<uuid::Uuid, V, foldhash::fast::RandomState>;
 
 /// The node's clock.

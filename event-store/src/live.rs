@@ -9,9 +9,9 @@ use std::{
 };
 use uuid::Uuid;
 
-/// So many of those that a save held settle as soon as it is done.
+/// How many of the aggregates that a save held settle as soon as it is done.
 const SETTLED_AT_ONCE: usize = 1_000;
-/// So many of the others settle whenever an aggregate is looked for: all at once, they would keep everybody waiting for some milliseconds.
+/// How many of the others settle at each lookup of an aggregate: to settle all at once would delay every command by some milliseconds.
 const SETTLED_BY_A_LOOK: usize = 4;
 
 /// An aggregate as its confirmed events make it.
@@ -19,20 +19,20 @@ const SETTLED_BY_A_LOOK: usize = 4;
 pub(crate) struct Folded<A> {
     pub state: A,
     pub version: u64,
-    /// Set when one of its events could not be decoded: its state is not known, so nothing is decided on it.
+    /// Set when one of its events could not be decoded or applied: its state is unknown, so no command is decided on it.
     pub unreadable: Option<String>,
 }
 
 /// Aggregates that changed, by id. They are behind pointers, so that a map that grows moves little.
 pub(crate) type Changed<A> = ById<Box<Folded<A>>>;
 
-/// What changed and is not saved is never given up; without snapshots that is everything.
+/// Never evicts an aggregate that changed and is not saved; without snapshots that is every aggregate.
 pub(crate) struct Live<A> {
-    /// Since the last save began.
+    /// Changed since the last save began.
     unsaved: Changed<A>,
-    /// Lent to the save that runs; what changes meanwhile is unsaved again.
+    /// Lent to the save that runs; an aggregate that changes meanwhile is unsaved again.
     saving: Arc<Changed<A>>,
-    /// What saves have held, on its way to what is saved.
+    /// Held by saves that are done, and not moved to `saved` yet.
     settling: Changed<A>,
     settling_order: VecDeque<Uuid>,
     saved: LruCache<Uuid, Box<Folded<A>>>,
@@ -56,14 +56,14 @@ impl<A: Default + Clone> Live<A> {
         unsaved.get(id).or_else(|| saving.get(id)).or_else(|| settling.get(id)).or_else(|| saved.peek(id)).map(Box::as_ref)
     }
 
-    /// Whether it is in memory. It counts as used, and others may leave before it is looked for.
+    /// Whether it is in memory; it counts as used from now on. Before that, some others settle and may be evicted.
     pub fn touch(&mut self, id: &Uuid) -> bool {
         self.settle(SETTLED_BY_A_LOOK);
         let Self { unsaved, saving, settling, saved, .. } = self;
         unsaved.contains_key(id) || saving.contains_key(id) || settling.contains_key(id) || saved.get(id).is_some()
     }
 
-    /// Takes in what was saved earlier; it is there until others have been used more recently.
+    /// Takes in an aggregate that was saved earlier; it stays until others have been used more recently.
     pub fn load(&mut self, id: Uuid, folded: Folded<A>) {
         self.saved.put(id, Box::new(folded));
         self.evict();
@@ -81,19 +81,19 @@ impl<A: Default + Clone> Live<A> {
         }
     }
 
-    /// How many are not saved.
+    /// How many have changed and are not saved.
     pub fn unsaved(&self) -> usize {
         self.unsaved.len() + self.saving.len()
     }
 
-    /// All that a save must hold, from now on part of it.
+    /// Begins a save, and returns all that it must hold.
     pub fn begin_save(&mut self) -> Arc<Changed<A>> {
         let next = Changed::with_capacity_and_hasher(self.unsaved.len(), Default::default());
         self.saving = Arc::new(std::mem::replace(&mut self.unsaved, next));
         self.saving.clone()
     }
 
-    /// The save is done: what it held may be given up.
+    /// The save is done: the aggregates that it held may be evicted.
     pub fn finish_save(&mut self) {
         self.let_go();
         self.settle(SETTLED_AT_ONCE);
@@ -105,14 +105,15 @@ impl<A: Default + Clone> Live<A> {
         self.settling.extend(held);
     }
 
-    /// The save has failed: nothing that it held may be given up.
+    /// The save has failed: the aggregates that it held are unsaved again.
     pub fn abandon_save(&mut self) {
         for (id, folded) in Arc::unwrap_or_clone(std::mem::take(&mut self.saving)) {
             self.unsaved.entry(id).or_insert(folded);
         }
     }
 
-    /// Has some settle. One that has changed since is found where it is newer, and replaces this one in the end.
+    /// Moves at most `most` aggregates from `settling` to `saved`. If one has changed since, [`Self::get`] finds the newer one first, which
+    /// will replace this one.
     fn settle(&mut self, most: usize) {
         for id in self.settling_order.drain(..most.min(self.settling_order.len())) {
             if let Some(folded) = self.settling.remove(&id) {
@@ -123,7 +124,7 @@ impl<A: Default + Clone> Live<A> {
     }
 
     fn evict(&mut self) {
-        // The one that was used last is kept: it is in use.
+        // Keeps the one that was used last: the caller is about to use it.
         while self.saved.len() > 1 && self.len() > self.most && self.saved.pop_lru().is_some() {}
     }
 
@@ -209,7 +210,7 @@ mod tests {
     }
 
     proptest! {
-        /// With what was saved behind it, as a map would have it: through saves that end late or fail, and while others settle.
+        /// With the saved values behind it, it answers as a map does: through saves that end late or fail.
         #[test]
         fn nothing_is_lost_and_nothing_old_comes_back(steps in proptest::collection::vec(step(), 0..400)) {
             let (mut live, mut truth, mut disk) = (Live::<u64>::new(6), BTreeMap::new(), BTreeMap::new());

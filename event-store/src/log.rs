@@ -1,4 +1,4 @@
-//! What the engine needs of a log: order, offsets, an acknowledgement for each record. Kafka is one; memory another.
+//! What the engine needs of a log: order, offsets, an acknowledgement for each record. One is on Kafka, another in memory.
 
 use crate::{Append, RawRecord};
 use tokio::sync::mpsc::UnboundedSender;
@@ -6,9 +6,9 @@ use tokio::sync::mpsc::UnboundedSender;
 /// The outcome of one append. An offset says where the record stands; an error says nothing about whether it does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ack {
-    /// What the caller gave with the record.
+    /// The tag that the caller gave with the record.
     pub tag: Tag,
-    /// Where the record stands, or why nobody knows.
+    /// The record's offset, or why it is unknown.
     pub offset: Result<i64, String>,
 }
 
@@ -60,7 +60,7 @@ pub trait Log: Send + Sync + 'static {
             .try_for_each(|(record, tag)| self.append(partition, record, tag, acks).map_err(|why| Unsent { at: tag.at, why }))
     }
 
-    /// Notes that this process writes the partition, or does not any more, for those who read it here, too.
+    /// Notes whether this process writes the partition, which may change how its readers here get the records.
     fn written(&self, _partition: i32, _written: bool) {}
 
     /// The offset that the next record of the partition will get.

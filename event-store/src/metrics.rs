@@ -8,7 +8,7 @@ pub(crate) static CLAIMS: LazyLock<IntCounterVec> = LazyLock::new(|| {
     register_int_counter_vec!("daybook_claims_total", "Partitions that this node began to write", &["service"]).expect("registered once")
 });
 
-/// Records that did not count for a reader, by service.
+/// Records that the run rule left out, summed over all lanes, by service.
 pub(crate) static NOT_COUNTED: LazyLock<IntCounterVec> = LazyLock::new(|| {
     register_int_counter_vec!("daybook_records_not_counted_total", "Records that the run rule left out", &["service"])
         .expect("registered once")

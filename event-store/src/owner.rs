@@ -29,9 +29,9 @@ use uuid::Uuid;
 
 /// The longest pause between two claims.
 const MAX_CLAIM_PAUSE: Duration = Duration::from_secs(2);
-/// How long a stopping owner waits for what is in flight.
+/// How long a stopping owner waits for its unanswered commands, and then for its last snapshot.
 const DRAIN: Duration = Duration::from_secs(5);
-/// How many records of a replay, or commands that wait, are taken at once.
+/// How many records of a replay, or queued commands, are taken at once.
 const AT_ONCE: usize = 1_000;
 
 enum Message<A: Aggregate> {
@@ -39,7 +39,7 @@ enum Message<A: Aggregate> {
     Stop,
 }
 
-/// Talks to the task that owns a partition. When the last one is dropped the task drains and ends.
+/// Talks to the task that owns a partition. When it is dropped, the task drains and ends.
 pub struct PartitionOwner<A: Aggregate> {
     inbox: mpsc::UnboundedSender<Message<A>>,
     claim: watch::Receiver<Option<i64>>,
@@ -48,7 +48,7 @@ pub struct PartitionOwner<A: Aggregate> {
     placed: Arc<AtomicBool>,
 }
 
-/// What an owner is made of.
+/// What [`PartitionOwner::spawn`] needs.
 pub struct OwnerParts {
     /// The service's log.
     pub log: Arc<dyn Log>,
@@ -60,7 +60,7 @@ pub struct OwnerParts {
     pub node: NodeName,
     /// The bounds.
     pub config: WriterConfig,
-    /// The directory of this machine's snapshots; none keeps all in memory, and reads the whole log at each start.
+    /// The directory of this machine's snapshots; without one, the owner keeps all in memory and reads the whole log at each start.
     pub snapshots: Option<PathBuf>,
 }
 
@@ -72,13 +72,13 @@ impl OwnerParts {
 }
 
 impl<A: Aggregate> PartitionOwner<A> {
-    /// Starts claiming the partition, which is placed here.
+    /// Starts an owner that claims the partition, which is placed here.
     pub fn spawn(parts: OwnerParts) -> Self {
         Self::begin(parts, None, true)
     }
 
-    /// Starts claiming the partition, from what a standby knows. One that is not placed here is owned only until somebody else
-    /// claims it: then this owner steps down instead of claiming again.
+    /// Starts an owner that claims the partition, with the standby's fold if there is one. Where the partition is not placed here, the
+    /// owner steps down when it comes into doubt, instead of claiming again.
     pub(crate) fn begin(parts: OwnerParts, standby: Option<Standby<A>>, placed: bool) -> Self {
         let (inbox, mut commands) = mpsc::unbounded_channel();
         let (claimed, claim) = watch::channel(None);
@@ -99,17 +99,17 @@ impl<A: Aggregate> PartitionOwner<A> {
         Self { inbox, claim, done, task: task.abort_handle(), placed }
     }
 
-    /// The partition is placed here now: it is claimed again whenever somebody else has.
+    /// The partition is placed here now: from now on the owner claims again whenever somebody else has claimed.
     pub(crate) fn place(&self) {
         self.placed.store(true, Ordering::Relaxed);
     }
 
-    /// Whether it owns nothing any more.
+    /// Whether its task has ended, and with it the ownership.
     pub(crate) fn is_done(&self) -> bool {
         *self.done.borrow()
     }
 
-    /// Resolves when it owns nothing any more.
+    /// Resolves when its task has ended.
     pub(crate) fn done(&self) -> impl Future<Output = ()> + Send + use<A> {
         let mut done = self.done.clone();
         async move { drop(done.wait_for(|done| *done).await) }
@@ -139,19 +139,19 @@ impl<A: Aggregate> PartitionOwner<A> {
         answer.await.unwrap_or_else(|_| gone())
     }
 
-    /// Stops taking commands, answers what was taken, within a bound of seconds.
+    /// Stops taking commands and answers those that were taken, within a bound of seconds.
     pub async fn drain(&self) {
         let _ = self.inbox.send(Message::Stop);
         let _ = self.done.clone().wait_for(|done| *done).await;
     }
 
-    /// Stops at once, as a crash does: nothing that is in flight is answered.
+    /// Stops at once, as a crash does: the commands in flight get no answer.
     pub fn abort(&self) {
         self.task.abort();
     }
 }
 
-/// What is known before anything is claimed: by a standby, or by a snapshot.
+/// The fold before the claim: the standby's, or else the snapshot's.
 async fn known<A: Aggregate>(origin: &Origin, standby: Option<Standby<A>>) -> Fold<A> {
     let warm = match standby {
         Some(standby) => standby.hand_over().await,
@@ -163,7 +163,7 @@ async fn known<A: Aggregate>(origin: &Origin, standby: Option<Standby<A>>) -> Fo
     }
 }
 
-/// Answers those who ask before anything is known, until it is to stop.
+/// Answers "not now" to commands that come before the fold is there; returns when the owner is to stop.
 async fn nothing_known<A: Aggregate>(commands: &mut mpsc::UnboundedReceiver<Message<A>>) {
     while let Some(Message::Command(pending)) = commands.recv().await {
         pending.answer(unavailable("the owner of this partition is still reading its snapshot", 200));
@@ -204,7 +204,7 @@ impl<A: Aggregate> Driver<A> {
             let in_flight = !self.writer.has_landed();
             self.turn().await;
             if in_flight && self.writer.has_landed() && self.stop_by.is_none() {
-                // Those who were answered ask again, as a rule: this lets them, so that the next batch does not leave without them.
+                // Clients that were just answered mostly send their next command at once: this lets them, so that it joins the next batch.
                 tokio::task::yield_now().await;
                 self.take_commands(None);
             }
@@ -217,7 +217,8 @@ impl<A: Aggregate> Driver<A> {
         }
     }
 
-    /// Whether somebody else has claimed a partition that was only taken over. Those who wait hear that they should ask again.
+    /// Whether a partition that was only taken over is in doubt: somebody else may have claimed it. Callers that wait are told to ask
+    /// again.
     fn steps_down(&self) -> bool {
         let steps_down = self.writer.is_superseded() && !self.placed.load(Ordering::Relaxed);
         if steps_down {
@@ -231,7 +232,7 @@ impl<A: Aggregate> Driver<A> {
         self.stop_by.is_some_and(|by| self.writer.is_idle() || Instant::now() >= by)
     }
 
-    /// Waits for the next thing to happen, and takes it.
+    /// Waits for the next message, acknowledgement, batch of records or timer, and passes it to the writer.
     async fn turn(&mut self) {
         let Self { writer, saver, world, commands, acks, ends, stop_by, .. } = self;
         let epoch = writer.epoch();
@@ -255,7 +256,7 @@ impl<A: Aggregate> Driver<A> {
         }
     }
 
-    /// Takes a message, if there is one already, and those that wait behind it.
+    /// Takes `first`, if there is one, and the messages queued behind it.
     fn take_commands(&mut self, first: Option<Message<A>>) {
         let Self { writer, commands, stop_by, .. } = self;
         let waiting = std::iter::from_fn(|| commands.try_recv().ok());
@@ -270,7 +271,7 @@ impl<A: Aggregate> Driver<A> {
         }
     }
 
-    /// Tells the world whether this owner writes.
+    /// Publishes the claim under which this owner writes, or that it does not write.
     fn publish(&mut self) {
         let claim = match self.writer.phase {
             Phase::Writing { claim } => Some(claim),
@@ -304,7 +305,7 @@ async fn next_records(replay: &mut Option<Replay>) -> Result<Vec<RawRecord>, Log
     }
 }
 
-/// The world, as the writer sees it.
+/// The writer's [`Port`]: the log, and the timer of the next claim.
 struct World {
     log: Arc<dyn Log>,
     partition: i32,
@@ -340,7 +341,7 @@ impl Port for World {
                 Ok(cursor) => cursor,
                 Err(error) => return drop(to.send(Err(error)).await),
             };
-            // The writer drops its end once it has read up to its claim; the cursor would wait for more for ever.
+            // The writer drops the receiver once it has read up to its claim; the cursor would wait for more records for ever.
             loop {
                 tokio::select! {
                     () = to.closed() => return,
@@ -365,7 +366,7 @@ impl Port for World {
     }
 }
 
-/// Hands records on, not too many at once.
+/// Sends records on, at most [`AT_ONCE`] in one message.
 async fn send(records: Result<Vec<RawRecord>, LogError>, to: &mpsc::Sender<Result<Vec<RawRecord>, LogError>>) {
     match records {
         Err(error) => drop(to.send(Err(error)).await),

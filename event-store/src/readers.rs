@@ -21,7 +21,7 @@ pub struct Reader {
     pub name: Arc<str>,
     /// The services whose logs it reads.
     pub sources: Vec<&'static str>,
-    /// What takes the batches.
+    /// Takes the batches.
     pub handler: Arc<dyn BatchHandler>,
 }
 
@@ -37,19 +37,19 @@ pub struct Readers {
 }
 
 impl Readers {
-    /// Nothing is read before a partition is gained. `stop` ends all lanes. Call it inside the runtime.
+    /// Reads nothing before a partition is gained. `stop` ends all lanes. Call it inside the runtime.
     pub fn new(readers: Vec<Reader>, logs: HashMap<&'static str, Arc<dyn Log>>, tail: KafkaTail, stop: CancellationToken) -> Arc<Self> {
         let runtime = tokio::runtime::Handle::current();
         let (tail, running, lanes) = (Arc::new(tail), Mutex::default(), TaskTracker::new());
         Arc::new(Self { readers, logs, tail, running, lanes, stop, runtime })
     }
 
-    /// The services that anybody here reads.
+    /// The services that any reader here reads.
     pub fn sources(&self) -> Vec<&'static str> {
         self.readers.iter().flat_map(|reader| reader.sources.iter().copied()).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
-    /// Waits until the lanes have ended and what they began is finished, after `stop`.
+    /// Waits, after `stop`, until the lanes have ended and the handlers have finished the work that they began.
     pub async fn finished(&self) {
         self.lanes.close();
         self.lanes.wait().await;
@@ -57,13 +57,13 @@ impl Readers {
         join_all(sources.iter().map(|source| self.finish(source))).await;
     }
 
-    /// Lets the handlers of a partition finish what they have begun.
+    /// Lets the handlers of a partition finish the work that they have begun.
     async fn finish(&self, source: &PartitionId) {
         let readers = self.readers.iter().filter(|reader| reader.sources.contains(&&*source.service));
         join_all(readers.map(|reader| reader.handler.finish(source))).await;
     }
 
-    /// Begins the lanes of a partition where the slowest of its readers stands.
+    /// Begins the lanes of a partition, on a ring that begins at the checkpoint of its slowest reader.
     async fn begin(self: Arc<Self>, source: PartitionId, stop: CancellationToken) {
         let readers: Vec<&Reader> = self.readers.iter().filter(|reader| reader.sources.contains(&&*source.service)).collect();
         let Some(log) = self.logs.get(&*source.service) else { return };
@@ -83,7 +83,7 @@ impl Readers {
     }
 }
 
-/// Where a reader begins; asked until its database answers.
+/// The offset at which a reader begins. Tries until its database answers.
 async fn first_offset(reader: &Reader, source: &PartitionId) -> i64 {
     loop {
         match reader.handler.start(source).await {
@@ -94,7 +94,7 @@ async fn first_offset(reader: &Reader, source: &PartitionId) -> i64 {
     }
 }
 
-/// `Placed` for an `Arc`, which the lanes keep.
+/// `Placed` for readers in an `Arc`, which the task that begins a partition's lanes keeps.
 pub struct PlacedReaders(pub Arc<Readers>);
 
 impl Placed for PlacedReaders {

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 pub struct Readiness(Arc<RwLock<BTreeMap<String, bool>>>);
 
 impl Readiness {
-    /// Says whether a condition holds.
+    /// Sets whether a condition holds.
     pub fn set(&self, condition: &str, holds: bool) {
         self.0.write().insert(condition.to_owned(), holds);
     }

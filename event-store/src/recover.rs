@@ -1,4 +1,4 @@
-//! Opening: what makes a snapshot worth believing.
+//! Opening a snapshot, and the checks that it must pass to be believed.
 
 use crate::{
     LogError, PartitionId, WriterConfig,
@@ -16,13 +16,13 @@ use std::{
     time::Duration,
 };
 
-/// Changes with the form of the file, and with what this crate makes of an event.
+/// To be raised when the file's form changes, or the way in which this crate folds a record.
 const FORMAT: u64 = 3;
-/// An owner that stops lets go of its file within this time.
+/// How long to wait for an owner that stops to close its file.
 const LET_GO: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// What a fold is a fold of, and where its snapshots are.
+/// The partition that a fold reads, and where its snapshots are.
 #[derive(Clone)]
 pub(crate) struct Origin {
     pub log: Arc<dyn Log>,
@@ -44,7 +44,7 @@ impl Origin {
     }
 }
 
-/// The fold as far as a snapshot knows it; an empty one where there is none to believe.
+/// The fold as the snapshot has it; an empty one where no snapshot can be believed.
 pub(crate) async fn recover<A: Aggregate>(origin: &Origin) -> Fold<A> {
     let Some(path) = origin.path() else { return origin.fold() };
     let fingerprint = fingerprint::<A>(origin);
@@ -80,7 +80,7 @@ async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T, Snapshot
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(SnapshotError::Defect(error.to_string())))
 }
 
-/// Opens a file that can be believed as far as the file itself can tell, or begins one.
+/// Opens the file if it is whole and was folded by these rules; otherwise begins an empty one in its place.
 fn open_or_begin(path: &Path, fingerprint: u64) -> Result<(Snapshots, Option<Stand>), SnapshotError> {
     std::fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
     let why = match open_patiently(path, fingerprint) {
@@ -94,7 +94,7 @@ fn open_or_begin(path: &Path, fingerprint: u64) -> Result<(Snapshots, Option<Sta
     Snapshots::begin_anew(path, fingerprint).map(|snapshots| (snapshots, None))
 }
 
-/// An owner on this node that has just stopped may still be writing.
+/// Opens the file; while it is locked, waits, since an owner on this node that has just stopped may still be saving.
 fn open_patiently(path: &Path, fingerprint: u64) -> Result<(Snapshots, Option<Stand>), SnapshotError> {
     for _ in 0..LET_GO.as_millis() / PAUSE.as_millis() {
         match Snapshots::open(path, fingerprint) {
@@ -105,7 +105,7 @@ fn open_patiently(path: &Path, fingerprint: u64) -> Result<(Snapshots, Option<St
     Snapshots::open(path, fingerprint)
 }
 
-/// Whether the log is the one that was folded, and has lost nothing of it: asked until the log answers.
+/// Whether the log is the one that was folded, and has lost no record of it. Tries until the log answers.
 async fn is_of_this_log(origin: &Origin, stand: &Stand) -> bool {
     let PartitionId { service, partition } = &origin.source;
     loop {
@@ -121,7 +121,7 @@ async fn is_of_this_log(origin: &Origin, stand: &Stand) -> bool {
     }
 }
 
-/// Whether the record before the snapshot's place is the one that it was.
+/// Whether the record before the snapshot's `next` is still the one that was folded.
 async fn find(origin: &Origin, stand: &Stand) -> Result<bool, LogError> {
     let PartitionId { service, partition } = &origin.source;
     let last = stand.next - 1;
@@ -137,7 +137,7 @@ async fn find(origin: &Origin, stand: &Stand) -> Result<bool, LogError> {
     Ok(is_same && is_in_run(&Entry::read(service, *partition, &record), stand))
 }
 
-/// A record that was written again after the log had lost it has the same id, but another run.
+/// Whether the record is of the snapshot's run: one that was written again after the log had lost it has the same id, but another run.
 fn is_in_run(entry: &Entry, stand: &Stand) -> bool {
     match (entry, stand.claim) {
         (Entry::Event(event), Some(claim)) => event.place.run == claim,

@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use uuid::Uuid;
 
-/// So many of the newest commands are remembered whatever their times say: one clock that is wrong must not make all forgotten.
+/// How many of the newest commands are remembered whatever their times are: one clock that is wrong must not make the owner forget all.
 const NEWEST: usize = 10_000;
 
-/// The first answer to a command, kept for those who ask again.
+/// The first answer to a command, kept for callers that ask again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Remembered {
     pub fingerprint: u64,
@@ -29,19 +29,19 @@ pub(crate) struct Bounds {
 }
 
 impl Bounds {
-    /// So many at least are remembered, unless they are too old.
+    /// How many are remembered, unless they are too old.
     pub fn most(&self) -> usize {
         self.most
     }
 
-    /// Whether the oldest of so many is to be forgotten.
+    /// Whether to forget the oldest of `count` commands.
     pub fn forget(&self, count: usize, oldest: Timestamp) -> bool {
         let too_old = self.newest.0.saturating_sub(oldest.0) > self.age_millis;
         count > self.most || too_old && count > NEWEST
     }
 }
 
-/// So many leave memory for the snapshots whenever one is noted: all that a save has freed would keep everybody waiting.
+/// How many saved commands leave memory whenever one is added: to drop at once all that a save has freed would delay every caller.
 const LEAVE_AT_ONCE: usize = 4;
 
 #[derive(Debug)]
@@ -55,18 +55,18 @@ struct Past {
 /// Recent commands by id, the oldest forgotten first.
 #[derive(Debug)]
 pub(crate) struct CommandMemory {
-    /// Where in the order of all that were ever noted its last use stands.
+    /// The sequence number of its last use, among all that were ever added.
     by_id: ById<u64>,
     order: VecDeque<Past>,
     bounds: Bounds,
     recent: usize,
-    /// How many have left the order.
+    /// How many have left the order: the sequence number of its first.
     left: u64,
-    /// What was noted before is in the snapshots too.
+    /// All with a lower sequence number are in the snapshots too.
     saved: u64,
-    /// What was noted before is in the save that runs.
+    /// All with a lower sequence number are in the save that runs, or were saved before.
     saving: u64,
-    /// Whether the snapshots know more than this memory does.
+    /// Whether the snapshots hold commands that are not in memory.
     partial: bool,
 }
 
@@ -78,7 +78,7 @@ impl CommandMemory {
         Self { by_id: ById::default(), order: VecDeque::new(), bounds, recent, left: 0, saved: 0, saving: 0, partial: false }
     }
 
-    /// Everything below `next` is in the snapshots, and nothing of it here.
+    /// The snapshots hold everything below `next`; nothing of it is in memory.
     pub fn begin_at(&mut self, next: i64) {
         self.partial = next > 0;
     }
@@ -87,7 +87,7 @@ impl CommandMemory {
         self.by_id.get(id).and_then(|seq| self.order.get((seq - self.left) as usize)).map(|past| past.remembered)
     }
 
-    /// Whether a command that is not known here may be known to the snapshots.
+    /// Whether a command that is not in memory may be in the snapshots.
     pub fn is_partial(&self) -> bool {
         self.partial
     }
@@ -105,7 +105,7 @@ impl CommandMemory {
         self.trim();
     }
 
-    /// Where the next one will stand.
+    /// The sequence number of the next one.
     fn seq(&self) -> u64 {
         self.left + self.order.len() as u64
     }
@@ -132,7 +132,7 @@ impl CommandMemory {
         }
     }
 
-    /// What the snapshots do not know yet, from now on part of a save.
+    /// Begins a save: the commands that are not in the snapshots yet, each id once.
     pub fn begin_save(&mut self) -> impl Iterator<Item = (Uuid, Remembered)> {
         self.saving = self.seq();
         let from = self.saved.saturating_sub(self.left) as usize;

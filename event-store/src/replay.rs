@@ -1,4 +1,4 @@
-//! Reading a partition up to a place that is known beforehand: for replays, which end.
+//! Reading a partition up to an offset that is known beforehand: for replays, which end.
 
 use crate::{Batch, Checkpoint, LogError, PartitionId, lane::RunReader, log::Cursor, log::Log};
 use std::sync::Arc;
@@ -12,11 +12,11 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// Reads from `from` up to the record before `until`, which must be a place at which some reader stood, so that no group is
-    /// open there. None when there is nothing between them.
+    /// Reads from `from` up to the record before `until`, which must be some reader's checkpoint, so that no group is open there. None when
+    /// there is no record between them.
     ///
     /// # Errors
-    /// The log cannot be asked, or it ends before `until`: it has lost what a reader has already seen.
+    /// The log cannot be asked, or it ends before `until`: it has lost records that a reader has already seen.
     pub async fn open(log: &Arc<dyn Log>, source: PartitionId, from: Checkpoint, until: i64) -> Result<Option<Self>, LogError> {
         if from.next >= until {
             return Ok(None);
@@ -42,7 +42,7 @@ impl Replay {
         Ok(None)
     }
 
-    /// Where a reader stands that has taken every batch.
+    /// The checkpoint of a reader that has taken every batch.
     pub fn checkpoint(&self) -> Checkpoint {
         self.reading.checkpoint()
     }

@@ -11,18 +11,18 @@ use tokio::sync::watch;
 /// How many records a ring keeps. A reader that falls further behind reads the log by itself until it is back.
 const KEPT: usize = 8_192;
 
-/// What a ring has for a reader.
+/// The answer of a ring to a reader.
 pub(crate) enum Window {
     /// The next records, at least one.
     Records(Vec<Arc<SharedRecord>>),
     /// Nothing yet.
     Empty,
-    /// The reader is behind what the ring keeps.
+    /// The reader is behind the oldest record that the ring keeps.
     Behind,
 }
 
-/// A bounded window on the end of a partition, read by many. The process's consumer fills it, and so do the acknowledgements of what this
-/// process appends, which come earlier than the consumer does.
+/// A bounded window on the end of a partition, read by many. The process's consumer fills it, and so do the acknowledgements of this
+/// process's own records, which come earlier.
 pub struct Ring {
     inner: Mutex<Inner>,
     end: watch::Sender<i64>,
@@ -48,7 +48,7 @@ impl Ring {
         *self.end.borrow()
     }
 
-    /// Adds the partition's next records, those that it has aside, and forgets the oldest.
+    /// Adds the partition's next records, except those that it has already, and drops the oldest beyond [`KEPT`].
     pub(crate) fn push(&self, records: Vec<Arc<SharedRecord>>) {
         let mut inner = self.inner.lock();
         let end = self.end();

@@ -23,8 +23,8 @@
 //! *Atomicity*: the records of one command carry `group = i/n` and stand side by side; they are held back until `n` of `n` has
 //! counted, and dropped if the run ends before, so a command counts whole or not at all.
 //!
-//! The writer applies the same test to the broker's acknowledgements (the offset that came back is the one expected), so
-//! what it acknowledges is what readers count.
+//! The writer applies the same test to the broker's acknowledgements (the offset that came back is the one expected), so it acknowledges
+//! exactly the records that readers count.
 
 /// The place of a record in its writer's plan, as its headers state it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -39,7 +39,7 @@ pub struct Place {
     pub of: u32,
 }
 
-/// What stands at an offset, as far as the rule cares.
+/// The record at an offset, as far as the rule looks at it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mark {
     /// A claim of the partition: it begins a run named by its own offset.
@@ -59,16 +59,16 @@ pub struct Run {
     pub next: i64,
 }
 
-/// What the rule says of one record.
+/// The rule's verdict on one record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verdict {
-    /// A claim: a run begins, what was held is dropped.
+    /// A claim: a run begins; drop the records that are held.
     Begins,
     /// Part of a group that is not whole yet: hold it back.
     Held,
-    /// The last of its group: it and what was held count now.
+    /// The last of its group: it and the records that are held count now.
     Counts,
-    /// It does not count, and the run (if there was one) has ended: what was held is dropped.
+    /// It does not count, and the run (if there was one) has ended: drop the records that are held.
     Ends,
 }
 

@@ -1,4 +1,4 @@
-//! Saving: beside the owner's work, one save at a time.
+//! Saves a fold beside the owner's work, one save at a time.
 
 use crate::{
     WriterConfig,
@@ -11,7 +11,7 @@ use tokio::{task::JoinHandle, time::Instant};
 
 /// A save on its way.
 struct Running {
-    /// Where it was begun, and up to which offset it goes.
+    /// The snapshots to which it is written, and the offset up to which it goes.
     snapshots: Arc<Snapshots>,
     next: i64,
     task: JoinHandle<Result<(), SnapshotError>>,
@@ -24,7 +24,7 @@ pub(crate) struct Ended {
     outcome: Result<(), SnapshotError>,
 }
 
-/// Decides when a fold is saved. Nothing ever waits for it but a fold that ends, or one that replays faster than it can be saved.
+/// Decides when a fold is saved. A fold waits for a save only when it ends, or when it replays faster than it can be saved.
 pub(crate) struct Saver {
     running: Option<Running>,
     due: Option<Instant>,
@@ -36,7 +36,7 @@ impl Saver {
         Self { running: None, due: None, config }
     }
 
-    /// Waits until a save ends, which is to be [taken](Self::take), or until one is due.
+    /// Waits until a save ends, whose outcome is then to be passed to [`Self::proceed`], or until one is due.
     pub async fn next(&mut self) -> Option<Ended> {
         match (&mut self.running, self.due) {
             (Some(running), _) => {
@@ -51,7 +51,7 @@ impl Saver {
         }
     }
 
-    /// Takes how a save ended, if one did, and begins the next when there is reason to.
+    /// Takes the outcome of a save, if one has ended, and begins the next if it is due.
     pub fn proceed<A: Aggregate>(&mut self, ended: Option<Ended>, fold: &mut Fold<A>) {
         if let Some(Ended { snapshots, next, outcome }) = ended {
             fold.known.saved(&snapshots, next, outcome);
@@ -89,7 +89,7 @@ impl Saver {
         }
     }
 
-    /// Saves what is left.
+    /// Saves all that is not saved yet.
     pub async fn finish<A: Aggregate>(mut self, fold: &mut Fold<A>) {
         self.settle(fold).await;
         if fold.has_news() {

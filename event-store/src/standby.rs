@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// How long a log that fails is left alone.
+/// How long a standby waits after the log has failed, before it reads again.
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// Folds a partition as it grows.
@@ -29,13 +29,13 @@ impl<A: Aggregate> Standby<A> {
         Self { stop, task }
     }
 
-    /// Stops, and hands over what it knows; none where it knows nothing yet or met a defect.
+    /// Stops, and returns its fold; none where the snapshot is not open yet, or the task panicked.
     pub async fn hand_over(self) -> Option<Fold<A>> {
         self.stop.cancel();
         self.task.await.ok().flatten()
     }
 
-    /// Stops, and forgets.
+    /// Stops; the fold is dropped.
     pub fn stop(self) {
         self.stop.cancel();
     }
@@ -92,7 +92,7 @@ async fn fold_on<A: Aggregate>(
     }
 }
 
-/// Who stands by for a partition: the first `count` of the nodes other than its owner, in an order that differs from partition to
+/// The nodes that stand by for a partition: the first `count` of the nodes other than its owner, in an order that differs from partition to
 /// partition and that every node works out alike (rendezvous hashing, Thaler and Ravishankar 1996).
 pub fn standbys<'a>(service: &str, partition: i32, owner: &str, nodes: impl Iterator<Item = &'a str>, count: usize) -> Vec<&'a str> {
     let mut name = format!("{service}/{partition}/");
@@ -103,7 +103,7 @@ pub fn standbys<'a>(service: &str, partition: i32, owner: &str, nodes: impl Iter
         (murmur2::murmur2(name.as_bytes(), 0x9747_b28c), node)
     };
     let others: Vec<(u32, &str)> = nodes.filter(|node| *node != owner).map(&mut scored).collect();
-    // The few first ones are looked for one by one: a thousand nodes are not put in order for one of them, for thousands of partitions each second.
+    // Finds the first ones one by one: sorting a thousand nodes for thousands of partitions each second would cost too much.
     let mut first: Vec<&str> = Vec::new();
     while first.len() < count
         && let Some((_, next)) = others.iter().filter(|(_, node)| !first.contains(node)).min()

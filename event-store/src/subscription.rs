@@ -31,10 +31,10 @@ pub struct Checkpoint {
 /// A record that counts: its framed bytes, not decoded yet.
 pub type Counted = Recorded<Bytes>;
 
-/// What a reader hands on at once: all the records that count between two checkpoints, in the log's order.
+/// All the records that count between two checkpoints, in the log's order: a reader hands them on at once.
 #[derive(Clone, Debug)]
 pub struct Batch {
-    /// Whose log.
+    /// The partition that was read.
     pub source: PartitionId,
     /// Where the batch begins.
     pub from: Checkpoint,
@@ -44,7 +44,7 @@ pub struct Batch {
     pub records: Vec<Counted>,
 }
 
-/// Why a batch was not taken.
+/// Why the handler did not take a batch.
 #[derive(Debug, thiserror::Error)]
 pub enum BatchError {
     /// Somebody else has moved the checkpoint: ask `start` again and read from there.
@@ -55,10 +55,10 @@ pub enum BatchError {
     Failed(String),
 }
 
-/// What a subscription feeds. Batches of one partition come one after the other; partitions run side by side.
+/// Takes the batches of a subscription. Those of one partition come one after the other; partitions run side by side.
 #[async_trait::async_trait]
 pub trait BatchHandler: Send + Sync + 'static {
-    /// Where to begin reading a partition that this process was just given.
+    /// The checkpoint from which to read a partition that this process was just given.
     ///
     /// # Errors
     /// The checkpoint cannot be read now.
@@ -70,7 +70,7 @@ pub trait BatchHandler: Send + Sync + 'static {
     /// [`BatchError::Moved`] where it begins elsewhere than the reader stands, [`BatchError::Failed`] where it can be tried again.
     async fn apply(&self, batch: &Batch) -> Result<(), BatchError>;
 
-    /// The partition is read here no more: what was begun is to be finished, within a bound of seconds, before this returns, since another
-    /// process may go on from the checkpoint. There may be nothing to do.
+    /// Called when this process reads the partition no more: before this returns, and within a bound of seconds, the handler finishes the
+    /// work that it has begun, since another process may go on from the checkpoint. By default there is no such work.
     async fn finish(&self, _source: &PartitionId) {}
 }

@@ -1,4 +1,4 @@
-//! Proving a partition from its raw records: what counts and what does not, and whether what counts keeps the store's promises.
+//! Verifying a partition from its raw records: which of them count, and whether these keep the store's promises.
 
 use crate::{
     PartitionId, RawRecord,
@@ -13,7 +13,7 @@ use uuid::Uuid;
 /// How many records that did not count, and how many broken promises, are kept one by one; all are counted.
 const EXAMPLES: usize = 1_000;
 
-/// A place and what is to be said of it.
+/// A remark on the record at an offset.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Remark {
     /// The offset.
@@ -22,14 +22,14 @@ pub struct Remark {
     pub what: String,
 }
 
-/// What was found in one partition.
+/// The findings in one partition.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Findings {
     /// Records that were read.
     pub records: u64,
     /// Claims, each of which begins a run.
     pub runs: u64,
-    /// Proofs that an owner was one still.
+    /// Proofs that count.
     pub proofs: u64,
     /// Events that count.
     pub counted: u64,
@@ -66,7 +66,7 @@ impl Verifier {
         Self { source, partitions, rule, next: 0, held: Vec::new(), versions: HashMap::new(), commands: HashSet::new(), findings }
     }
 
-    /// Takes the next record. `decodable` says why its bytes are no event, where they are none; of a claim nobody asks that.
+    /// Takes the next record. `decodable` says why its bytes are no event, where they are none; claims and proofs are not checked for that.
     pub fn check(&mut self, raw: RawRecord, decodable: Result<(), String>) {
         self.findings.records += 1;
         let (offset, key) = (raw.offset, raw.key.clone());
@@ -93,7 +93,7 @@ impl Verifier {
         }
     }
 
-    /// What was found. A group that is open at the end is not whole, and does not count.
+    /// The findings. A group that is open at the end is not whole, and does not count.
     pub fn finish(mut self) -> Findings {
         self.cut_off();
         self.findings.aggregates = self.versions.len() as u64;
@@ -117,7 +117,7 @@ impl Verifier {
         self.held.push(event);
     }
 
-    /// A group is whole.
+    /// Counts the held group, which is whole, and checks it.
     fn count(&mut self) {
         let group = std::mem::take(&mut self.held);
         self.findings.commands += 1;
@@ -142,7 +142,7 @@ impl Verifier {
         }
     }
 
-    /// What is held will never be whole.
+    /// Notes the held records as cut off: their group will never be whole.
     fn cut_off(&mut self) {
         for event in std::mem::take(&mut self.held) {
             let place = event.place;

@@ -1,4 +1,4 @@
-//! What an owner knows of its aggregates and of the commands that it answered: in memory, and in the snapshots behind it.
+//! An owner's aggregates and the commands that it answered: in memory, and in the snapshots behind it.
 
 use crate::{
     PartitionId, WriterConfig,
@@ -10,7 +10,7 @@ use event_sourcing::Aggregate;
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// The snapshots turned out to be unreadable: nothing is known until the log has been read again.
+/// The snapshots turned out to be unreadable: the owner decides nothing until it has read the log again.
 #[derive(Debug)]
 pub(crate) struct Spoiled;
 
@@ -20,27 +20,27 @@ pub(crate) struct WorkingSet<A> {
     pub aggregates: Live<A>,
     commands: CommandMemory,
     snapshots: Option<Arc<Snapshots>>,
-    /// Up to where the snapshots know everything; none when they take nothing any more.
+    /// The snapshots hold everything below it; none when nothing is saved any more.
     saved_next: Option<i64>,
     unreadable: bool,
     spoiled: bool,
 }
 
 impl<A: Aggregate> WorkingSet<A> {
-    /// Nothing is known yet, and nothing is kept but in memory.
+    /// Empty, and in memory only.
     pub fn new(source: PartitionId, config: &WriterConfig) -> Self {
         let (aggregates, commands) = (Live::new(config.live_aggregates), CommandMemory::new(config));
         Self { source, aggregates, commands, snapshots: None, saved_next: None, unreadable: false, spoiled: false }
     }
 
-    /// All that the snapshots know is known, up to `next`.
+    /// From now on looks aggregates and commands up in these snapshots, which hold everything below `next`.
     pub fn rest_on(&mut self, snapshots: Snapshots, next: i64) {
         self.commands.begin_at(next);
         self.saved_next = Some(next);
         self.snapshots = Some(Arc::new(snapshots));
     }
 
-    /// Fresh snapshots in the place of those that were thrown away; none where none were kept, or none can be.
+    /// Throws the snapshots away and begins empty ones; none where none were kept, or none can be made.
     pub fn fresh_snapshots(&mut self) -> Option<Snapshots> {
         let old = self.snapshots.take()?;
         let fresh = Snapshots::begin_anew(old.path(), old.fingerprint);
@@ -52,7 +52,7 @@ impl<A: Aggregate> WorkingSet<A> {
             .ok()
     }
 
-    /// Changes an aggregate, which is created where there is none. The code that changes it may panic: then nothing is decided on it.
+    /// Changes an aggregate, or creates it. If the change fails, the aggregate becomes unreadable and no command is decided on it.
     pub fn change(&mut self, id: Uuid, change: impl FnOnce(&mut Folded<A>) -> Result<(), String>) {
         let folded = self.aggregates.change(id);
         if let Err(why) = change(folded) {
@@ -67,7 +67,7 @@ impl<A: Aggregate> WorkingSet<A> {
         self.commands.insert(command_id, remembered);
     }
 
-    /// Has an aggregate in memory, if there is one, and answers what is remembered of a command.
+    /// Loads an aggregate into memory, if there is one, and returns the first answer to a command, where it is remembered.
     pub fn recall(&mut self, id: Uuid, command: Option<Uuid>) -> Result<Option<Remembered>, Spoiled> {
         self.bring(id)?;
         let Some(command) = command else { return Ok(None) };
@@ -77,7 +77,7 @@ impl<A: Aggregate> WorkingSet<A> {
         }
     }
 
-    /// Has an aggregate in memory, if there is one.
+    /// Loads an aggregate into memory, if there is one.
     pub fn bring(&mut self, id: Uuid) -> Result<(), Spoiled> {
         if self.spoiled {
             return Err(Spoiled);
@@ -91,7 +91,7 @@ impl<A: Aggregate> WorkingSet<A> {
         Ok(())
     }
 
-    /// True when nothing is known until the log was read again.
+    /// True until the log has been read again, after the snapshots turned out to be unreadable.
     pub fn is_spoiled(&self) -> bool {
         self.spoiled
     }
@@ -102,12 +102,12 @@ impl<A: Aggregate> WorkingSet<A> {
         Spoiled
     }
 
-    /// Whether something is to be saved where the fold stands before `next`.
+    /// Whether there is something to save, when the fold stands before `next`.
     pub fn has_news(&self, next: i64) -> bool {
         !self.spoiled && self.saved_next.is_some_and(|saved| saved != next)
     }
 
-    /// Everything that changed since the last save, where the fold stands.
+    /// Begins a save: everything that changed since the last one, and the place of the fold.
     pub fn save(&mut self, stand: impl FnOnce(u64, bool) -> Stand) -> Option<(Arc<Snapshots>, Save<A>)> {
         let snapshots = self.snapshots.clone()?;
         let aggregates = self.aggregates.begin_save();
@@ -116,7 +116,7 @@ impl<A: Aggregate> WorkingSet<A> {
         Some((snapshots, Save { stand, aggregates, commands, bounds: self.commands.bounds() }))
     }
 
-    /// A save has ended; one of snapshots that were thrown away meanwhile means nothing.
+    /// Takes the outcome of a save; ignores that of a save to snapshots that were thrown away meanwhile.
     pub fn saved(&mut self, to: &Arc<Snapshots>, next: i64, outcome: Result<(), SnapshotError>) {
         if self.spoiled || !self.snapshots.as_ref().is_some_and(|snapshots| Arc::ptr_eq(snapshots, to)) {
             return;
@@ -127,7 +127,7 @@ impl<A: Aggregate> WorkingSet<A> {
                 self.commands.finish_save();
                 self.saved_next = Some(next);
             }
-            // What is merged is read: the values of others, which would be as wrong when they are looked up.
+            // A save reads older values to merge them, and found a damaged one: a lookup would find it, too.
             Err(error @ (SnapshotError::Rotten | SnapshotError::Form(_))) => drop(self.spoil(&error)),
             Err(error) => self.save_no_more(&error),
         }

@@ -1,20 +1,19 @@
 //! The write protocol as a model, checked exhaustively to small bounds with `stateright`, around the real
 //! [`event_store::run::RunRule`].
 //!
-//! One partition, two writers, one aggregate whose version counts its events. A writer claims, folds the log up to its own
-//! claim (at once, since what lies below a claim no longer changes), and then takes its requests in order. Each command is
-//! decided on what the writer has sent before, makes one or two records, or rests: a refusal, and the repeat of a command
-//! that is known, leave no record and are answered behind the read barrier. The same command may be asked of both writers,
-//! or of one twice, as a client does that got no answer.
+//! One partition, two writers, one aggregate whose version counts its events. A writer claims, folds the log up to its own claim (at once,
+//! since what lies below a claim no longer changes), and then takes its requests in order. Each command is decided on the records that the
+//! writer has sent before, makes one or two records, or rests: a refusal, and the repeat of a command that is known, leave no record and
+//! are answered behind the read barrier. The same command may be asked of both writers, or of one twice, as a client does that got no
+//! answer.
 //!
-//! Between writer and log, records wait in no order: any may overtake any, land behind a successor's claim, or wait for ever
-//! (which is how one is lost). Faults beyond that are counted: a record is doubled, the copy landing whenever it likes; an
-//! acknowledgement is lost; somebody else writes. At any time a writer may stop, for doubt or by a crash: it forgets
-//! everything, what it has sent may still land, and it claims again and decides again what it has not answered, under the
-//! same command ids.
+//! Between writer and log, records wait in no order: any may overtake any, land behind a successor's claim, or wait for ever (which is how
+//! one is lost). Faults beyond that are counted: a record is doubled, the copy landing whenever it likes; an acknowledgement is lost;
+//! somebody else writes. At any time a writer may stop, for doubt or by a crash: it forgets everything, its records under way may still
+//! land, and it claims again and decides its unanswered requests again, under the same command ids.
 //!
-//! Bounds, in each test: two or three requests in all, of one or two records each; two to four claims; none to two faults.
-//! Each weakened rule, and each weakened barrier, must fail in the same model: so the model can see what each part is for.
+//! Bounds, in each test: two or three requests in all, of one or two records each; two to four claims; none to two faults. Each weakened
+//! rule, and each weakened barrier, must fail in the same model: so the model shows why each part is needed.
 
 mod model {
     pub mod protocol;
@@ -174,7 +173,7 @@ fn it_holds_where_commands_are_refused() {
 const FAULTLESS: Protocol =
     Protocol { rule: Rule::Real, barrier: Barrier::Whole, claims: 2, faults: 0, asked: [&[PAIR, SINGLE], &[OTHER_PAIR]] };
 
-/// What fails below, fails for what was left out: whole, the protocol holds within the same bounds.
+/// The tests below fail because of the part that they leave out: with all its parts, the protocol holds within the same bounds.
 #[test]
 fn with_all_its_parts_it_holds_there() {
     check(FAULTLESS).assert_properties();

@@ -4,13 +4,13 @@ use event_store::run::{Mark, Place, RunRule, Verdict};
 use proptest::prelude::*;
 use std::ops::RangeInclusive;
 
-/// A record that is likely to fit: what a writer would write, disturbed now and then.
+/// Records as a writer would write them, disturbed now and then: most of them fit.
 #[derive(Clone, Debug)]
 enum Written {
     Claim,
     Foreign,
-    /// A group of so many, of which these are there, each shifted by so much from its right place, under the run of so many
-    /// claims ago.
+    /// A group of `of` records, of which those in `there` are in the log, each with an `at` that is wrong by `shift`, under the run of
+    /// `claims_ago` claims before.
     Group {
         of: u32,
         there: RangeInclusive<u32>,
@@ -73,7 +73,7 @@ proptest! {
         }
     }
 
-    /// What counts of a log is decided by what lies below: more records change nothing of it.
+    /// Whether a record counts is decided by the log up to it: more records change nothing of it.
     #[test]
     fn what_counts_is_decided_below(log in log(), cut in 0_usize..80) {
         let cut = cut.min(log.len());
@@ -91,7 +91,7 @@ proptest! {
         prop_assert!(after[place..next_claim].iter().all(|verdict| *verdict == Verdict::Ends));
     }
 
-    /// What counts carries the run of the newest claim below it, and stands where it says.
+    /// A record that counts carries the run of the newest claim below it, and stands where it says.
     #[test]
     fn only_the_newest_run_counts(log in log()) {
         for (at, verdict) in verdicts(RunRule::default(), 0, &log).into_iter().enumerate() {
@@ -134,7 +134,7 @@ proptest! {
         prop_assert_eq!(verdicts[run as usize..].iter().filter(|verdict| **verdict == Verdict::Counts).count(), groups.len());
     }
 
-    /// Where offsets are missing, the run has ended: what was to stand there cannot be known.
+    /// Where offsets are missing, the run has ended: the missing records cannot be known.
     #[test]
     fn a_hole_ends_the_run(log in log(), place in 0_usize..80, hole in 1_i64..4) {
         let place = place.min(log.len());

@@ -1,13 +1,13 @@
-//! An aggregate as it was: its events up to a moment or a place of the log.
+//! An aggregate as it was: its events up to a moment or a position in the log.
 
 use event_sourcing::{Position, Recorded, Timestamp};
 
-/// Up to when.
+/// The moment or the position up to which an aggregate's events are folded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AsOf {
-    /// Everything before the first event that happened after this moment.
+    /// Every event before the first one whose time is after this moment.
     Time(Timestamp),
-    /// Everything up to this place, which is in the aggregate's own partition.
+    /// Every event up to this position, which is in the aggregate's own partition.
     Position(Position),
 }
 
@@ -20,8 +20,8 @@ impl AsOf {
     }
 }
 
-/// The events of one aggregate, which are in the log's order, up to then. All that follows the first event that is too late is too late
-/// as well, whatever its clock said.
+/// Keeps the events of one aggregate up to `at`; `records` are in the log's order. The first event that is too late ends the list: the
+/// events behind it are dropped even if their times are earlier.
 pub fn up_to<E>(records: Vec<Recorded<E>>, at: &AsOf) -> Vec<Recorded<E>> {
     records.into_iter().take_while(|record| at.includes(record)).collect()
 }

@@ -1,7 +1,8 @@
-//! Batches of several partitions in one transaction: what comes while one is written goes together into the next.
+//! Writes the batches of several partitions in one transaction: batches that come while a transaction runs share the next one.
 //!
-//! A transaction costs nearly the same for one event as for a hundred, and an order makes a dozen within some milliseconds, in the partitions of
-//! several services. No two partitions ever want the same row (see [`View`](crate::View)), so their batches can be folded side by side.
+//! A transaction costs nearly the same for one event as for a hundred, and an order makes a dozen events within some milliseconds, in the
+//! partitions of several services. No two partitions ever write the same row (see [`View`](crate::View)), so one transaction can fold the
+//! batches of them all.
 
 use crate::{
     database::DatabaseError,
@@ -18,21 +19,22 @@ use tokio::{
     time::timeout,
 };
 
-/// How long batches are gathered. Who waits for a view waits for none of this.
+/// How long a writer gathers batches before it writes them. It stops at once when somebody waits for a checkpoint, so nobody waits for
+/// this.
 const GATHER: Duration = Duration::from_millis(40);
-/// From so many records on a batch goes alone, side by side with others, and keeps none of them waiting.
+/// From this many records on, a batch has a transaction of its own, concurrent with others, so that smaller batches do not wait for it.
 const LARGE: usize = 256;
 
 type Outcome = Result<(), BatchError>;
 
-/// A batch that is to be written, and who waits for that.
+/// A batch to be written, and the channel that tells its caller the outcome.
 struct WaitingBatch {
     batch: Batch,
     decoded: Vec<Decoded>,
     done: oneshot::Sender<Outcome>,
 }
 
-/// The batches that wait; whose turn it is writes for all of them.
+/// The batches that wait to be written; the caller that holds the `turn` writes them all.
 pub(crate) struct Joint {
     writer: BatchWriter,
     waiting: Mutex<Vec<WaitingBatch>>,
@@ -51,19 +53,19 @@ impl Joint {
         Self { writer, waiting: Mutex::default(), turn: Turn::default() }
     }
 
-    /// Who writes a batch by itself.
+    /// The writer of single batches.
     pub(crate) fn writer(&self) -> &BatchWriter {
         &self.writer
     }
 
-    /// One for each partition: a reader that was stopped may have left one behind.
+    /// Enqueues a batch, in place of an earlier one of the same partition: a reader that was stopped may have left one behind.
     fn add(&self, new: WaitingBatch) {
         let mut waiting = self.waiting.lock();
         waiting.retain(|one| one.batch.source != new.batch.source);
         waiting.push(new);
     }
 
-    /// Writes a batch, together with what else waits.
+    /// Writes a batch, together with the others that wait.
     pub(crate) async fn keep(&self, batch: &Batch) -> Outcome {
         loop {
             let (new, mut outcome) = WaitingBatch::new(batch, self.writer.decode(batch).await?);
@@ -81,7 +83,8 @@ impl Joint {
                     }
                 }
             };
-            // Else who wrote for all was stopped before it was done, and nobody knows whether it was: the checkpoint will tell.
+            // No outcome: the caller that wrote for all was stopped, before or after its commit. Try again; if the batch was written, its
+            // checkpoint has moved.
             if let Ok(settled) = settled {
                 return settled;
             }
@@ -92,7 +95,7 @@ impl Joint {
         if self.waiting.lock().is_empty() {
             return;
         }
-        // Either way they are written now.
+        // Whether somebody waits or the time is up: write the batches now.
         let _ = timeout(GATHER, self.writer.database().awaited()).await;
         let waiting = std::mem::take(&mut *self.waiting.lock());
         self.write_all(waiting).await;
@@ -106,13 +109,14 @@ impl Joint {
         for WaitingBatch { batch, decoded, done } in waiting {
             let written = if together.contains(&batch.source) { Ok(()) } else { self.writer.write(&batch, &decoded).await };
             self.writer.database().tell_moved();
-            // Who is not there any more was stopped.
+            // A reader that was stopped no longer listens.
             let _ = done.send(written.map_err(BatchError::from));
         }
     }
 
-    /// Writes in one transaction what needs no particular care, and says whose batches that are. When it fails nothing is written: each batch
-    /// by itself will say why.
+    /// Writes in one transaction the batches that need no particular care: all views stand at the batch's beginning, and no record of the
+    /// partition is put aside. Answers their partitions. When it fails nothing is written; the caller then writes each batch alone, which
+    /// shows the cause.
     async fn write_together(&self, waiting: &[WaitingBatch]) -> Result<HashSet<PartitionId>, DatabaseError> {
         let mut open = self.writer.database().begin().await?;
         let moved = open.advance_each(&self.steps(waiting)).await?;
@@ -128,12 +132,12 @@ impl Joint {
         Ok(within.into_iter().map(|one| one.batch.source.clone()).collect())
     }
 
-    /// The readers that are to move, each with its batch.
+    /// The readers whose checkpoints are to move, each with its batch.
     fn steps<'a>(&'a self, waiting: &'a [WaitingBatch]) -> Vec<(&'a str, &'a Batch)> {
         waiting.iter().flat_map(|one| self.writer.readers(&one.batch.source).map(|kept| (kept.reader.as_str(), &one.batch))).collect()
     }
 
-    /// Those of which all checkpoints moved, where there is none of which only some did.
+    /// The batches of which all checkpoints moved; fails if only some of a batch's checkpoints did.
     fn moved_whole<'a>(&self, waiting: &'a [WaitingBatch], moved: &HashMap<String, usize>) -> Result<Vec<&'a WaitingBatch>, DatabaseError> {
         let mut whole = Vec::with_capacity(waiting.len());
         for one in waiting {

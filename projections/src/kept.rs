@@ -1,4 +1,4 @@
-//! A view where it is kept: its table and its reader's name, which differ from the view's own while a shadow is made.
+//! A view with its table and its reader's name; those of a shadow differ from the live view's.
 
 use crate::{
     database::{DatabaseError, There, Transaction},
@@ -8,7 +8,7 @@ use crate::{
 use event_sourcing::{AnyEvent, Recorded};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// From how many new rows on it is worth a statement of its own that they are new.
+/// From this many new rows on, they go into plain inserts of their own; fewer go into the upsert with the other rows.
 const MANY_NEW: usize = 64;
 
 /// A view, the table that holds its rows, and the name under which its checkpoint and its dead letters stand.
@@ -20,12 +20,12 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
-    /// The view as everybody reads it.
+    /// The live view, under its own names.
     pub fn live(view: ErasedView) -> Self {
         Self { table: Relation::live(view.table()), reader: view.name().to_owned(), view }
     }
 
-    /// The view made anew beside the live one, for this purpose.
+    /// The view's shadow for this purpose, beside the live one.
     pub fn shadow(view: ErasedView, purpose: &str) -> Self {
         Self { table: Relation::shadow(view.table(), purpose), reader: format!("{purpose}/{}", view.name()), view }
     }
@@ -36,7 +36,7 @@ impl Kept {
     }
 }
 
-/// Runs a view's code; a panic in it is an error of the event at hand, not the end of the reader.
+/// Runs a view's code and turns a panic into an error of the event at hand, so that the reader survives it.
 fn guarded<T>(view: impl FnOnce() -> T) -> Result<T, DatabaseError> {
     catch_unwind(AssertUnwindSafe(view)).map_err(|panic| {
         let words = panic.downcast_ref::<&str>().map(|words| (*words).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
@@ -64,7 +64,8 @@ impl Transaction {
         self.delete(&kept.table, deleted).await
     }
 
-    /// As [`Transaction::keep`], one record; what it did is taken back when it fails, and the transaction goes on.
+    /// As [`Transaction::keep`] for one record, behind a savepoint: if it fails, only its own writes are rolled back, and the transaction
+    /// goes on.
     pub(crate) async fn try_keep(&mut self, kept: &Kept, record: &Recorded<AnyEvent>) -> Result<(), DatabaseError> {
         self.execute("SAVEPOINT one_record".to_owned(), Vec::new()).await?;
         let done = self.keep(kept, &[record]).await;

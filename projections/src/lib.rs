@@ -1,7 +1,7 @@
-//! The read side: views over the log, the runner that keeps them in a service's database, dead letters, the tools of a query API.
+//! The read side: views over the log, the runner that keeps them in a service's database, dead letters, the building blocks of a query API.
 //!
-//! A view is a fold per key and knows no SQL; a database keeps rows and checkpoints and knows no events; the runner brings
-//! both together in one transaction per batch. Which views there are, a system says. This crate never writes to the log.
+//! A view is a fold per key and knows no SQL; a database keeps rows and checkpoints and knows no events; the runner combines the two in one
+//! transaction per batch. The system on top declares the views. This crate never writes to the log.
 
 #![warn(missing_docs)]
 

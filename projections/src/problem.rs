@@ -1,4 +1,4 @@
-//! What a caller is told when a request was not answered: RFC 9457 problem details.
+//! The answers to failed requests: RFC 9457 problem details.
 
 use crate::DatabaseError;
 use axum::{
@@ -30,7 +30,7 @@ pub struct Problem {
     pub detail: String,
     /// The fields that were wrong.
     pub errors: Vec<FieldError>,
-    /// After how many seconds it is worth trying again.
+    /// Seconds after which the caller may try again (`Retry-After`).
     #[serde(skip)]
     #[schema(ignore)]
     pub retry_after: Option<u32>,
@@ -67,7 +67,7 @@ impl Problem {
 }
 
 impl Problem {
-    /// 503: not now.
+    /// 503: the request cannot be answered now.
     pub fn unavailable(detail: impl Into<String>) -> Self {
         let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail);
         Self { retry_after: Some(1), ..problem }

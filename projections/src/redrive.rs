@@ -1,23 +1,23 @@
-//! Redriving dead letters: an aggregate's records, put aside by a view, are folded after all, in the log's order.
+//! Redriving dead letters: a view folds, in the log's order, the records of an aggregate that it had put aside.
 
 use crate::{database::DeadLetterRow, runner::ViewRunner, writer::applied};
 use event_store::BatchError;
 use serde::Serialize;
 use uuid::Uuid;
 
-/// What a redrive came to.
+/// The outcome of a redrive.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Redriven {
-    /// Letters that were taken after all.
+    /// How many letters succeeded this time.
     pub redriven: usize,
-    /// Letters that are left: the one that could not be taken, and those behind it.
+    /// How many letters are left: the one that failed again, and those behind it.
     pub left: usize,
-    /// Why the first of those that are left could not be taken.
+    /// Why the first of those that are left failed.
     pub stopped_by: Option<String>,
 }
 
 impl Redriven {
-    /// Adds what another redrive came to.
+    /// Adds the outcome of another redrive.
     pub(crate) fn add(&mut self, other: Self) {
         self.redriven += other.redriven;
         self.left += other.left;
@@ -25,30 +25,30 @@ impl Redriven {
     }
 }
 
-/// Takes up what readers have put aside: records, and, where the readers are reactors, errands that are dead.
+/// Redrives the dead letters of readers: records and, for reactors, dead errands.
 #[async_trait::async_trait]
 pub trait Redrive: Send + Sync + 'static {
-    /// True where it takes up the letters of the reader of this name: a view, `reactors`, or a reactor whose errands are kept.
+    /// True if it redrives the letters of the reader of this name: a view, `reactors`, or one reactor, whose errands it keeps.
     fn redrives(&self, reader: &str) -> bool;
 
-    /// Takes an aggregate's records in order, up to the first that still cannot be taken. Asking again goes on from there.
+    /// Processes an aggregate's records in order, up to the first that fails again. A further call goes on from there.
     ///
     /// # Errors
-    /// [`BatchError::Failed`] where it can be asked again; what was redriven before stays redriven.
+    /// [`BatchError::Failed`]: call again. Records that an earlier call redrove stay redriven.
     async fn redrive(&self, reader: &str, aggregate: Uuid) -> Result<Redriven, BatchError>;
 
-    /// Tries a dead errand again. By default there are none.
+    /// Tries a dead errand again. The default implementation has no errands.
     ///
     /// # Errors
-    /// [`BatchError::Failed`] where nothing was tried.
+    /// [`BatchError::Failed`] if the errand was not tried.
     async fn redrive_errand(&self, _id: &str) -> Result<Redriven, BatchError> {
         Ok(Redriven::default())
     }
 
-    /// Gives a dead errand up for good; false where there is none of this id, as is the default.
+    /// Gives a dead errand up for good; false if there is none of this id. The default implementation has none.
     ///
     /// # Errors
-    /// [`BatchError::Failed`] where it is as it was.
+    /// [`BatchError::Failed`] if the errand could not be given up; it is unchanged.
     async fn drop_errand(&self, _id: &str) -> Result<bool, BatchError> {
         Ok(false)
     }
@@ -64,7 +64,8 @@ impl Redrive for ViewRunner {
         let (writer, database) = (self.writer(), self.writer().database());
         let Some(kept) = writer.kept(reader) else { return Ok(Redriven::default()) };
         let mut open = database.begin().await?;
-        // The projector waits: what it reads meanwhile of this aggregate must find it either parked or taken up.
+        // The lock holds up the projector: when it writes further records of this aggregate, the letters must be either all there or
+        // redriven.
         open.lock_checkpoints(reader).await?;
         let mut letters = database.letters_of(reader, aggregate).await?.into_iter();
         let (mut done, mut stopped_by) = (Vec::new(), None);

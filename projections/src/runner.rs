@@ -1,4 +1,4 @@
-//! What a subscription feeds: the views of one database.
+//! The handler of a subscription's batches that keeps the views of one database.
 
 use crate::{
     database::{Database, DatabaseError},
@@ -12,13 +12,13 @@ use codec::Codecs;
 use event_store::{Batch, BatchError, BatchHandler, Checkpoint, PartitionId};
 use std::time::Instant;
 
-/// Keeps the views of one database.
+/// Folds batches into the views of one database.
 pub struct ViewRunner {
     joint: Joint,
 }
 
 impl ViewRunner {
-    /// Keeps these views, whose tables are made where they are missing. The name (a service's) stands in metrics and logs.
+    /// A runner of these views; makes their missing tables. The name (a service's) stands in metrics and logs.
     ///
     /// # Errors
     /// [`DatabaseError::Sql`] where the tables cannot be made.
@@ -28,7 +28,7 @@ impl ViewRunner {
         Ok(Self { joint: Joint::new(BatchWriter::new(name, database, kept, codecs).await?) })
     }
 
-    /// Who writes a batch by itself.
+    /// The writer of single batches.
     pub(crate) fn writer(&self) -> &BatchWriter {
         self.joint.writer()
     }

@@ -1,8 +1,8 @@
-//! What a view's table looks like, said once: both databases' SQL is made from it.
+//! The one description of a view's table, from which the SQL of both databases is made.
 
 use serde::{Serialize, de::DeserializeOwned};
 
-/// What a column holds. A row travels as a JSON object whose members are the columns.
+/// The type of a column. Between a view and the database a row is a JSON object whose members are the columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Text, compared byte by byte in both databases.
@@ -17,12 +17,12 @@ pub enum Kind {
     Timestamp,
 }
 
-/// A column; it may be null unless the view never leaves it out.
+/// A column. It is nullable: a field that a row leaves out is stored as null.
 #[derive(Clone, Copy, Debug)]
 pub struct Column {
     /// The column's name, which is the name of the row's field.
     pub name: &'static str,
-    /// What it holds.
+    /// The type of its values.
     pub kind: Kind,
 }
 
@@ -58,7 +58,7 @@ impl Column {
 pub struct TableSpec {
     /// The table's name.
     pub name: &'static str,
-    /// The column that tells rows apart.
+    /// The column that is the primary key.
     pub key: &'static str,
     /// All columns, the key among them.
     pub columns: &'static [Column],
@@ -73,28 +73,28 @@ impl TableSpec {
     }
 }
 
-/// A table under the name that it has in a database: its own, or a shadow's while it is made anew.
+/// A table under its name in a database: the live table's name, or the shadow's during a rebuild.
 #[derive(Clone, Debug)]
 pub struct Relation {
-    /// What it looks like.
+    /// Its columns and indexes.
     pub spec: &'static TableSpec,
     /// Its name.
     pub name: String,
 }
 
 impl Relation {
-    /// Under its own name.
+    /// The live table, under the spec's own name.
     pub fn live(spec: &'static TableSpec) -> Self {
         Self { spec, name: spec.name.to_owned() }
     }
 
-    /// The table's shadow, which another name keeps apart from the live one.
+    /// The table's shadow, whose name is the live one's with the prefix `<of>_`.
     pub fn shadow(spec: &'static TableSpec, of: &str) -> Self {
         Self { spec, name: format!("{of}_{}", spec.name) }
     }
 }
 
-/// A row that knows its table: its fields are the table's columns.
+/// A row type that describes its table: its fields are the table's columns.
 pub trait Table: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The table.
     const SPEC: TableSpec;

@@ -1,4 +1,4 @@
-//! What a view is.
+//! The trait of a view, and its type-erased form, which the runner uses.
 
 use crate::{
     shown::shown,
@@ -15,17 +15,17 @@ use std::{
 
 /// A pure fold of events into rows, key by key.
 ///
-/// The rule that keeps it exact: a view that folds several events into one row reads **one** service's log, in which all
-/// events of an aggregate stand in one partition; a view that reads several logs has a row per event, whose key holds
-/// service, partition and offset. So two partitions, which are read side by side, never want the same row.
+/// The rule that keeps it exact: a view that folds several events into one row reads **one** service's log, in which all events of an
+/// aggregate stand in one partition; a view that reads several logs has a row per event, whose key holds service, partition and offset. So
+/// two partitions, which the runner reads concurrently, never write the same row.
 pub trait View: Send + Sync + 'static {
-    /// The view's name, which is its reader's name among the checkpoints.
+    /// The view's name, under which its checkpoints stand.
     const NAME: &'static str;
     /// The services whose logs it reads.
     const SOURCES: Sources = <Self::Event as FromLog>::SOURCES;
-    /// What it reads: one service's events, or those of several ([`union!`](event_sourcing::union)), or all.
+    /// The events that it reads: one service's, or those of several ([`union!`](event_sourcing::union)), or all.
     type Event: FromLog;
-    /// What tells its rows apart; shown as text it is the table's primary key.
+    /// The key of a row; its `Display` text is the table's primary key.
     type Key: Display;
     /// A row.
     type Row: Table;
@@ -33,17 +33,17 @@ pub trait View: Send + Sync + 'static {
     /// The keys of the rows that the event touches.
     fn keys(event: &Recorded<Self::Event>) -> impl Iterator<Item = Self::Key>;
 
-    /// True when this event creates its rows: the runner then skips the lookup and inserts them. It is true of the first event of the
-    /// aggregate whose row it is, and of every event where each has a row of its own.
+    /// True when this event creates its rows: the runner then skips the lookup and inserts them. Return true for the first event of the
+    /// aggregate whose row it is, and for every event of a view that has a row per event.
     fn begins(_event: &Recorded<Self::Event>) -> bool {
         false
     }
 
-    /// The row after the event; none where there is none (any more).
+    /// The row after the event; `None` deletes the row, or leaves it absent.
     fn apply(row: Option<Self::Row>, event: &Recorded<Self::Event>) -> Option<Self::Row>;
 }
 
-/// A view whose types are forgotten, so that the runner keeps many.
+/// A type-erased view, so that one runner can hold views of many types.
 pub trait Fold: Send + Sync {
     /// [`View::NAME`].
     fn name(&self) -> &'static str;
@@ -51,39 +51,39 @@ pub trait Fold: Send + Sync {
     fn sources(&self) -> Sources;
     /// The view's table.
     fn table(&self) -> &'static TableSpec;
-    /// What it reads of a batch.
+    /// Selects from a batch the events that the view reads.
     fn read(&self, records: &[&Recorded<AnyEvent>]) -> Box<dyn Events>;
-    /// The row after these events of one aggregate, as it is shown; none where there is none.
+    /// The row that these events of one aggregate fold into, in the form in which the API shows it; none if they leave no row.
     fn as_of(&self, records: &[Recorded<AnyEvent>]) -> Option<Value>;
 }
 
-/// A batch's events that a view reads, for the view to fold.
+/// The events of a batch that one view reads, ready to be folded.
 pub trait Events: Send {
-    /// The keys of the rows that have to be known first, each once.
+    /// The keys of the rows that must be loaded before the fold, each once.
     fn keys(&self) -> Vec<String>;
-    /// Folds the events into the rows that there were, as JSON text.
+    /// Folds the events into the loaded rows, which are JSON text.
     ///
     /// # Errors
-    /// A row that was there does not fit the view's row type.
+    /// A loaded row does not fit the view's row type.
     fn fold(self: Box<Self>, loaded: Vec<String>) -> Result<Changes, serde_json::Error>;
 }
 
-/// What a batch does to a table.
+/// The writes and deletions that a batch makes in a table.
 pub struct Changes {
     /// How many rows are written.
     pub count: usize,
-    /// How many of them, the last ones, cannot have been there, since an event of the batch begins them.
+    /// How many of them, the last ones, are new rows: an event of the batch begins them.
     pub new: usize,
-    /// The rows, each made when it is asked for.
+    /// The rows to write, each serialised when the iterator reaches it.
     pub written: Box<dyn Iterator<Item = Result<Value, serde_json::Error>> + Send>,
     /// The keys of the rows that are deleted.
     pub deleted: Vec<String>,
 }
 
-/// A view whose types are forgotten. Clones share it.
+/// A type-erased view. Clones share it.
 pub type ErasedView = Arc<dyn Fold>;
 
-/// The view `V`, its types forgotten.
+/// Erases the types of the view `V`.
 pub fn erased<V: View>() -> ErasedView {
     Arc::new(Typed::<V>(PhantomData))
 }
@@ -113,7 +113,7 @@ impl<V: View> Fold for Typed<V> {
     }
 }
 
-/// The record, where the view reads it.
+/// The record with its event in the view's type; none if the view does not read the event.
 fn readable<V: View>(record: &Recorded<AnyEvent>) -> Option<Recorded<V::Event>> {
     V::Event::of(&record.event).map(|event| record.with(event))
 }
@@ -121,7 +121,7 @@ fn readable<V: View>(record: &Recorded<AnyEvent>) -> Option<Recorded<V::Event>> 
 struct Read<V: View> {
     /// Each event with the keys of the rows that it touches.
     events: Vec<(Recorded<V::Event>, Vec<String>)>,
-    /// The keys of the rows that may be there.
+    /// The keys of the rows that may exist already, and so must be loaded.
     older: BTreeSet<String>,
 }
 
@@ -172,7 +172,7 @@ impl<V: View> Events for Read<V> {
     }
 }
 
-/// What there is to write, and what of that which was there is to be deleted.
+/// Divides the folded rows into rows to write, the new ones last, and keys of loaded rows to delete.
 fn changes<R: Table>(rows: BTreeMap<String, Option<R>>, older: &BTreeSet<String>, before: &BTreeSet<String>) -> Changes {
     let (mut new, mut written, mut deleted) = (Vec::new(), Vec::new(), Vec::new());
     for (key, row) in rows {

@@ -6,7 +6,7 @@ use event_store::PartitionId;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
 
-/// How often the checkpoints are read where the projector is another process, which cannot wake us.
+/// How often a waiter reads the checkpoints if nothing wakes it: a projector in another process cannot.
 const POLL: Duration = Duration::from_millis(20);
 
 impl Database {
@@ -33,7 +33,7 @@ impl Database {
             }
             let moved = async {
                 tokio::select! {
-                    // The database, which sends, lives as long as this call.
+                    // `changed` cannot fail here: `self` holds the sender.
                     _ = moves.changed() => {}
                     () = sleep(POLL) => {}
                 }

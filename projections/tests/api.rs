@@ -42,7 +42,7 @@ async fn all(State(read): State<ReadState>, mut asked: Asked) -> Result<Response
     list.answer::<MemberRow>(&read, asked).await
 }
 
-/// What a service serves from its views, on a port of its own.
+/// A service's query API over its views, on a port of its own.
 struct Api {
     base: String,
     client: reqwest::Client,
@@ -88,7 +88,7 @@ impl Api {
         response.json().await.unwrap()
     }
 
-    /// The problem that a path is answered with, and its broken fields.
+    /// The problem that a GET of a path is answered with, and the fields that it names.
     async fn problem(&self, path: &str, status: u16) -> (Value, Vec<String>) {
         problem(self.get(path).await, status).await
     }
@@ -170,7 +170,7 @@ async fn pages_glued_together_are_the_whole() {
         let api = Api::of_members(&fresh).await;
         let mut log = Feed::new("members", 0);
         let mut random = TestRunner::deterministic();
-        // Few moments for many members, so that ties fall on the edges of pages.
+        // Many members share few moments, so that pages end between rows with the same moment.
         let moments = proptest::collection::vec(0i64..6, 60).new_tree(&mut random).unwrap().current();
         for (i, moment) in moments.iter().enumerate() {
             log.write(member(&i.to_string()), *moment, &joined(if i % 3 == 0 { "Ada" } else { "Bob" }));

@@ -1,4 +1,5 @@
-//! What cannot be taken is put aside with its aggregate, in order; everything else flows; and it is taken up again.
+//! A view puts a record that it cannot apply aside with its aggregate, in order; all other aggregates go on; and a redrive applies the
+//! record.
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, and says where")]
 
 #[path = "support/feed.rs"]
@@ -30,7 +31,7 @@ async fn letters(database: &Database, reader: &str) -> Vec<(i64, bool)> {
     letters.iter().map(|letter| (letter.offset, letter.reason.starts_with("waits behind"))).collect()
 }
 
-/// A log in which Bob's registration is broken, with what follows it, and Ada's is well.
+/// A log in which Bob's first record is broken and two good ones follow it, and Ada's record is good.
 fn broken_bob(bytes: Vec<u8>) -> Feed {
     let mut log = Feed::new("members", 0);
     log.write_bytes(member("Bob"), 1, "library.member.Joined", bytes).write(member("Ada"), 2, &joined("Ada"));
@@ -82,7 +83,7 @@ async fn a_redrive_takes_them_up_in_order_once_they_can_be_taken() {
     }
 }
 
-/// As if a mended build could decode the record: its letter holds what was meant.
+/// Overwrites the broken record's letter with a good record, as if a mended build could decode it.
 async fn mend(database: &Database) {
     let mut log = Feed::new("members", 0);
     log.write(member("Bob"), 1, &joined("Bob"));

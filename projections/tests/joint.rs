@@ -1,4 +1,4 @@
-//! Batches of several partitions, handed over at once, in each kind of database.
+//! Batches of several partitions, handed to the runner at once, in each kind of database.
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, and says where")]
 
 #[path = "support/feed.rs"]
@@ -83,7 +83,7 @@ async fn one_that_cannot_be_taken_keeps_no_other_from_being_taken() {
         let (views, mut logs) = (audit(&name, &database).await, members(4));
         let batches: Vec<_> = logs.iter_mut().map(Feed::batch).collect();
         apply_at_once(&views, &batches).await.into_iter().for_each(|done| done.unwrap());
-        // The second is broken, of the third one was left out, the fourth was taken by somebody else.
+        // The second batch holds a broken record, the third leaves a record out, and another runner has applied the fourth.
         logs[1].write_bytes(member("U1"), 2, "library.member.Joined", b"nonsense".to_vec());
         logs[1].write(member("Eve"), 3, &joined("Eve"));
         logs[2].write(member("Ada"), 2, &joined("Ada")).write(member("Bob"), 2, &joined("Bob"));
@@ -139,7 +139,7 @@ async fn who_is_stopped_while_it_writes_for_others_leaves_them_none_the_worse() 
         let (database, name) = (fresh.open().await, format!("stopped-{}", fresh.kind));
         let (views, mut logs) = (audit(&name, &database).await, members(3));
         let batches: Vec<_> = logs.iter_mut().map(Feed::batch).collect();
-        // Somebody waits, so that nothing is gathered.
+        // Somebody waits for a checkpoint, so that the writer does not gather batches.
         let nobodys = Position { service: "members".into(), partition: 9, offset: 0 };
         let mut asked = pin!(database.wait_for(&["audit"], &nobodys, Duration::from_secs(60)));
         assert!(poll!(&mut asked).is_pending());

@@ -22,7 +22,7 @@ use uuid::Uuid;
 /// The aggregate that an errand is about, and the one whose record is broken.
 const TARGET: Uuid = Uuid::from_u128(1);
 
-/// What reactors do: they settle an errand whose reason is that it was too early.
+/// Stands for the reactors: it settles an errand whose reason is that it was too early.
 struct Reactors(Database);
 
 #[async_trait::async_trait]
@@ -52,7 +52,7 @@ impl Redrive for Reactors {
     }
 }
 
-/// Errands of the event at this offset: two that are dead, and one that is tried on.
+/// Errands of the event at this offset: two that are dead, and one that waits.
 fn errands(offset: i64) -> Vec<ErrandRow> {
     let errand = |number: i64, status: &str, reason: &str| ErrandRow {
         id: format!("e-{offset}/send-card/{number}"),

@@ -1,4 +1,4 @@
-//! Views made anew from a log that a real writer wrote: proved equal, found different, swapped while they serve.
+//! Rebuilds of views from a log that a real writer wrote: equal ones, different ones, and swaps while the live view serves.
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, and says where")]
 
 #[path = "support/library.rs"]
@@ -134,7 +134,7 @@ async fn a_rebuilt_view_takes_the_live_ones_place_and_goes_on() {
         tamper(&fresh.url, "UPDATE members SET name = 'Mallory'").await;
         let rebuilding = live.rebuilding(false).await;
         rebuilding.catch_up(&nobody()).await.unwrap();
-        // The live view runs ahead of the shadow: the swap takes in what is missing.
+        // The live view gets ahead of the shadow: the swap folds the missing records.
         live.join(30..35).await;
         live.project().await;
         assert_eq!(live.names().await.iter().filter(|name| *name == "Mallory").count(), 30, "{}: the old one serves", fresh.kind);

@@ -1,4 +1,4 @@
-//! Rows that many ask for at once, in each kind of database.
+//! Rows that many callers ask for at once, in each kind of database.
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, and says where")]
 
 #[path = "support/feed.rs"]
@@ -76,7 +76,7 @@ async fn a_connection_that_died_unused_is_not_asked() {
         let killing = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()";
         let killed = sqlx::query(killing).bind(name).fetch_all(&own).await.unwrap();
         assert!(!killed.is_empty());
-        // For a second a connection that was used is taken to be alive.
+        // A connection that was in use within the last second is not pinged.
         tokio::time::sleep(Duration::from_millis(1_100)).await;
         assert!(found(&database, "Ada").await.is_some());
     }

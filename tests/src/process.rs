@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A program or address that `./test` names; by hand, a part that is not there is passed over, and said.
+/// A program or address that `./test` sets. In a run by hand it may be missing: this then prints so, and the test skips the part.
 pub fn required(name: &str) -> Option<String> {
     let value = std::env::var(name).ok().filter(|value| !value.is_empty());
     if value.is_none() {
@@ -155,7 +155,7 @@ impl Client {
         request.send().await.expect("an answer")
     }
 
-    /// Posts until the answer is not "not now", and expects success.
+    /// Posts until it is answered other than 503, and expects success.
     pub async fn must(&self, path: &str, key: &str, body: Value) -> Value {
         eventually(path, async || {
             let request = self.http.post(format!("{}{path}", self.url)).header("Idempotency-Key", key).json(&body);

@@ -1,6 +1,6 @@
 //! An order: placed, reserved line by line, paid and confirmed; or cancelled; or expired. The last three are terminal.
 //!
-//! The events are fat: what the next step of the saga needs, they carry, so that a reactor stays a pure function.
+//! The events are fat: they carry what the next step of the saga needs, so that a reactor stays a pure function.
 
 #![expect(missing_docs, reason = "the fields of a fact say what they are, and their types say the units")]
 
@@ -15,7 +15,7 @@ pub use refusal::OrderRefusal;
 use crate::{Aggregate, Command, Intent, Money, PaymentId, ProductId, Quantity, Text, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 
-/// An order. The terminal states carry nothing: no later decision needs more than to know them.
+/// An order. The terminal states carry nothing: later decisions need to know only which one it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Order {
     /// Not created yet.
@@ -25,9 +25,9 @@ pub enum Order {
     Placed(OpenOrder),
     /// It is paid for.
     Confirmed,
-    /// It will not be.
+    /// It was cancelled before it was confirmed.
     Cancelled,
-    /// Its deadline passed first.
+    /// Its deadline passed before it was confirmed.
     Expired,
 }
 
@@ -51,7 +51,7 @@ impl Order {
         matches!(self, Self::Confirmed | Self::Cancelled | Self::Expired)
     }
 
-    /// The order on its way, while it is.
+    /// The open order; none before it was placed and after it ended.
     pub fn open(&self) -> Option<&OpenOrder> {
         match self {
             Self::Placed(open) => Some(open),
@@ -60,7 +60,7 @@ impl Order {
     }
 }
 
-/// A wish for pieces of a product; lines are counted from 0 in the order's order.
+/// Pieces of a product that the customer wants. Lines are numbered from 0, in the sequence of the order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderLine {
     pub product_id: ProductId,
@@ -69,29 +69,29 @@ pub struct OrderLine {
     pub agreed_price: Option<Money>,
 }
 
-/// What may be asked of an order.
+/// The commands to an order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OrderCommand {
     /// Places the order; it must be confirmed before `expires_at`.
     Place { user_id: UserId, lines: Vec<OrderLine>, payment_method: Text, placed_at: Timestamp, expires_at: Timestamp },
-    /// The product keeps what the line asks for, at this price a piece.
+    /// Records that the product has reserved the line's pieces, at this price a piece.
     RecordReservation { line: i32, unit_price: Money },
-    /// The product cannot keep what the line asks for.
+    /// Records that the product cannot reserve the line's pieces, which cancels the order.
     RecordRejection { line: i32, reason: String },
-    /// The payment is authorised.
+    /// Confirms the order, since its payment is authorised.
     Confirm { payment_id: PaymentId },
-    /// The payment was declined.
+    /// Records that the payment was declined, which cancels the order.
     RecordDecline { payment_id: PaymentId, reason: String },
-    /// Somebody wants it no more.
+    /// Cancels the order, since somebody no longer wants it.
     Cancel { reason: Text },
-    /// The deadline has passed; before it, this is refused.
+    /// Expires the order; refused before its deadline.
     Expire { now: Timestamp },
 }
 
 impl Command for OrderCommand {
     fn intent(&self) -> Intent {
         match self {
-            // When it was placed, and so until when it may wait, is what the clock said, not what the caller did.
+            // The edge's clock sets `placed_at` and so `expires_at`; the caller does not, so they are no part of the intent.
             Self::Place { user_id, lines, payment_method, placed_at: _, expires_at: _ } => {
                 Intent::of("place").with("user_id", user_id).with("lines", lines).with("payment_method", payment_method)
             }
@@ -110,7 +110,7 @@ impl Command for OrderCommand {
 }
 
 event_sourcing::events! {
-    /// What may have happened to an order.
+    /// The events of an order.
     pub enum OrderEvent in "orders", "daybook.order" {
         Placed(OrderPlaced),
         LineReserved(OrderLineReserved),
@@ -132,21 +132,21 @@ pub struct OrderPlaced {
     pub expires_at: Timestamp,
 }
 
-/// One line's pieces are kept.
+/// One line's pieces are reserved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderLineReserved {
     pub line: i32,
     pub unit_price: Money,
 }
 
-/// One line's pieces cannot be kept; the order is cancelled with it.
+/// One line's pieces cannot be reserved; the same command cancels the order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderLineRejected {
     pub line: i32,
     pub reason: String,
 }
 
-/// All lines are kept; the payment of `total` is wanted.
+/// All lines are reserved; the payment of `total` is to be requested.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderReserved {
     pub user_id: UserId,
@@ -163,7 +163,7 @@ pub struct OrderConfirmed {
     pub payment_id: PaymentId,
 }
 
-/// The order will not be; its lines are to be released.
+/// The order was cancelled; its lines are to be released.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderCancelled {
     pub user_id: UserId,
@@ -213,7 +213,7 @@ impl Aggregate for Order {
                     open.keep(reserved);
                 }
             }
-            // The state knows from its lines that all are reserved, and from the event beside a rejection that it is cancelled.
+            // Nothing to fold: the lines' prices tell that all are reserved, and `OrderCancelled` stands beside a rejection.
             OrderEvent::LineRejected(_) | OrderEvent::Reserved(_) => {}
             OrderEvent::Confirmed(_) => *self = Self::Confirmed,
             OrderEvent::Cancelled(_) => *self = Self::Cancelled,
@@ -234,7 +234,7 @@ impl Order {
         }
     }
 
-    /// Takes a step of the saga; one that comes after the end makes no event.
+    /// Decides a step of the saga; after the order has ended it makes no event.
     fn advance(&self, step: impl FnOnce(&OpenOrder) -> Result<Vec<OrderEvent>, OrderRefusal>) -> Result<Vec<OrderEvent>, OrderRefusal> {
         match self {
             Self::NotPlaced => Err(OrderRefusal::Unknown),

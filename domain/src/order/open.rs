@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenOrder {
     placed: OrderPlaced,
-    /// One for each line, in the order's order; some once the line is reserved.
+    /// The price of one piece of each line, in the sequence of the lines; `Some` once the line is reserved.
     prices: Vec<Option<Money>>,
 }
 
@@ -53,7 +53,7 @@ impl OpenOrder {
         Ok([OrderEvent::LineReserved(reserved)].into_iter().chain(conclusion).collect())
     }
 
-    /// What follows when `last` is the last line to be reserved: the payment is wanted, or the lines have no sum.
+    /// The event that follows when `last` completes the reservations: `OrderReserved`, or the cancellation if the lines have no sum.
     fn conclude(&self, last: &OrderLineReserved) -> OrderEvent {
         let mut complete = self.clone();
         complete.keep(last);
@@ -67,7 +67,7 @@ impl OpenOrder {
         }
     }
 
-    /// The sum over the reserved lines, at most [`Money::MAX`], or the name of the rule against it.
+    /// The sum over the reserved lines, at most [`Money::MAX`], or the name of the rule that it breaks.
     fn total(&self) -> Result<Money, &'static str> {
         let mut total: Option<Money> = None;
         for (line, price) in self.placed.lines.iter().zip(&self.prices) {
@@ -82,7 +82,7 @@ impl OpenOrder {
         total.ok_or("not-reserved")
     }
 
-    /// A line that is reserved stays so: the product's first answer stands.
+    /// Rejects a line and cancels the order. A line that is reserved stays so: the product's first answer stands.
     pub(super) fn record_rejection(&self, rejected: OrderLineRejected) -> Result<Vec<OrderEvent>, OrderRefusal> {
         self.check_line(rejected.line)?;
         if self.unit_price(rejected.line).is_some() {

@@ -16,7 +16,7 @@ pub enum OrderRefusal {
         /// How many lines were asked for.
         lines: usize,
     },
-    /// A line's quantity is not one.
+    /// A line's quantity is out of range.
     #[error("lines: the quantity of line {line} must be from 1 to {}, is {pieces}", Quantity::MAX)]
     InvalidQuantity {
         /// The line, counted from 0.
@@ -24,7 +24,7 @@ pub enum OrderRefusal {
         /// Pieces.
         pieces: i64,
     },
-    /// A line's agreed price is not one.
+    /// A line's agreed price is out of range.
     #[error("lines: the agreed price of line {line} must be from 0 to {} minor units, is {amount}", Money::MAX)]
     InvalidAgreedPrice {
         /// The line, counted from 0.
@@ -43,12 +43,12 @@ pub enum OrderRefusal {
     /// The order has no such line.
     #[error("line: must be from 0 to {last}, is {line}")]
     UnknownLine {
-        /// The line that was spoken of.
+        /// The line that the command named.
         line: i32,
         /// The order's last line, counted from 0.
         last: usize,
     },
-    /// The price of a reservation is not one.
+    /// The price of a reservation is out of range.
     #[error("unit_price: must be from 0 to {} minor units, is {amount}", Money::MAX)]
     InvalidUnitPrice {
         /// Minor units.

@@ -104,7 +104,7 @@ fn complete() -> Vec<OrderEvent> {
     vec![placed(), line_reserved(0, gbp(100)), line_reserved(1, gbp(10)), reserved(gbp(230))]
 }
 
-/// A past that ended, one for each end.
+/// The events of an ended order, one list for each way to end.
 fn ends() -> [Vec<OrderEvent>; 3] {
     let confirmed = complete().into_iter().chain([confirmed()]).collect();
     [confirmed, vec![placed(), cancelled("found it cheaper")], vec![placed(), expired(2000)]]

@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 
 /// A product: its place in the catalogue and its stock.
 ///
-/// The stock stands beside the catalogue, not inside one of its states: reservations outlive a withdrawal, and a
-/// product that was never listed remembers whom it has turned away.
+/// The stock stands beside the catalogue, not inside one of its states: reservations outlive a withdrawal, and a product that was never
+/// listed remembers the order lines that it has rejected.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Product {
     catalogue: Catalogue,
@@ -37,7 +37,7 @@ pub enum Catalogue {
     Withdrawn(Listing),
 }
 
-/// What the catalogue says of a product.
+/// A product's entry in the catalogue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listing {
     /// The merchant's own name for it.
@@ -59,7 +59,7 @@ impl Product {
         &self.stock
     }
 
-    /// What the catalogue says, or said before the withdrawal.
+    /// The catalogue's entry, or the last one before the withdrawal.
     pub fn listing(&self) -> Option<&Listing> {
         match &self.catalogue {
             Catalogue::NotListed => None,
@@ -77,7 +77,7 @@ impl Product {
     }
 }
 
-/// What may be asked of a product.
+/// The commands to a product.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ProductCommand {
     /// Puts the product into the catalogue.
@@ -86,11 +86,11 @@ pub enum ProductCommand {
     ChangePrice { price: Money },
     /// Takes goods into stock.
     ReceiveStock { quantity: Quantity },
-    /// Keeps pieces for a line of an order; `agreed_price` overrides the catalogue's price.
+    /// Reserves pieces for a line of an order; `agreed_price` overrides the catalogue's price.
     Reserve { order_id: OrderId, line: i32, quantity: Quantity, agreed_price: Option<Money> },
-    /// Gives back what was reserved for the line; nothing reserved makes no event.
+    /// Frees the pieces that are reserved for the line; without a reservation it makes no event.
     Release { order_id: OrderId, line: i32 },
-    /// Hands what was reserved for the line to the carrier; nothing reserved makes no event.
+    /// Hands the pieces that are reserved for the line to the carrier; without a reservation it makes no event.
     Ship { order_id: OrderId, line: i32 },
     /// Takes the product out of the catalogue: nothing new is reserved.
     Withdraw { reason: Option<Text> },
@@ -114,7 +114,7 @@ impl Command for ProductCommand {
 }
 
 event_sourcing::events! {
-    /// What may have happened to a product.
+    /// The events of a product.
     pub enum ProductEvent in "products", "daybook.product" {
         Listed(ProductListed),
         PriceChanged(PriceChanged),
@@ -147,7 +147,7 @@ pub struct StockReceived {
     pub quantity: Quantity,
 }
 
-/// Pieces are kept for a line of an order, at the price of one piece.
+/// Pieces are reserved for a line of an order, at the price of one piece.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StockReserved {
     pub order_id: OrderId,
@@ -156,7 +156,7 @@ pub struct StockReserved {
     pub unit_price: Money,
 }
 
-/// Pieces could not be kept for a line of an order.
+/// Pieces could not be reserved for a line of an order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReservationRejected {
     pub order_id: OrderId,
@@ -167,7 +167,7 @@ pub struct ReservationRejected {
     pub reason: String,
 }
 
-/// What was kept for a line is free again.
+/// The pieces that were reserved for a line are free again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StockReleased {
     pub order_id: OrderId,
@@ -175,7 +175,7 @@ pub struct StockReleased {
     pub quantity: Quantity,
 }
 
-/// What was kept for a line has left the house.
+/// The pieces that were reserved for a line have left the house.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StockShipped {
     pub order_id: OrderId,
@@ -263,7 +263,7 @@ impl Product {
         }]
     }
 
-    /// The price of one piece at which `quantity` can be reserved, or the name of the rule against it.
+    /// The price of one piece at which `quantity` can be reserved, or the name of the rule that forbids it.
     fn quote(&self, quantity: Quantity, agreed_price: Option<Money>) -> Result<Money, &'static str> {
         let named = |refusal: ProductRefusal| crate::Refusal::code(&refusal);
         let listing = self.on_sale().map_err(named)?;

@@ -24,24 +24,24 @@ pub enum ProductRefusal {
         /// The currency of the command.
         given: Currency,
     },
-    /// The price is not one.
+    /// The price is out of range.
     #[error("price: must be from 0 to {} minor units, is {amount}", Money::MAX)]
     InvalidPrice {
         /// Minor units.
         amount: i64,
     },
-    /// The quantity is not one.
+    /// The quantity is out of range.
     #[error("quantity: must be from 1 to {}, is {pieces}", Quantity::MAX)]
     InvalidQuantity {
         /// Pieces.
         pieces: i64,
     },
-    /// The house is full.
+    /// The stock would exceed its limit.
     #[error("quantity: at most {} pieces may be in stock, {on_hand} are and {received} more were to come", Stock::MAX)]
     TooMuchStock {
-        /// Pieces that were to come.
+        /// Pieces that the command would add.
         received: i64,
-        /// Pieces in the house.
+        /// Pieces in stock.
         on_hand: i64,
     },
 }

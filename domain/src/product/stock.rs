@@ -13,27 +13,27 @@ pub const SETTLED_LINES: usize = 4096;
 /// A line of an order.
 type Line = (OrderId, i32);
 
-/// The pieces of a product: how many are in the house, and which of them are kept for whom.
+/// The pieces of a product: how many are in stock, and how many are reserved for which line of which order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stock {
     on_hand: i64,
     reserved: i64,
     open: BTreeMap<Line, Quantity>,
     settled: BTreeSet<Line>,
-    /// The settled lines by age, the oldest first, so that the oldest is forgotten first.
+    /// The settled lines by age, the oldest first, which is the first to be forgotten.
     ages: VecDeque<Line>,
 }
 
 impl Stock {
-    /// The most pieces that may be in the house.
+    /// The most pieces that may be in stock.
     pub const MAX: i64 = 1_000_000_000_000;
 
-    /// The pieces in the house, reserved ones included.
+    /// The pieces in stock, reserved ones included.
     pub fn on_hand(&self) -> i64 {
         self.on_hand
     }
 
-    /// The pieces that are kept for orders.
+    /// The pieces that are reserved for orders.
     pub fn reserved(&self) -> i64 {
         self.reserved
     }
@@ -43,7 +43,7 @@ impl Stock {
         self.on_hand - self.reserved
     }
 
-    /// How many pieces are kept for a line, if any are.
+    /// How many pieces are reserved for a line, if any are.
     pub fn reservation(&self, order_id: OrderId, line: i32) -> Option<Quantity> {
         self.open.get(&(order_id, line)).copied()
     }

@@ -13,7 +13,7 @@ fn pieces(n: i64) -> Quantity {
     Quantity::new(n).unwrap()
 }
 
-/// A quantity as a node could forward it that parses less strictly.
+/// A quantity that a node whose parser is less strict could forward.
 fn unparsed(n: i64) -> Quantity {
     serde_json::from_value(n.into()).unwrap()
 }

@@ -1,4 +1,4 @@
-//! The owners' topic: a small compacted topic in which each owner says where it is. It may be out of date.
+//! The owners' topic: a small compacted topic in which each owner announces its address. It may be out of date.
 
 use super::{KafkaConfig, KafkaProducer, OWNERS_TOPIC, log::AckTo, log::is_passing};
 use crate::{Directory, LogError, Owner};
@@ -25,7 +25,7 @@ struct Announcement {
     run: i64,
 }
 
-/// Writes this node's claims into the owners' topic, and reads everybody's once the first question is asked.
+/// Writes this node's claims into the owners' topic, and reads those of all nodes from the first lookup on.
 pub struct OwnersTopic {
     config: KafkaConfig,
     producer: KafkaProducer,
@@ -35,12 +35,12 @@ pub struct OwnersTopic {
 }
 
 impl OwnersTopic {
-    /// Reads nothing before the first question, so that a node which owns everything reads nothing at all.
+    /// Reads nothing before the first lookup, so that a node which owns everything reads nothing at all.
     pub fn new(config: KafkaConfig, producer: KafkaProducer) -> Self {
         Self { config, producer, known: KnownOwners::default(), reading: Once::new(), stop: CancellationToken::new() }
     }
 
-    /// Tells everybody that a partition is written under this claim. Best effort: a lost announcement costs a detour.
+    /// Announces to all nodes that a partition is written under this claim. Best effort: a lost announcement costs a command a detour.
     pub fn announce(&self, service: &str, partition: i32, owner: &Owner) {
         let key = format!("{service}/{partition}");
         let announcement = Announcement { node: owner.node.clone(), address: owner.address.clone(), run: owner.run };
@@ -124,7 +124,7 @@ impl Drop for OwnersTopic {
 mod tests {
     use super::*;
 
-    /// Nobody listens there; what this node announces it knows all the same.
+    /// No broker listens there; the node knows its own announcements all the same.
     #[test]
     fn whoever_owns_anything_may_be_asked_to_take_over_and_who_owns_something_of_a_service_takes_its_commands() {
         let config = KafkaConfig::new("127.0.0.1:1", "test");

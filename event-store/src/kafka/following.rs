@@ -1,4 +1,4 @@
-//! A consumer that reads what it is told, partition by partition, into the rings of a tail.
+//! A consumer that reads the partitions that it is given into the rings of a tail.
 
 use super::{
     log::{is_passing, raw},
@@ -18,7 +18,7 @@ use rdkafka::{
 };
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-/// How many records one step takes at most, before they are handed on.
+/// How many records one step takes at most, before it hands them on.
 const MOST_RECORDS: usize = 2_000;
 
 /// A consumer and the partitions that it reads.
@@ -64,7 +64,7 @@ impl Following {
         Ok(())
     }
 
-    /// Takes what the consumer has and hands it to the rings, each partition's records at once. Answers how many there were.
+    /// Takes the records that the consumer has and hands them to the rings, each partition's at once. Returns how many there were.
     pub fn step(&self, rings: &Rings, first_wait: Duration) -> usize {
         let (mut taken, mut took) = (Vec::new(), 0);
         let mut wait = first_wait;
@@ -95,16 +95,17 @@ fn list_of(source: &PartitionId, offset: Offset) -> Result<TopicPartitionList, L
     Ok(list)
 }
 
-/// What one step takes of a partition.
+/// The records of one partition that a step takes.
 struct Taken {
     source: PartitionId,
     ring: Option<Arc<Ring>>,
-    /// Behind the last record that came.
+    /// The offset behind the last record that came.
     end: i64,
     records: Vec<Arc<SharedRecord>>,
 }
 
-/// What was taken of the message's partition, which as a rule is that of the message before.
+/// The records taken of the message's partition. The search begins with the last one, since a message is mostly of the same partition as
+/// the one before.
 fn of_partition<'a>(taken: &'a mut Vec<Taken>, rings: &Rings, message: &BorrowedMessage<'_>) -> &'a mut Taken {
     let (service, partition) = (service_of(message.topic()), message.partition());
     let known = taken.iter().rposition(|Taken { source, .. }| *source.service == *service && source.partition == partition);
@@ -118,7 +119,7 @@ fn of_partition<'a>(taken: &'a mut Vec<Taken>, rings: &Rings, message: &Borrowed
 }
 
 impl Taken {
-    /// Takes a record, unless the process's own acknowledgements brought it already.
+    /// Takes a record, unless an acknowledgement of this process has put it into the ring already.
     fn receive(&mut self, message: &BorrowedMessage<'_>) {
         self.end = message.offset() + 1;
         if self.ring.as_ref().is_some_and(|ring| message.offset() >= ring.end()) {

@@ -1,4 +1,4 @@
-//! Rest, for a broker that does not wake a waiting fetch, and that pays for each.
+//! Pauses an idle consumer: for a broker that does not wake a waiting fetch, and for which each fetch costs work.
 
 use super::wake::Wake;
 use rdkafka::{
@@ -13,18 +13,18 @@ use std::{
 
 /// How long nothing must come before the tail only looks now and then.
 const IDLE_AFTER: Duration = Duration::from_secs(1);
-/// How long one look takes: time enough for a fetch on a busy machine, since a pause discards one that is under way.
+/// How long one look takes: time enough for a fetch on a busy machine, since a pause discards a fetch that is under way.
 const LOOK: Duration = Duration::from_millis(150);
-/// How long a record that this process has appended is waited for before the tail rests all the same.
+/// How long the tail waits for a record that this process has appended before it rests all the same.
 const EXPECT: Duration = Duration::from_secs(10);
 
-/// When a consumer may rest.
+/// Decides when a consumer may rest.
 pub(super) struct Idle {
     wake: Arc<Wake>,
     look_every: Duration,
     /// When a record came last.
     last: Instant,
-    /// Set while something that this process has appended has not come yet.
+    /// Set while a record that this process has appended has not come yet: until when to wait for it.
     expects: Option<Instant>,
 }
 
@@ -55,7 +55,7 @@ impl Idle {
     }
 }
 
-/// Wakes librdkafka's broker thread, which would sleep on for up to a second after a resume: any request does.
+/// Wakes librdkafka's broker thread, which would sleep on for up to a second after a resume: any request wakes it.
 fn stir(consumer: &BaseConsumer, assigned: &TopicPartitionList) {
     if let Some(first) = assigned.elements().first() {
         let _ = consumer.fetch_watermarks(first.topic(), first.partition(), LOOK);

@@ -25,23 +25,23 @@ use tokio::sync::{mpsc, watch};
 
 /// How many records one step of a cursor hands on at most.
 const MOST_RECORDS: usize = 1_000;
-/// How long one look for answers lasts, in which all that come are taken. `poll` waits in whole milliseconds, and spins through the last of them:
-/// with the 100 ms of rdkafka's `ThreadedProducer` that is a hundredth of a processor for each producer that idles.
+/// How long one call of `poll` lasts, which takes all acknowledgements that come meanwhile. It waits in whole milliseconds, and spins
+/// through the last of them: with the 100 ms of rdkafka's `ThreadedProducer` that is a hundredth of a processor for each idle producer.
 const POLL: Duration = Duration::from_secs(1);
-/// How long the brokers may take to say something of a topic.
+/// How long the brokers may take to answer a question about a topic.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 
 /// Where the outcome of one append goes.
 pub struct AckTo {
     tag: Tag,
     acks: mpsc::UnboundedSender<Ack>,
-    /// Of the partition, where this process reads it.
+    /// The partition's ring, where this process reads it.
     ring: Option<Arc<Ring>>,
 }
 
 impl AckTo {
-    /// The broker says where a record stands. So that is what the log holds there, and this process's readers need not wait for their
-    /// consumer to fetch it: if all that stands before it has come to them.
+    /// Puts the acknowledged record into the ring, so that this process's readers need not wait for their consumer to fetch it: the broker
+    /// says that the log holds it at this offset. Only if the ring has all records before it.
     fn show(&self, message: &BorrowedMessage<'_>) {
         if let Some(ring) = self.ring.as_ref().filter(|ring| ring.end() == message.offset()) {
             ring.push(vec![Arc::new(SharedRecord::new(raw(message)))]);
@@ -61,7 +61,7 @@ impl ProducerContext for AckContext {
 
     fn delivery(&self, result: &DeliveryResult<'_>, to: Box<AckTo>) {
         let offset = result.as_ref().map(|message| message.offset()).map_err(|(error, _)| error.to_string());
-        // Epoch 0 is nobody's: an announcement, which no reader of a log will ever see.
+        // Epoch 0 is no writer's: it marks an announcement, which no reader of a log will ever see.
         if to.tag.epoch > 0 {
             self.wake.ring();
         }
@@ -88,28 +88,28 @@ impl KafkaProducer {
         Ok(Self { client: connect(config, &wake)?, wake, rings: Rings::default(), written: Arc::default() })
     }
 
-    /// A producer of the same process on connections of its own, for other logs: a broker takes the requests of a
-    /// connection one after another, and librdkafka sends one for each partition, so what shares a connection waits in one queue.
+    /// A producer of the same process on connections of its own, for other logs: a broker takes the requests of a connection one after
+    /// another, and librdkafka sends one for each partition, so logs that share a connection wait in one queue.
     pub fn beside(&self, config: &KafkaConfig) -> Result<Self, LogError> {
         Ok(Self { client: connect(config, &self.wake)?, ..self.clone() })
     }
 
-    /// Rings whenever a record of this process is acknowledged.
+    /// Rings whenever the broker answers an append of this process.
     pub(super) fn wake(&self) -> Arc<Wake> {
         self.wake.clone()
     }
 
-    /// The rings of the tail that is shown what is appended.
+    /// The rings into which acknowledged records are put; the tail of [`KafkaTail::shown`](super::KafkaTail::shown) has them.
     pub(super) fn rings(&self) -> Rings {
         self.rings.clone()
     }
 
-    /// The partitions that this process writes by it, as their owners say.
+    /// The partitions that this process writes through this producer, as their owners report.
     pub(super) fn written(&self) -> watch::Receiver<HashSet<PartitionId>> {
         self.written.subscribe()
     }
 
-    /// Queues any record of any topic, for what is not an event: the owners' topic.
+    /// Queues a record of any topic: a log, or the owners' topic.
     pub(super) fn send(
         &self,
         topic: &str,
@@ -143,7 +143,7 @@ fn connect(config: &KafkaConfig, wake: &Arc<Wake>) -> Result<Arc<BaseProducer<Ac
     Ok(producer)
 }
 
-/// Takes the broker's answers until nobody has the producer any more.
+/// Takes the broker's answers until the last handle of the producer is dropped.
 fn poll(producer: &Weak<BaseProducer<AckContext>>) {
     while let Some(producer) = producer.upgrade() {
         producer.poll(POLL);
@@ -184,8 +184,8 @@ impl Log for KafkaLog {
         self.producer.send(&self.topic, partition, &record.key, &record.payload, headers, to)
     }
 
-    /// All headers are made before the first record is queued. That one wakes librdkafka, which sends what it finds a moment later; what comes
-    /// after that waits for the acknowledgement, and the client's thread does not rest meanwhile (`linger.ms=0`).
+    /// Makes all headers before it queues the first record. That record wakes librdkafka, which sends the records that it finds a moment
+    /// later; those that come after that wait for the acknowledgement, and the client's thread does not rest meanwhile (`linger.ms=0`).
     fn append_all(&self, partition: i32, records: Vec<(Append, Tag)>, acks: &mpsc::UnboundedSender<Ack>) -> Result<(), Unsent> {
         let ring = self.ring(partition);
         let to = |tag| AckTo { tag, acks: acks.clone(), ring: ring.clone() };
@@ -223,8 +223,8 @@ impl Log for KafkaLog {
     }
 }
 
-/// The end of a partition. One whose leader was a broker that librdkafka has struck off since is unknown to it, and it asks nobody
-/// until what it has heard of the topic is minutes old: so it is made to ask.
+/// The end of a partition. If the partition's leader was a broker that librdkafka has struck off since, librdkafka does not know the
+/// partition, and fetches the topic's metadata anew only after minutes: so this fetches them, and asks again.
 fn end_of(client: &Client<impl ClientContext>, topic: &str, partition: i32) -> KafkaResult<i64> {
     let ask = || client.fetch_watermarks(topic, partition, ANSWERS_WITHIN).map(|(_, end)| end);
     match ask() {
@@ -252,7 +252,7 @@ impl Cursor for KafkaCursor {
     }
 }
 
-/// Reads until nobody listens, or until the broker says something that reading on cannot mend.
+/// Reads until the cursor is dropped, or until an error that does not pass by itself.
 fn read_on(consumer: &BaseConsumer, to: &mpsc::Sender<Result<Vec<RawRecord>, LogError>>) {
     while !to.is_closed() {
         let batch = next_batch(consumer);
@@ -278,13 +278,13 @@ fn next_batch(consumer: &BaseConsumer) -> Result<Vec<RawRecord>, LogError> {
     Ok(records)
 }
 
-/// librdkafka mends these by itself: a broker that is away for a while.
+/// Whether librdkafka recovers from this error by itself: a broker is away for a while.
 pub(super) fn is_passing(error: &KafkaError) -> bool {
     use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure, OperationTimedOut, Resolve};
     matches!(error.rdkafka_error_code(), Some(AllBrokersDown | BrokerTransportFailure | OperationTimedOut | Resolve))
 }
 
-/// A message as the engine knows it.
+/// A message as a record of the engine.
 pub(super) fn raw(message: &BorrowedMessage<'_>) -> RawRecord {
     let copy = |bytes: Option<&[u8]>| Bytes::copy_from_slice(bytes.unwrap_or_default());
     RawRecord { offset: message.offset(), key: copy(message.key()), payload: copy(message.payload()), headers: headers(message) }
@@ -323,7 +323,7 @@ mod tests {
                 std::thread::sleep(Duration::from_millis(20));
             }
         };
-        // It is polled before it is given up.
+        // The thread polls the producer before the test drops it.
         wait_for(&|holders| holders == 2);
         drop(producer);
         wait_for(&|holders| holders == 0);

@@ -19,7 +19,7 @@ pub use topics::{Profile, TopicPlan, Topics, TopicsError, Violation};
 
 use rdkafka::ClientConfig;
 
-/// The compacted topic that tells routers who owns what.
+/// The compacted topic that tells routers which node owns which partition.
 pub const OWNERS_TOPIC: &str = "daybook.owners";
 
 /// The topic of a service's log.
@@ -39,11 +39,11 @@ pub struct KafkaConfig {
     pub brokers: String,
     /// The client's name in the brokers' logs.
     pub client_id: String,
-    /// How long the broker may hold a fetch back when there is nothing new, in milliseconds. Kafka wakes a waiting fetch when
-    /// a record comes; the embedded broker does not, so there it is the latency of reading.
+    /// How long the broker may hold a fetch back when there is no new record, in milliseconds. Kafka wakes a waiting fetch when a record
+    /// comes; the embedded broker does not, so there it is the latency of reading.
     pub fetch_wait_millis: u32,
-    /// For a broker that does not wake a waiting fetch: when nothing comes, look only this often, and at once when this process
-    /// appends. None for Kafka, where waiting costs nothing.
+    /// For a broker that does not wake a waiting fetch: when no record comes, fetch only this often, and at once when this process appends.
+    /// None for Kafka, where waiting costs nothing.
     pub idle_look_millis: Option<u32>,
     /// After how many milliseconds without an acknowledgement an append is in doubt.
     pub append_timeout_millis: u32,
@@ -74,7 +74,7 @@ impl KafkaConfig {
         client
     }
 
-    /// For a consumer that is told its partitions and offsets and commits nothing.
+    /// The settings of a consumer that is given its partitions and offsets and commits nothing.
     fn reader(&self) -> ClientConfig {
         let mut client = self.client();
         client.set("group.id", "daybook.unused").set("enable.auto.commit", "false").set("enable.auto.offset.store", "false");

@@ -1,4 +1,4 @@
-//! Who should own which partition: left to a consumer group. It may be wrong for a while; safety does not rest on it.
+//! A consumer group decides which node should own which partition. It may be wrong for a while; safety does not rest on it.
 
 use super::{KafkaConfig, service_of, topic_of};
 use crate::{LogError, PartitionId};
@@ -9,14 +9,14 @@ use rdkafka::{
 use std::{sync::Arc, thread::JoinHandle, time::Duration};
 use tokio_util::sync::CancellationToken;
 
-/// What is told of the partitions that this node is given and loses. Both are called on the thread that polls the group,
-/// and must return within the group's session timeout.
+/// Hears which partitions this node is given and loses. `gained` and `lost` are called on the thread that polls the group, and must return
+/// within the group's session timeout.
 pub trait Placed: Send + Sync + 'static {
     /// This node is given a partition.
     fn gained(&self, source: &PartitionId);
-    /// This node is to give the partition up: answer what was taken, then return.
+    /// This node is to give the partition up: answer the commands that were taken, then return.
     fn lost(&self, source: &PartitionId);
-    /// The group has said what is this node's, which may be nothing.
+    /// The group has assigned this node its partitions, perhaps none.
     fn settled(&self) {}
 }
 
@@ -55,7 +55,7 @@ impl Placement {
 }
 
 impl Drop for Placement {
-    /// Leaves the group: the partitions are given up in the callback, and the others take over at once.
+    /// Leaves the group: the callback gives the partitions up, and the other nodes take over at once.
     fn drop(&mut self) {
         self.stop.cancel();
         if let Some(thread) = self.thread.take() {
@@ -80,7 +80,7 @@ impl ConsumerContext for Rebalances {
     fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         match rebalance {
             Rebalance::Assign(partitions) => {
-                // Only membership is wanted of this consumer; the records are read elsewhere.
+                // This consumer is only a member of the group; other consumers read the records.
                 if let Err(error) = consumer.pause(partitions) {
                     tracing::warn!(%error, "placement cannot pause its partitions");
                 }

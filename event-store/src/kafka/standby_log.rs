@@ -1,4 +1,4 @@
-//! What standbys read: the end of every log by one consumer of the process, however many partitions it stands by for.
+//! The log that standbys read: one consumer of the process reads the ends of all logs, however many partitions it stands by for.
 
 use super::{KafkaLog, KafkaTail};
 use crate::{
@@ -20,7 +20,7 @@ pub struct StandbyLog {
 }
 
 impl StandbyLog {
-    /// The log of a service. The tail must be one that nobody else reads by.
+    /// The log of a service. Only standbys may read through the tail: a cursor that is dropped ends its partition there.
     pub fn new(log: Arc<KafkaLog>, tail: Arc<KafkaTail>, service: &str) -> Self {
         Self { log, tail, service: service.into() }
     }
@@ -55,7 +55,7 @@ struct RingCursor {
 }
 
 impl RingCursor {
-    /// What the ring has no more is read from the log itself.
+    /// Reads the records that the ring has no more from the log itself.
     async fn catch_up(&mut self) -> Result<Vec<RawRecord>, LogError> {
         let cursor = match &mut self.catching_up {
             Some(cursor) => cursor,

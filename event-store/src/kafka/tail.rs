@@ -1,8 +1,9 @@
-//! What a process reads at the end of the logs: it keeps the newest records of each partition in a [`Ring`].
+//! A process's reader of the logs' ends: it keeps the newest records of each partition in a [`Ring`].
 //!
-//! One consumer is for what others write, and is told of each record at once. What this process writes itself its readers are shown when it is
-//! acknowledged; a fetch for each such record would cost the broker as much as the append did. So a second consumer reads those partitions, and
-//! lets the broker gather: it brings what went another way, and what another process wrote that had the partition meanwhile.
+//! One consumer reads the partitions that other processes write, and gets each record at once. The records that this process writes itself
+//! come into the rings when they are acknowledged; a fetch for each of them would cost the broker as much as the append did. So a second
+//! consumer reads those partitions, and lets the broker gather: it brings the records that no acknowledgement put into a ring, and those of
+//! another process that wrote the partition meanwhile.
 
 use super::{KafkaConfig, KafkaProducer, following::Following, idle::Idle};
 use crate::{
@@ -19,28 +20,30 @@ use std::{
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// How long the broker gathers what this process has written itself.
+/// How long the broker gathers records of partitions that this process writes itself.
 const PATIENCE_MILLIS: &str = "50";
-/// Or until it is so many bytes.
+/// The broker answers sooner once it has gathered this many bytes.
 const WORTH_A_FETCH: &str = "500000";
-/// The first fetch of a new partition waits until the one before has ended; so long both consumers read a partition that is written elsewhere now.
+/// How long both consumers read a partition that another process writes now: the first fetch of a new partition waits until the fetch
+/// before it has ended.
 const HANDED_OVER: Duration = Duration::from_secs(2);
 
-/// The process's readers at the end of the logs.
+/// The process's consumers at the logs' ends, and their threads.
 pub struct KafkaTail {
     reading: Arc<Tailing>,
     stop: CancellationToken,
     threads: Vec<JoinHandle<()>>,
 }
 
-/// Which consumer reads what.
+/// The consumers, and which of them reads which partition.
 struct Tailing {
     prompt: Following,
     patient: Option<Following>,
     rings: Rings,
     /// The partitions that this process writes.
     written: watch::Receiver<HashSet<PartitionId>>,
-    /// Partitions that are written elsewhere now, and until when both read them. Locked while partitions come, go and change consumers.
+    /// Partitions that another process writes now, and until when both consumers read them. Locked while partitions come, go and change
+    /// consumers.
     leaving: Mutex<Vec<(Instant, PartitionId)>>,
 }
 
@@ -52,12 +55,12 @@ impl KafkaTail {
         Self::reading(Tailing { prompt, patient: None, rings, written, leaving: Mutex::default() }, config, producer)
     }
 
-    /// The one whose readers are shown what the producer appends, as soon as it is acknowledged. A producer shows it to one tail: call this
-    /// once.
+    /// Starts the tail whose rings get the producer's records as soon as they are acknowledged. A producer has only one such tail: call
+    /// this once.
     pub fn shown(config: &KafkaConfig, producer: &KafkaProducer) -> Result<Self, LogError> {
         let mut gathering = config.reader();
         gathering.set("fetch.wait.max.ms", PATIENCE_MILLIS).set("fetch.min.bytes", WORTH_A_FETCH);
-        // Where the broker pays for each fetch, as few as possible ask.
+        // Where each fetch costs the broker work, one consumer reads all.
         let patient = if config.idle_look_millis.is_none() { Some(Following::new(&gathering)?) } else { None };
         let (prompt, rings, written) = (Following::new(&config.reader())?, producer.rings(), producer.written());
         Self::reading(Tailing { prompt, patient, rings, written, leaving: Mutex::default() }, config, producer)
@@ -75,7 +78,7 @@ impl KafkaTail {
         Ok(Self { reading, stop, threads })
     }
 
-    /// The ring of a partition, which begins at `from` when nobody asked for the partition before.
+    /// The ring of a partition; it begins at `from` if the partition was not read before.
     pub fn ring(&self, source: &PartitionId, from: i64) -> Result<Arc<Ring>, LogError> {
         let _change = self.reading.leaving.lock();
         if let Some(ring) = self.reading.rings.lock().get(source) {
@@ -134,10 +137,10 @@ impl Tailing {
         }
     }
 
-    /// Gives each partition to the consumer that suits it, where what is written here has changed.
+    /// Gives each partition to the consumer that suits it, when the partitions that this process writes have changed.
     fn sort(&self, patient: &Following, written: &mut watch::Receiver<HashSet<PartitionId>>) -> Result<(), LogError> {
         let mut leaving = self.leaving.lock();
-        // None once the producer is gone, and the process with it.
+        // An error means that the producer is gone, and the process with it.
         if written.has_changed().unwrap_or(false) {
             let now = written.borrow_and_update().clone();
             let given = self.rings.lock().clone();

@@ -1,4 +1,4 @@
-//! Making the topics, and checking that nobody made them dangerous since.
+//! Creates the topics, and checks that nobody has given them dangerous settings since.
 
 use super::{KafkaConfig, OWNERS_TOPIC, topic_of};
 use crate::Barrier;
@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What the embedded broker makes of `retention.ms=-1`.
+/// The value that the embedded broker reports for `retention.ms=-1`.
 const FOR_EVER: &str = "9223372036854775807";
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -44,29 +44,29 @@ pub struct Violation {
     pub topic: String,
     /// The setting: `cleanup.policy`, `partitions`, ...
     pub setting: String,
-    /// What it is.
+    /// Its value.
     pub is: String,
-    /// What it must be.
+    /// The value that it must have.
     pub must: String,
 }
 
-/// The brokers could not be asked, or said no.
+/// The brokers could not be asked, or refused.
 #[derive(Debug, thiserror::Error)]
 pub enum TopicsError {
-    /// Nobody answered.
+    /// No broker answered.
     #[error("the brokers {brokers} do not answer: {why}")]
     Unreachable {
-        /// Who was asked.
+        /// Their addresses.
         brokers: String,
-        /// What the client says.
+        /// The client's reason.
         why: String,
     },
     /// The brokers refused to make a topic.
     #[error("topic {topic} could not be created: {why}")]
     NotCreated {
-        /// Which.
+        /// The topic.
         topic: String,
-        /// What the broker says.
+        /// The broker's reason.
         why: String,
     },
 }
@@ -90,7 +90,7 @@ impl Topics {
         TopicsError::Unreachable { brokers: self.brokers.clone(), why: why.to_string() }
     }
 
-    /// Makes the topics that are missing, and waits until the brokers tell of them. Those that are there are left as they are. Answers the
+    /// Creates the topics that are missing, and waits until the brokers list every log. Leaves those that exist as they are. Returns the
     /// names of the new ones.
     pub async fn create(&self, plan: &TopicPlan) -> Result<Vec<String>, TopicsError> {
         let (replication, min_insync) = (plan.profile.replication, plan.profile.min_insync.to_string());
@@ -113,7 +113,8 @@ impl Topics {
         Ok(created)
     }
 
-    /// A broker answers that it has made a topic before it, or another broker, knows of the topic.
+    /// Waits until the brokers list every log: a broker answers that it has created a topic before it, or another broker, knows of the
+    /// topic.
     async fn told_of(&self, plan: &TopicPlan) -> Result<(), TopicsError> {
         let until = Instant::now() + TIMEOUT;
         loop {
@@ -137,8 +138,7 @@ impl Topics {
         Ok(services.iter().filter_map(count).collect())
     }
 
-    /// What proves on a service's log that an owner is one still: the log's end is enough only where a partition has one copy. Blocks
-    /// for a round trip.
+    /// The barrier that a service's log needs: the log's end is enough only where a partition has one copy. Blocks for a round trip.
     pub fn barrier(&self, service: &str) -> Result<Barrier, TopicsError> {
         let topic = topic_of(service);
         let metadata = self.admin.inner().fetch_metadata(Some(&topic), TIMEOUT).map_err(|error| self.unreachable(&error))?;
@@ -147,7 +147,7 @@ impl Topics {
         Ok(if copies == 1 { Barrier::End } else { Barrier::Append })
     }
 
-    /// Everything that is not as the plan says.
+    /// All deviations from the plan.
     pub async fn check(&self, plan: &TopicPlan) -> Result<Vec<Violation>, TopicsError> {
         let mut violations = self.check_layout(plan)?;
         let missing: Vec<String> =
@@ -200,7 +200,7 @@ fn log_topic<'a>(name: &'a str, plan: &TopicPlan, min_insync: &'a str) -> NewTop
 /// A setting, whether a value of it is right, and what it must be in words.
 type Rule<'a> = (&'a str, &'a dyn Fn(&str) -> bool, String);
 
-/// What would lose or rewrite history. A setting that the broker does not tell (the embedded one tells few) is not judged.
+/// The settings that would lose or rewrite history. One that the broker does not report (the embedded one reports few) is not judged.
 fn check_settings(topic: &str, resource: &ConfigResource, profile: Profile) -> Vec<Violation> {
     let min_insync = |value: &str| value.parse::<i32>().is_ok_and(|copies| copies >= profile.min_insync);
     let rules: [Rule<'_>; 5] = [

@@ -11,7 +11,7 @@ pub(super) struct Wake {
 }
 
 impl Wake {
-    /// Wakes who waits, or who waits next.
+    /// Wakes the thread that waits, or the next one that will.
     pub fn ring(&self) {
         let mut rung = self.rung.lock();
         if !*rung {
@@ -20,7 +20,7 @@ impl Wake {
         }
     }
 
-    /// Whether it rang since it was asked last.
+    /// Whether it rang since the last call of this or of [`Self::wait`].
     pub fn was_woken(&self) -> bool {
         std::mem::take(&mut *self.rung.lock())
     }

@@ -1,5 +1,5 @@
-//! What counts in the log, worked out from its beginning by the words of the rule and sharing no code with
-//! [`RunRule`](crate::run::RunRule); and what it looked like at every moment.
+//! The records of the log that count, worked out from its beginning by the words of the rule and sharing no code with
+//! [`RunRule`](crate::run::RunRule); and the accounts as they were at every length of the log.
 
 use super::{SCHEMAS, Violation, account::Moved, violation};
 use crate::{
@@ -52,7 +52,7 @@ pub struct Book {
 }
 
 impl Book {
-    /// Takes the next record; a group when one counts now.
+    /// Takes the next record; returns the group that counts now, if one does.
     pub fn take(&mut self, service: &Arc<str>, raw: RawRecord) -> Result<Option<Group>, Violation> {
         let offset = raw.offset;
         self.length = offset + 1;
@@ -109,33 +109,33 @@ impl Book {
         Ok(group)
     }
 
-    /// An account when the log was so long.
+    /// The row of an account when the log had this length.
     pub fn row(&self, account: &Uuid, length: i64) -> Row {
         self.rows.get(account).and_then(|rows| at(rows, length)).copied().unwrap_or_default()
     }
 
-    /// All accounts when the log was so long.
+    /// The rows of all accounts when the log had this length.
     pub fn rows(&self, length: i64) -> BTreeMap<Uuid, Row> {
         self.rows.iter().filter_map(|(account, rows)| at(rows, length).map(|row| (*account, *row))).collect()
     }
 
-    /// What a command left in the log when it was so long.
+    /// The group of a command, if it counted when the log had this length.
     pub fn group(&self, command: &Uuid, length: i64) -> Option<&Group> {
         self.groups.get(command).filter(|group| group.last < length)
     }
 
-    /// All that counts.
+    /// All groups that count.
     pub fn groups(&self) -> impl Iterator<Item = &Group> {
         self.groups.values()
     }
 
-    /// The checkpoint of a reader that stands there.
+    /// The checkpoint of a reader that stands before `next`.
     pub fn checkpoint(&self, next: i64) -> Checkpoint {
         Checkpoint { next, claim: at(&self.runs, next).copied().flatten() }
     }
 }
 
-/// The last of what was right when the log was so long.
+/// The entry that was right when the log had this length.
 fn at<T>(moments: &[(i64, T)], length: i64) -> Option<&T> {
     let after = moments.partition_point(|(from, _)| *from <= length);
     moments[..after].last().map(|(_, what)| what)

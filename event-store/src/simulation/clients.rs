@@ -1,4 +1,4 @@
-//! Those who ask: they name each command once, ask again under the same name, and now and then misuse one.
+//! The clients: they give each command an id, ask again under the same id, and now and then use an id for another command.
 
 use super::{
     account::{Account, AccountCommand},
@@ -14,7 +14,7 @@ use event_sourcing::Timestamp;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-/// A command with its name. It is the same however often it is asked.
+/// A command with its id. It is the same however often it is delivered.
 #[derive(Clone, Debug)]
 pub struct Order {
     pub id: Uuid,
@@ -28,20 +28,20 @@ pub struct Order {
 pub struct Delivery {
     pub order: usize,
     pub node: NodeId,
-    /// How long the log was.
+    /// The log's length at that moment.
     pub asked: i64,
     pub reply: oneshot::Receiver<Answer>,
 }
 
-/// What a node has of a delivery.
+/// The node's half of a delivery.
 pub type Received = Pending<Account>;
 
-/// What became of an order, as far as its givers heard.
+/// The outcome of an order, as far as the clients heard it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Heard {
     /// Accepted at least once.
     pub accepted: bool,
-    /// Given to a node that died before it answered, or that could not say.
+    /// Given to a node that died before it answered, or that answered `Unavailable`.
     pub unknown: bool,
 }
 
@@ -79,13 +79,13 @@ impl Clients {
         Pending { id: account, command: Some(command), meta, fingerprint, reply }
     }
 
-    /// An order of which nobody knows what became of it.
+    /// An order whose outcome no client knows.
     fn unsettled(&self, chance: &mut Chance) -> Option<usize> {
         let unsettled = |index: &usize| self.orders[*index].1.unknown && !self.orders[*index].1.accepted;
         chance.pick(&(0..self.orders.len()).filter(unsettled).collect::<Vec<_>>()).copied()
     }
 
-    /// Another command under a name that was used.
+    /// Another command under an id that was used.
     fn misuse(&mut self, chance: &mut Chance) -> usize {
         let used = self.orders[chance.below(self.orders.len())].0.id;
         let other = AccountCommand::Deposit(1_000 + self.orders.len() as i64);
@@ -104,7 +104,7 @@ impl Clients {
         self.push(self.new_id(), account, command, expected)
     }
 
-    /// An order that is always accepted, to see that it is.
+    /// An order that must be accepted.
     pub fn push_probe(&mut self) -> usize {
         self.push(self.new_id(), Uuid::from_u128(0xa1), AccountCommand::Deposit(1), None)
     }
@@ -125,7 +125,7 @@ fn account(chance: &mut Chance) -> Uuid {
     Uuid::from_u128(0xa0 + chance.between(1, ACCOUNTS) as u128)
 }
 
-/// Small amounts, so that there is often too little, and often nothing to do.
+/// Small amounts, so that a withdrawal often finds too little, and a settlement often nothing to do.
 fn command(chance: &mut Chance) -> AccountCommand {
     match chance.below(10) {
         0..2 => AccountCommand::Deposit(chance.between(1, 5)),

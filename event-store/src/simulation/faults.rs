@@ -1,4 +1,4 @@
-//! What may go wrong in a schedule, and how often.
+//! The faults of a schedule, and how often they occur.
 
 use super::chance::Chance;
 
@@ -6,11 +6,11 @@ use super::chance::Chance;
 /// wrong at once, nothing gets far enough to go wrong in an interesting way.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Faults {
-    /// Of records: lost, and said to be in doubt.
+    /// Of records: they are lost, and their sender gets an error.
     pub lost_record: u32,
-    /// Of records: they stand in the log, and are said to be in doubt.
+    /// Of records: they stand in the log, but their sender gets an error.
     pub lost_ack: u32,
-    /// Of records: said to be in doubt, and they arrive later.
+    /// Of records: their sender gets an error, and they arrive later.
     pub late_record: u32,
     /// Of records: they arrive twice.
     pub doubled: u32,
@@ -18,19 +18,19 @@ pub struct Faults {
     pub overtaking: u32,
     /// Of acknowledgements: they overtake others.
     pub overtaking_ack: u32,
-    /// Of appends: the queue takes nothing.
+    /// Of appends: the queue is full.
     pub full: u32,
     /// How many records of a node wait at most in its queue; 0 when there is no bound.
     pub queue: usize,
     /// Of questions for the log's end: no answer.
     pub end_fails: u32,
-    /// Of questions for the log's end: an answer that lags behind what the asker was acknowledged.
+    /// Of questions for the log's end: an answer below the asker's acknowledged records.
     pub end_lags: u32,
     /// Whether questions for the log's end, and the answers, are long on their way.
     pub slow_end: bool,
     /// How many records a node is given at once at most.
     pub fetched: usize,
-    /// Of reads.
+    /// Of reads: they fail.
     pub read_fails: u32,
     /// Of strikes: a node dies.
     pub crash: u32,
@@ -38,7 +38,7 @@ pub struct Faults {
     pub pause: u32,
     /// Of strikes: somebody else writes to the topic.
     pub stranger: u32,
-    /// Of batches: not taken, or taken and not said so.
+    /// Of batches: the view does not take them, or takes them and the projector does not hear of it.
     pub batch_fails: u32,
     /// Of a projector's steps: it dies.
     pub projector_dies: u32,

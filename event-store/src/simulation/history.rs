@@ -1,4 +1,4 @@
-//! What happened in a schedule, line by line. Kept only when a seed is replayed: it costs more than the schedule itself.
+//! The history of a schedule, line by line. Kept only when a seed is replayed: it costs more than the schedule itself.
 
 /// The lines, or nothing.
 pub struct History(Option<Vec<String>>);

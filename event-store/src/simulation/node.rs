@@ -1,4 +1,4 @@
-//! A node: the real writer, and what stands between it and the log.
+//! A node: the real writer, and the driver between it and the log.
 
 use super::{
     account::Account,
@@ -17,18 +17,18 @@ use crate::{
 use codec::Schemas;
 use event_sourcing::Timestamp;
 
-/// One life of a node that takes itself for the owner.
+/// One life of a node that believes itself the owner.
 pub struct Node {
     pub id: NodeId,
     desk: Desk,
     writer: Writer<Account>,
     /// It stands still until then: nothing reaches it, and its queue does not move.
     pub paused_until: u64,
-    /// What came meanwhile.
+    /// The commands that came meanwhile.
     pub inbox: Vec<Received>,
 }
 
-/// What the writer wants of the world and has not got yet.
+/// The writer's requests that are not answered yet.
 #[derive(Default)]
 pub struct Desk {
     /// The epoch that reads, and the next offset.
@@ -36,7 +36,7 @@ pub struct Desk {
     /// The one before, whose records may still come.
     old_cursor: Option<(u64, i64)>,
     claim_at: Option<u64>,
-    /// The epochs that asked for the log's end.
+    /// Its questions for the log's end.
     questions: Vec<Question>,
     /// Everything below was acknowledged.
     confirmed: i64,
@@ -49,7 +49,7 @@ pub struct Question {
     answer: Option<Result<i64, LogError>>,
 }
 
-/// What a node can get on with.
+/// A thing that a node can do next.
 #[derive(Clone, Copy, Debug)]
 pub enum Deed {
     /// Hears an acknowledgement.
@@ -60,11 +60,11 @@ pub enum Deed {
     Read,
     /// Claims.
     Claim,
-    /// Takes what came while it stood still.
+    /// Takes the commands that came while it stood still.
     TakeIn,
 }
 
-/// Where a step takes place.
+/// The surroundings in which a node acts.
 pub struct Scene<'a> {
     pub topic: &'a mut Topic,
     pub chance: &'a mut Chance,
@@ -73,7 +73,7 @@ pub struct Scene<'a> {
     pub step: u64,
 }
 
-/// The world, as the writer sees it.
+/// The writer's [`Port`], in a scene.
 struct Outside<'a, 'b> {
     id: NodeId,
     desk: &'a mut Desk,
@@ -97,7 +97,7 @@ impl Node {
         node
     }
 
-    /// Tells the writer what happened.
+    /// Calls the writer, and lets it proceed.
     fn tell(&mut self, scene: &mut Scene<'_>, what: impl FnOnce(&mut Writer<Account>, &mut Outside<'_, '_>)) {
         let mut outside = Outside { id: self.id, desk: &mut self.desk, scene };
         what(&mut self.writer, &mut outside);
@@ -111,7 +111,7 @@ impl Node {
         self.paused_until <= step
     }
 
-    /// What there is to get on with, by weight.
+    /// The deeds that are possible now, with their weights.
     pub fn deeds(&self, topic: &Topic, faults: &Faults, step: u64) -> impl Iterator<Item = (usize, Deed)> {
         let Self { id, desk: Desk { cursor, claim_at, questions, .. }, inbox, .. } = self;
         let heard = topic.acks.iter().any(|(of, _)| of == id).then_some((8, Deed::Hear));
@@ -132,7 +132,7 @@ impl Node {
         }
     }
 
-    /// Where it is, in a line.
+    /// Its state, in a line.
     pub fn told(&self) -> String {
         format!("node {} {:?}, claims at {:?}", self.id, self.phase(), self.desk.claim_at)
     }
@@ -149,7 +149,7 @@ impl Node {
         }
     }
 
-    /// Takes what came while it stood still.
+    /// Takes the commands that came while it stood still.
     fn take_in(&mut self, scene: &mut Scene<'_>) {
         let inbox = std::mem::take(&mut self.inbox);
         self.tell(scene, |writer, _| inbox.into_iter().for_each(|received| writer.submit(received)));
@@ -165,7 +165,7 @@ impl Node {
         self.tell(scene, |writer, outside| writer.acked(ack, outside));
     }
 
-    /// A question for the log's end is answered by the log, or the answer comes to the writer.
+    /// The log answers a question for its end, or the answer comes to the writer.
     fn ask(&mut self, scene: &mut Scene<'_>) {
         let index = scene.chance.below(self.desk.questions.len());
         let question = &mut self.desk.questions[index];
@@ -177,7 +177,7 @@ impl Node {
         answer.into_iter().for_each(|end| self.tell(scene, |writer, outside| writer.barrier(epoch, end, outside)));
     }
 
-    /// Reads on towards its claim; or hears of what it read for a claim that it has given up.
+    /// Reads on towards its claim; or gets records that it asked for under a claim that it has given up.
     fn read(&mut self, scene: &mut Scene<'_>) {
         let late = if scene.chance.strikes(200) { self.desk.old_cursor.take() } else { None };
         let Some((epoch, next)) = late.or(self.desk.cursor) else { return };

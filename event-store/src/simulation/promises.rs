@@ -1,4 +1,4 @@
-//! What was promised of each answer and of each record that counts.
+//! Checks the store's promises on each answer and on each group that counts.
 
 use super::{
     Violation,
@@ -10,7 +10,7 @@ use super::{
 use crate::{Accepted, CommandError, Refused, writer::Answer};
 use event_sourcing::Aggregate;
 
-/// What an order leads to, at one moment.
+/// The right outcome of an order, at one moment.
 #[derive(Debug, PartialEq, Eq)]
 enum Right {
     Repeats { version: u64, offset: i64, events: u32 },
@@ -21,7 +21,7 @@ enum Right {
     Writes(Vec<i64>),
 }
 
-/// What is right to do about an order when the log is so long, whatever anybody did.
+/// The right outcome of an order when the log has this length, whatever the nodes did.
 fn right(book: &Book, order: &Order, length: i64) -> Right {
     if let Some(group) = book.group(&order.id, length) {
         let Group { version, last, ref amounts, .. } = *group;
@@ -39,7 +39,7 @@ fn right(book: &Book, order: &Order, length: i64) -> Right {
     }
 }
 
-/// A group counts: somebody ordered just this, and it was right where it stands.
+/// Checks a group that counts: a client ordered just this, and it was right where it stands.
 pub fn judge_group(book: &Book, clients: &Clients, group: &Group) -> Result<(), Violation> {
     let mut orders = clients.orders.iter().map(|(order, _)| order);
     let Some(order) = orders.find(|order| order.id == group.command && order.fingerprint == group.fingerprint) else {
@@ -51,7 +51,7 @@ pub fn judge_group(book: &Book, clients: &Clients, group: &Group) -> Result<(), 
     }
 }
 
-/// An answer was heard: it is right now, or was at some moment since the question.
+/// Checks an answer: it is right now, or was at some moment since the question.
 pub fn judge_answer(book: &Book, clients: &Clients, order: &Order, asked: i64, answer: &Answer) -> Result<(), Violation> {
     let claimed = match answer {
         Ok(accepted) if accepted.repeated && accepted.events == 0 => return not_done(book, order, asked),
@@ -75,7 +75,7 @@ pub fn judge_answer(book: &Book, clients: &Clients, order: &Order, asked: i64, a
 /// The kinds of answer there are.
 pub const KINDS: [&str; 7] = ["accepted", "conflict", "key reused", "nothing to do", "refused", "repeated", "unavailable"];
 
-/// What kind an answer is of.
+/// The kind of an answer.
 pub fn kind(answer: &Answer) -> &'static str {
     match answer {
         Ok(accepted) if accepted.repeated => "repeated",
@@ -89,7 +89,7 @@ pub fn kind(answer: &Answer) -> &'static str {
     }
 }
 
-/// Whether another order under the same name had nothing to do at some moment: an owner may remember that, though the log tells nothing.
+/// Whether another order under the same id had nothing to do at some moment: an owner may remember that, though the log does not show it.
 fn named_nothing(book: &Book, clients: &Clients, order: &Order) -> bool {
     let others =
         clients.orders.iter().map(|(other, _)| other).filter(|other| other.id == order.id && other.fingerprint != order.fingerprint);
@@ -97,7 +97,7 @@ fn named_nothing(book: &Book, clients: &Clients, order: &Order) -> bool {
     others.into_iter().any(nothing)
 }
 
-/// There was nothing to do the first time, and at some moment since the question it was still not done.
+/// Checks a repeat of "nothing to do": at some moment since the question no group of the command counted.
 fn not_done(book: &Book, order: &Order, asked: i64) -> Result<(), Violation> {
     if (asked..=book.length).any(|length| book.group(&order.id, length).is_none()) {
         return Ok(());
@@ -114,7 +114,7 @@ fn judge_repeat(book: &Book, order: &Order, accepted: &Accepted) -> Result<(), V
     }
 }
 
-/// Its records stand where it says, and were written since the question.
+/// Checks a command that was accepted as new: its records stand where the answer says, and were written since the question.
 fn judge_accepted(book: &Book, order: &Order, asked: i64, accepted: &Accepted) -> Result<(), Violation> {
     judge_repeat(book, order, accepted)?;
     match book.group(&order.id, book.length) {
@@ -123,7 +123,7 @@ fn judge_accepted(book: &Book, order: &Order, asked: i64, accepted: &Accepted) -
     }
 }
 
-/// A view that has applied the position shows the version that was answered.
+/// Checks the position of "nothing to do": a view that has applied it shows the answer's version at least. Returns that version.
 fn nothing_to_do(book: &Book, order: &Order, accepted: &Accepted) -> Result<u64, Violation> {
     let Accepted { version, position, .. } = accepted;
     let shown = book.row(&order.account, position.offset + 1).version;
@@ -133,7 +133,7 @@ fn nothing_to_do(book: &Book, order: &Order, accepted: &Accepted) -> Result<u64,
     violation(format!("nothing to do at version {version}, but {position} shows {shown}"))
 }
 
-/// What was never accepted, and never left in doubt, is not there.
+/// Checks that every command that counts was accepted, or left its client in doubt.
 pub fn judge_end(book: &Book, clients: &Clients) -> Result<(), Violation> {
     for group in book.groups() {
         let meant = |order: &Order| order.id == group.command && order.fingerprint == group.fingerprint;

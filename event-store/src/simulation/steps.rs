@@ -1,4 +1,4 @@
-//! What may happen next, and how it happens.
+//! The steps that may come next, and their execution.
 
 use super::{
     SCHEMAS, Violation,
@@ -10,7 +10,7 @@ use super::{
     world::{MOST_NODES, World},
 };
 
-/// What may happen next.
+/// A step that may come next.
 #[derive(Clone, Copy, Debug)]
 pub enum Step {
     /// Nothing: time passes.
@@ -28,7 +28,7 @@ pub enum Step {
 }
 
 impl World {
-    /// One of all that may happen now, by weight.
+    /// Draws one of the steps that are possible now, by weight.
     pub fn draw(&mut self) -> Step {
         let may = self.may_happen();
         let all: usize = may.iter().map(|(weight, _)| weight).sum();
@@ -73,7 +73,7 @@ impl World {
         self.nodes.iter().all(|node| node.id != by || node.moves(self.step))
     }
 
-    /// What a dead node left behind is slow, so that it comes when others have gone on.
+    /// Records of the node that died last are slow, so that they land when others have gone on.
     fn land(&mut self) {
         let Self { topic, chance, faults, nodes, history, step, slow, .. } = self;
         let still = |by: NodeId| nodes.iter().any(|node| node.id == by && !node.moves(*step));
@@ -97,7 +97,7 @@ impl World {
         }
     }
 
-    /// Clients turn to a node, mostly to the one that they take for the owner.
+    /// Clients turn to a node, mostly to the one that they believe the owner.
     fn give(&mut self) {
         if self.chance.strikes(30) {
             self.routed = self.chance.below(MOST_NODES);
@@ -140,7 +140,7 @@ impl World {
         }
     }
 
-    /// A node begins, and takes itself for the owner.
+    /// A node begins, and believes itself the owner.
     pub fn boot(&mut self) {
         self.born += 1;
         let (id, source) = (self.born, self.source.clone());

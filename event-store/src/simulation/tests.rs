@@ -1,4 +1,4 @@
-//! So many schedules keep every promise; and where one part is left out, some schedule does not.
+//! Every schedule keeps every promise; where one part of the protocol is left out, some schedule does not.
 
 use super::{
     Figures, Violation, Weakness,
@@ -11,7 +11,7 @@ use std::time::Instant;
 /// The schedules of every run of the tests: always the same.
 const SCHEDULES: u64 = 5_000;
 
-/// Within so many schedules each weakness is found.
+/// Each weakness is found within this many schedules.
 const FOUND_WITHIN: u64 = 500;
 
 const SEED: &str = "DAYBOOK_SIMULATION_SEED";
@@ -52,7 +52,7 @@ fn every_schedule_keeps_every_promise() {
     assert!(figures.answers.keys().eq(&KINDS), "every kind of answer is tried: {:?}", figures.answers);
 }
 
-/// The schedule of `DAYBOOK_SIMULATION_SEED` with its whole history, or as many from there as `DAYBOOK_SIMULATION_SCHEDULES` says.
+/// The schedule of `DAYBOOK_SIMULATION_SEED` with its whole history, or `DAYBOOK_SIMULATION_SCHEDULES` schedules from that seed on.
 #[test]
 fn a_seed_of_your_own() {
     let Some(seed) = number(SEED) else { return };

@@ -1,4 +1,4 @@
-//! The faulty log: one partition, the records on their way to it, and what it has to say of itself.
+//! The faulty log: one partition, the records on their way to it, and the acknowledgements on their way back.
 
 use super::{
     chance::Chance,
@@ -14,14 +14,14 @@ use crate::{
 /// A life of a node: a node that comes back after a crash is another.
 pub type NodeId = u32;
 
-/// A record on its way to the log, and what its sender calls it if it hears of it at all.
+/// A record on its way to the log, and its sender's tag, if the sender is to hear of it at all.
 pub struct Sent {
     pub by: NodeId,
     pub record: Append,
     pub tag: Option<Tag>,
 }
 
-/// What becomes of a record that arrives.
+/// The fate of a record that arrives.
 #[derive(Debug)]
 enum Fate {
     Lost,
@@ -34,12 +34,12 @@ enum Fate {
 /// One partition.
 pub struct Topic {
     records: Vec<RawRecord>,
-    /// As views see it, where they see something else than all others.
+    /// The records as views see them, where only views are weakened.
     shown: Option<(Lens, Vec<RawRecord>)>,
     lens: Option<Lens>,
     pub wire: Vec<Sent>,
     pub acks: Vec<(NodeId, Ack)>,
-    /// What proves to its writers that they own it: as many copies as it has.
+    /// The barrier that its writers must use, as if it had one copy or several.
     pub barrier: Barrier,
 }
 
@@ -73,7 +73,7 @@ impl Topic {
         self.wire.iter().filter(|sent| sent.by == by).count()
     }
 
-    /// A record of nobody's making.
+    /// Appends a record that no writer made.
     pub fn intrude(&mut self) {
         self.append(Append { key: "stranger".to_owned(), payload: b"hello".to_vec(), headers: crate::Headers::default() });
     }
@@ -122,7 +122,7 @@ impl Topic {
         if chance.strikes(faults.overtaking) { Some(chosen) } else { first }
     }
 
-    /// Both stand, now or later, and the sender hears of either.
+    /// Both copies land, now or later, and the sender hears of one of them.
     fn land_twice(&mut self, chance: &mut Chance, by: NodeId, record: Append) -> i64 {
         let first = self.append(record.clone());
         if chance.strikes(500) {
@@ -140,7 +140,7 @@ impl Topic {
         index.map(|index| self.acks.remove(*index).1)
     }
 
-    /// What a dead node has not sent is lost, from some place on; nobody hears of the rest.
+    /// Loses the records of a dead node from some place in its queue on; the others may still land, without an acknowledgement.
     pub fn bury(&mut self, dead: NodeId, chance: &mut Chance) {
         let mut left = chance.below(self.waiting(dead) + 1);
         self.wire.retain(|sent| {

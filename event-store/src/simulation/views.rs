@@ -1,5 +1,5 @@
-//! Views: rows and checkpoint of a batch at once, guarded by where the checkpoint is expected; and projectors, which die
-//! between any two steps, more than one on the same partition.
+//! Views: each stores a batch's rows and checkpoint at once, if its checkpoint is where the batch begins; and projectors, which may die
+//! between any two steps, and may compete for a view.
 
 use super::{
     Violation,
@@ -87,7 +87,7 @@ impl Views {
         Self { source, projectors: projectors.collect(), views: vec![view(), view()] }
     }
 
-    /// A step of some projector, and a look at its view.
+    /// Takes a step of some projector; if it handed a batch on, checks its view.
     pub fn step(&mut self, topic: &Topic, book: &Book, chance: &mut Chance, faults: &Faults) -> Result<(), Violation> {
         let Self { source, views, projectors } = self;
         let projector = &mut projectors[chance.below(3)];
@@ -105,7 +105,7 @@ impl Views {
         format!("{:?}", self.projectors)
     }
 
-    /// Whether every projector has read and handed on all there is.
+    /// Whether every projector has read all records and handed on all batches.
     pub fn caught_up(&self, end: i64) -> bool {
         let done = |reading: &RunReader| reading.next() == end;
         self.projectors.iter().all(|projector| projector.batch.is_none() && projector.reading.as_ref().is_some_and(done))
@@ -133,7 +133,8 @@ impl Projector {
         self.batch = reading.read(source, records);
     }
 
-    /// A batch that failed is handed on again; who finds that the checkpoint was moved, or does not know, begins again there.
+    /// A batch that failed is handed on again; a projector that finds the checkpoint moved, or does not hear the outcome, begins again at
+    /// the checkpoint.
     fn hand_on(&mut self, batch: Batch, view: &View, chance: &mut Chance, faults: &Faults) {
         if chance.strikes(faults.batch_fails) {
             self.batch = Some(batch);

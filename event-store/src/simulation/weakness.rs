@@ -1,7 +1,7 @@
-//! The protocol with one part left out: what a simulation must find to be worth its name.
+//! The protocol with one part left out: the simulation must find each of these.
 //!
-//! The real code is never touched. A rule is weakened by showing it the log through a [`Lens`] that hides just what the
-//! missing part looks at; a writer, by a world that tells it what it wants to hear.
+//! The real code is never touched. A rule is weakened by showing it the log through a [`Lens`] that hides just what the missing part looks
+//! at; a writer, by a world that gives it the answers it expects.
 
 use crate::{
     RawRecord,
@@ -9,7 +9,7 @@ use crate::{
     run::Place,
 };
 
-/// What is left out.
+/// The part that is left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Weakness {
     #[default]
@@ -24,11 +24,11 @@ pub enum Weakness {
     AnyOffset,
     /// A command id is forgotten at once.
     Forgetful,
-    /// A view's checkpoint moves whoever moved it before.
+    /// A view takes a batch even where its checkpoint is not where the batch begins.
     NoGuard,
 }
 
-/// What of a record the run rule does not see.
+/// The part of a record that the run rule does not see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Blindness {
     /// `at`: a record counts wherever it stands in its run.
@@ -39,7 +39,7 @@ pub enum Blindness {
     Groups,
 }
 
-/// Shows a log to those who are blind to a part of it.
+/// Rewrites a log so that its readers do not see a part of it.
 pub struct Lens {
     blindness: Blindness,
     /// The claim that a record must name, and the run as which it is shown.
@@ -52,7 +52,7 @@ impl Lens {
         Self { blindness, run: None, held: 0 }
     }
 
-    /// The next record of the log, as the blind see it.
+    /// The next record of the log, rewritten.
     pub fn show(&mut self, mut raw: RawRecord) -> RawRecord {
         let offset = raw.offset;
         match (self.blindness, Entry::read(&"accounts".into(), 0, &raw)) {
@@ -67,7 +67,7 @@ impl Lens {
         raw
     }
 
-    /// A record that breaks the run is shown as a claim, and what fits after it as of the run that this begins: so the run
+    /// Shows a record that breaks the run as a claim, and the records that fit after it as of the run that this claim begins: so the run
     /// goes on.
     fn mend(&mut self, raw: &mut RawRecord, place: Option<Place>) {
         let Some((claim, shown)) = self.run else { return };

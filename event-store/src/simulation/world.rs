@@ -1,4 +1,4 @@
-//! One schedule: steps drawn by chance until it is quiet, each followed by a look at all that was promised.
+//! One schedule: steps drawn by chance until it is quiet; after each, the promises are checked.
 
 use super::{
     Violation,
@@ -18,13 +18,13 @@ use crate::{Barrier, CommandError, PartitionId};
 use std::collections::BTreeMap;
 use tokio::sync::oneshot::error::TryRecvError;
 
-/// Within so many steps without a fault everything is answered and every view has caught up.
+/// Within this many steps without a fault every order is answered and every view has caught up.
 const CALM: u64 = 10_000;
 
-/// So many nodes at once at most.
+/// The most nodes at once.
 pub const MOST_NODES: usize = 3;
 
-/// What a schedule came to.
+/// The figures of a schedule.
 #[derive(Clone, Debug, Default)]
 pub struct Figures {
     pub steps: u64,
@@ -34,7 +34,7 @@ pub struct Figures {
     pub answers: BTreeMap<&'static str, u64>,
 }
 
-/// Everything there is.
+/// The whole state of a schedule.
 pub struct World {
     pub source: PartitionId,
     pub topic: Topic,
@@ -49,14 +49,15 @@ pub struct World {
     pub step: u64,
     pub orders_left: usize,
     answers: BTreeMap<&'static str, u64>,
-    /// Whose records hardly move: the last that died.
+    /// The node that died last: its records land slowly.
     pub slow: NodeId,
-    /// Where clients turn to first, right or wrong.
+    /// The node that clients believe the owner, right or wrong.
     pub routed: usize,
     pub history: History,
 }
 
-/// Every other schedule is on a partition with copies; who leaves the barrier out is not proved by one.
+/// Every other schedule is on a partition with copies, but none without the barrier: that weakness fakes the log's end, for which such a
+/// partition's writer never asks.
 fn barrier_of(seed: u64, weakness: Weakness) -> Barrier {
     if seed % 2 == 1 && weakness != Weakness::NoBarrier { Barrier::Append } else { Barrier::End }
 }
@@ -88,7 +89,7 @@ impl World {
         }
     }
 
-    /// Runs the schedule: faults while there are orders, then calm, then a look at all of it.
+    /// Runs the schedule: faults while there are orders, then calm, then a check of the whole log.
     pub fn run(&mut self) -> Result<Figures, Violation> {
         let faults = self.faults;
         self.history.note(0, || format!("{faults:?}"));
@@ -113,7 +114,7 @@ impl World {
         Figures { steps: self.step, calm: self.step - begun, records: self.topic.end() as u64, counted, answers: self.answers.clone() }
     }
 
-    /// From here on nothing goes wrong any more, and some nodes are asked for one thing more, which they cannot refuse.
+    /// Ends the faults, and gives some nodes one more command, which they cannot refuse.
     fn heal(&mut self) {
         self.faults = Faults::none();
         self.history.note(self.step, || "calm".to_owned());
@@ -158,7 +159,7 @@ impl World {
         Ok(())
     }
 
-    /// Takes the answers that are there, and judges them.
+    /// Takes the answers that have come, and judges them.
     fn hear_answers(&mut self) -> Result<(), Violation> {
         let mut index = 0;
         while index < self.clients.open.len() {

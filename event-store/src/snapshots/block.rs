@@ -1,4 +1,4 @@
-//! What a segment is made of: blocks of values in the order of their ids.
+//! The blocks of a segment: values in the order of their ids.
 
 use super::SnapshotError;
 use std::iter::Peekable;
@@ -8,7 +8,7 @@ pub(super) type Stored = (u128, Vec<u8>);
 /// Entries in the order of their ids, each id once.
 pub(super) type Stretch<'a> = Box<dyn Iterator<Item = Result<Stored, SnapshotError>> + 'a>;
 
-/// So many bytes at most, unless one value has more: a block is a page of the file.
+/// The most bytes of a block, unless a single value has more: a block fits in a page of the file.
 const MOST: usize = 3_600;
 
 /// A block that is being filled.
@@ -33,7 +33,7 @@ impl Block {
         self.bytes.extend_from_slice(value);
     }
 
-    /// The first id and all bytes, where there are any; it is empty afterwards.
+    /// Empties the block, and returns its first id and all its bytes, where there are any.
     pub fn emptied(&mut self) -> Option<(u128, Vec<u8>)> {
         let bytes = std::mem::take(&mut self.bytes);
         (!bytes.is_empty()).then_some((self.first, bytes))
@@ -61,7 +61,7 @@ fn value(block: &[u8]) -> Option<(Value<'_>, &[u8])> {
     Some(((u128::from_le_bytes(*id), value), rest))
 }
 
-/// Two runs as one; where both have an id, the newer one's value.
+/// Merges two stretches; where both have an id, it takes the newer one's value.
 pub(super) struct Merged<'a> {
     newer: Peekable<Stretch<'a>>,
     older: Peekable<Stretch<'a>>,

@@ -1,8 +1,8 @@
-//! What an owner knows, kept in a file of its own machine, so that a restart costs the log's tail and not its history, and so that
-//! not everything need be in memory.
+//! An owner's aggregates and answered commands, kept in a file of its own machine, so that a restart costs the log's tail and not its
+//! history, and so that not everything need be in memory.
 //!
-//! A snapshot is a cache. The log alone says what is so: a file that is missing, torn, stale, of another log, of other rules or
-//! wrong in any other way is [discovered](crate::recover) and thrown away, and the history is read again.
+//! A snapshot is a cache. Only the log is the truth: a file that is missing, torn, of another log, of other rules or wrong in any other way
+//! is [discovered](crate::recover) and thrown away, and the history is read again.
 
 mod block;
 mod shelf;
@@ -31,18 +31,18 @@ const AGGREGATES: &str = "aggregates";
 const COMMANDS: &str = "commands";
 const STAND: TableDefinition<(), &[u8]> = TableDefinition::new("stand");
 
-/// No segment of more aggregates is made of several: a save never takes longer than it takes to write these.
+/// Segments are merged only up to this many aggregates: no save takes longer than it takes to write these.
 const AGGREGATES_OF_A_SEGMENT: usize = 4_000_000;
-/// A segment of command ids is forgotten at once, so it is not to have too many of them.
+/// Segments of command ids are merged only up to a tenth of all that are remembered, since a segment is forgotten as a whole.
 const SEGMENTS_OF_COMMANDS: usize = 10;
 
-/// What redb may keep of one file in memory; the system's page cache has the rest.
+/// How many bytes of one file redb may keep in memory; the system's page cache has the rest.
 const CACHE_BYTES: usize = 8 * 1024 * 1024;
 
 /// Why a snapshot cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SnapshotError {
-    /// Another process has it open.
+    /// Another owner has it open, in this process or in another.
     #[error("another process uses it")]
     Locked,
     #[error(transparent)]
@@ -72,16 +72,16 @@ macro_rules! from_redb {
 
 from_redb! { DatabaseError TransactionError TableError StorageError CommitError }
 
-/// Where the saved fold stands, and of what it is a fold.
+/// The place of the saved fold, and the marks by which to know its rules and its log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Stand {
-    /// Of the rules by which it was folded.
+    /// The fingerprint of the rules by which it was folded.
     pub fingerprint: u64,
     pub next: i64,
     pub claim: Option<i64>,
     /// The `ce_id` of the record before `next`: another log has another one there.
     pub anchor: String,
-    /// Whether it holds an aggregate that could not be folded: a later build, or another day, may be able to.
+    /// Whether it holds an aggregate that could not be folded: a later build, or a later attempt, may be able to fold it.
     pub unreadable: bool,
 }
 
@@ -107,7 +107,7 @@ pub(crate) struct Snapshots {
     pub fingerprint: u64,
 }
 
-/// The last save, open to be looked up in.
+/// The last save, open for lookups.
 struct Saved {
     aggregates: Shelf,
     commands: Shelf,
@@ -128,7 +128,7 @@ fn found<V: DeserializeOwned>(shelf: &Shelf, id: Uuid) -> Result<Option<V>, Snap
 }
 
 impl Snapshots {
-    /// Opens the file, or makes an empty one; every page of it is checked.
+    /// Opens the file, or makes an empty one; redb checks every page of it.
     pub fn open(path: &Path, fingerprint: u64) -> Result<(Self, Option<Stand>), SnapshotError> {
         let opening = || {
             let database = Database::builder().set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true).create(path)?;
@@ -161,7 +161,7 @@ impl Snapshots {
         found(&self.saved.read().commands, id)
     }
 
-    /// Writes all of it, or nothing.
+    /// Writes the whole save, or nothing.
     pub fn save<A: Aggregate>(&self, save: Save<A>) -> Result<(), SnapshotError> {
         let Save { stand, aggregates, commands, bounds } = save;
         let newest = commands.iter().map(|(_, command)| command.time).max().unwrap_or_default();
@@ -181,7 +181,7 @@ impl Snapshots {
     }
 }
 
-/// In the order of their ids.
+/// The values encoded, in the order of their ids.
 fn entries(values: impl IntoIterator<Item = (Uuid, impl Serialize)>) -> Result<Vec<Stored>, SnapshotError> {
     let bytes = values.into_iter().map(|(id, value)| Ok((id.as_u128(), postcard::to_allocvec(&value)?)));
     let mut entries = bytes.collect::<Result<Vec<Stored>, SnapshotError>>()?;

@@ -1,9 +1,9 @@
 //! Values by id, in segments that are written once.
 //!
 //! Ids are random. In a B-tree by id each of them would be in another page, which is copied, checked and written for it alone; so each save
-//! writes what is new in the order of its ids, side by side, as a segment of its own. Segments of like size are merged into one, newer values
-//! in the place of older ones, so that there are few of them, and a filter for each tells which need not be asked. (The log-structured
-//! merge-tree, O'Neil and others 1996; the merging by size is Lucene's and Cassandra's; the filter is Bloom's, 1970.)
+//! writes the new values in the order of their ids, side by side, as a segment of its own. Segments of like size are merged into one, newer
+//! values in the place of older ones, so that there are few of them, and a filter for each tells which need not be searched. (The
+//! log-structured merge-tree, O'Neil and others 1996; the merging by size is Lucene's and Cassandra's; the filter is Bloom's, 1970.)
 
 use super::{
     SnapshotError,
@@ -19,12 +19,12 @@ use std::sync::Arc;
 /// The blocks of a segment, by their first ids.
 type Blocks = ReadOnlyTable<u128, &'static [u8]>;
 
-/// One in so many ids that a segment does not have is looked up in it all the same; a filter has 10 bits for each id.
+/// A filter's rate of false positives: lookups of an id in a segment that does not have it. It costs 10 bits for each id.
 const MISTAKES: f64 = 0.01;
-/// Filters outlive the process.
+/// Fixed, since a filter is saved and read by later processes.
 const SEED: u128 = 0x4461_7962_6f6f_6b21;
 
-/// What is written down of a segment beside its blocks.
+/// The part of a segment that is saved beside its blocks.
 #[derive(Debug, Serialize, Deserialize)]
 struct Head {
     count: usize,
@@ -34,7 +34,7 @@ struct Head {
     hashes: u32,
 }
 
-/// What is known of a segment without looking into it.
+/// A segment's head, in memory.
 struct SegmentInfo {
     number: u64,
     count: usize,
@@ -47,12 +47,12 @@ struct Segment {
     blocks: Blocks,
 }
 
-/// What one save adds.
+/// The values that one save adds.
 pub(super) struct Added {
     /// In the order of their ids, each id once.
     pub values: Vec<Stored>,
     pub newest: Timestamp,
-    /// No segment that has more is made of several.
+    /// Segments are merged only up to this many values.
     pub most: usize,
 }
 
@@ -89,7 +89,7 @@ fn entries(first: u128, block: &[u8]) -> Result<Vec<Result<Stored, SnapshotError
 }
 
 impl Shelf {
-    /// As it is now; what is known of a segment from `before` is not read again.
+    /// The shelf as it is now; the heads of segments that `before` has are not read again.
     pub fn open(name: &'static str, read: &ReadTransaction, before: Option<&Self>) -> Result<Self, SnapshotError> {
         let list = match read.open_table(TableDefinition::<u64, &[u8]>::new(name)) {
             Err(TableError::TableDoesNotExist(_)) => return Ok(Self { name, segments: Vec::new() }),
@@ -117,8 +117,8 @@ impl Shelf {
         self.segments.iter().rev().find_map(|segment| segment.find(id, hash).transpose()).transpose()
     }
 
-    /// Writes what a save adds; removes the oldest segments of which `forgotten` says so, by how many values there are with the newest of them
-    /// and by its time.
+    /// Writes the values that a save adds, and removes the oldest segments for which `forgotten` is true: it gets the number of values from
+    /// a segment's newest one on, and the time of that one.
     pub fn add(&self, write: &WriteTransaction, added: Added, forgotten: impl Fn(usize, Timestamp) -> bool) -> Result<(), SnapshotError> {
         let (gone, kept) = self.segments.split_at(self.forgotten(added.values.len(), forgotten));
         let (_, merged) = kept.split_at(kept.len() - mergeable(kept, &added));
@@ -169,8 +169,8 @@ impl SegmentInfo {
     }
 }
 
-/// How many of the newest segments become one with what is added: as long as the next is less than twice what there would be without it. So
-/// each value is written again once for each doubling.
+/// How many of the newest segments are merged with the added values: each one that has less than twice as many values as would be merged
+/// without it. So each value is written again once for each doubling.
 fn mergeable(segments: &[Segment], added: &Added) -> usize {
     let mut count = added.values.len();
     let fits = |segment: &&Segment| {
@@ -181,7 +181,7 @@ fn mergeable(segments: &[Segment], added: &Added) -> usize {
     segments.iter().rev().take_while(fits).count()
 }
 
-/// Writes a run; answers how many values it had.
+/// Writes a stretch as blocks; returns how many values it had.
 fn fill(blocks: &mut redb::Table<'_, u128, &[u8]>, run: Stretch<'_>, filter: &mut BloomFilter) -> Result<usize, SnapshotError> {
     let mut put = |block: &mut Block| match block.emptied() {
         Some((first, bytes)) => blocks.insert(first, sealed(first, bytes).as_slice()).map(drop),

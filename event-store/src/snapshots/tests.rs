@@ -1,4 +1,4 @@
-//! The snapshot by itself.
+//! The snapshot file by itself, without an owner.
 
 use super::*;
 use crate::{WriterConfig, account::Account, remembered::CommandMemory};
@@ -76,7 +76,7 @@ fn many_saves_make_few_segments() {
     for number in 0..100 {
         snapshots.save(save(number * 10..(number + 1) * 10, 100_000)).expect("it saves");
     }
-    // Three tables besides; each segment has at least about twice what comes after it.
+    // Three tables are no segments; each segment has at least about twice as many values as the next newer one.
     let tables = snapshots.database.begin_read().expect("it reads").list_tables().expect("tables").count();
     assert!(tables <= 3 + 2 * 8, "{tables}");
     assert!((0..1_000).all(|number| aggregate(&snapshots, number).expect("it reads") == Some(folded(number))));
@@ -103,7 +103,7 @@ fn bytes_that_stand_in_the_place_of_others_are_not_taken_for_them() {
     }
 }
 
-/// Whatever becomes of a byte, and whatever is cut off: the file is refused, or it is an earlier or the last whole save.
+/// Whatever byte is changed, and wherever the file is cut off: it is refused, or it is an earlier or the last whole save.
 #[test]
 fn a_damaged_file_is_refused_or_right() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -135,7 +135,7 @@ fn a_damaged_file_is_refused_or_right() {
     }
 }
 
-/// None when it is refused.
+/// Whether the file holds a whole save; none when it is refused.
 fn is_right(path: &Path) -> Option<bool> {
     let (snapshots, stand) = Snapshots::open(path, 7).ok()?;
     let Some(stand) = stand else { return Some(aggregate(&snapshots, 1).is_ok_and(|found| found.is_none())) };
@@ -156,7 +156,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
-    /// As a map would have it, through all merges; of the command ids at least the newest are known, and not many more.
+    /// It answers as a map does, through all merges; of the command ids it has at least the newest, and not many more.
     #[test]
     fn a_snapshot_is_a_map(steps in proptest::collection::vec(step(), 50..150)) {
         const MOST: usize = 60;
@@ -185,7 +185,7 @@ proptest! {
         }
         let mut newest: Vec<i64> = commands.values().map(|command| command.offset).collect();
         newest.sort_unstable();
-        // What was used again counts twice until its first use is forgotten.
+        // An id that was used again counts twice until its first use is forgotten.
         let surely = newest.len().saturating_sub(MOST / 2);
         let surely = newest.get(surely).copied().unwrap_or(0);
         let mut known = 0;

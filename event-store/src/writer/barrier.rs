@@ -1,10 +1,10 @@
-//! The barrier: what proves that an answer which leaves no record (a refusal, a repeat, a read) was right at some moment between its
-//! question and now, though this writer may have been paused or cut off meanwhile.
+//! The barrier: it proves that an answer which leaves no record (a refusal, a repeat, a read) was right at some moment between its question
+//! and now, though this writer may have been paused or cut off meanwhile.
 //!
-//! On a partition with one copy the log's end proves it: it ends where this writer's own records end, so nobody else had claimed.
-//! On a partition with several copies it does not: a leader that was deposed while it is cut off goes on telling its old end. Only what
-//! the copies acknowledge together proves anything, so there the writer appends a record for it ([`Barrier::Append`]), which stands in
-//! the run like an event: when it is acknowledged where it should be, so is all before it, and nobody else has claimed.
+//! On a partition with one copy the log's end proves it: if the log ends where this writer's own records end, nobody else had claimed. On a
+//! partition with several copies it does not: a leader that was deposed while cut off goes on reporting its old end. Only an
+//! acknowledgement by the copies together is proof, so there the writer appends a record for it ([`Barrier::Append`]), which stands in the
+//! run like an event: when it is acknowledged at its place, so is all before it, and nobody else has claimed.
 
 use super::{Answer, Pending, Phase, Port, Writer, sabotage::left_out, unavailable};
 use crate::{Accepted, LogError, envelope::proof, remembered::Remembered};
@@ -12,18 +12,18 @@ use codec::OwnerConfirmed;
 use event_sourcing::Aggregate;
 use std::collections::VecDeque;
 
-/// What proves that an answer which leaves no record is not from the past.
+/// How a writer proves that an answer which leaves no record is not out of date.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Barrier {
     /// The log's end: right where the partition has one copy.
     #[default]
     End,
-    /// A record of the writer's own, acknowledged by all copies: right everywhere, at the price of a record for each barrier. Events
-    /// that are appended after the question prove as much, so a busy partition pays nothing.
+    /// A record of the writer's own, acknowledged by all copies: right everywhere, at the price of a record for each barrier. Events that
+    /// are appended after the question prove as much, so a busy partition needs no such record.
     Append,
 }
 
-/// How far the barrier of a resting answer has come.
+/// The state of a resting answer's barrier.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Proof {
     Unasked,
@@ -42,7 +42,8 @@ pub(super) struct Resting<A: Aggregate> {
 }
 
 impl<A: Aggregate> Writer<A> {
-    /// Takes the log's end, asked after the resting answers were decided. Everything below it must be this writer's own.
+    /// Takes the log's end, asked for after the resting answers were decided. They are proved once all below it is confirmed as this
+    /// writer's own.
     pub fn barrier(&mut self, epoch: u64, end: Result<i64, LogError>, port: &mut impl Port) {
         if epoch != self.epoch || !matches!(self.phase, Phase::Writing { .. }) {
             return;
@@ -70,7 +71,7 @@ impl<A: Aggregate> Writer<A> {
         }
     }
 
-    /// Asks for a proof on behalf of all the answers that nobody asked for yet, one question at a time.
+    /// Asks for a proof for all resting answers that have none under way yet, one request at a time.
     pub(super) fn ask(&mut self, port: &mut impl Port) {
         if !matches!(self.phase, Phase::Writing { .. }) || !self.resting.iter().any(|resting| resting.proof == Proof::Unasked) {
             return;
@@ -82,7 +83,7 @@ impl<A: Aggregate> Writer<A> {
         match self.config.barrier {
             Barrier::End => self.ask_end(port),
             Barrier::Append if self.proofs.is_empty() => self.append_proof(port),
-            // Asked again when that one has landed: it may have been appended before the question.
+            // The proof under way may have been appended before the question: the writer appends another when that one has landed.
             Barrier::Append => {}
         }
     }
@@ -96,7 +97,7 @@ impl<A: Aggregate> Writer<A> {
         port.ask_end(self.epoch);
     }
 
-    /// Appends a record that says nothing but that this writer is the owner still.
+    /// Appends a record that says only that this writer is still the owner.
     fn append_proof(&mut self, port: &mut impl Port) {
         let Phase::Writing { claim: run } = self.phase else { return };
         let (at, nonce) = (self.next, port.nonce());
@@ -113,7 +114,7 @@ impl<A: Aggregate> Writer<A> {
         }
     }
 
-    /// A record of this writer's own was appended: once it is confirmed it proves what was asked before.
+    /// A record of this writer's own was appended: once it is confirmed, it proves the answers that rest already.
     pub(super) fn appended(&mut self) {
         if self.config.barrier == Barrier::Append {
             let next = self.next;
@@ -121,7 +122,7 @@ impl<A: Aggregate> Writer<A> {
         }
     }
 
-    /// Takes note of a proof that stands where it should: reading would begin behind it.
+    /// Moves the fold's checkpoint behind a proof that is confirmed.
     pub(super) fn take_proof(&mut self) {
         if let Some((at, nonce)) = self.proofs.pop_front_if(|(at, _)| *at < self.acked_next) {
             self.fold.pass(at, nonce);
@@ -134,7 +135,7 @@ impl<A: Aggregate> Writer<A> {
         }
     }
 
-    /// Gives the resting answers that are proved.
+    /// Sends the resting answers that are proved.
     pub(super) fn settle(&mut self) {
         let confirmed = self.acked_next;
         let proved = |resting: &Resting<A>| matches!(resting.proof, Proof::Until(offset) if offset <= confirmed);
@@ -151,8 +152,8 @@ impl<A: Aggregate> Writer<A> {
 }
 
 impl<A: Aggregate> Resting<A> {
-    /// What is remembered of a command that had nothing to do. The log does not tell of it, so only this owner knows; but a delivery of
-    /// it that was long on its way must not find something to do later.
+    /// What to remember of a command that had nothing to do. It left no record, so only this owner knows of it; but a second delivery that
+    /// was long on its way must not find something to do.
     pub fn nothing(&self) -> Option<Remembered> {
         let Self { pending, answer, .. } = self;
         match answer {

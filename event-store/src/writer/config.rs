@@ -1,25 +1,26 @@
 use super::Barrier;
 use std::time::Duration;
 
-/// What bounds one partition's writer.
+/// The bounds of one partition's writer, and its barrier.
 #[derive(Clone, Copy, Debug)]
 pub struct WriterConfig {
-    /// The most commands that wait or fly at once; more are answered 503 at once.
+    /// The most commands without an answer at a time; the writer answers further ones "unavailable" (503) at once.
     pub max_pending: usize,
     /// How many recent command ids are remembered, the oldest forgotten first.
     pub remembered_commands: usize,
-    /// What proves that an answer which leaves no record is not from the past.
+    /// How the writer proves that an answer which leaves no record is not out of date.
     pub barrier: Barrier,
     /// For how long a command id is remembered, by the records' own times; the newest 10,000 are in any case, since clocks go wrong.
     pub remembered_for: Duration,
     /// Of those that are remembered, how many are in memory; the others are looked up in the snapshots, where there are any.
     pub recent_commands: usize,
-    /// How many aggregates are in memory, those that changed since the last save aside; the others are in the snapshots, where
-    /// there are any.
+    /// How many aggregates are in memory; those that changed since the last save stay there in any case. The others are in the snapshots,
+    /// where there are any.
     pub live_aggregates: usize,
-    /// So many changed aggregates are saved at once. A save costs a page for each, so few large ones are cheaper than many small ones.
+    /// A save begins once this many aggregates have changed. Each save costs a commit and merges segments: few large ones are cheaper than
+    /// many small ones.
     pub save_after: usize,
-    /// What has changed is saved within this time.
+    /// A save of any change begins within this time.
     pub save_every: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! Deciding: from a command to the records that it makes, or to an answer that rests on what is there.
+//! Deciding: from a command to its records, or to an answer that leaves no record.
 
 use super::{
     Answer, Flight, Pending, Port, Speculative, Writer,
@@ -11,13 +11,13 @@ use event_sourcing::{Aggregate, Event};
 use std::borrow::Cow;
 use uuid::Uuid;
 
-/// What a command leads to.
+/// The outcome of a command.
 enum Judgement<A: Aggregate> {
     /// Nothing to write: this answer, after a barrier.
     Rests(Answer),
     /// These events, on a state at this version.
     Writes(Vec<A::Event>, u64),
-    /// Nothing can be said.
+    /// No decision is possible: this answer, at once.
     Fails(Answer),
 }
 
@@ -28,7 +28,7 @@ impl<A: Aggregate> Pending<A> {
 }
 
 impl<A: Aggregate> Writer<A> {
-    /// Decides a command on the speculative state and sends off what it makes.
+    /// Decides a command on the speculative state; its records go to the outbox, an answer without records waits for its barrier.
     pub(super) fn decide(&mut self, seq: u64, pending: Pending<A>, port: &mut impl Port) {
         let asked = pending.command.as_ref().map(|_| pending.meta.command_id);
         let first = match self.fold.known.recall(pending.id, asked) {
@@ -52,7 +52,7 @@ impl<A: Aggregate> Writer<A> {
         }
     }
 
-    /// Judges a command of which `first` is remembered.
+    /// Judges a command; `first` is the first answer to it, where one is remembered.
     fn judge(&self, pending: &Pending<A>, first: Option<Remembered>) -> Judgement<A> {
         let Some(command) = &pending.command else { return self.answer_question(pending) };
         if let Some(first) = first.filter(|_| !left_out("commands")) {
@@ -83,7 +83,7 @@ impl<A: Aggregate> Writer<A> {
         Judgement::Rests(Ok(self.accepted(rests_on, false)))
     }
 
-    /// Why the aggregate's state is not known, where it is not.
+    /// Why the aggregate's state is unknown; none where it is known.
     fn unreadable(&self, id: &Uuid) -> Option<&str> {
         let ahead = self.speculative.get(id).and_then(|ahead| ahead.defect.as_deref());
         ahead.or_else(|| self.fold.known.aggregates.get(id)?.unreadable.as_deref())
@@ -133,7 +133,7 @@ impl<A: Aggregate> Writer<A> {
         (1..).zip(events).map(encode).collect()
     }
 
-    /// The command's records are on their way: what follows is decided as if they had arrived.
+    /// The command's records are on their way: the commands that follow are decided as if they had arrived.
     fn take_off(&mut self, seq: u64, pending: Pending<A>, events: Vec<A::Event>, version: u64) {
         let version = version + events.len() as u64;
         let remembered = pending.remembered(version, self.next - 1, events.len() as u32);

@@ -1,12 +1,12 @@
 //! The write path of one partition: claim, replay, decide, append, confirm; and doubt, which leads back to the claim.
 //!
-//! [`Writer`] is the protocol as a plain state machine: it does no I/O and reads no clock, it is told what happened and
-//! asks a [`Port`] for what it wants. [`owner`](crate::owner) drives it over a real log.
+//! [`Writer`] is the protocol as a plain state machine without I/O or clock: its driver calls it with commands, acknowledgements and
+//! records of the log, and it calls a [`Port`] to append, read and claim. [`owner`](crate::owner) drives it over a real log.
 //!
 //! Its promises, each kept in one place:
 //! 1. A record is acknowledged only at the offset that it states ([`Writer::acked`]): the writer's test is the reader's.
-//! 2. Anything else is doubt ([`Writer::doubt`]): claim anew, replay, and decide again what the log does not answer.
-//! 3. An answer that leaves no record waits for a [`barrier`]: at its time this writer was the owner.
+//! 2. Anything else is doubt ([`Writer::doubt`]): claim anew, replay, and decide again all commands that the log does not answer.
+//! 3. An answer that leaves no record waits for a [`barrier`], which proves that this writer was still the owner after the question came.
 
 mod barrier;
 mod config;
@@ -33,13 +33,13 @@ use std::collections::VecDeque;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-/// So many records make a batch; the last command may add some.
+/// A batch is full at this many records; its last command may exceed it.
 const BATCH: usize = 1_000;
 
-/// What a caller hears.
+/// The answer to a caller.
 pub(crate) type Answer = Result<Accepted, CommandError>;
 
-/// What the writer asks of the world around it.
+/// The I/O that the writer asks for.
 pub(crate) trait Port {
     /// Queues a record of this partition.
     fn append(&mut self, record: Append, tag: Tag) -> Result<(), NotQueued>;
@@ -47,15 +47,15 @@ pub(crate) trait Port {
     fn append_all(&mut self, records: Vec<(Append, Tag)>) -> Result<(), Unsent> {
         records.into_iter().try_for_each(|(record, tag)| self.append(record, tag).map_err(|why| Unsent { at: tag.at, why }))
     }
-    /// Asks for the log's end; [`Writer::barrier`] is to be called with what comes.
+    /// Asks for the log's end; the driver passes the answer to [`Writer::barrier`].
     fn ask_end(&mut self, epoch: u64);
-    /// Reads from an offset on; [`Writer::replayed`] is to be called with the records, until the writer writes.
+    /// Reads from an offset on; the driver passes the records to [`Writer::replayed`], until the writer writes.
     fn read(&mut self, epoch: u64, from: i64);
-    /// Asks for [`Writer::claim`] after a pause that grows with the number of attempts that failed.
+    /// Asks the driver to call [`Writer::claim`] after a pause that grows with the number of attempts that failed.
     fn claim_later(&mut self, attempt: u32);
-    /// The node's clock, for the claim's `ce_time`.
+    /// The node's clock, for the `ce_time` of claims and proofs.
     fn now(&self) -> Timestamp;
-    /// A name for a claim that was never used before.
+    /// A name for a claim or a proof that was never used before.
     fn nonce(&mut self) -> String;
 }
 
@@ -70,7 +70,7 @@ pub(crate) struct Pending<A: Aggregate> {
 }
 
 impl<A: Aggregate> Pending<A> {
-    /// Answers; a caller that has gone away is not missed.
+    /// Sends the answer; it is no error if the caller has gone away.
     pub fn answer(self, answer: Answer) {
         let _ = self.reply.send(answer);
     }
@@ -83,7 +83,7 @@ pub(crate) enum Phase {
     Claiming,
     /// The claim stands at `claim`; the log below it is being read.
     Replaying { claim: i64 },
-    /// The owner, as far as anybody can know.
+    /// The owner, unless somebody has claimed since and this writer has not noticed yet.
     Writing { claim: i64 },
 }
 
@@ -107,7 +107,7 @@ struct Speculative<A> {
     state: A,
     version: u64,
     flights: u32,
-    /// Set when its code panicked on an event: nothing is decided on what is left.
+    /// Set when its code panicked on an event: the writer decides no command on this state.
     defect: Option<String>,
 }
 
@@ -170,7 +170,7 @@ impl<A: Aggregate> Writer<A> {
         }
     }
 
-    /// True when nothing waits for an answer.
+    /// True when no command waits for an answer.
     pub fn is_idle(&self) -> bool {
         self.queue.is_empty() && self.flights.is_empty() && self.resting.is_empty()
     }
@@ -180,12 +180,12 @@ impl<A: Aggregate> Writer<A> {
         self.queue.len() + self.flights.len() + self.resting.len()
     }
 
-    /// True once it has written and is in doubt: it may be that somebody else has claimed the partition.
+    /// True once it has written and is in doubt: somebody else may have claimed the partition.
     pub fn is_superseded(&self) -> bool {
         self.ever_wrote && self.phase == Phase::Claiming
     }
 
-    /// Which attempt this is; what belongs to an earlier one is ignored.
+    /// The number of this attempt to own the partition; the writer ignores acknowledgements and records of earlier ones.
     pub fn epoch(&self) -> u64 {
         self.epoch
     }
@@ -214,7 +214,7 @@ impl<A: Aggregate> Writer<A> {
         port.claim_later(self.attempts);
     }
 
-    /// Takes what the log says of an append: the claim's place, or a record's.
+    /// Takes the outcome of an append: the offset of the claim or of a record, or an error.
     pub fn acked(&mut self, ack: Ack, port: &mut impl Port) {
         if ack.tag.epoch != self.epoch {
             return;
@@ -230,12 +230,12 @@ impl<A: Aggregate> Writer<A> {
         }
     }
 
-    /// Whether a record stands just where it should.
+    /// Whether a record stands at the offset that it states, right behind the last one that is confirmed.
     fn is_due(&self, offset: i64, tag: Tag) -> bool {
         offset == tag.at && offset == self.acked_next || sabotage::left_out("places")
     }
 
-    /// Step 2. The claim stands at `offset`: read the log up to it, from the last place that is certain.
+    /// Step 2. The claim stands at `offset`: read the log up to it, from the fold's checkpoint.
     fn claimed(&mut self, offset: i64, port: &mut impl Port) {
         self.phase = Phase::Replaying { claim: offset };
         self.fold.rewind();
@@ -263,7 +263,7 @@ impl<A: Aggregate> Writer<A> {
         }
     }
 
-    /// Step 3. Everything below the claim is folded: this is the owner.
+    /// Step 3. Everything below the claim is folded: this writer is the owner.
     fn enter(&mut self, claim: i64, nonce: Option<String>, port: &mut impl Port) {
         if nonce.as_deref() != Some(self.nonce.as_str()) {
             return self.retry_claim("another record stands where the claim was acknowledged", port);
@@ -274,8 +274,8 @@ impl<A: Aggregate> Writer<A> {
         self.acked_next = claim + 1;
     }
 
-    /// Decides what waits, unless records are on their way: what comes meanwhile makes the next batch. So batches grow with the load, a lone
-    /// command waits for nothing, and the log's client is given nothing that it could not send at once (group commit).
+    /// Decides the commands in the queue, unless records are on their way: commands that come meanwhile make the next batch. So batches
+    /// grow with the load, a lone command does not wait, and the log's client gets no record that it could not send at once (group commit).
     pub fn proceed(&mut self, port: &mut impl Port) {
         while matches!(self.phase, Phase::Writing { .. })
             && self.may_decide()
@@ -287,13 +287,13 @@ impl<A: Aggregate> Writer<A> {
         self.flush(port);
     }
 
-    /// Whether one more command may be decided: nothing is on its way, and the batch is not full.
+    /// Whether one more command may be decided: no record is on its way, and the batch is not full.
     fn may_decide(&self) -> bool {
         let made = self.outbox.len();
         self.next - self.acked_next == made as i64 && made < BATCH
     }
 
-    /// Whether this owner writes, and nothing is on its way.
+    /// Whether this owner writes, and no record is on its way.
     pub fn has_landed(&self) -> bool {
         matches!(self.phase, Phase::Writing { .. }) && self.next == self.acked_next
     }
@@ -311,8 +311,8 @@ impl<A: Aggregate> Writer<A> {
         self.queue.push_back((self.seq, pending));
     }
 
-    /// The next record of the run is made. It leaves with the others of its batch, one right behind another: so the log's client finds them
-    /// all when it wakes up, and sends them together.
+    /// Puts the next record of the run into the outbox. It leaves with the others of its batch, one right behind another, so that the log's
+    /// client finds them all when it wakes up, and sends them together.
     fn send(&mut self, record: Append, at: i64) {
         self.outbox.push((record, Tag { epoch: self.epoch, at }));
         self.next = at + 1;
@@ -328,8 +328,8 @@ impl<A: Aggregate> Writer<A> {
         }
     }
 
-    /// A record never left, so the run ends before it. Its command is answered if nothing of it is on its way, or if it never will be;
-    /// the part of a group that left will not count. All others are decided again.
+    /// A record could not be queued, so the run ends before it. Its command is answered if none of its records left, or if the record can
+    /// never be queued; the part of a group that left will not count. All other commands are decided again.
     fn not_sent(&mut self, Unsent { at, why }: Unsent, port: &mut impl Port) {
         let gone = |flight: &Flight<A>| {
             flight.first() == at || why == NotQueued::Broken && (flight.first()..=flight.remembered.offset).contains(&at)
@@ -340,7 +340,7 @@ impl<A: Aggregate> Writer<A> {
         self.doubt(&format!("a record could not be queued: {why}"), port);
     }
 
-    /// One more record stands where it should; when it is the last of its command, the command is answered.
+    /// Confirms one more record; when it is the last of its command, the command is answered.
     fn advance(&mut self) {
         self.acked_next += 1;
         self.take_proof();
@@ -367,7 +367,7 @@ impl<A: Aggregate> Writer<A> {
         pending.answer(Ok(answer));
     }
 
-    /// What was meant to happen did not: nothing speculative is believed any more; the log will tell.
+    /// The log may not hold what was appended: drops all speculative state, queues every unanswered command again and claims anew.
     fn doubt(&mut self, why: &str, port: &mut impl Port) {
         let Self { flights, resting, .. } = self;
         let mut again: Vec<(u64, Pending<A>)> = flights.drain(..).map(|flight| (flight.seq, flight.pending)).collect();
@@ -389,7 +389,7 @@ impl<A: Aggregate> Writer<A> {
     }
 }
 
-/// Not now; `millis` says when to ask again.
+/// The answer "not now"; `millis` says when to ask again.
 pub(crate) fn unavailable(reason: &str, millis: u64) -> Answer {
     Err(CommandError::Unavailable(Unavailable { reason: reason.to_owned(), retry_after_millis: millis }))
 }

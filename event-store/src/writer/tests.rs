@@ -1,4 +1,4 @@
-//! What a schedule of the [simulation](crate::simulation) found once, told step by step.
+//! Cases that a schedule of the [simulation](crate::simulation) found once, step by step.
 
 use super::{Answer, Barrier, NodeName, Pending, Phase, Port, Writer, WriterConfig};
 use crate::{
@@ -11,7 +11,7 @@ use event_sourcing::Timestamp;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-/// A port that keeps what it is given, as long as there is room.
+/// A port that keeps the records it is given, as long as there is room.
 struct Desk {
     room: usize,
     why_full: NotQueued,
@@ -71,7 +71,7 @@ fn acked(writer: &mut Writer<Account>, desk: &mut Desk, tag: Tag, offset: Result
     writer.proceed(desk);
 }
 
-/// Hands a command in, together with what comes next.
+/// Submits a command without deciding it, so that it is decided together with the next one.
 fn hand_in(writer: &mut Writer<Account>, id: u128, command: AccountCommand) -> oneshot::Receiver<Answer> {
     let (reply, answer) = oneshot::channel();
     let cause = Cause { actor: "test".into(), correlation_id: "c".into(), causation_id: None, traceparent: None };
@@ -126,7 +126,7 @@ fn a_command_with_an_impossible_record_is_answered_though_the_first_of_its_recor
     assert!(desk.sent.is_empty() && writer.is_idle());
 }
 
-/// Once, what waited behind such a command took off without a record, and was acknowledged with the next one that arrived.
+/// Once, the command behind such a one took off without a record, and was acknowledged with the next record that arrived.
 #[test]
 fn a_command_behind_one_that_is_queued_in_part_waits_for_the_next_run() {
     let (mut writer, mut desk) = begin();
@@ -146,7 +146,7 @@ fn a_command_behind_one_that_is_queued_in_part_waits_for_the_next_run() {
     }
 }
 
-/// The one record that was appended since: a proof, meant for its tag's offset.
+/// The tag of the one record that was appended since: a proof.
 fn proof(desk: &mut Desk) -> Tag {
     let (record, tag) = desk.sent.pop().expect("a proof");
     assert!(desk.sent.is_empty() && record.key == "owner");
@@ -159,7 +159,7 @@ fn on_copies() -> (Writer<Account>, Desk) {
     (writer, desk)
 }
 
-/// Where a partition has copies, its leader may have been deposed and go on telling its old end: only what the copies acknowledge
+/// Where a partition has copies, its leader may have been deposed and go on reporting its old end: only an acknowledgement by the copies
 /// together proves that nobody else has claimed.
 #[test]
 fn on_copies_a_refusal_waits_for_a_record_of_ones_own_that_lands_where_it_should() {

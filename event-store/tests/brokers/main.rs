@@ -1,5 +1,5 @@
-//! Brokers die under a writer and come back: what was acknowledged is there once, and the writer goes on. In a program of its
-//! own, since nothing else may use the brokers meanwhile.
+//! Brokers die under a writer and come back: each acknowledged command is there once, and the writer goes on. In a program of its own,
+//! since nothing else may use the brokers meanwhile.
 
 #![allow(dead_code, reason = "the account is shared with the contract suite")]
 
@@ -51,7 +51,7 @@ impl Brokers {
         metadata.topics()[0].partitions()[0].leader()
     }
 
-    /// The one that leads it after `former`, once the brokers know.
+    /// The broker that leads it after `former`, once the brokers have elected one.
     async fn leader_after(&self, topic: &str, former: i32) -> i32 {
         let elected = async {
             loop {

@@ -17,7 +17,7 @@ pub enum AccountCommand {
     Withdraw(i64),
     /// One event for each amount: they count together or not at all.
     DepositAll(Vec<i64>),
-    /// Makes the balance what it should be; there may be nothing to do.
+    /// Moves the balance to this amount; makes no event where it is so already.
     Settle(i64),
 }
 

@@ -1,4 +1,4 @@
-//! What a log is told and given: group commit, and which partitions are written.
+//! The calls that a log gets: batches of records (group commit), and notes of which partitions are written.
 
 use crate::{Do, account::Account, ask, own, stores::eventually, writing};
 use event_store::{Ack, Append, Cursor, Host, Hosted, Log, LogError, MemoryLog, NodeName, NotQueued, Tag, Unsent, WriterConfig};
@@ -71,7 +71,8 @@ async fn who_was_answered_together_goes_together() {
     join_all((0..CLIENTS).map(|number| tokio::spawn(client(number)))).await;
     let given = log.given.lock().clone();
     assert_eq!(given.iter().sum::<usize>() as u128, CLIENTS * COMMANDS);
-    // One for each round, and one more where the first clients do not wait for the others. Where each leaves without its last client there are two more.
+    // One batch for each round, and one more where the first clients do not wait for the others. If every batch left without its last
+    // client, there would be two more.
     assert!(given.len() as u128 <= COMMANDS + 1, "{given:?}");
 }
 

@@ -1,4 +1,4 @@
-//! Few aggregates in memory or all of them: nobody can tell from the answers.
+//! An owner answers the same, whether it has few aggregates in memory or all of them.
 
 use super::{
     Do, meta,
@@ -10,7 +10,7 @@ use std::path::Path;
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// On an account, a command with a name of its own or one used before, with a version or without.
+    /// On an account, a command with a new id or one used before, with an expected version or without.
     Ask {
         on: u128,
         command: Do,
@@ -37,14 +37,14 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What is heard of all the steps, and where every account stands at the end.
+/// The answers to all steps, and the state of every account at the end.
 async fn told(steps: &[Step], directory: Option<&Path>, config: WriterConfig) -> Vec<String> {
     let log = memory();
     let (mut owner, mut told) = (begin(&log, directory, config).await, Vec::new());
     for (step, number) in steps.iter().zip(1_000..) {
         match step.clone() {
             Step::Ask { on, command, id, expected } => {
-                // That a command had nothing to do is in no log: whether it is known after a restart depends on the snapshots.
+                // A command that had nothing to do leaves no record: whether it is remembered after a restart depends on the snapshots.
                 let id = if matches!(command, Do::Settle(_)) { number } else { id };
                 let meta = CommandMeta { expected_version: expected, ..meta(id) };
                 told.push(format!("{:?}", heard(&owner, on, command, meta).await));

@@ -1,4 +1,4 @@
-//! A log that goes wrong on demand, around any real one.
+//! A wrapper of any log, which makes it fail on demand.
 
 use event_store::{Ack, Append, Cursor, Log, LogError, NotQueued, Tag};
 use parking_lot::Mutex;
@@ -30,7 +30,7 @@ impl FaultyLog {
         Self { inner, plan: Arc::default() }
     }
 
-    /// The process stands still: what it appends stays in its queue.
+    /// The process stands still: the records that it appends stay in its queue.
     pub fn pause(&self) {
         self.plan.lock().paused = Some(Vec::new());
     }
@@ -43,7 +43,7 @@ impl FaultyLog {
         }
     }
 
-    /// Whether the queue takes anything.
+    /// Whether the queue is full, and takes no record.
     pub fn set_full(&self, full: bool) {
         self.plan.lock().full = full;
     }
@@ -58,7 +58,7 @@ impl FaultyLog {
         self.plan.lock().lost_acks = count;
     }
 
-    /// The next records are lost, and said to be in doubt.
+    /// The next records are lost, and their sender gets an error.
     pub fn lose_records(&self, count: usize) {
         self.plan.lock().lost_records = count;
     }

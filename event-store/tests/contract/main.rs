@@ -1,5 +1,5 @@
-//! The contract of the event store, the same on every log: what is acknowledged is there once, in order, whole; what is
-//! refused was right to refuse.
+//! The contract of the event store, the same on every log: a command that is acknowledged is there once, in order, whole; one that is
+//! refused was rightly refused.
 
 mod account;
 mod batches;
@@ -33,7 +33,7 @@ fn account(number: u128) -> Uuid {
     Uuid::from_u128(0xacc0_0000 + number)
 }
 
-/// A stand-in for the host's fingerprint: what matters is that it differs where commands do.
+/// A stand-in for the host's fingerprint: it needs only to differ where commands do.
 fn fingerprint(command: &Do) -> u64 {
     format!("{command:?}").bytes().fold(7, |hash, byte| hash.wrapping_mul(31).wrapping_add(u64::from(byte)))
 }
@@ -89,7 +89,7 @@ async fn whole_log(log: &Arc<dyn Log>) -> Vec<Followed> {
     all
 }
 
-/// The amounts that count, account by account, in order; with the command that made each, and versions checked.
+/// The amounts of an account that count, in order, with the command that made each; checks the versions.
 async fn counted(log: &Arc<dyn Log>, on: u128) -> Vec<(Uuid, i64)> {
     let mut held = Vec::new();
     let mut counted = Vec::new();

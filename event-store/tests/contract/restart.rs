@@ -1,4 +1,4 @@
-//! The broker dies under a writer and comes back: what was acknowledged is there, and the writer goes on.
+//! The broker dies under a writer and comes back: all that was acknowledged is there, and the writer goes on.
 
 use super::{Do, amounts, counted, own, persist, stores::*, writing};
 

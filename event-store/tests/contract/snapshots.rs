@@ -1,4 +1,4 @@
-//! Snapshots are caches: an owner that has one reads less, and answers the same. The log's memory is enough for all of it.
+//! Snapshots are caches: an owner that has one reads less, and answers the same. A log in memory is enough for these tests.
 
 use super::{Do, Owner, account, fingerprint, meta, stores::eventually, writing};
 use event_sourcing::Aggregate;
@@ -17,13 +17,13 @@ use std::{
 };
 use tokio::sync::mpsc::UnboundedSender;
 
-/// So little in memory that nearly everything is looked up.
+/// Keeps so little in memory that nearly everything is looked up in the snapshot.
 pub fn tight() -> WriterConfig {
     let save_every = Duration::from_millis(2);
     WriterConfig { live_aggregates: 2, recent_commands: 2, save_after: 3, save_every, ..WriterConfig::default() }
 }
 
-/// Saves when it stops only.
+/// Saves only when it stops.
 fn lazy() -> WriterConfig {
     WriterConfig { save_after: usize::MAX, save_every: Duration::from_secs(3600), ..WriterConfig::default() }
 }
@@ -40,7 +40,7 @@ pub async fn begin(log: &Arc<dyn Log>, directory: Option<&Path>, config: WriterC
     owner
 }
 
-/// What a caller hears, to be compared.
+/// The answer to a command, in a form that can be compared.
 pub async fn heard<A>(owner: &PartitionOwner<A>, on: u128, command: Do, meta: CommandMeta) -> Result<(u64, i64, u32, bool), String>
 where
     A: Aggregate<Command = Do>,
@@ -54,7 +54,7 @@ where
     answer.map(|accepted| (accepted.version, accepted.position.offset, accepted.events, accepted.repeated)).map_err(told)
 }
 
-/// The version of an account and what its refusal says of its balance.
+/// The version of an account, and a refusal, which states its balance.
 pub async fn state(owner: &Owner, on: u128) -> (u64, String) {
     let version = owner.read(account(on)).await.expect("an answer").version;
     let refused = heard(owner, on, Do::Withdraw(i64::MAX), meta(u128::MAX - on)).await;
@@ -69,7 +69,8 @@ async fn deposit_all(owner: &Owner) {
     assert!(futures::future::join_all(all).await.iter().all(Result::is_ok));
 }
 
-/// Every account is as the deposits make it; an old command, a new one, a name used twice and a stale version are known as such.
+/// Checks that every account is as the deposits make it, and that repeats of old and new commands, a reused id and a stale version are
+/// noticed.
 async fn is_right(owner: &Owner, why: &str) {
     for on in 0..ACCOUNTS {
         let balance: u128 = (0..DEPOSITS).filter(|id| id % ACCOUNTS == on).sum();
@@ -87,7 +88,7 @@ async fn is_right(owner: &Owner, why: &str) {
     assert_eq!(conflict, Err("Conflict { expected: 1, actual: 10 }".into()), "{why}");
 }
 
-/// Counts what is read of a log.
+/// Counts the records that are read of a log.
 struct Counting {
     inner: Arc<dyn Log>,
     read: Arc<AtomicUsize>,
@@ -119,7 +120,7 @@ impl Cursor for CountingCursor {
     }
 }
 
-/// An owner that begins now, and how many records it read before it wrote.
+/// Begins an owner; returns it, and how many records it read before it wrote.
 async fn begin_counted(log: &Arc<dyn Log>, directory: Option<&Path>, config: WriterConfig) -> (Owner, usize) {
     let read = Arc::new(AtomicUsize::new(0));
     let counting: Arc<dyn Log> = Arc::new(Counting { inner: log.clone(), read: read.clone() });
@@ -157,7 +158,7 @@ async fn a_restart_reads_the_tail_only() {
     }
 }
 
-/// Whether a copy of the file, as it is now, saves an owner of a copy of the log any reading.
+/// Whether the file, as it is now, lets an owner read only a part of the log; tried on copies of both.
 async fn is_saved(log: &MemoryLog, directory: &Path) -> bool {
     let (copy, other): (_, Arc<dyn Log>) = (tempfile::tempdir().expect("a directory"), Arc::new(beginning_of(log, usize::MAX)));
     if std::fs::copy(file(directory), file(copy.path())).is_err() {
@@ -269,7 +270,8 @@ async fn a_snapshot_that_is_ahead_of_its_log_is_ignored() {
     for regrown in [0, 300] {
         std::fs::write(file(directory.path()), &snapshot).expect("it is written");
         let lost: Arc<dyn Log> = Arc::new(beginning_of(&whole, 101));
-        // Where the snapshot's last record stood, stands the same command's again; the others were for another account.
+        // The snapshot's last record stands at its offset again, for the same command but in another run; those before it are for another
+        // account.
         let without = begin(&lost, None, WriterConfig::default()).await;
         for id in 101..101 + regrown {
             heard(&without, 1, Do::Deposit(id as i64), meta(id)).await.expect("accepted");
@@ -282,7 +284,7 @@ async fn a_snapshot_that_is_ahead_of_its_log_is_ignored() {
     }
 }
 
-/// The account by other rules: every event counts twice.
+/// The account by other rules: every event is applied twice.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Doubled(super::account::Account);
 
@@ -314,7 +316,7 @@ async fn a_snapshot_by_other_rules_is_ignored() {
     assert_eq!(refused, format!("the balance is {}, {} is wanted", 2 * balance, i64::MAX));
 }
 
-/// Overwrites the saved accounts, or the saved commands, in a way that redb itself takes for right.
+/// Overwrites the saved accounts, or the saved commands, in a way that redb itself does not notice.
 fn spoil(directory: &Path, kind: &str) {
     let database = redb::Database::open(file(directory)).expect("a snapshot");
     let write = database.begin_write().expect("it writes");
@@ -362,7 +364,7 @@ async fn a_wrong_value_met_while_saving_leads_back_to_the_log() {
     let (log, directory) = a_past(tight()).await;
     spoil(directory.path(), "aggregates");
     let owner = begin(&log, Some(directory.path()), tight()).await;
-    // Nobody asks for the old accounts; enough new ones are saved, in saves of their own, for the old to be merged with them.
+    // No command touches the old accounts; enough new ones are saved, in saves of their own, for the old to be merged with them.
     for id in 0..2 * ACCOUNTS {
         heard(&owner, ACCOUNTS + id, Do::Deposit(1), meta(1_000 + id)).await.expect("accepted");
         tokio::time::sleep(Duration::from_millis(3)).await;

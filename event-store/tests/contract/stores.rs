@@ -35,7 +35,7 @@ pub async fn embedded() -> Option<Arc<dyn Log>> {
     Some(on_brokers(&broker.config()).await)
 }
 
-/// A variable that `./test` sets; by hand, a part that is not there is passed over, and said.
+/// A variable that `./test` sets. In a run by hand it may be missing: the test is passed over then, with a message.
 pub fn required(name: &str) -> Option<String> {
     let value = std::env::var(name).ok().filter(|value| !value.is_empty());
     if value.is_none() {
@@ -92,7 +92,7 @@ impl Broker {
     }
 }
 
-/// Waits for something that must become true.
+/// Waits until the probe finds something, for 30 s at most.
 pub async fn eventually<T>(what: &str, mut probe: impl AsyncFnMut() -> Option<T>) -> T {
     let probing = async {
         loop {

@@ -1,4 +1,4 @@
-//! The tails of one process: each reads for itself, and the one that is shown what the process appends has every record once.
+//! The tails of one process: each reads for itself, and the one into which acknowledged records are put has every record once.
 
 use crate::stores::required;
 use event_store::{
@@ -58,7 +58,7 @@ async fn each_tail_reads_for_itself_whoever_appends() {
     for reader in &mut readers {
         assert_eq!(keys(reader, 150).await, expected(0..150));
     }
-    // The standbys give it up; the readers read on, also what others append.
+    // The cursor of the other tail gives the partition up; this one reads on, also the records of other processes.
     drop(readers.pop());
     append(&elsewhere, 150..200).await;
     append(&here, 200..250).await;
@@ -75,7 +75,7 @@ async fn a_partition_is_read_whole_whether_it_is_written_here_or_elsewhere() {
     here.written(0, true);
     let mut reader = StandbyLog::new(here.clone(), shown, service).read(0, 0).await.expect("a cursor");
     let mut next = 0;
-    // Longer than a partition stays with the consumer that it is taken from.
+    // Each phase of writing elsewhere lasts longer than both consumers read the partition.
     for written in [true, false, true, false] {
         here.written(0, written);
         for _ in 0..25 {

@@ -3,7 +3,7 @@
 use super::reader::{Event, Record, Rule, counted};
 use event_store::run::Place;
 
-/// What a command makes, and when it may.
+/// How many events a command makes, and when it is allowed.
 pub struct Command {
     pub events: u32,
     /// Whether it is allowed on an aggregate of this version; it is refused otherwise.
@@ -16,9 +16,9 @@ pub const PAIR: u8 = 0;
 pub const SINGLE: u8 = 1;
 /// Two events, always; another command than [`PAIR`].
 pub const OTHER_PAIR: u8 = 2;
-/// One event, if nothing was there before.
+/// One event, allowed only as the aggregate's first.
 pub const FIRST: u8 = 3;
-/// One event, if something was there before.
+/// One event, allowed only when the aggregate has events.
 pub const LATER: u8 = 4;
 
 /// The commands by their ids.
@@ -30,25 +30,26 @@ pub const COMMANDS: [Command; 5] = [
     Command { events: 1, allowed: |version| version > 0 },
 ];
 
-/// What an answer that leaves no record waits for.
+/// The conditions for which an answer that leaves no record waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Barrier {
-    /// The log's end, asked after the decision, and until it and all that the answer rests on are confirmed as the writer's own.
+    /// The writer asks for the log's end after the decision, and waits until all below it, and all that the answer rests on, is confirmed
+    /// as its own.
     Whole,
-    /// That what it rests on is confirmed; nobody asks for the log's end.
+    /// The records that the answer rests on are confirmed; the writer does not ask for the log's end.
     NoEnd,
-    /// That the log ends where the writer expects; whose records they are is not waited for.
+    /// The log ends where the writer expects; the writer does not wait until the records are confirmed as its own.
     NoConfirmation,
 }
 
-/// A record under way to the log, and who hears where it came to stand.
+/// A record under way to the log, and the writer that hears its offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Sent {
     pub record: Record,
     pub heard_by: Option<usize>,
 }
 
-/// A request that was decided, and made records up to `last`.
+/// A request that was decided, and whose records end at `last`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Flight {
     request: u8,
@@ -61,13 +62,13 @@ pub struct Resting {
     request: u8,
     refuses: bool,
     rests_on: i64,
-    /// Given once everything below is confirmed; unknown before the log's end was asked for.
+    /// The answer is given once everything below is confirmed; none before the log's end was asked for.
     until: Option<i64>,
-    /// Whether a refusal was right, in the eyes of readers, at some moment since it was decided.
+    /// Whether a refusal was right, by the events that count, at some moment since it was decided.
     right: bool,
 }
 
-/// What a writer knows that takes itself for the owner.
+/// The state of a writer that believes itself the owner.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Owner {
     claim: i64,
@@ -88,7 +89,7 @@ pub enum Phase {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Writer {
     pub phase: Phase,
-    /// The requests, by their place among all that it is asked, that it has not answered.
+    /// The requests that it has not answered, by their place among all that it is asked.
     pub open: Vec<u8>,
 }
 
@@ -109,7 +110,7 @@ pub struct World {
     pub writers: [Writer; 2],
     pub claims: u8,
     pub faults: u8,
-    /// Who answered which command how.
+    /// The writer, the command and the answer, of each answer.
     pub answers: Vec<(usize, u8, Said)>,
 }
 
@@ -118,7 +119,7 @@ pub enum Step {
     Claim(usize),
     Decide(usize),
     AskEnd(usize),
-    /// The writer waited too long, was told of an error, or crashed: it knows nothing any more, and hears nothing of what it sent.
+    /// The writer waited too long, was told of an error, or crashed: it forgets everything, and hears nothing of the records that it sent.
     Stop(usize),
     Land(usize),
     LandUnheard(usize),
@@ -195,7 +196,7 @@ impl Protocol {
                 self.land(world, Sent { record: Record::Foreign, heard_by: None });
             }
         }
-        // What is under way has no order: two worlds that differ in it only are one.
+        // Records under way have no order: sorting them makes worlds that differ only in it one state.
         world.sent.sort_unstable_by_key(key);
         world.answers.sort_unstable();
     }

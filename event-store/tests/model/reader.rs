@@ -1,11 +1,11 @@
-//! What readers make of a log: by the real rule, and by rules that leave out a part of it.
+//! The events that readers count in a log: by the real rule, and by rules that leave out a part of it.
 
 use event_store::run::{Mark, Place, RunRule, Verdict};
 
-/// Which rule readers and writers go by.
+/// The rule that readers and writers use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rule {
-    /// The rule of the house.
+    /// The real run rule.
     Real,
     /// A record counts if it carries the current run, wherever it stands; a writer takes any offset for an answer.
     NoAt,
@@ -23,7 +23,7 @@ pub enum Record {
     Foreign,
 }
 
-/// One event of a command, and the version that its writer thought it would make.
+/// One event of a command, and the version that its writer expected after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Event {
     pub command: u8,
@@ -47,7 +47,7 @@ impl Reader {
         Self { rule, real: RunRule::resume(claim, next), run: claim, held: Vec::new(), counted: Vec::new() }
     }
 
-    /// The claim to resume from, if this is a place to resume from: none is where something is held back.
+    /// The claim of the run to resume in, if there is a run; none where events are held back, since a reader cannot resume there.
     pub fn checkpoint(&self) -> Option<Option<i64>> {
         let claim = match self.rule {
             Rule::Real | Rule::NoGroup => self.real.run().map(|run| run.claim),
@@ -122,7 +122,7 @@ fn read(mut reader: Reader, from: usize, log: &[Record]) -> Reader {
     reader
 }
 
-/// Whether a reader that stops and resumes, at any place that allows it, counts what one counts that read all in one go.
+/// Whether a reader that stops and resumes, at any place that allows it, counts the same events as one that reads all in one go.
 pub fn resumes(rule: Rule, log: &[Record]) -> bool {
     let whole = counted(rule, log);
     let mut reader = Reader::resume(rule, None, 0);

@@ -11,7 +11,7 @@ pub struct Catalogue(Vec<Kind>);
 pub(super) struct Kind {
     pub aggregate: &'static str,
     pub service: &'static str,
-    /// None where no view shows such an aggregate: its events are known all the same.
+    /// None if no view shows such an aggregate; its events can be listed all the same.
     pub view: Option<ErasedView>,
 }
 

@@ -1,4 +1,4 @@
-//! What an auditor asks.
+//! The auditor's queries.
 
 use super::{
     catalogue::{Catalogue, Kind},
@@ -20,7 +20,7 @@ use utoipa::openapi::{OpenApi, RefOr};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-/// An aggregate's events are folded at once; no aggregate comes near this many.
+/// The most events of an aggregate that are loaded and folded at once; no aggregate comes near this many.
 const MOST_EVENTS: u32 = 1_000_000;
 
 /// What the handlers need.
@@ -38,15 +38,15 @@ impl FromRequestParts<Archive> for Asked {
     }
 }
 
-/// The auditor's routes, on a database that holds the view [`Audit`](super::Audit). The state must know the codecs
-/// ([`ReadState::with_codecs`]): they tell the logs that may be waited for, and read the events of the past.
+/// The auditor's routes, on a database that holds the view [`Audit`](super::Audit). The state must have codecs
+/// ([`ReadState::with_codecs`]): they name the logs that a request may wait for, and decode the stored events.
 pub fn routes(read: ReadState, catalogue: Arc<Catalogue>) -> OpenApiRouter {
     let mut router = OpenApiRouter::new().routes(routes!(audit_of)).routes(routes!(state_of)).routes(routes!(audit));
     name_kinds(router.get_openapi_mut(), &catalogue.names());
     router.with_state(Archive { read, catalogue })
 }
 
-/// Says in the description which kinds of aggregate there are.
+/// Names the kinds of aggregate in the OpenAPI description.
 fn name_kinds(api: &mut OpenApi, names: &[&str]) {
     let Some((last, others)) = names.split_last() else { return };
     let text = if others.is_empty() { (*last).to_owned() } else { format!("{} or {last}", others.join(", ")) };
@@ -59,7 +59,7 @@ fn name_kinds(api: &mut OpenApi, names: &[&str]) {
     }
 }
 
-/// The aggregate that is asked for.
+/// The aggregate that the path names; an unknown kind is refused.
 fn asked_for<'a>(archive: &'a Archive, asked: &mut Asked) -> (Uuid, Option<&'a Kind>) {
     let id = asked.segment_id("id");
     let kind = archive.catalogue.kind(asked.segment("aggregate"));
@@ -75,7 +75,7 @@ fn events_of(id: Uuid, kind: Option<&Kind>) -> Vec<Filter> {
     vec![Filter::is("aggregate_id", id.to_string()), Filter::is("aggregate", aggregate)]
 }
 
-/// Every event of one aggregate, the first first; an empty page for one that is not known.
+/// Every event of one aggregate, the oldest first; an empty page if the aggregate is not known.
 #[utoipa::path(get, path = "/audit/{aggregate}/{id}", tag = "audit",
     params(("aggregate" = String, Path), ("id" = Uuid, Path), PageParams, ReadHeaders),
     responses((status = 200, body = Page<AuditRow>), (status = 400, body = Problem, content_type = "application/problem+json"), (status = 503, body = Problem, content_type = "application/problem+json")))]
@@ -86,7 +86,7 @@ async fn audit_of(State(archive): State<Archive>, mut asked: Asked) -> Result<Re
     list.answer::<AuditRow>(&archive.read, asked).await
 }
 
-/// An aggregate as it was, folded from its events up to then, with the place of the last of them; as it is, where no time is named.
+/// An aggregate as it was, folded from its events up to `at`, with the position of the last of them; without `at`, as it is now.
 #[utoipa::path(get, path = "/audit/{aggregate}/{id}/state", tag = "audit",
     params(("aggregate" = String, Path), ("id" = Uuid, Path),
            ("at" = Option<String>, Query, description = "An RFC 3339 time, or a position in the aggregate's log such as orders/0/17"), ReadHeaders),

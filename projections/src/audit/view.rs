@@ -58,7 +58,7 @@ impl Table for AuditRow {
     };
 }
 
-/// The view.
+/// The view, with a row for every event.
 pub struct Audit;
 
 impl View for Audit {
@@ -96,7 +96,7 @@ impl View for Audit {
     }
 }
 
-/// The event that a row of the audit keeps.
+/// Restores the event that a row of the audit holds.
 ///
 /// # Errors
 /// The row holds no event of its service.

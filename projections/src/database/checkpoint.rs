@@ -1,4 +1,4 @@
-//! Where each reader stands, guarded by where it was expected to stand.
+//! The checkpoint of each reader in each partition. A checkpoint moves only from the place where its caller expects it.
 
 use super::{Bind, Database, DatabaseError, Dialect, Transaction};
 use event_store::{Batch, Checkpoint, PartitionId};
@@ -14,11 +14,12 @@ const INSERT: &str = "INSERT INTO \"checkpoints\" (\"reader\", \"service\", \"pa
 const UPDATE: &str = "UPDATE \"checkpoints\" SET \"next_offset\" = $4, \"claim\" = $5 \
      WHERE \"reader\" = $1 AND \"service\" = $2 AND \"partition\" = $3 AND \"next_offset\" = $6";
 
-/// Restricts [`update_each`] to partitions of which nobody has put anything aside.
+/// Restricts [`update_each`] to partitions of which no reader has put a record aside.
 const NOTHING_PUT_ASIDE: &str = " AND NOT EXISTS (SELECT 1 FROM \"dead_letters\" \
      WHERE \"dead_letters\".\"service\" = given.\"service\" AND \"dead_letters\".\"partition\" = given.\"partition\")";
 
-/// Moves each reader that stands where it is said to, under a further condition; says for each that moved whose partition's it is.
+/// The statement that moves each given checkpoint which stands at its expected offset and meets the condition. It returns the partition
+/// (`orders/3`) of each checkpoint that moved.
 fn update_each(dialect: Dialect, condition: &str) -> String {
     let given = match dialect {
         Dialect::Sqlite => {
@@ -38,10 +39,10 @@ fn update_each(dialect: Dialect, condition: &str) -> String {
     )
 }
 
-/// A reader's name and where it stands.
+/// A reader's name, its next offset and its claim.
 type Standing = (String, i64, Option<i64>);
 
-/// The checkpoints of a partition as JSON, reader by reader.
+/// The query for the checkpoints of a partition: a JSON array for each reader.
 fn select(dialect: Dialect) -> String {
     let array = match dialect {
         Dialect::Sqlite => "json_array(\"reader\", \"next_offset\", \"claim\")",
@@ -70,7 +71,7 @@ impl Database {
         open.commit().await
     }
 
-    /// Where `reader` stands in a partition; at its beginning where it has never read.
+    /// The checkpoint of `reader` in a partition; the partition's beginning if it has never read there.
     ///
     /// # Errors
     /// [`DatabaseError::Sql`] where the database does not answer.
@@ -78,15 +79,15 @@ impl Database {
         Ok(self.checkpoints(source).await?.get(reader).copied().unwrap_or_default())
     }
 
-    /// Where all readers stand in a partition.
+    /// The checkpoints of all readers in a partition.
     pub(crate) async fn checkpoints(&self, source: &PartitionId) -> Result<HashMap<String, Checkpoint>, DatabaseError> {
         parsed(self.texts(select(self.dialect()), place(source)).await?)
     }
 
-    /// Moves `reader` from where the batch begins to where it ends.
+    /// Moves the checkpoint of `reader` from the batch's beginning to its end.
     ///
     /// # Errors
-    /// [`DatabaseError::Moved`] where the reader does not stand where the batch begins.
+    /// [`DatabaseError::Moved`] if the checkpoint does not stand at the batch's beginning.
     pub async fn advance(&self, reader: &str, batch: &Batch) -> Result<(), DatabaseError> {
         let (statement, binds) = step(reader, &batch.source, batch.from, batch.to);
         moved(&batch.source, self.execute(statement, binds).await?)?;
@@ -94,8 +95,8 @@ impl Database {
         Ok(())
     }
 
-    /// Moves `reader` in many partitions, each from where its batch begins to where it ends, if it stands there. Answers those in which it
-    /// moved; of the others nothing more is known.
+    /// Moves the checkpoints of `reader` in many partitions, each from its batch's beginning to its end, if it stands at that beginning.
+    /// Answers the partitions in which it moved; in the others it stood elsewhere.
     ///
     /// # Errors
     /// [`DatabaseError::Sql`] where the database does not answer.
@@ -110,14 +111,14 @@ fn given_of_one(reader: &str, batches: &[Batch]) -> Vec<Bind> {
     given(&batches.iter().map(|batch| (reader, batch)).collect::<Vec<_>>())
 }
 
-/// The partitions of these batches that are among those that moved.
+/// The partitions of these batches in which the checkpoint moved.
 fn those_among(batches: &[Batch], moved: Vec<String>) -> Vec<PartitionId> {
     let moved = counted(moved);
     let sources = batches.iter().map(|batch| batch.source.clone());
     sources.filter(|source| moved.contains_key(&source.to_string())).collect()
 }
 
-/// What [`update_each`] is given.
+/// The parameter of [`update_each`].
 fn given(steps: &[(&str, &Batch)]) -> Vec<Bind> {
     let step = |(reader, batch): &(&str, &Batch)| {
         json!({
@@ -175,39 +176,39 @@ impl Transaction {
         Ok(those_among(batches, moved))
     }
 
-    /// Moves each reader from its batch's beginning to its end, and takes its lock, where it stands there and nothing of the partition is put
-    /// aside. Answers how many readers of each partition (`orders/3`) moved.
+    /// Moves each reader's checkpoint from its batch's beginning to its end and so locks it, if it stands at that beginning and no record
+    /// of the partition is put aside. Answers how many checkpoints of each partition (`orders/3`) moved.
     pub(crate) async fn advance_each(&mut self, steps: &[(&str, &Batch)]) -> Result<HashMap<String, usize>, DatabaseError> {
         Ok(counted(self.texts(update_each(self.dialect(), NOTHING_PUT_ASIDE), given(steps)).await?))
     }
 
-    /// Where a reader stands in all partitions that it has read.
+    /// A reader's checkpoints in all partitions that it has read.
     pub(crate) async fn standing(&mut self, reader: &str) -> Result<HashMap<PartitionId, Checkpoint>, DatabaseError> {
         let statement = standing_statement(self.dialect());
         standing(self.texts(statement, vec![Bind::Text(reader.to_owned())]).await?)
     }
 
-    /// Keeps a reader's checkpoints where they are until the end of the transaction.
+    /// Locks a reader's checkpoints until the end of the transaction, so that nobody else moves them.
     pub(crate) async fn lock_checkpoints(&mut self, reader: &str) -> Result<(), DatabaseError> {
         let statement = "UPDATE \"checkpoints\" SET \"next_offset\" = \"next_offset\" WHERE \"reader\" = $1";
         self.execute(statement.to_owned(), vec![Bind::Text(reader.to_owned())]).await.map(drop)
     }
 
-    /// Gives the checkpoints of `from` to `to`, in place of those that `to` had.
+    /// Makes the checkpoints of the reader `from` those of `to`, whose own are deleted.
     pub(crate) async fn hand_checkpoints_over(&mut self, from: &str, to: &str) -> Result<(), DatabaseError> {
         self.forget_checkpoints(to).await?;
         let statement = "UPDATE \"checkpoints\" SET \"reader\" = $2 WHERE \"reader\" = $1";
         self.execute(statement.to_owned(), vec![Bind::Text(from.to_owned()), Bind::Text(to.to_owned())]).await.map(drop)
     }
 
-    /// Lets a reader begin anew.
+    /// Deletes a reader's checkpoints, so that it begins anew.
     pub(crate) async fn forget_checkpoints(&mut self, reader: &str) -> Result<(), DatabaseError> {
         let statement = "DELETE FROM \"checkpoints\" WHERE \"reader\" = $1";
         self.execute(statement.to_owned(), vec![Bind::Text(reader.to_owned())]).await.map(drop)
     }
 }
 
-/// A reader's checkpoints as JSON, partition by partition.
+/// The query for a reader's checkpoints: a JSON array for each partition.
 fn standing_statement(dialect: Dialect) -> String {
     let columns = "\"service\", \"partition\", \"next_offset\", \"claim\"";
     let array = match dialect {

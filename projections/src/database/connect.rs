@@ -1,4 +1,4 @@
-//! Opening a database, which makes it where it is missing.
+//! Opens a database, and makes it if it is missing.
 
 use super::{Database, DatabaseError, Pools};
 use sqlx::{
@@ -13,18 +13,18 @@ use tokio::sync::watch;
 const BUSY: Duration = Duration::from_secs(5);
 /// How long a request waits for a free connection before it fails.
 const ACQUIRE: Duration = Duration::from_secs(5);
-/// For how long a connection that was used is taken to be alive.
+/// How long after its use a connection is assumed to be alive.
 pub(super) const TRUSTED: Duration = Duration::from_secs(1);
-/// What PostgreSQL is told, unless the address says otherwise (`?options=-c%20enable_seqscan%3Don`).
-/// - As on SQLite a commit does not wait for the disk. PostgreSQL's own log is in order, so a commit that a crash takes back takes every later
-///   one with it, each with its checkpoint, and what they held is read again.
-/// - Every row is asked for by a key or in the order of an index. A statement that was planned while its table was empty would read the whole
-///   table for each row, until somebody counts its rows (autovacuum, after a minute).
-/// - Compiling a statement takes longer than any of ours.
+/// The settings of PostgreSQL's sessions, unless the address sets them itself (`?options=-c%20enable_seqscan%3Don`).
+/// - As on SQLite a commit does not wait for the disk. PostgreSQL writes its own log in order, so a crash that loses a commit loses every
+///   later one, too. Each commit holds its checkpoint, so the readers read those records again.
+/// - Our queries find every row by a key or in the order of an index. Without this setting a statement that was planned while its table was
+///   empty would scan the whole table for each row, until autovacuum counts its rows after a minute.
+/// - Compiling a statement takes longer than running any of ours.
 const SETTINGS: [(&str, &str); 3] = [("synchronous_commit", "off"), ("enable_seqscan", "off"), ("jit", "off")];
 /// PostgreSQL: no database of this name.
 const NO_DATABASE: &str = "3D000";
-/// PostgreSQL: somebody else has made it meanwhile.
+/// PostgreSQL: another process has made the database meanwhile.
 const MADE_MEANWHILE: [&str; 2] = ["42P04", "23505"];
 
 impl Database {
@@ -48,8 +48,8 @@ impl Database {
     }
 }
 
-/// The log is the truth and a checkpoint is written with its rows, so a commit that a power cut takes back is read again:
-/// `NORMAL` is enough.
+/// `NORMAL` is enough: rows and their checkpoint are one commit, so when a power cut loses it, the reader reads those records from the log
+/// again.
 async fn sqlite(url: &str) -> Result<Pools, DatabaseError> {
     let options = SqliteConnectOptions::from_str(url)?
         .create_if_missing(true)
@@ -67,7 +67,7 @@ async fn sqlite(url: &str) -> Result<Pools, DatabaseError> {
 async fn postgres(url: &str) -> Result<PgPool, DatabaseError> {
     let options = with_settings(PgConnectOptions::from_str(url)?);
     let name = options.get_database().map(str::to_owned).ok_or_else(|| DatabaseError::Url(url.to_owned()))?;
-    // Asking first whether a connection is alive doubles what a row by its key costs; one that was in use just now is taken to be.
+    // A ping before each use doubles the cost of a row by its key, so a connection that was in use just now is not pinged.
     let pool =
         PgPoolOptions::new().max_connections(8).acquire_timeout(ACQUIRE).test_before_acquire(false).before_acquire(|connection, used| {
             Box::pin(async move {

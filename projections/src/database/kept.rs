@@ -1,7 +1,7 @@
-//! Connections that wait outside of their pool for the next statement.
+//! PostgreSQL connections that stay outside of their pool between two statements.
 //!
-//! A pool asks each connection that is given back whether it is well, which is another exchange with PostgreSQL after each row that was read.
-//! A few connections go from one statement to the next without that.
+//! A pool pings each connection that is returned to it, which is one more round trip to PostgreSQL after each row that was read. A few
+//! connections go from one statement to the next without being returned.
 
 use super::connect::TRUSTED;
 use parking_lot::Mutex;
@@ -13,7 +13,7 @@ use sqlx::{
 };
 use std::time::Instant;
 
-/// So many are kept of a pool of eight.
+/// The most connections that are kept, of a pool of eight.
 const MOST: usize = 2;
 
 #[derive(Debug)]
@@ -22,13 +22,13 @@ struct Connection {
     taken: Instant,
 }
 
-/// Connections that were taken from their pool a moment ago. Each goes back within so long as a connection that was used is taken to be alive
-/// if there is more to do, and else when it is wanted the next time; the pool then asks it, or closes it for its age.
+/// Connections that were taken from the pool. A query uses one only within [`TRUSTED`] of its taking; the first query after that returns it
+/// to the pool, which pings it, or closes it for its age.
 #[derive(Debug, Default)]
 pub(super) struct Kept(Mutex<Vec<Connection>>);
 
 impl Kept {
-    /// The rows of a query that leaves nothing open.
+    /// The rows of a query that leaves no transaction open.
     pub async fn fetch_all(&self, pool: &PgPool, query: Query<'static, Postgres, PgArguments>) -> Result<Vec<PgRow>, sqlx::Error> {
         let mut connection = match self.idle() {
             Some(connection) => connection,
@@ -53,7 +53,7 @@ impl Kept {
 
     /// Closes the pool, which waits for all its connections.
     pub async fn close(&self, pool: &PgPool) {
-        // From here on none is kept.
+        // The pool counts as closed from here on, so `keep` keeps no further connection.
         let closing = pool.close();
         self.0.lock().clear();
         closing.await;

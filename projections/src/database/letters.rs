@@ -1,4 +1,4 @@
-//! Dead letters: records that a reader could not take, and what stands behind them in their aggregates, in the log's order.
+//! Dead letters: records that a reader could not process, and the later records of their aggregates, in the log's order.
 
 use super::{Bind, Database, DatabaseError, Dialect, Filter, Order, Query, There, Transaction};
 use crate::table::{Column, Relation, Table, TableSpec};
@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
-/// A record that a reader has put aside. As long as an aggregate has one, its later events follow it here.
+/// A record that a reader has put aside. As long as an aggregate has a letter, the reader puts its later events aside, too.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DeadLetterRow {
     /// `<reader>@<position>`.
     pub id: String,
-    /// Who put it aside: a view's name, or `reactors`.
+    /// The reader that put it aside: a view's name, or `reactors`.
     pub reader: String,
     /// The service in whose log it stands.
     pub service: String,
@@ -21,11 +21,11 @@ pub struct DeadLetterRow {
     pub partition: i32,
     /// Its offset.
     pub offset: i64,
-    /// Whose event it is.
+    /// The aggregate whose event it is.
     pub aggregate_id: Uuid,
     /// The Avro record's full name, as its header says.
     pub r#type: String,
-    /// Why it could not be taken, or that it waits behind one that could not.
+    /// Why it could not be processed, or that it waits behind one that could not.
     pub reason: String,
     /// When it was put aside.
     pub parked_at: Timestamp,
@@ -33,7 +33,7 @@ pub struct DeadLetterRow {
     pub record: Envelope,
 }
 
-/// What else a record holds; the event's bytes in hexadecimal digits.
+/// The rest of a record, with the event's bytes in hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Envelope {
     /// The aggregate's version after the event.
@@ -54,7 +54,7 @@ pub struct Envelope {
     pub payload: String,
 }
 
-/// The reason of those that follow.
+/// The reason of a letter that waits behind another one.
 const WAITS: &str = "waits behind an earlier dead letter of its aggregate";
 
 impl Table for DeadLetterRow {
@@ -84,7 +84,7 @@ fn relation() -> Relation {
 }
 
 impl DeadLetterRow {
-    /// The letter of a record that `reader` cannot take.
+    /// The letter of a record that `reader` cannot process.
     pub fn new(reader: &str, record: &Counted, reason: impl Into<String>) -> Self {
         let Context { position, aggregate_id, version, event_id, type_name, time, cause } = &**record;
         let Cause { actor, correlation_id, causation_id, traceparent } = cause.clone();
@@ -111,7 +111,7 @@ impl DeadLetterRow {
     /// The record, as the log holds it.
     ///
     /// # Errors
-    /// Somebody has changed the payload by hand, and not to hexadecimal digits.
+    /// The payload is not hexadecimal digits: somebody has changed it by hand.
     pub fn counted(&self) -> Result<Counted, DatabaseError> {
         let Envelope { version, event_id, time, actor, correlation_id, causation_id, traceparent, payload } = self.record.clone();
         let malformed = |error: hex::FromHexError| serde::de::Error::custom(format!("payload: {error}"));
@@ -130,7 +130,7 @@ impl DeadLetterRow {
     }
 }
 
-/// Which aggregates each reader has put aside.
+/// The aggregates that each reader has put aside, by the reader's name.
 pub(crate) type Parked = HashMap<String, HashSet<Uuid>>;
 
 impl Database {
@@ -148,7 +148,7 @@ impl Database {
         self.select(&query).await
     }
 
-    /// Puts letters aside; one that is there already is written again.
+    /// Writes letters; a letter that exists already is overwritten.
     ///
     /// # Errors
     /// [`DatabaseError::Sql`] where the database does not answer.
@@ -159,7 +159,7 @@ impl Database {
         open.commit().await
     }
 
-    /// Takes letters away, by their ids: they were redriven, or are dropped.
+    /// Deletes letters by their ids: they were redriven, or are dropped.
     ///
     /// # Errors
     /// [`DatabaseError::Sql`] where the database does not answer.
@@ -169,7 +169,7 @@ impl Database {
         open.commit().await
     }
 
-    /// Takes one letter away for good; false where it is there no more.
+    /// Deletes one letter for good; false if it is gone already.
     ///
     /// # Errors
     /// [`DatabaseError::Sql`] where the database does not answer.
@@ -203,14 +203,14 @@ impl Transaction {
         parked(self.texts(statement, parked_binds(source)).await?)
     }
 
-    /// Gives the letters of `from` to `to`, in place of those that `to` had.
+    /// Makes the letters of the reader `from` those of `to`, whose own are deleted.
     pub(crate) async fn hand_letters_over(&mut self, from: &str, to: &str) -> Result<(), DatabaseError> {
         self.forget_letters(to).await?;
         let statement = "UPDATE \"dead_letters\" SET \"reader\" = $2, \"id\" = $2 || substr(\"id\", length($1) + 1) WHERE \"reader\" = $1";
         self.execute(statement.to_owned(), vec![Bind::Text(from.to_owned()), Bind::Text(to.to_owned())]).await.map(drop)
     }
 
-    /// Takes all letters of a reader away.
+    /// Deletes all letters of a reader.
     pub(crate) async fn forget_letters(&mut self, reader: &str) -> Result<(), DatabaseError> {
         let statement = "DELETE FROM \"dead_letters\" WHERE \"reader\" = $1";
         self.execute(statement.to_owned(), vec![Bind::Text(reader.to_owned())]).await.map(drop)

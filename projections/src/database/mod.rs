@@ -28,16 +28,16 @@ use std::sync::Arc;
 use together::Tables;
 use tokio::sync::{Notify, watch};
 
-/// Why a database did not do what was asked.
+/// Why an operation on a database failed.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
-    /// The address is of no database that is known here.
+    /// The address has an unknown scheme, or names no database.
     #[error("{0:?} is no database address: it must begin with sqlite:// or postgres:// and name a database")]
     Url(String),
-    /// The database said no, or was not there; perhaps to several who asked together.
+    /// The database refused a statement or did not answer; callers that shared a statement share the error.
     #[error("database: {0}")]
     Sql(#[from] Arc<sqlx::Error>),
-    /// A row is not what the view's row type says.
+    /// A row does not fit its view's row type or its table.
     #[error("a row does not fit its view: {0}")]
     Row(#[from] serde_json::Error),
     /// A view's code panicked.
@@ -66,7 +66,7 @@ impl From<DatabaseError> for BatchError {
 }
 
 impl DatabaseError {
-    /// True when the same records will fail again however often they are tried: what they hold is the reason, not the database.
+    /// True if the content of the records is the cause, not the state of the database: they would fail again however often they are tried.
     pub(crate) fn is_poison(&self) -> bool {
         match self {
             Self::Row(_) | Self::View(_) => true,
@@ -100,16 +100,16 @@ pub struct Database {
     pools: Pools,
     /// Counts the checkpoints that this process has moved, so that waiters wake at once.
     moved: Arc<watch::Sender<u64>>,
-    /// Tells those who gather events that somebody waits.
+    /// Tells the writers that gather batches that somebody waits for a checkpoint.
     asked: Arc<Notify>,
-    /// Who waits for rows.
+    /// The lookups that wait for rows.
     tables: Tables,
-    /// Connections to PostgreSQL between two of their statements.
+    /// PostgreSQL connections that stay outside of the pool between two statements.
     kept: Arc<Kept>,
 }
 
 impl Database {
-    /// Whose SQL it speaks.
+    /// The dialect of SQL that it speaks.
     pub fn dialect(&self) -> Dialect {
         match self.pools {
             Pools::Sqlite { .. } => Dialect::Sqlite,
@@ -117,7 +117,8 @@ impl Database {
         }
     }
 
-    /// Changes whenever this process moves a checkpoint in this database.
+    /// Changes whenever this process moves a checkpoint in this database. The call tells the writers that gather batches that somebody
+    /// waits.
     pub(crate) fn moves(&self) -> watch::Receiver<u64> {
         let moves = self.moved.subscribe();
         self.asked.notify_waiters();
@@ -126,7 +127,7 @@ impl Database {
 
     /// Resolves when anybody in this process waits for a checkpoint.
     pub(crate) async fn awaited(&self) {
-        // Before the look, so that who asks in between is heard.
+        // Registers before the count is read, so that it notices a waiter that comes in between.
         let asked = self.asked.notified();
         if self.moved.receiver_count() == 0 {
             asked.await;
@@ -137,7 +138,7 @@ impl Database {
         self.moved.send_modify(|count| *count = count.wrapping_add(1));
     }
 
-    /// Closes the connections, after what runs on them has ended.
+    /// Closes the connections once the statements on them have ended.
     pub async fn close(&self) {
         match &self.pools {
             Pools::Sqlite { writer, readers } => {

@@ -1,4 +1,4 @@
-//! Keyset queries: a page of a table in a total order, after a row that is named by its values.
+//! Keyset queries: a page of a table in a total order, after a row that the caller names by its values.
 
 use super::{Bind, Database, DatabaseError, sql::quoted};
 use crate::table::{Kind, Relation, Table, TableSpec};
@@ -22,7 +22,7 @@ pub struct Filter {
     pub column: &'static str,
     /// The comparison.
     pub compare: Compare,
-    /// A string or a whole number, as the column is.
+    /// A string or a whole number, according to the column's kind.
     pub value: Value,
 }
 
@@ -33,19 +33,19 @@ impl Filter {
     }
 }
 
-/// The order of all columns of a query.
+/// The direction in which all `by` columns of a query are ordered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// Small before great.
+    /// Ascending.
     Rising,
-    /// Great before small.
+    /// Descending.
     Falling,
 }
 
-/// A page of a table. `by` must tell any two rows apart.
+/// A page of a table. No two rows may agree in all `by` columns.
 #[derive(Clone, Debug)]
 pub struct Query {
-    /// Conditions that all hold.
+    /// Conditions, all of which must hold.
     pub filters: Vec<Filter>,
     /// The columns that the rows are ordered by; none of them is ever null.
     pub by: &'static [&'static str],
@@ -53,12 +53,12 @@ pub struct Query {
     pub order: Order,
     /// The `by` values of the row before the page; none for the first page.
     pub after: Option<Vec<Value>>,
-    /// The most rows that are answered.
+    /// The most rows of the page.
     pub limit: u32,
 }
 
 impl Query {
-    /// True when each value is of its `by` column's kind: what a cursor must hold before it is used.
+    /// True if each value is of its `by` column's kind; a cursor is checked by this before it is used.
     pub fn fits(table: &TableSpec, by: &[&str], values: &[Value]) -> bool {
         let fits = |name: &str, value: &Value| match table.column(name).map(|column| column.kind) {
             Some(Kind::Text) => value.is_string(),

@@ -1,9 +1,9 @@
-//! A view's rows: loaded, written and deleted by the batch.
+//! Makes tables, and loads and deletes a batch's rows by their keys.
 
 use super::{Bind, Database, DatabaseError, Dialect, Transaction};
 use crate::table::Relation;
 
-/// Any number that no other lock of ours has.
+/// An advisory lock; the number is arbitrary, and no other lock of ours has it.
 const TABLES_LOCK: &str = "SELECT pg_advisory_xact_lock(7265123901)::text";
 
 impl Database {
@@ -30,7 +30,7 @@ impl Transaction {
         }
     }
 
-    /// Lets one process at a time make tables: on PostgreSQL two that make the same one at once fail.
+    /// Lets one process at a time make tables: on PostgreSQL, of two that make the same table at once one fails.
     pub(super) async fn serialise_changes_of_tables(&mut self) -> Result<(), DatabaseError> {
         match self.dialect() {
             Dialect::Sqlite => Ok(()),

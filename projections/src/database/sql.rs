@@ -1,9 +1,8 @@
-//! The SQL of a table in both dialects. Everything that is written into a statement here is a name from a [`Relation`];
-//! what a caller brings travels as a bound parameter.
+//! The SQL of a table in both dialects. The statements contain only names from a [`Relation`]; a caller's values are bound as parameters.
 
 use crate::table::{Column, Kind, Relation};
 
-/// Whose SQL.
+/// The dialect of SQL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
     /// SQLite 3.38 or newer.
@@ -12,7 +11,7 @@ pub enum Dialect {
     Postgres,
 }
 
-/// A name in quotes: `offset` is a word of SQL.
+/// A name in quotes, since some names, such as `offset`, are keywords of SQL.
 pub fn quoted(name: &str) -> String {
     format!("\"{name}\"")
 }
@@ -42,7 +41,7 @@ impl Dialect {
         std::iter::once(format!("CREATE TABLE IF NOT EXISTS {} ({columns})", quoted(&table.name))).chain(indexes(table)).collect()
     }
 
-    /// The statements that put a shadow in its live table's place.
+    /// The statements that replace a live table by its shadow.
     pub fn replace(self, live: &Relation, shadow: &Relation) -> Vec<String> {
         let (old, new) = (quoted(&live.name), quoted(&shadow.name));
         let tables = [format!("DROP TABLE IF EXISTS {old}"), format!("ALTER TABLE {new} RENAME TO {old}")];
@@ -95,7 +94,7 @@ impl Dialect {
         self.among(&quoted(table.spec.key), 1)
     }
 
-    /// A condition that holds where an expression has one of the keys in a parameter.
+    /// A condition that holds if an expression equals one of the keys in a parameter.
     pub fn among(self, expression: &str, parameter: usize) -> String {
         match self {
             Self::Sqlite => format!("{expression} IN (SELECT value FROM json_each(${parameter}))"),
@@ -122,7 +121,7 @@ impl Dialect {
         format!("DELETE FROM {} WHERE {}", quoted(&table.name), self.keys(table))
     }
 
-    /// Writes rows that are not there. PostgreSQL takes an array for each column, SQLite a value for each column of each of `rows` rows.
+    /// Writes rows that do not exist yet. PostgreSQL takes an array for each column, SQLite a value for each column of each of `rows` rows.
     pub fn insert(self, table: &Relation, rows: usize) -> String {
         let names = list(table.spec.columns, |column| quoted(column.name));
         let given = match self {
@@ -135,7 +134,7 @@ impl Dialect {
         format!("INSERT INTO {} ({names}) {given}", quoted(&table.name))
     }
 
-    /// As [`insert`](Self::insert), rows that may be there.
+    /// As [`insert`](Self::insert), but overwrites rows that exist already.
     pub fn upsert(self, table: &Relation, rows: usize) -> String {
         let others = table.spec.columns.iter().filter(|column| column.name != table.spec.key);
         let updates = list(others, |column| format!("{0} = excluded.{0}", quoted(column.name)));
@@ -143,7 +142,7 @@ impl Dialect {
     }
 }
 
-/// The arrays of the parameters, side by side as rows.
+/// Turns the parameters, an array for each column, into rows.
 fn unnest(columns: &[Column], names: &str) -> String {
     let array = |(number, column): (usize, &Column)| match column.kind {
         Kind::Text | Kind::Json => format!("${number}::text[]"),

@@ -1,7 +1,8 @@
-//! Rows by their keys: who asks while others are being read is read together with whoever else came meanwhile.
+//! Reads rows by their keys: lookups that come while a statement runs share the next one.
 //!
-//! To read one row is an exchange with the database and hardly any work, so fifty at once cost little more than one. Nobody waits for company:
-//! what comes alone is read alone, and the more come the more are read at once. A statement begins after all that it answers was asked.
+//! Reading one row is a round trip to the database and hardly any work, so fifty at once cost little more than one. No lookup is delayed so
+//! that others can join it: one that comes alone is read alone, and the more come, the more each statement reads. A statement begins after
+//! all the lookups that it answers, so none of them gets an older row.
 
 use super::{Bind, Database, DatabaseError};
 use crate::table::{Relation, TableSpec};
@@ -9,27 +10,27 @@ use parking_lot::Mutex;
 use std::{collections::HashMap, sync::Arc};
 use tokio::sync::{Semaphore, oneshot};
 
-/// So many statements for one table are under way at once.
+/// The most statements for one table that run at once.
 const AT_ONCE: usize = 2;
 
-/// A row's JSON, where there is a row.
+/// A row's JSON, if there is such a row.
 type Found = Result<Option<String>, DatabaseError>;
 
-/// Who waits for a row.
+/// A lookup that waits for its row.
 #[derive(Debug)]
 struct Lookup {
     key: String,
     found: oneshot::Sender<Found>,
 }
 
-/// Those who wait for rows of one table; whose turn it is reads for all of them.
+/// The lookups that wait for rows of one table; the caller that gets a turn reads the rows of them all.
 #[derive(Debug)]
 pub(super) struct Together {
     waiting: Mutex<Vec<Lookup>>,
     turns: Semaphore,
 }
 
-/// One for each table that was asked for, by its name.
+/// The lookups of each table that was asked for, by the table's name.
 pub(super) type Tables = Arc<Mutex<HashMap<&'static str, Arc<Together>>>>;
 
 impl Together {
@@ -51,7 +52,7 @@ impl Database {
         loop {
             let mut answer = together.ask(key);
             let found = match together.turns.try_acquire() {
-                // Whoever has waited for an answer before it comes from himself wakes himself once more.
+                // Not by `select!`: once `answer` is polled, sending it from this task would wake this task once more for nothing.
                 Ok(_turn) => {
                     self.read_waiting(table, &together).await;
                     answer.await
@@ -65,7 +66,7 @@ impl Database {
                     }
                 },
             };
-            // Else who read for all was given up by its caller before it had read.
+            // No answer: the caller that read for all was cancelled before it had read. Ask again.
             if let Ok(found) = found {
                 return found;
             }
@@ -80,7 +81,7 @@ impl Database {
         let keys = Bind::Keys(waiting.iter().map(|one| one.key.clone()).collect());
         let rows = self.pairs(self.dialect().load_with_keys(&Relation::live(table)), vec![keys]).await;
         for Lookup { key, found } in waiting {
-            // Who is not there any more was given up.
+            // A lookup that was cancelled no longer listens.
             let _ = found.send(rows.as_ref().map(|rows| rows.get(&key).cloned()).map_err(|error| error.clone().into()));
         }
     }
@@ -117,7 +118,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let database = things(&folder).await;
         let Pools::Sqlite { readers, .. } = &database.pools else { panic!("it is SQLite") };
-        // While these are held, whoever reads waits.
+        // While these connections are held, every reader waits.
         let held = join_all((0..readers.options().get_max_connections()).map(|_| readers.acquire())).await;
         let [mut first, mut second, mut third, mut fourth] = ["a", "b", "c", "d"].map(|key| database.text(&SPEC, key).boxed());
         for one in [&mut first, &mut second, &mut third, &mut fourth] {

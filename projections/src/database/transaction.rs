@@ -50,7 +50,7 @@ where
     rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 
-/// A transaction that writes. Dropped without a commit it is rolled back.
+/// A transaction. Dropped without a commit it is rolled back.
 pub(crate) enum Transaction {
     Sqlite(sqlx::Transaction<'static, Sqlite>),
     Postgres(sqlx::Transaction<'static, Postgres>),
@@ -73,8 +73,8 @@ impl Transaction {
         }
     }
 
-    /// Has the commit wait until it is on the database's disk, whatever the session does otherwise: what is put by or put aside must not
-    /// be lost while the checkpoint is moved past it again by a process that lives on.
+    /// Makes the commit wait for the database's disk, whatever the session's setting. Otherwise a crash of the database could lose an
+    /// errand or a letter, and a process that lives on could move the checkpoint past its record again.
     pub(crate) async fn commit_durably(&mut self) -> Result<(), DatabaseError> {
         match self.dialect() {
             Dialect::Sqlite => Ok(()),
@@ -82,7 +82,7 @@ impl Transaction {
         }
     }
 
-    /// Makes all of it visible at once.
+    /// Commits: all its changes become visible at once.
     pub(crate) async fn commit(self) -> Result<(), DatabaseError> {
         match self {
             Self::Sqlite(open) => open.commit().await?,
@@ -93,7 +93,8 @@ impl Transaction {
 }
 
 impl Database {
-    /// Begins to write. SQLite's lock is taken at once, since a reader cannot become a writer when another has written.
+    /// Begins a transaction that writes. On SQLite it takes the write lock at once: a transaction that has read cannot begin to write once
+    /// another one has written.
     pub(crate) async fn begin(&self) -> Result<Transaction, DatabaseError> {
         Ok(match &self.pools {
             Pools::Sqlite { writer, .. } => Transaction::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
@@ -101,7 +102,7 @@ impl Database {
         })
     }
 
-    /// Begins to read: all that is read in it is as it was at one moment, whatever is written meanwhile.
+    /// Begins a transaction that only reads, all of it from one snapshot, whatever is written meanwhile.
     pub(crate) async fn snapshot(&self) -> Result<Transaction, DatabaseError> {
         Ok(match &self.pools {
             Pools::Sqlite { readers, .. } => Transaction::Sqlite(readers.begin().await?),

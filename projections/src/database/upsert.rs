@@ -1,4 +1,4 @@
-//! A batch's rows, written by few statements.
+//! Writes a batch's rows by few statements.
 
 use super::{DatabaseError, Dialect, Transaction};
 use crate::table::{Column, Kind, Relation};
@@ -6,9 +6,9 @@ use serde_json::{Map, Value};
 use sqlx::AssertSqlSafe;
 use tokio::join;
 
-/// The most rows of one statement on SQLite, which takes 32,766 parameters: a power of two.
+/// The most rows of one statement on SQLite, which takes 32,766 parameters. `portions` needs a power of two.
 const MOST_ROWS: usize = 512;
-/// From how many rows on making them takes longer than one more round trip to PostgreSQL.
+/// From this many rows on, serialising them takes longer than one more round trip to PostgreSQL.
 const WORTH_A_STATEMENT: usize = 256;
 
 /// A row's value in a column.
@@ -74,7 +74,7 @@ impl Cells {
     }
 }
 
-/// How many rows each statement takes, few at first: while the database writes some, the next are made.
+/// How many rows each statement writes, few at first: while the database writes one portion, the next one is serialised.
 fn portions(dialect: Dialect, rows: usize) -> Vec<usize> {
     match dialect {
         Dialect::Postgres if rows < WORTH_A_STATEMENT => vec![rows],
@@ -87,18 +87,18 @@ fn portions(dialect: Dialect, rows: usize) -> Vec<usize> {
     }
 }
 
-/// What becomes of a row that is there under the key of one that is written.
+/// What happens to an existing row under the key of a row that is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum There {
     /// It is replaced.
     Replaced,
-    /// It cannot be there: if it is, nothing is written, and the error is poison. Neither database has to be ready for it, which costs an
-    /// eighth of PostgreSQL's time.
+    /// There must be none: if there is one, the statement fails with an error that is poison. A plain insert, without an upsert's check for
+    /// conflicts, saves an eighth of PostgreSQL's time.
     Refused,
 }
 
 impl Transaction {
-    /// Writes so many rows.
+    /// Writes `count` rows; while the database writes one portion, the next one is serialised.
     pub(crate) async fn put(
         &mut self,
         table: &Relation,
@@ -150,7 +150,7 @@ impl Transaction {
     }
 }
 
-/// U+FFFD stands for U+0000, which neither database keeps in text: one odd character in an event must not stop a view.
+/// Replaces U+0000, which neither database keeps in text, by U+FFFD: one odd character in an event must not stop a view.
 fn without_null(text: String) -> String {
     if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
 }
@@ -160,7 +160,7 @@ fn storable(text: String) -> String {
     if !text.contains("\\u0000") {
         return text;
     }
-    // An escaped backslash is taken first, so that the text `\\u0000` (a backslash and five characters) stays what it is.
+    // Split at escaped backslashes first, so that the text `\\u0000` (a backslash and five characters) stays what it is.
     text.split("\\\\").map(|part| part.replace("\\u0000", "\\ufffd")).collect::<Vec<_>>().join("\\\\")
 }
 

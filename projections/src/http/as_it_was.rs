@@ -9,7 +9,7 @@ use event_sourcing::{AnyEvent, Recorded};
 use serde_json::json;
 use uuid::Uuid;
 
-/// The row that a view makes of these events of one aggregate, with the place of the last of them. `what` names the kind of aggregate.
+/// The row that a view makes of these events of one aggregate, with the position of the last of them. `what` names the kind of aggregate.
 ///
 /// # Errors
 /// 404 where they make no row.

@@ -1,4 +1,4 @@
-//! What a request asks for: path segments and query parameters, checked, with every fault named at once.
+//! Parses a request's path segments and query parameters, and reports all faults at once.
 
 use super::{at_least, state::ReadState};
 use crate::{AsOf, FieldError, Problem};
@@ -20,13 +20,14 @@ const MOMENT_RULE: &str = "must be a date such as 2026-01-31 or an RFC 3339 time
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Consistency {
-    /// As fresh as the view happens to be: some milliseconds behind, as a rule.
+    /// The view as it is: some tens of milliseconds behind, as a rule.
     Eventual,
-    /// Everything that was acknowledged before the question shows: the owner of the aggregate is asked first.
+    /// The answer shows everything that was acknowledged before the request: the owner of the aggregate is asked first.
     Strong,
 }
 
-/// A request's path segments, query parameters and tags. As an axum extractor it also waits for what `Daybook-At-Least` names.
+/// A request's path segments, query parameters and tags. As an axum extractor it also waits until the views have applied the positions in
+/// `Daybook-At-Least`.
 pub struct Asked {
     pub(super) uri: Uri,
     if_none_match: Vec<String>,
@@ -35,7 +36,7 @@ pub struct Asked {
     errors: Vec<FieldError>,
 }
 
-/// A reader's question, once the views show what it must see.
+/// Parses a request once the views have applied the positions that it names.
 impl FromRequestParts<ReadState> for Asked {
     type Rejection = Problem;
 
@@ -46,7 +47,7 @@ impl FromRequestParts<ReadState> for Asked {
 }
 
 impl Asked {
-    /// What a request asks for, without waiting for anything.
+    /// Parses a request without waiting for a position.
     pub(super) async fn of(parts: &mut Parts) -> Result<Self, Problem> {
         let segments = Path::<HashMap<String, String>>::from_request_parts(parts, &()).await;
         let Path(segments) = segments.map_err(|rejection| Problem::field("path", rejection.body_text()))?;
@@ -63,7 +64,7 @@ impl Asked {
         self.errors.push(FieldError { field: field.to_owned(), rule: rule.into() });
     }
 
-    /// True where the caller has a version of this tag already (`If-None-Match`).
+    /// True if the caller has the version with this tag already (`If-None-Match`).
     pub(super) fn has(&self, tag: &str) -> bool {
         self.if_none_match.iter().any(|given| given == "*" || given.strip_prefix("W/").unwrap_or(given) == tag)
     }
@@ -102,7 +103,7 @@ impl Asked {
         right.then_some(text)
     }
 
-    /// A parameter that is a UUID, as the views write it.
+    /// A parameter that is a UUID, in the form in which the views store it.
     pub fn id(&mut self, name: &str) -> Option<String> {
         let text = self.text(name)?;
         let parsed = hyphenated(&text);
@@ -122,17 +123,17 @@ impl Asked {
         parsed
     }
 
-    /// The first moment that counts: a date means its beginning in UTC.
+    /// The moment from which on events count: a date means its beginning in UTC.
     pub fn since(&mut self, name: &str) -> Option<Timestamp> {
         self.moment(name, 0)
     }
 
-    /// The first moment that counts no more: a date means the beginning of the next day in UTC, so that the day counts.
+    /// The moment before which events count: a date means the beginning of the next day in UTC, so that the whole day counts.
     pub fn until(&mut self, name: &str) -> Option<Timestamp> {
         self.moment(name, 1)
     }
 
-    /// A moment, or a place in a service's log.
+    /// A moment, or a position in a service's log.
     pub fn as_of(&mut self, name: &str, service: &str) -> Option<AsOf> {
         let text = self.text(name)?;
         let position = text.parse::<Position>().ok().filter(|position| &*position.service == service).map(AsOf::Position);
@@ -157,7 +158,8 @@ impl Asked {
         parsed
     }
 
-    /// All was read that this resource knows: what is left over, and every fault before, is said now. `known` are its parameters.
+    /// To be called when all parameters of the resource, `known`, have been read: reports every fault found so far, and the parameters that
+    /// are left over.
     ///
     /// # Errors
     /// 400 with all the faults.
@@ -176,7 +178,7 @@ impl Asked {
     }
 }
 
-/// A UUID in its usual form alone, so that one thing has one name.
+/// Parses a UUID in its hyphenated form only, so that a thing has one name.
 fn hyphenated(text: &str) -> Option<Uuid> {
     Uuid::from_str(text).ok().filter(|_| text.len() == 36)
 }
@@ -186,7 +188,7 @@ fn moment(text: &str, days: i64) -> Option<Timestamp> {
     if let Ok(instant) = text.parse::<jiff::Timestamp>() {
         return Some(Timestamp(instant.as_millisecond()));
     }
-    // A date alone: jiff would also take the date of a time that names no zone, which is no moment.
+    // Only a bare date: jiff would also parse the date of a time without a zone, which is no moment.
     let date = text.parse::<Date>().ok().filter(|_| text.len() == 10)?;
     let midnight = date.to_zoned_datetime(TimeZone::UTC).ok()?.timestamp().as_millisecond();
     Some(Timestamp(midnight).plus_millis(days * 86_400_000))

@@ -1,4 +1,4 @@
-//! `Daybook-At-Least`: the answer shows what the caller has written, or says that it does not yet.
+//! `Daybook-At-Least`: the answer comes when the views have applied the positions that the caller names, or says that they have not.
 
 use super::ReadState;
 use crate::Problem;
@@ -10,7 +10,7 @@ const HEADER: &str = "Daybook-At-Least";
 /// More positions than a client that follows its own writes ever has.
 const MOST: usize = 64;
 
-/// Waits until the views have applied all the positions; one deadline is for all.
+/// Waits until the views have applied all the positions, which share one deadline.
 pub(super) async fn reached(read: &ReadState, headers: &HeaderMap) -> Result<(), Problem> {
     let deadline = Instant::now() + read.wait();
     for position in positions(read, headers)? {

@@ -1,4 +1,4 @@
-//! Dead letters over HTTP: what was put aside in the databases of this process, taking it up again, and giving it up.
+//! Dead letters over HTTP: lists the letters in this process's databases, redrives them and drops them.
 
 use super::{
     Asked,
@@ -18,12 +18,12 @@ use std::{collections::BTreeMap, sync::Arc};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-/// A service's database, and who redrives the letters in it.
+/// A service's database, and the readers that redrive the letters in it.
 #[derive(Clone)]
 pub struct LetterBox {
     /// The service's database.
     pub database: Database,
-    /// Those of its readers that run in this process.
+    /// The service's readers that run in this process.
     pub redrivers: Vec<Arc<dyn Redrive>>,
 }
 
@@ -51,7 +51,7 @@ pub fn letter_routes(boxes: BTreeMap<&'static str, LetterBox>) -> OpenApiRouter 
     open.routes(routes!(redrive)).routes(routes!(drop_one)).with_state(Arc::new(boxes))
 }
 
-/// A letter, and whose database it is in.
+/// A letter, and the service in whose database it is.
 #[derive(utoipa::ToSchema)]
 #[expect(dead_code, reason = "it only describes what a letter looks like")]
 struct BoxedLetter {
@@ -61,12 +61,12 @@ struct BoxedLetter {
     letter: Letter,
 }
 
-/// What is wanted of the letters of all databases.
+/// The parameters of the list of letters.
 struct Wanted {
     database: Option<String>,
     reader: Option<String>,
     limit: u32,
-    /// The place of the letter before: when it was put aside, its id, its database.
+    /// The place of the last letter of the page before: when it was put aside, its id, its database.
     after: Option<(Value, String, String)>,
 }
 
@@ -86,7 +86,7 @@ impl Wanted {
         Ok(Self { database, reader, limit, after: after.flatten() })
     }
 
-    /// Letters of one database behind the place, one more than is shown so that the end is seen.
+    /// Letters of one database after the place; one more than the page shows, to tell whether there is a next page.
     async fn letters_in(&self, name: &str, database: &Database) -> Result<Vec<Letter>, Problem> {
         let mut letters = self.twins(name, database).await?;
         let after = self.after.as_ref().map(|(moment, id, _)| [moment.clone(), json!(id)]);
@@ -112,7 +112,7 @@ fn placed(cursor: Vec<Value>) -> Option<(Value, String, String)> {
     moment.is_i64().then_some((moment, id.as_str()?.to_owned(), database.as_str()?.to_owned()))
 }
 
-/// What readers of this process's databases have put aside, the oldest first: records, and reactions that never succeeded.
+/// The dead letters in this process's databases, the oldest first: records, and reactions that never succeeded.
 #[utoipa::path(get, path = "/dead-letters", tag = "dead letters",
     params(("database" = Option<String>, Query, description = "Only in this service's database"),
            ("reader" = Option<String>, Query, description = "Only of this view, of `reactors`, or of this reactor"), PageParams),
@@ -136,7 +136,7 @@ fn order<'a>((name, letter): &'a (&str, Letter)) -> (i64, &'a str, &'a str) {
     (letter.parked().0, &letter.id, name)
 }
 
-/// The letters that an aggregate waits for: `/{database}/{reader}/{aggregate_id}`.
+/// The letters that a path names, of one reader and one aggregate: `/{database}/{reader}/{aggregate_id}`.
 struct Meant<'a> {
     letter_box: &'a LetterBox,
     reader: String,
@@ -168,7 +168,7 @@ impl<'a> Meant<'a> {
     }
 }
 
-/// What of an aggregate a reader has put aside: records in the log's order, then reactions in the order in which they were asked for.
+/// The letters of one reader and one aggregate: records in the log's order, then reactions in the order of their events.
 #[utoipa::path(get, operation_id = "letters_of", path = "/dead-letters/{database}/{reader}/{aggregate_id}", tag = "dead letters",
     params(("database" = String, Path), ("reader" = String, Path), ("aggregate_id" = Uuid, Path)),
     responses((status = 200, body = Vec<Letter>), (status = 400, body = Problem, content_type = "application/problem+json"), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 503, body = Problem, content_type = "application/problem+json")))]
@@ -176,8 +176,8 @@ async fn letters_of_aggregate(State(boxes): State<Boxes>, mut asked: Asked) -> R
     Ok(Json(Meant::of(&boxes, &mut asked, &[]).await?.letters).into_response())
 }
 
-/// Takes an aggregate's letters up: its records in order, until one still cannot be taken, and each of its reactions; or the named one alone.
-/// Asking again goes on from there.
+/// Redrives an aggregate's letters: its records in order, until one fails again, and each of its reactions; or the named one only. A
+/// further request goes on from there.
 #[utoipa::path(post, path = "/dead-letters/{database}/{reader}/{aggregate_id}/redrive", tag = "dead letters",
     params(("database" = String, Path), ("reader" = String, Path), ("aggregate_id" = Uuid, Path),
            ("letter" = Option<String>, Query, description = "The id of one reaction, or of the first record: the records behind it are taken up with it")),
@@ -197,7 +197,7 @@ async fn redrive(State(boxes): State<Boxes>, mut asked: Asked) -> Result<Json<Re
     Ok(Json(redriven.map_err(not_now)?))
 }
 
-/// A record is taken up before those behind it.
+/// Refuses a record that is not the aggregate's first one: records are redriven in order.
 fn first_of(meant: &Meant<'_>, record: &Letter) -> Result<(), Problem> {
     match meant.first_record().filter(|first| first.id != record.id) {
         Some(first) => Err(Problem::field("letter", format!("must name the first of the aggregate's records, which is {}", first.id))),
@@ -219,16 +219,16 @@ fn not_now(error: BatchError) -> Problem {
     }
 }
 
-/// What a drop came to.
+/// The outcome of a drop.
 #[derive(serde::Serialize, utoipa::ToSchema)]
 struct Dropped {
     /// The letter that is gone.
     dropped: String,
-    /// Letters of the aggregate that are left; a redrive takes them up.
+    /// How many letters of the aggregate are left to be redriven or dropped.
     left: usize,
 }
 
-/// Gives one letter up for good; the others stay, and a redrive takes them up. A repeat finds no such letter and takes nothing else away.
+/// Drops one letter for good; the others stay, to be redriven or dropped. A repeat of the request is 404 and drops no other letter.
 #[utoipa::path(post, operation_id = "drop_one", path = "/dead-letters/{database}/{reader}/{aggregate_id}/drop", tag = "dead letters",
     params(("database" = String, Path), ("reader" = String, Path), ("aggregate_id" = Uuid, Path),
            ("letter" = String, Query, description = "The id of the letter, as the list shows it")),

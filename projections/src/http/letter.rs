@@ -1,4 +1,4 @@
-//! A dead letter, whatever it is: a record that a reader could not take, or a reaction that never succeeded.
+//! A dead letter of either kind: a record that a reader could not process, or a reaction that never succeeded.
 
 use crate::{Database, DatabaseError, DeadLetterRow, Envelope, ErrandRow, Filter, Order, Query, database::DEAD, shown::rfc3339};
 use event_sourcing::Timestamp;
@@ -6,14 +6,14 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// Something that was put aside.
+/// A dead letter: a record or a reaction that was put aside.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = DeadLetter)]
 pub(super) struct Letter {
-    /// Names it: `<reader>@<position>` for a record.
+    /// Its id: `<reader>@<position>` for a record.
     #[schema(example = "orders@orders/3/17")]
     pub id: String,
-    /// Who put it aside: a view's name, `reactors` for a record that they cannot read, or the reactor whose reaction it is.
+    /// The reader that put it aside: a view's name, `reactors` for a record that they cannot read, or the reactor whose reaction it is.
     pub reader: String,
     /// The service in whose log the event stands.
     service: String,
@@ -21,9 +21,9 @@ pub(super) struct Letter {
     offset: i64,
     /// The aggregate that waits for it: whose event the record is, or whom the reaction is about.
     aggregate_id: Uuid,
-    /// The Avro record's full name, as its header says; or what is to be done.
+    /// The Avro record's full name, as its header says; of a reaction, what is to be done.
     r#type: String,
-    /// Why it could not be taken, or that it waits behind one that could not.
+    /// Why it could not be processed, or that it waits behind one that could not.
     pub reason: String,
     /// When the record was put aside, or the reaction was asked for or redriven last.
     #[schema(value_type = String, format = DateTime)]
@@ -69,7 +69,7 @@ impl Letter {
     }
 }
 
-/// Letters of a database behind a place, the oldest first.
+/// Letters of a database after a place: the oldest records first, then the oldest reactions.
 pub(super) async fn letters_after(
     database: &Database,
     reader: Option<&str>,
@@ -90,7 +90,7 @@ pub(super) async fn letters_of_id(database: &Database, id: &str) -> Result<Vec<L
     Ok(record.map(Letter::from).into_iter().chain(errand.map(Letter::from)).collect())
 }
 
-/// A reader's letters that an aggregate waits for: its records in the log's order, then the reactions.
+/// The letters of one reader and one aggregate: its records in the log's order, then the reactions.
 pub(super) async fn letters_of(database: &Database, reader: &str, aggregate: Uuid) -> Result<Vec<Letter>, DatabaseError> {
     let records = database.letters_of(reader, aggregate).await?.into_iter().map(Letter::from);
     let errands = database.dead_errands_of(reader, aggregate).await?.into_iter().map(Letter::from);

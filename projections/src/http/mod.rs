@@ -1,6 +1,6 @@
-//! What a service's queries over HTTP are made of: thin, since the rows are the answers.
+//! The building blocks of a service's queries over HTTP. Handlers are thin, since the rows are the answers.
 //!
-//! A handler takes a [`ReadState`] and what is [`Asked`], and answers a row ([`tagged`]), a page ([`List`]) or a row as it was
+//! A handler takes a [`ReadState`] and the parsed request ([`Asked`]), and answers a row ([`tagged`]), a page ([`List`]) or a row as it was
 //! ([`as_it_was`]).
 
 mod as_it_was;

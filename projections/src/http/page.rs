@@ -1,4 +1,4 @@
-//! Pages: each begins after the last row of the one before, so that what happens meanwhile neither doubles nor hides a row.
+//! Pages: each begins after the last row of the page before, so that rows that are written meanwhile neither repeat nor hide a row.
 
 use super::{Asked, ReadState};
 use crate::{DatabaseError, Filter, Order, Problem, Query, Table, shown::shown};
@@ -36,9 +36,9 @@ pub struct PageParams {
     after: Option<String>,
 }
 
-/// A list in its order: `by` tells any two rows apart.
+/// A list in pages. No two rows agree in all `by` columns.
 pub struct List {
-    /// Conditions that all hold; none where a parameter was not given.
+    /// Conditions, all of which must hold; none for a parameter that was not given.
     pub filters: Vec<Option<Filter>>,
     /// The columns that the rows are ordered by.
     pub by: &'static [&'static str],
@@ -49,7 +49,7 @@ pub struct List {
 }
 
 impl List {
-    /// The page that is asked for.
+    /// Answers the page that the request asks for.
     ///
     /// # Errors
     /// 400 with all that is wrong with the request; 503 where the database does not answer.
@@ -89,14 +89,14 @@ fn after<T: Table>(asked: &mut Asked, by: &[&str]) -> Option<Vec<Value>> {
     values
 }
 
-/// Names a row by its values: a JSON array in hexadecimal digits, which need no escape in an address.
+/// Names a row by its `by` values: a JSON array in hexadecimal digits, which need no escape in a URL.
 fn cursor<T: Table>(row: &T, by: &[&str]) -> Result<String, serde_json::Error> {
     let row = serde_json::to_value(row)?;
     let values: Vec<&Value> = by.iter().map(|name| &row[*name]).collect();
     Ok(hex::encode(serde_json::to_vec(&values)?))
 }
 
-/// As [`cursor`], of values that are there already.
+/// As [`cursor`], from the values themselves.
 pub(super) fn cursor_of(place: &[Value]) -> String {
     hex::encode(Value::from(place.to_vec()).to_string())
 }
@@ -115,7 +115,7 @@ pub(super) fn respond(uri: &Uri, items: Vec<Value>, next: Option<String>) -> Res
     response
 }
 
-/// The same list, after another row.
+/// The URL of the next page: the same query with another `after`.
 fn next_page(uri: &Uri, next: &str) -> String {
     let kept = uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("after="));
     let pairs: Vec<String> = kept.map(str::to_owned).chain([format!("after={next}")]).collect();

@@ -1,4 +1,4 @@
-//! What the handlers of a service's queries need.
+//! The state of a service's query handlers.
 
 use crate::{Database, Views};
 use codec::Codecs;
@@ -21,7 +21,7 @@ struct Read {
 }
 
 impl ReadState {
-    /// How long `Daybook-At-Least` waits unless it is told otherwise.
+    /// How long `Daybook-At-Least` waits by default.
     pub const WAIT: Duration = Duration::from_secs(5);
 
     /// Reads the views that a service's database holds.
@@ -30,7 +30,7 @@ impl ReadState {
         Self(Arc::new(Read { service, database, views, wait: Self::WAIT, aggregates: None, codecs: None }))
     }
 
-    /// Serves strong reads, for which the aggregates are asked.
+    /// Enables strong reads, for which the handlers ask the owners of aggregates.
     #[must_use]
     pub fn with_aggregates(self, aggregates: Aggregates) -> Self {
         self.changed(|read| read.aggregates = Some(aggregates))
@@ -42,7 +42,7 @@ impl ReadState {
         self.changed(|read| read.wait = wait)
     }
 
-    /// Knows the services of the system and reads their events: needed where a view reads the logs of all.
+    /// Adds the codecs, which name the system's services and decode their events. A view that reads all logs needs them.
     #[must_use]
     pub fn with_codecs(self, codecs: Codecs) -> Self {
         self.changed(|read| read.codecs = Some(codecs))

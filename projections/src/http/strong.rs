@@ -1,14 +1,15 @@
-//! Strong reads: the owner of the aggregate says, behind its read barrier, how far the log reached; the view is read once it has
-//! applied that. So the answer shows everything that was acknowledged before the question, whoever acknowledged it.
+//! Strong reads: the aggregate's owner answers, after its barrier, how far the log reaches; the view is read once it has applied that
+//! position. So the answer shows everything that any node acknowledged before the request.
 
 use super::{Asked, ReadState};
 use crate::Problem;
 use uuid::Uuid;
 
-/// Waits until the views show what a strong read (`consistency=strong`) must show; at once where none is asked for.
+/// For a strong read (`consistency=strong`), waits until the views have applied the position that the owner answers. Other requests go on
+/// at once.
 ///
 /// # Errors
-/// 503 where the owner cannot be asked, or the views do not come so far in time.
+/// 503 if the owner cannot be asked, or the views do not reach the position in time.
 pub async fn settle(read: &ReadState, asked: &mut Asked, aggregate: Uuid) -> Result<(), Problem> {
     if !asked.strong() {
         return Ok(());

@@ -1,4 +1,4 @@
-//! A row with its version as its tag.
+//! Answers a row with its version as its `ETag`.
 
 use super::Asked;
 use axum::{
@@ -18,7 +18,7 @@ pub struct ReadHeaders {
     at_least: Option<String>,
 }
 
-/// A row with its version as its tag, or 304 where the caller has that already.
+/// A row with its version as its `ETag`, or 304 if the caller has that version already.
 pub fn tagged(asked: &Asked, version: u64, body: Value) -> Response {
     let tag = format!("\"{version}\"");
     if asked.has(&tag) {

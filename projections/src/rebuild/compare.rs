@@ -1,4 +1,4 @@
-//! Two tables, row by row: a hash for each row, one over them all, and the rows whose hashes differ.
+//! Compares two tables row by row: the rows that differ, and for each table a digest over the hashes of its rows.
 
 use crate::{
     database::{Bind, DatabaseError, Transaction},
@@ -12,29 +12,29 @@ use std::{cmp::Ordering, collections::VecDeque};
 /// How many rows are fetched at once.
 const PAGE: i64 = 1_000;
 
-/// What a comparison came to.
+/// The outcome of a comparison.
 #[derive(Clone, Debug, Serialize)]
 pub struct Comparison {
     /// The view.
     pub view: &'static str,
-    /// Whether both stood at the same place of the log; where not, the log has changed under a reader.
+    /// True if both tables stood at the same checkpoints; if not, the log has changed under a reader.
     pub same_place: bool,
     /// Rows of the live table.
     pub rows: u64,
-    /// Rows of the table made anew.
+    /// Rows of the rebuilt table.
     pub rebuilt_rows: u64,
     /// SHA-256 over the keys and hashes of the live rows, in the order of their keys.
     pub digest: String,
-    /// The same of the table made anew.
+    /// The same of the rebuilt table.
     pub rebuilt_digest: String,
     /// How many keys have different rows, or a row on one side only.
     pub differing: u64,
-    /// The first of them.
+    /// The first of these keys, with their rows.
     pub differences: Vec<Difference>,
 }
 
 impl Comparison {
-    /// True when every live row is what the log makes it.
+    /// True if the live table equals the rebuilt one.
     pub fn is_equal(&self) -> bool {
         self.same_place && self.differing == 0 && self.digest == self.rebuilt_digest
     }
@@ -45,9 +45,9 @@ impl Comparison {
 pub struct Difference {
     /// The key.
     pub key: String,
-    /// The live row; none where there is none.
+    /// The live row, if there is one.
     pub live: Option<Value>,
-    /// What the log makes it.
+    /// The rebuilt row, if there is one.
     pub rebuilt: Option<Value>,
 }
 
@@ -108,7 +108,7 @@ pub(super) async fn compare(
     Ok(Comparison { view: "", same_place: true, rows, rebuilt_rows, digest, rebuilt_digest, differing, differences })
 }
 
-/// The least key that is left on either side, with its rows.
+/// Takes the least key that is left in either table, with its row in each.
 async fn next_pair(live: &mut Rows<'_>, rebuilt: &mut Rows<'_>) -> Result<Option<Difference>, DatabaseError> {
     let order = match (live.peek().await?, rebuilt.peek().await?) {
         (None, None) => return Ok(None),

@@ -1,4 +1,4 @@
-//! Making a view anew from the log, in a shadow table beside the live one: to prove the live one, or to take its place.
+//! Rebuilds a view from the log, in a shadow table beside the live one, to check the live one or to replace it.
 
 mod compare;
 
@@ -15,19 +15,19 @@ use event_store::{Batch, BatchError, Checkpoint, Log, LogError, PartitionId, Rep
 use std::{collections::HashMap, sync::Arc};
 use tokio::task::JoinSet;
 
-/// Why a view could not be made anew. The live one is as it was.
+/// Why a view could not be rebuilt. The live one is unchanged.
 #[derive(Debug, thiserror::Error)]
 pub enum RebuildError {
     /// The database failed, or another rebuild of the same view runs.
     #[error(transparent)]
     Database(#[from] DatabaseError),
-    /// The log cannot be read, or is shorter than what the live view has seen.
+    /// The log cannot be read, or ends before the live view's checkpoint.
     #[error(transparent)]
     Log(#[from] LogError),
-    /// A batch could not be taken.
+    /// A batch could not be decoded, since the registry does not answer.
     #[error(transparent)]
     Batch(#[from] BatchError),
-    /// A part of the work ended without an outcome.
+    /// A task that reads a partition panicked.
     #[error("a part of the rebuild ended unexpectedly: {0}")]
     Lost(#[from] tokio::task::JoinError),
 }
@@ -35,7 +35,7 @@ pub enum RebuildError {
 /// The logs of the services, by name.
 pub type Logs = HashMap<&'static str, Arc<dyn Log>>;
 
-/// Is told how many records of the log were read further.
+/// A callback that is told how many further offsets of the log were read.
 pub type Progress = Arc<dyn Fn(u64) + Send + Sync>;
 
 /// A view and its shadow.
@@ -48,8 +48,8 @@ pub struct Rebuilding {
 }
 
 impl Rebuilding {
-    /// Makes the shadow of a view, empty, or as an earlier rebuild for the same purpose left it where `resume` is set. The purpose (a
-    /// word) keeps rebuilds for different ends apart.
+    /// Makes the shadow of a view, empty; with `resume` it takes the shadow that an earlier rebuild for the same purpose left. The purpose,
+    /// a word, is part of the shadow's name, so rebuilds for different purposes do not meet.
     ///
     /// # Errors
     /// [`RebuildError::Database`] where the shadow cannot be made.
@@ -73,10 +73,10 @@ impl Rebuilding {
         Ok(live.iter().map(|(source, at)| at.next.saturating_sub(next(&shadow, source)).max(0) as u64).sum())
     }
 
-    /// Folds the log into the shadow, up to where the live view stands now. Partitions are read side by side.
+    /// Folds the log into the shadow, up to the live view's checkpoints of now, all partitions concurrently.
     ///
     /// # Errors
-    /// The log or the database fails; asking again goes on from there.
+    /// The log or the database fails; a further call goes on from there.
     pub async fn catch_up(&self, progress: &Progress) -> Result<(), RebuildError> {
         let live = self.database.snapshot().await?.standing(&self.live.reader).await?;
         self.read_up_to(live, progress).await
@@ -94,8 +94,8 @@ impl Rebuilding {
         Ok(())
     }
 
-    /// Compares the live rows with the shadow's, both as they are at the same place of the log; at most `examples` differing rows are
-    /// kept. The live view may go on meanwhile.
+    /// Compares the live rows with the shadow's, both at the same checkpoints, and keeps at most `examples` differing rows. The live view
+    /// may go on meanwhile, since a snapshot of it is read.
     ///
     /// # Errors
     /// The log or the database fails.
@@ -110,10 +110,10 @@ impl Rebuilding {
         Ok(Comparison { view: self.live.view.name(), same_place, ..comparison })
     }
 
-    /// Puts the shadow in the live view's place, in one transaction: whoever reads sees the old rows or the new ones, never less.
+    /// Replaces the live view by the shadow in one transaction: a reader sees either all the old rows or all the new ones.
     ///
     /// # Errors
-    /// The log or the database fails; the live view stays.
+    /// The log or the database fails; the live view is unchanged.
     pub async fn swap(self) -> Result<(), RebuildError> {
         let mut open = self.database.begin().await?;
         open.lock_checkpoints(&self.live.reader).await?;
@@ -128,7 +128,8 @@ impl Rebuilding {
         Ok(())
     }
 
-    /// What the live view has read since, while its checkpoints are locked: it cannot run away any more.
+    /// Folds into the shadow the records that the live view has read since. The live view's checkpoints are locked, so it cannot get ahead
+    /// again.
     async fn read_the_rest(&self, open: &mut Transaction) -> Result<(), RebuildError> {
         let (live, shadow) = (open.standing(&self.live.reader).await?, open.standing(&self.shadow.reader).await?);
         for (source, at) in live {
@@ -152,21 +153,21 @@ impl Rebuilding {
     }
 }
 
-/// What a rebuild is made of.
+/// The arguments of [`Rebuilding::begin`].
 pub struct RebuildParts<'a> {
-    /// Whose database: `orders`, or `audit`.
+    /// The service that the database belongs to: `orders`, or `audit`.
     pub service: &'a str,
     /// The view.
     pub view: ErasedView,
     /// A word that names the shadow: `replay`, `rebuild`.
     pub purpose: &'a str,
-    /// Go on with a shadow that is there already.
+    /// True to go on with the shadow of an earlier rebuild.
     pub resume: bool,
     /// The service's database.
     pub database: Database,
-    /// How bytes become events.
+    /// The codecs that decode the events.
     pub codecs: Codecs,
-    /// The logs that the view reads, at least.
+    /// The logs that the view reads; further ones are ignored.
     pub logs: Logs,
 }
 
@@ -181,7 +182,7 @@ async fn read(
     let Some(mut replay) = Replay::open(&log, source, from, until).await? else { return Ok(()) };
     while let Some(batch) = replay.next().await? {
         let decoded = writer.decode(&batch).await?;
-        // By itself: nothing is gathered where nothing else comes.
+        // In a transaction of its own: gathering, as `Joint` does, pays only for small batches.
         writer.write(&batch, &decoded).await?;
         progress(read_of(&batch));
     }

@@ -22,7 +22,7 @@ pub struct Renamed {
 pub struct Left {}
 
 event_sourcing::events! {
-    /// What may have happened to a member.
+    /// The events of a member.
     pub enum MemberEvent in "members", "library.member" {
         Joined(Joined),
         Renamed(Renamed),
@@ -54,7 +54,7 @@ pub struct Lent {
 }
 
 event_sourcing::events! {
-    /// What may have happened to a book.
+    /// The events of a book.
     pub enum BookEvent in "books", "library.book" {
         Listed(Listed),
         Received(Received),
@@ -84,7 +84,7 @@ static RECORDS: LazyLock<RecordSet> = LazyLock::new(|| {
     ])
 });
 
-/// How the library's events are read and written.
+/// The codecs of the library's events.
 pub fn codecs() -> Codecs {
     Codecs::new(Schemas::bundled(&RECORDS)).with::<Member>().with::<Book>()
 }
@@ -311,7 +311,7 @@ impl View for Books {
 }
 
 event_sourcing::union! {
-    /// What a member's story is made of.
+    /// The events of which a member's story consists.
     pub enum StoryEvent { Member(MemberEvent), Book(BookEvent) }
 }
 

@@ -8,7 +8,7 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// A database with a name that nobody used before.
+/// A database with a new name.
 pub struct Fresh {
     /// Which kind it is, for messages.
     pub kind: &'static str,

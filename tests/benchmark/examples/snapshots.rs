@@ -19,7 +19,7 @@ use std::{
 use tokio::sync::mpsc::UnboundedSender;
 use uuid::Uuid;
 
-/// Acknowledges and forgets everything but the claims, so that what grows in memory is the owner's.
+/// A log that acknowledges every record and keeps only the claims, so that only the owner's memory grows.
 #[derive(Default)]
 struct Forgetful {
     end: AtomicI64,
@@ -79,7 +79,8 @@ fn place() -> OrderCommand {
     OrderCommand::Place { user_id: UserId(Uuid::from_u128(7)), lines: vec![line(1), line(2)], payment_method, placed_at, expires_at }
 }
 
-/// Places an order, then reserves its first line again and again, which is one event the first time and none later: `rounds` is 1 or 2.
+/// The command of a round: the first places the order; the later ones reserve its first line, which makes one event once and none after
+/// that. So `rounds` is 1 or 2.
 fn command(round: u64) -> OrderCommand {
     let currency: Currency = "GBP".parse().expect("a currency");
     let unit_price = Money::new(100, currency).expect("an amount");
@@ -90,7 +91,7 @@ async fn run(owner: &Owner, orders: std::ops::Range<u64>, rounds: u64) -> f64 {
     let (begun, count) = (Instant::now(), orders.end - orders.start);
     let all = (0..count * rounds).map(|number| {
         let (round, order) = (number / count, orders.start + number % count);
-        // As in life, names are spread evenly.
+        // Ids are spread evenly, as in production.
         let id = Uuid::new_v5(&Uuid::NAMESPACE_OID, &order.to_be_bytes());
         let command_id = Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("{order}/{round}").as_bytes());
         let cause = Cause { actor: "a".into(), correlation_id: "c".into(), causation_id: None, traceparent: None };
@@ -116,7 +117,7 @@ fn unbounded() -> WriterConfig {
     WriterConfig { live_aggregates: usize::MAX, recent_commands: usize::MAX, ..WriterConfig::default() }
 }
 
-/// Each in a process of its own, since what one gives back another would take.
+/// Measures one case. Each runs in a process of its own, since a later one would reuse the memory that an earlier one has freed.
 async fn memory(which: usize, orders: u64) {
     let bounded = WriterConfig { live_aggregates: 10_000, recent_commands: 10_000, ..WriterConfig::default() };
     let (what, config, kept) = [

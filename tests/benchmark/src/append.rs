@@ -32,8 +32,8 @@ async fn bare(stage: &Stage, records: &[Append], clients: usize, linger: &str, s
     closed_loop(clients, span, &Arc::new(Bare::on_kafka(stage, records, linger).await?)).await
 }
 
-/// The floor: who decides each command on an order that is new, makes its record and sends it, and knows nothing else: not what was decided
-/// before, not who else writes, not what is to be answered when it is asked again.
+/// The floor: it decides each command on a new order, makes the record and sends it. It keeps no state, does not watch for other writers,
+/// and remembers no answers for repeats.
 struct Making {
     bare: Bare,
     schemas: Schemas,
@@ -76,11 +76,11 @@ async fn open_loop(stage: &Stage, records: &[Append], linger: &str, span: Span) 
 /// The `linger.ms` with which the peer is fastest; 0 clients stand for the open loop.
 async fn best_linger(stage: &Stage, records: &[Append], clients: usize) -> Result<&'static str> {
     if clients == 1 {
-        // One that is alone only waits.
+        // A single client would only wait for the linger to pass.
         return Ok(LINGERS[0]);
     }
     let mut best = (0.0, LINGERS[0]);
-    // Twice, since what else runs on the machine may have slowed the best one down.
+    // Each is tried twice, since other work on the machine may have slowed the best one down the first time.
     for linger in LINGERS.into_iter().chain(LINGERS) {
         let sample = match clients {
             0 => open_loop(stage, records, linger, stage.trial()).await?,
@@ -133,7 +133,7 @@ fn named(clients: usize) -> String {
     if clients == 1 { "1 client".into() } else { format!("{clients} clients") }
 }
 
-/// `transactions`: the same by Kafka's transactions, each append in one of its own, or as many together as wait.
+/// `transactions`: the same by Kafka's transactions, with one append in each, or with all that wait together in one.
 pub async fn transactions(stage: &Stage) -> Result<Set> {
     let (mut set, records) = (stage.set("transactions"), records(RECORDS).await?);
     let cells = [(1, 1), (32, 1), (32, 10_000), (512, 10_000)];

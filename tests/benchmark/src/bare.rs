@@ -19,15 +19,15 @@ use std::{
 };
 use tokio::sync::oneshot;
 
-/// Who hears that a record is acknowledged.
+/// Who is told that a record is acknowledged.
 pub enum To {
-    /// Who waits for it.
+    /// The caller that waits for it.
     One(oneshot::Sender<bool>),
     /// Nobody; it is counted.
     Counted,
 }
 
-/// Tells those who wait, on the producer's own thread.
+/// Tells the waiting callers, on the producer's own thread.
 #[derive(Default)]
 pub struct Answers {
     acked: Arc<AtomicU64>,
@@ -128,7 +128,7 @@ impl Bare {
         Ok(())
     }
 
-    /// As fast as it goes, waiting for nobody: the most that this client can append.
+    /// Appends without waiting for acknowledgements: the most that this client can append.
     pub async fn open_loop(self, span: Span) -> Result<Sample> {
         self.call(0).await?;
         tokio::task::spawn_blocking(move || self.flood(span)).await?
@@ -172,8 +172,8 @@ pub fn client(stage: &Stage, linger: &str) -> ClientConfig {
     client
 }
 
-/// A bare consumer, which is told what to read and commits nothing. Like Daybook's own it does not rest for a second, as librdkafka does by
-/// default whenever its queue is full.
+/// A bare consumer, which is assigned its partitions and commits nothing. Like Daybook's own it does not pause for a second whenever its
+/// queue is full, as librdkafka does by default.
 pub fn consumer(brokers: &str) -> Result<BaseConsumer> {
     let mut client = ClientConfig::new();
     client.set("bootstrap.servers", brokers).set("group.id", "bench").set("fetch.queue.backoff.ms", "5");

@@ -1,4 +1,4 @@
-//! What is measured, and what it comes to: pairs of samples, their ratios, whether the aim is met.
+//! Figures: pairs of samples, their ratios, and whether these meet the aim.
 
 use serde::{Deserialize, Serialize};
 
@@ -27,15 +27,15 @@ pub struct Pair {
 /// Which of a pair's numbers are compared, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Measure {
-    /// Our rate by the peer's.
+    /// Our rate, divided by the peer's.
     Rate,
-    /// Our rate for each processor that is busy by the peer's.
+    /// Our rate for each busy processor, divided by the peer's.
     RatePerCore,
-    /// How many times the peer's median latency is ours.
+    /// The peer's median latency, divided by ours.
     FasterP50,
-    /// Our median latency by the peer's.
+    /// Our median latency, divided by the peer's.
     P50,
-    /// Our 99th percentile by the peer's.
+    /// Our 99th percentile, divided by the peer's.
     P99,
 }
 
@@ -70,7 +70,7 @@ pub enum Aim {
     AtLeast(f64),
     /// This or less.
     AtMost(f64),
-    /// It is shown to understand the others.
+    /// No aim: the figure explains the others.
     None,
 }
 
@@ -157,7 +157,7 @@ pub struct Set {
     pub taken: String,
     /// The machine and the versions, and what else ran.
     pub conditions: String,
-    /// How each side was set up, where the run decided: `linger.ms=1`.
+    /// The settings that the run itself chose for a side: `linger.ms=1`.
     pub notes: Vec<String>,
     /// The figures.
     pub figures: Vec<Figure>,

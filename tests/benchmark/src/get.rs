@@ -43,7 +43,7 @@ async fn users(server: &Server) -> Result<Vec<String>> {
 /// The user that is registered again and again.
 pub const USER: &str = "{\"email\":\"ada@example.com\",\"name\":\"Ada Lovelace\",\"address\":\"1 High Street, London\"}";
 
-/// The statement of the view, on a pool like the view's that asks nothing before it; the row comes as the text that Daybook answers.
+/// Runs the view's statement on a pool like the view's, without a ping before it. It returns the row as the text that Daybook answers.
 pub struct Bare {
     pool: PgPool,
     statement: String,
@@ -65,7 +65,7 @@ impl Bare {
     }
 }
 
-/// Asks for the rows themselves.
+/// Queries the rows directly.
 struct Rows {
     bare: Bare,
     ids: Arc<[String]>,

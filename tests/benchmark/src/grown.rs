@@ -1,4 +1,4 @@
-//! One log that grows, its owner and a standby: what they cost at the length that it has.
+//! One log that grows, its owner and a standby, and what these cost at the log's present length.
 
 use crate::{
     figure::Sample,
@@ -31,7 +31,7 @@ pub const APPENDS: u64 = 120;
 const UNTIMED: u64 = 30;
 /// Appends that a standby hears of before it takes over.
 const HEARD: u64 = 10;
-/// How the only partition's snapshot is called.
+/// The file name of the only partition's snapshot.
 const SNAPSHOT: &str = "orders-0.redb";
 
 /// A log, with the snapshots of its owner and of a standby.
@@ -42,7 +42,7 @@ pub struct Grown {
     records: i64,
 }
 
-/// What one run measures where there is a snapshot.
+/// What one run measures with a snapshot.
 pub struct Warm {
     /// The start of its process.
     pub start: Owned,
@@ -73,7 +73,7 @@ impl Grown {
         self.folder.path().join("standby")
     }
 
-    /// Starts an owner that knows nothing. It leaves a snapshot of everything.
+    /// Starts an owner without a snapshot. It replays the log and leaves a snapshot of it.
     pub async fn replay(&self) -> Result<Owned> {
         forget(&self.owner())?;
         let owned = owned(self.service, &self.owner()).await?;
@@ -103,7 +103,7 @@ impl Grown {
         Ok(Warm { start, append, takeover })
     }
 
-    /// An owner that had not counted all would not know the first order's end, or the last one's.
+    /// Checks that the owner has folded the whole log: it must know the last event of the first confirmed order and of the last one.
     async fn check(&self, owner: &Ours) -> Result<()> {
         let (first, last) = self.filler.confirmed().context("no order is confirmed")?;
         for order in [first, last] {
@@ -113,7 +113,7 @@ impl Grown {
         Ok(())
     }
 
-    /// A standby that has heard of everything takes over.
+    /// Has a standby that has followed the whole log take over.
     async fn take_over(&self, stage: &Stage, owner: &Ours, log: &Arc<KafkaLog>) -> Result<Sample> {
         let producer = stage.producer()?;
         let tail = Arc::new(KafkaTail::start(&stage.config, &producer)?);
@@ -131,7 +131,7 @@ impl Grown {
         Ok(Sample { rate: 0.0, p50: micros, p99: 0.0, cores: 0.0 })
     }
 
-    /// What it takes of memory and disk.
+    /// The memory and the disk that it takes, in words.
     pub fn sizes(&self, stage: &Stage, replayed: &Owned, started: &Owned) -> Result<String> {
         let snapshot = on_disk(&self.owner().join(SNAPSHOT))?;
         let each = |bytes: u64| short(bytes as f64 / self.records as f64);

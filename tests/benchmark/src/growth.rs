@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 /// The length of the short log, and those of the other.
 const SHORT: i64 = 10_000;
 const LENGTHS: [i64; 3] = [100_000, 1_000_000, 10_000_000];
-/// After so long no further replay of a length is begun.
+/// After this time no further replay of the same length begins.
 const REPLAYS: Duration = Duration::from_secs(600);
 
 /// What is measured at each length.
@@ -31,7 +31,7 @@ struct Both {
 }
 
 impl Both {
-    /// Starts with nothing known, which leave snapshots; answers the last ones, the long log's first.
+    /// Starts without a snapshot, which leave snapshots; answers the last start of each log, the long log's first.
     async fn replays(&self, stage: &Stage, figure: &mut Figure) -> Result<[Owned; 2]> {
         let began = Instant::now();
         loop {
@@ -43,7 +43,7 @@ impl Both {
         }
     }
 
-    /// All that needs a snapshot; answers the last starts, the long log's first.
+    /// Measures everything that needs a snapshot; answers the last start of each log, the long log's first.
     async fn warm(&self, stage: &Stage, [start, append, takeover]: [&mut Figure; 3]) -> Result<[Owned; 2]> {
         self.long.follow()?;
         self.short.follow()?;

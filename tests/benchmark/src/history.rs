@@ -1,4 +1,4 @@
-//! A long history of orders, in the form in which an owner writes it, but appended by a producer that waits for nobody.
+//! A long history of orders, in the form in which an owner writes it, but appended by a producer that does not wait for acknowledgements.
 
 use crate::{
     bare::{Answers, To, client, headers},
@@ -34,7 +34,7 @@ use uuid::Uuid;
 
 /// The service whose events these are, whatever the topic is called.
 const SERVICE: &str = "orders";
-/// How many orders are placed between one command of an order and its next: its events do not stand side by side.
+/// How many orders are placed between one command of an order and its next, so that its events do not stand side by side.
 const APART: usize = 64;
 /// The commands of an order: placed, its two lines reserved, confirmed.
 const COMMANDS: usize = 4;

@@ -1,4 +1,4 @@
-//! A light HTTP/1.1 client: what it costs is not what is measured.
+//! A light HTTP/1.1 client, so that its own cost hardly counts in the figures.
 
 use crate::load::Call;
 use anyhow::{Context, Result, ensure};
@@ -31,7 +31,7 @@ impl Http {
 
     /// The body of the answer to a request.
     pub async fn ask(&self, request: &str) -> Result<Vec<u8>> {
-        // Daybook closes what was idle for 30 s.
+        // Daybook closes a connection that was idle for 30 s.
         let idle = self.idle.lock().pop().filter(|(_, since)| since.elapsed() < KEPT);
         let mut stream = match idle {
             Some((stream, _)) => stream,
@@ -47,7 +47,7 @@ impl Http {
 }
 
 impl Http {
-    /// The same, asked again for ten seconds: a node that has just started may be given other partitions once more.
+    /// As [`ask`](Self::ask), but tries again for ten seconds: the group may move partitions once more after a node has started.
     pub async fn ask_patiently(&self, request: &str) -> Result<Vec<u8>> {
         let until = Instant::now() + Duration::from_secs(10);
         loop {

@@ -96,7 +96,8 @@ async fn one_client<C: Call>(call: Arc<C>, client: u64, began: Instant, ends: In
     Ok(latencies)
 }
 
-/// Paced calls that are answered too slowly wait at the client from here on, and that counts: a server refuses thousands at once.
+/// The most paced calls under way at once, since a server refuses thousands at once. Further calls wait at the client, and that wait counts
+/// as their latency.
 const MOST_AT_ONCE: usize = 1_000;
 
 async fn due_call<C: Call>(call: Arc<C>, gate: Arc<Semaphore>, number: u64, due: Instant) -> Result<u64> {
@@ -105,7 +106,8 @@ async fn due_call<C: Call>(call: Arc<C>, gate: Arc<Semaphore>, number: u64, due:
     Ok(due.elapsed().as_nanos() as u64)
 }
 
-/// Calls at a steady pace, whether the earlier ones are answered or not. What a call waits because this machine is late counts.
+/// Calls at a steady pace, whether the earlier ones are answered or not. A call's latency runs from the moment at which it is due, so a
+/// delay on this machine counts.
 pub async fn paced<C: Call>(rate: f64, span: Span, call: &Arc<C>) -> Result<Sample> {
     call.call(0).await?;
     let gate = Arc::new(Semaphore::new(MOST_AT_ONCE));
@@ -144,7 +146,7 @@ mod tests {
     async fn a_paced_call_is_made_when_it_is_due() {
         let span = Span { warm: Duration::ZERO, counted: Duration::from_millis(500) };
         let sample = paced(10.0, span, &Arc::new(AtOnce)).await.expect("it is answered");
-        // Made with the next one it would take a tenth of a second.
+        // A call that was made only when the next one is due would take a tenth of a second.
         assert!((sample.rate, sample.p50 < 50_000.0) == (10.0, true), "{sample:?}");
     }
 }

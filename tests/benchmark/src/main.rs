@@ -37,7 +37,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Both sides have Daybook's.
+/// Both sides use Daybook's allocator.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -147,7 +147,7 @@ async fn main() -> Result<()> {
     let stage = Stage::from_environment(copies, runs, short)?;
     let mut failed = Vec::new();
     for name in names {
-        // One that cannot be measured does not take the others with it.
+        // A measurement that fails does not end the others.
         if let Err(error) = measured(&stage, name, &docs).await {
             eprintln!("{} cannot be measured: {error:#}", name.text());
             failed.push(name.text());
@@ -160,7 +160,7 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-/// Measures, prints, and keeps the figures, short ones aside.
+/// Measures and prints; saves the figures unless the measurement is a short one.
 async fn measured(stage: &Stage, name: Name, docs: &Path) -> Result<()> {
     let set = name.measure(stage).await?;
     println!("## {}\n\n{}", name.text(), render::table(&set));

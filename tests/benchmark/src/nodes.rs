@@ -16,12 +16,12 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 const MOST: usize = 3;
 const PARTITIONS: i32 = 4;
 const CLIENTS: usize = 128;
-/// Nodes that share two processors are late; none is to refuse what it cannot answer in time.
+/// Nodes that share two processors answer late; with these arguments none of them sheds requests for that.
 const PATIENT: [&str; 2] = ["--answer-within", "10000"];
 /// How long the group may take to place the partitions anew: a node that was killed is missed after 6 s.
 const PLACED_WITHIN: Duration = Duration::from_secs(40);
 
-/// Asks the nodes in turn, whoever owns what.
+/// Sends calls to the nodes in turn, whichever node owns the partition.
 struct Spread(Vec<Arc<Http>>);
 
 impl Call for Spread {
@@ -46,12 +46,12 @@ async fn placed(directory: &OwnersTopic, nodes: &[Server]) -> Result<()> {
         ensure!(tokio::time::Instant::now() < until, "the partitions are not with {living:?} but with {:?}", owners());
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    // Standbys follow whoever owns now: they look once a second.
+    // Standbys must find the new owners first: they look once a second.
     tokio::time::sleep(Duration::from_secs(2)).await;
     Ok(())
 }
 
-/// Everybody at once, and one alone.
+/// Samples of all clients at once, and of one alone.
 async fn load(stage: &Stage, nodes: &[Server]) -> Result<[Sample; 2]> {
     let spread = Arc::new(Spread(nodes.iter().map(|node| posts(node.address, "/users")).collect()));
     Ok([closed_loop(CLIENTS, stage.span(), &spread).await?, closed_loop(1, stage.span(), &spread).await?])

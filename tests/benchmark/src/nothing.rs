@@ -1,4 +1,4 @@
-//! The peers of POST and GET: servers that answer without work, and such as do just what no server can leave out.
+//! The peers of POST and GET: servers that answer without work, or with only the work that no server can leave out.
 
 use crate::{bare::Bare, get, load::Call, ours::records, stage::Stage};
 use anyhow::{Context, Result};
@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 use uuid::Uuid;
 
-/// An owner that says yes to everything.
+/// An owner that accepts every command.
 struct Yes;
 
 #[async_trait::async_trait]
@@ -56,7 +56,7 @@ async fn appended(State(log): State<Arc<Bare>>, body: Bytes) -> Result<impl Into
     Ok(least(body).await)
 }
 
-/// A row of the view of users, as the database tells it.
+/// A row of the view of users, as the database returns it.
 async fn row(State(rows): State<Arc<get::Bare>>, Path(id): Path<String>) -> Result<impl IntoResponse, StatusCode> {
     let row = rows.row(id).await.map_err(|_| StatusCode::NOT_FOUND)?;
     Ok(([(header::CONTENT_TYPE, "application/json")], row))

@@ -17,12 +17,12 @@ use tempfile::TempDir;
 use tokio::sync::mpsc::UnboundedSender;
 use uuid::Uuid;
 
-/// Where an owner keeps what it has folded.
+/// Where an owner keeps its state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keeps {
     /// In memory alone.
     Memory,
-    /// And in snapshots, as `daybook run` does.
+    /// In memory and in snapshots, as `daybook run` does.
     Snapshots,
 }
 

@@ -52,7 +52,7 @@ impl Owned {
     }
 }
 
-/// Has another process own a service's log, with its snapshots in this directory; then it stops as on a signal, and saves what it knows.
+/// Has another process own a service's log, with its snapshots in this directory; then it stops as on a signal, and saves its snapshot.
 pub async fn owned(service: &str, data: &Path) -> Result<Owned> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["--own", service, "--data"]).arg(data).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
@@ -65,7 +65,7 @@ pub async fn owned(service: &str, data: &Path) -> Result<Owned> {
     serde_json::from_str(&line).with_context(|| format!("an owner said {line:?}"))
 }
 
-/// Is that process: owns the log until its input ends.
+/// The code of that process: owns the log until its standard input ends.
 pub async fn own(service: &str, data: &Path) -> Result<()> {
     let config = KafkaConfig::new(&std::env::var("DAYBOOK_KAFKA").context("DAYBOOK_KAFKA is not set")?, "bench");
     let log = KafkaLog::new(KafkaProducer::new(&config)?, service, config.clone());

@@ -22,7 +22,7 @@ use std::{
 };
 
 const COUNTS: [i32; 4] = [1, 4, 16, 64];
-/// The brokers' longest answer.
+/// The longest that the brokers may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// A broker that has just made many partitions is busy with them for a second or two.
 const SETTLES: Duration = Duration::from_secs(2);
@@ -47,7 +47,7 @@ async fn loaded(stage: &Stage, partitions: i32) -> Result<[Sample; 3]> {
     Ok([most, alone, start])
 }
 
-/// The topics of `daybook run`, which have as many partitions as whoever made them wanted, are no more.
+/// Deletes the topics of `daybook run`, since whoever made them may have chosen another number of partitions.
 async fn delete_topics(stage: &Stage) -> Result<()> {
     let admin: AdminClient<DefaultClientContext> = ClientConfig::new().set("bootstrap.servers", &stage.config.brokers).create()?;
     let names: Vec<String> = logs().into_iter().map(topic_of).chain([OWNERS_TOPIC.to_owned()]).collect();
@@ -67,8 +67,8 @@ async fn delete_topics(stage: &Stage) -> Result<()> {
     anyhow::bail!("the topics are not gone after 10 s")
 }
 
-/// What a process that owns so many partitions takes while nothing is asked of it: microseconds of processor time a second, so many times
-/// over; and its memory and threads, in words.
+/// What a process that owns so many partitions takes while nobody asks it anything: its processor time in microseconds a second, measured
+/// several times; and its memory and threads, in words.
 async fn idle(stage: &Stage, partitions: i32) -> Result<(Vec<Sample>, String)> {
     delete_topics(stage).await?;
     stage.services(partitions).await?;

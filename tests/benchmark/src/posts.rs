@@ -18,7 +18,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 const CLIENTS: [usize; 3] = [1, 32, 128];
 const PARTITIONS: i32 = 4;
-/// So many users are made patiently before any is measured: each partition has some of them, and owners are settled.
+/// How many users are made, with retries, before any is measured, so that each partition has some of them and its owner is settled.
 const USERS_BEFORE: usize = 32;
 
 /// POSTs of a new user each, under a key that was never used.
@@ -88,7 +88,7 @@ pub async fn forwarded(stage: &Stage) -> Result<Set> {
     let arguments = [&COMMANDS[..], &["--standbys", "0"]].concat();
     let asked = Server::daybook(stage, &arguments).await?;
     let other = Server::daybook(stage, &arguments).await?;
-    // The second one's coming moved partitions.
+    // The second node's arrival moves partitions; this waits until they are placed.
     tokio::time::sleep(Duration::from_secs(3)).await;
     let directory = Arc::new(OwnersTopic::new(stage.config.clone(), stage.producer()?));
     let (own, foreign) = (keys_of(&directory, asked.node).await?, keys_of(&directory, other.node).await?);

@@ -13,7 +13,7 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// What a node is told that only takes commands: what reads the log has other processors, in life.
+/// The arguments of a node that only takes commands: in production the readers of the log have other processors.
 pub const COMMANDS: [&str; 4] = ["--service", "users", "--role", "commands"];
 
 /// A server that is killed when it is dropped.

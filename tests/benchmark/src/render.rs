@@ -4,7 +4,7 @@ use crate::figure::{Figure, Pair, Sample, Set, Spread};
 use anyhow::{Context, Result};
 use std::{fmt::Write, path::Path};
 
-/// A number with as many digits as say something.
+/// A number with its significant digits only.
 pub fn short(number: f64) -> String {
     match number {
         number if number >= 1_000.0 => thousands(number.round() as u64),

@@ -54,7 +54,7 @@ fn ignore(_: &BorrowedMessage<'_>, _: &Schemas) -> Result<()> {
     Ok(())
 }
 
-/// Reads its headers as text, and decodes its event: the least that anybody does who wants to know what it says.
+/// Reads its headers as text, and decodes its event: the least that a reader must do to understand the record.
 fn understand(record: &BorrowedMessage<'_>, schemas: &Schemas) -> Result<()> {
     let headers = record.headers().context("no headers")?;
     for header in headers.iter() {

@@ -28,19 +28,19 @@ use tokio::sync::oneshot;
 /// Placed, stock reserved, line and order reserved (one command), payment requested, payment authorised, confirmed.
 const APPENDS: u64 = 6;
 const PARTITIONS: i32 = 4;
-/// Orders are for one of so many products in turn: a shop that sells one thing only has one aggregate that takes all.
+/// How many products the orders are for, in turn: with a single product one aggregate would take all reservations.
 const PRODUCTS: usize = 64;
-/// Customers that want more than the system can do: what it is half of, at half load.
+/// Customers who together order as fast as the system can do; half load is half of that.
 const CUSTOMERS: u64 = 64;
-/// So many loads beyond what the system can do are not counted.
+/// How many such full loads run first and are not counted.
 const WARM: usize = 4;
-/// What follows an order, views and notifications above all, is done after this time.
+/// After this time the work that follows orders is done, above all views and notifications.
 const SETTLED: Duration = Duration::from_secs(3);
 
-/// What one order leaves to be done is done after this time.
+/// After this time the work that follows one order is done.
 const PAUSE: Duration = Duration::from_millis(150);
 
-/// Who waits for an order's confirmation; or that it came, and nobody waits yet.
+/// A caller that waits for an order's confirmation, or a confirmation that came before its caller.
 enum Heard {
     Awaited(oneshot::Sender<Instant>),
     At(Instant),
@@ -55,7 +55,7 @@ impl Confirmations {
         let consumer = consumer(brokers)?;
         let mut list = TopicPartitionList::new();
         for partition in 0..PARTITIONS {
-            // Asked for now: `Offset::End` would be the end at the first fetch, behind the first orders.
+            // The end of now: `Offset::End` would be the end at the first fetch, which may lie behind the first orders.
             let (_, end) = consumer.fetch_watermarks(&topic_of("orders"), partition, Duration::from_secs(10))?;
             list.add_partition_offset(&topic_of("orders"), partition, Offset::Offset(end))?;
         }
@@ -66,7 +66,7 @@ impl Confirmations {
         Ok(this)
     }
 
-    /// Until nobody asks any more.
+    /// Reads confirmations until the last reference to them is dropped.
     fn hear(consumer: &BaseConsumer, heard_by: &Weak<Self>) {
         while let Some(this) = heard_by.upgrade() {
             if let Some(Ok(message)) = consumer.poll(Duration::from_millis(100))
@@ -142,7 +142,7 @@ impl Shop {
         Ok((id, took))
     }
 
-    /// Places an order whose payment is authorised, and never taken.
+    /// Places an order whose payment is authorised, but never captured.
     async fn stuck(&self) -> Result<()> {
         let order = self.orders[0].replace("\"card\"", "\"card-stuck-500\"");
         self.http.ask(&post("/orders", &uuid::Uuid::new_v4().to_string(), &order)).await.map(drop)
@@ -172,8 +172,8 @@ async fn customer(shop: Arc<Shop>, first: u64, orders: u64) -> Result<()> {
     shop.settled(&last.context("a customer orders something")?).await
 }
 
-/// How many orders a second the system takes with all that follows them: customers order again when an order is confirmed, and the time ends
-/// when the last orders are settled. What is confirmed at once and done later would seem to be done.
+/// How many orders a second the system takes with all that follows them: customers order again when an order is confirmed, and the time
+/// ends when the last orders are settled. If only confirmations counted, work that is put off would seem to be done.
 async fn capacity(shop: &Arc<Shop>, orders: u64) -> Result<f64> {
     let began = Instant::now();
     let customers: Vec<_> = (0..CUSTOMERS).map(|number| tokio::spawn(customer(shop.clone(), number * orders, orders))).collect();
@@ -189,7 +189,8 @@ impl Call for Shop {
     }
 }
 
-/// One after another, each after the same rest: all that follows an order settles in it, and a machine that has just rested is slower.
+/// Runs one after another, each after the same pause, in which the work that follows an order ends. Both sides pause, since a machine is
+/// slower after a pause.
 async fn rested(count: u64, one: impl AsyncFn(u64) -> Result<Duration>) -> Result<Sample> {
     let mut latencies = Vec::new();
     let began = Instant::now();
@@ -240,7 +241,7 @@ pub async fn measure(stage: &Stage) -> Result<Set> {
     let what = "an order at half load, while the gateway refuses a payment for ever".to_owned();
     set.figures.push(Figure::new(what, "the same before there was such a payment", Measure::P99, Aim::AtMost(1.5)));
     let (count, each) = if stage.short { (10, 3) } else { (30, 15) };
-    // A broker that was started just now compiles its code while it is asked.
+    // A broker that has just started still compiles its code while it serves.
     for _ in 0..WARM {
         capacity(&shop, each).await?;
     }
@@ -255,7 +256,7 @@ pub async fn measure(stage: &Stage) -> Result<Set> {
         tokio::time::sleep(SETTLED).await;
         set.figures[1].runs.push(Pair { ours, peer: paced(half, stage.span(), &chain).await? });
     }
-    // Last, since it does not end: each of these payments is tried on until its attempts are used up.
+    // Last, since this work does not end: the reactors try each of these payments again until its attempts are used up.
     for run in 0..stage.runs {
         shop.stuck().await?;
         let half = capacity(&shop, each).await? / 2.0;

@@ -10,7 +10,7 @@ pub use tables::tables;
 /// Seconds of a year of 365 days.
 const YEAR: f64 = 31_536_000.0;
 
-/// What is asked for, and what there is to carry it.
+/// A load, and the machines that are to carry it.
 #[derive(Clone, Copy, Debug)]
 pub struct Load {
     /// What it is called in a table.
@@ -106,7 +106,7 @@ const LARGE: Load = Load {
     ..MIDDLE
 };
 
-/// One of 25 that share the extreme: brokers, nodes and databases of its own.
+/// One of 25 cells that share the extreme load, each with brokers, nodes and databases of its own.
 const CELL: Load =
     Load { name: "cell, 1 of 25", events: 4e10, peak: 4_000.0, aggregates: 8e5, nodes: 40.0, partitions: 400.0, brokers: 6.0, ..LARGE };
 

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Fewer busy processors than this are the idle brokers' own.
+/// Below this number of busy processors, only the idle brokers are at work.
 const QUIET: f64 = 0.4;
 
 /// The parts that are there, and how long each cell is loaded.
@@ -64,8 +64,8 @@ impl Stage {
         self.topic_of(what, 1).await
     }
 
-    /// The topics of `daybook run`, of so many partitions where they are missing; once the broker knows of all. A node that makes them and asks
-    /// at once may hear that there are none.
+    /// Makes the missing topics of `daybook run` with so many partitions, and waits until the broker knows them all: a node that makes them
+    /// and asks at once may be told that there are none.
     pub async fn services(&self, partitions: i32) -> Result<()> {
         let profile = Profile { replication: self.copies, min_insync: if self.copies > 1 { 2 } else { 1 } };
         let topics = Topics::new(&self.config)?;
@@ -94,7 +94,7 @@ impl Stage {
         Some(PathBuf::from(stack).join("kafka-1").join(format!("{}-0", topic_of(service))))
     }
 
-    /// What proves to an owner of this log that it is one.
+    /// The barrier by which an owner of this log proves that it still is one.
     pub fn barrier(&self, service: &str) -> Result<Barrier> {
         Ok(Topics::new(&self.config)?.barrier(service)?)
     }

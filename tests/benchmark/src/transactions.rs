@@ -18,7 +18,7 @@ pub struct Transactional {
 }
 
 impl Transactional {
-    /// Connects, and ends what others of its name had open.
+    /// Connects, and aborts the transactions that earlier producers of its name left open.
     pub async fn on_kafka(stage: &Stage, records: &[Append]) -> Result<Self> {
         let mut client = client(stage, "0");
         client.set("transactional.id", uuid::Uuid::new_v4().to_string()).set("retry.backoff.ms", "5");
@@ -40,7 +40,7 @@ impl Transactional {
     }
 }
 
-/// Appends in transactions: those who come while one is being committed are in the next one together, `most` at most.
+/// Appends in transactions: appends that come while one is being committed share the next one, `most` at most.
 pub struct Transactions(mpsc::UnboundedSender<oneshot::Sender<bool>>);
 
 impl Transactions {

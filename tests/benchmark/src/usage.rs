@@ -39,14 +39,14 @@ impl Busy {
         Ok(Self(tasks.filter_map(|task| used(task.ok()?)).collect()))
     }
 
-    /// What was used since, by the threads that are there still: one that has ended must not take from the others' time.
+    /// The time used since, by the threads that still exist: one that has ended must not reduce the sum.
     pub fn since(&self, earlier: &Self) -> Duration {
         let each = self.0.iter().map(|(thread, used)| used.saturating_sub(earlier.0.get(thread).copied().unwrap_or(0)));
         Duration::from_nanos(each.sum())
     }
 }
 
-/// What a file, or the files of a folder, take of the disk, in bytes: those that are only set aside are not counted.
+/// The bytes that a file, or the files of a folder, really take on the disk: the holes of a sparse file are not counted.
 pub fn on_disk(path: &Path) -> Result<u64> {
     use std::os::unix::fs::MetadataExt;
     let meta = std::fs::metadata(path).with_context(|| path.display().to_string())?;

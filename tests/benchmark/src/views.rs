@@ -50,7 +50,7 @@ async fn batches(stage: &Stage, service: &'static str, count: usize) -> Result<V
         claim = batch.to.claim;
     }
     let source = PartitionId { service: "orders".into(), partition: 0 };
-    // The benchmark's log is no service's; the view's is.
+    // The benchmark's topic is not named after a service, so the records get the service of the view.
     records.iter_mut().for_each(|record| Arc::make_mut(&mut record.context).position.service = source.service.clone());
     let mut from = Checkpoint::default();
     let batch = |records: &[event_store::Counted]| {

@@ -4,7 +4,7 @@ use event_store::{Ack, Append, Cursor, Log, LogError, NotQueued, RawRecord, Tag}
 use std::sync::Arc;
 use tokio::sync::{mpsc::UnboundedSender, watch};
 
-/// Reads as the log does, and tells.
+/// Reads the log, and tells how far its reader has come.
 pub struct Watched {
     log: Arc<dyn Log>,
     taken: watch::Sender<i64>,
@@ -42,7 +42,7 @@ struct WatchedCursor {
 #[async_trait::async_trait]
 impl Cursor for WatchedCursor {
     async fn next(&mut self) -> Result<Vec<RawRecord>, LogError> {
-        // Who asks for more is done with what it was given.
+        // A reader that asks for more is done with the records that it was given.
         self.taken.send_replace(self.next);
         let records = self.cursor.next().await?;
         self.next = records.last().map_or(self.next, |last| last.offset + 1);

@@ -1,5 +1,5 @@
-//! A merchant's file: an error that names the column, or a plan in which each line has one place, that asks the shop for nothing that
-//! it would not take, and that is the same plan whenever it is made.
+//! A merchant's file gives an error that names the column, or a plan. In a plan each line has one place, the shop accepts everything that
+//! it asks for, and the same file always gives the same plan.
 
 use domain::{Quantity, Sku, Text};
 use invoices::{HeaderError, Line, Plan};
@@ -68,7 +68,7 @@ fn each_line_can_be_ordered(plan: &Plan) {
     }
 }
 
-/// What an `Idempotency-Key` may be made of, with room for what comes before it.
+/// True if a text can be part of an `Idempotency-Key`, with room for a prefix.
 fn is_key(text: &str) -> bool {
     (1..=150).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }

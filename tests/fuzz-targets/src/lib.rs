@@ -1,4 +1,4 @@
-//! What must hold of any bytes, a function for each way by which bytes come in: it panics where they break a property.
+//! What must hold of any bytes: a function for each way by which bytes come in, which panics if they break a property.
 //!
 //! `tests/fuzz/` has libFuzzer look for such bytes; `tests/smoke.rs` looks for a few seconds in every `./test`. See `docs/fuzzing.md`.
 

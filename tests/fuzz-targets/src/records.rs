@@ -11,7 +11,7 @@ use event_store::{
 };
 use std::sync::{Arc, LazyLock};
 
-/// What a foreign record may be blamed for.
+/// The headers for whose sake a record may be called foreign.
 const NEEDED: [&str; 12] = [
     "ce_id",
     "ce_type",

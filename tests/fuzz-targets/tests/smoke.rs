@@ -1,5 +1,5 @@
-//! A few seconds of every target, always the same: the seeds of its corpus, and what comes of them by bits that flip, ends that are
-//! cut off, and parts that change places.
+//! Runs every target for a few seconds, always on the same inputs: the seeds of its corpus, and mutations of them, by flipped bits, cut-off
+//! ends and swapped parts.
 
 use fuzz_targets::{TARGETS, Target};
 use std::{

@@ -1,5 +1,5 @@
-//! The pure paths that every command and every event takes, as often as is asked: `hot-paths NAME TIMES`. `tests/instructions` counts
-//! what one time costs, as the difference between many times and half as many.
+//! Runs one of the pure paths of every command and every event, as often as is asked: `hot-paths NAME TIMES`. `tests/instructions` counts
+//! the instructions of one run, as the difference between many runs and half as many.
 
 use anyhow::{Context, Result, bail};
 use codec::Schemas;
@@ -85,7 +85,7 @@ impl Bench {
         Ok(Log { records, counted })
     }
 
-    /// Writes what a command's fingerprint is taken of.
+    /// Writes a command's intent, of which its fingerprint is taken.
     fn intent(&self) {
         black_box(black_box(&self.command).intent().into_bytes());
     }

@@ -1,6 +1,7 @@
-//! What one thing costs, as it was measured, and the settings that are fixed in the code.
+//! The measured costs of single operations and things, and the settings that are fixed in the code.
 
-/// What one thing costs. Measured on two processors that brokers, databases and load shared; each field says where.
+/// The costs of single operations and things, measured on two processors that brokers, databases and load shared; each field names its
+/// source.
 #[derive(Clone, Copy, Debug)]
 pub struct Costs {
     /// Bytes of a record in the log: key, value, headers, uncompressed. `performance.md`, Append.

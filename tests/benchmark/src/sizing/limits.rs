@@ -1,13 +1,13 @@
-//! What must not be exceeded, and by how much a load does.
+//! The limits, and how much of each a load takes.
 
 use super::{Load, costs::Costs, grown, plan::Plan};
 
-/// Something of which a load may take only so much.
+/// A limit on something that a load takes.
 #[derive(Clone, Copy)]
 pub struct Limit {
     /// What is limited.
     pub what: &'static str,
-    /// Who says so.
+    /// Who sets the limit.
     pub source: &'static str,
     /// The most.
     pub most: fn(&Load) -> f64,
@@ -54,7 +54,7 @@ pub fn crossings(costs: &Costs) -> Vec<(Limit, Option<u32>)> {
     crossings
 }
 
-/// Those that are others', and those that an operator would hardly wait longer for.
+/// Limits that other systems set, and times beyond which an operator would hardly wait.
 pub const LIMITS: [Limit; 16] = [
     Limit {
         what: "connections to PostgreSQL",

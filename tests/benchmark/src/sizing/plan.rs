@@ -11,9 +11,9 @@ pub struct Plan {
     pub node: Node,
     /// The database server.
     pub database: Database,
-    /// Who owns what.
+    /// The placement of partitions.
     pub placement: Placement,
-    /// What is read again.
+    /// The times and resources for reading logs again.
     pub again: Again,
 }
 
@@ -76,7 +76,7 @@ pub struct Database {
     pub audit: f64,
 }
 
-/// Who owns what.
+/// The placement of partitions.
 #[derive(Clone, Copy, Debug)]
 pub struct Placement {
     /// Seconds in which the group's leader places.
@@ -91,7 +91,7 @@ pub struct Placement {
     pub directory: f64,
 }
 
-/// What is read again.
+/// The times and resources for reading logs again.
 #[derive(Clone, Copy, Debug)]
 pub struct Again {
     /// Seconds of an owner without a snapshot, of a partition of the busiest log.

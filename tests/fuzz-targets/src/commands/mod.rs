@@ -1,5 +1,5 @@
-//! Requests: a body makes one command, or a 4xx problem that names a field. A command survives its way to another node, and
-//! written as a request again it is the same command.
+//! Requests: a body makes one command, or a 4xx problem that names a field. A command survives its way to another node, and written as a
+//! request again it makes the same command.
 //!
 //! The input is a letter for the route (`a` is the first; a capital for an actor who may not state prices; anything else for an id
 //! that is none) and the body.
@@ -16,7 +16,7 @@ use futures::FutureExt;
 use serde_json::Value;
 use shop::{Sent, Shop};
 
-/// As many characters as an answer repeats of the caller's own.
+/// The most characters of the caller's own text that an answer repeats.
 const MOST_REPEATED: usize = 300;
 const ID: &str = "0198c5a2-7b1e-7c3a-9d2f-3b5a1c2d4e6f";
 
@@ -68,7 +68,7 @@ fn asked(letter: u8) -> Asked {
     Asked { path: path.replace("{id}", id), fields, actor }
 }
 
-/// The answer, which waits for nothing.
+/// Posts the body; the answer must come without waiting.
 fn post(shop: &Shop, asked: &Asked, body: &[u8]) -> (StatusCode, Vec<u8>) {
     let request = Request::post(&asked.path)
         .header(CONTENT_TYPE, "application/json")
@@ -81,7 +81,7 @@ fn post(shop: &Shop, asked: &Asked, body: &[u8]) -> (StatusCode, Vec<u8>) {
     (parts.status, answer.expect("the answer is whole").to_vec())
 }
 
-/// The command as the documented body of a request makes the same command.
+/// Checks that the command, written as the documented body of a request, makes the same command.
 fn is_the_same_again(shop: &Shop, asked: &Asked, sent: &Sent, body: &[u8]) {
     let meant: Value = serde_json::from_slice(body).expect("what was taken is JSON");
     assert!(is_of_objects(&meant), "taken, though it is not of the documented shape: {meant}");
@@ -102,7 +102,7 @@ fn is_of_objects(value: &Value) -> bool {
     value.as_object().is_some_and(|object| object.iter().all(field))
 }
 
-/// Problem details, of a 4xx, with a field that the route knows or the caller sent.
+/// Checks that the answer is a 4xx with problem details whose fields the route knows or the caller sent.
 fn is_a_problem(status: StatusCode, answer: &[u8], fields: &[&str], body: &[u8]) {
     let shown = String::from_utf8_lossy(answer);
     assert!(status.is_client_error(), "{status}: {shown}");

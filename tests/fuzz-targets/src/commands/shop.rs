@@ -1,4 +1,4 @@
-//! The real routes, with nobody behind them but a list of what was sent.
+//! The real routes; instead of owners a list takes the commands.
 
 use axum::{Router, body::Body, http::Request, response::Response};
 use domain::{
@@ -54,7 +54,7 @@ fn survives<C: Serialize + DeserializeOwned + PartialEq + Debug>(command: &C) {
     assert_eq!(&serde_json::from_slice::<C>(&json).expect("its JSON form can be read"), command);
 }
 
-/// Takes every command and does nothing.
+/// Records every command and does nothing else.
 #[derive(Clone, Default)]
 struct Taker(Arc<Mutex<Vec<Sent>>>);
 

@@ -13,7 +13,7 @@ pub fn body(sent: &Sent) -> Value {
         Sent::Payment(_, PaymentCommand::Refund { amount, .. }) => json!({"amount": money(amount)}),
         Sent::Payment(_, other) => panic!("no route makes {other:?}"),
     };
-    // What was left out is left out again.
+    // A field that the command leaves out is left out again.
     if let Some(object) = body.as_object_mut() {
         object.retain(|_, value| !value.is_null());
     }

@@ -1,5 +1,5 @@
-//! The run rule: what counts of a topic is the same for every reader, however it is cut into batches and wherever one resumes; and
-//! where writers keep to the protocol it counts once and in order, whatever happens to their records on the way.
+//! The run rule: every reader counts the same records of a topic, however the topic is cut into batches and wherever the reader resumes. If
+//! writers keep to the protocol, their records count once and in order, whatever happens to them on the way.
 //!
 //! The input is a program for writers, the network and strangers; see [`topic`].
 
@@ -83,7 +83,7 @@ fn verify(records: &[RawRecord]) -> event_store::verify::Findings {
     verifier.finish()
 }
 
-/// Said again without the verifier: no id twice, no version left out, commands whole.
+/// Checks without the verifier's code: no id twice, no version left out, commands whole.
 fn is_once_and_in_order(counted: &[Counted]) {
     let ids: BTreeSet<&str> = counted.iter().map(|record| record.event_id.as_str()).collect();
     assert_eq!(ids.len(), counted.len(), "an id counts twice");

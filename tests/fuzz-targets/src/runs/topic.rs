@@ -128,7 +128,7 @@ impl Topic {
         }
     }
 
-    /// The oldest record on its way as a rule, else one that overtakes.
+    /// Picks the oldest record on its way, as a rule, or one that overtakes it.
     fn pick(&mut self, which: usize, gone: bool) -> Option<Slot> {
         let at = if which < 128 { 0 } else { which % self.flying.len().max(1) };
         let found = self.flying.get(at).cloned();
@@ -160,8 +160,8 @@ fn forged(offset: usize, program: &mut Unstructured) -> Result<Slot> {
     Ok(Slot::Forged { place, broken: header.copied() })
 }
 
-/// What counts, by the words of the rule and not by its code: in each stretch from one claim to the next, what stands unbroken where it
-/// was meant to stand, up to the last group that is whole.
+/// The offsets of the records that count, by the words of the rule and not by its code: in each stretch from one claim to the next, the
+/// unbroken records that stand where they were meant to stand, up to the last whole group.
 pub fn counted(slots: &[Slot]) -> Vec<i64> {
     let claims = (0..slots.len()).filter(|at| matches!(slots[*at], Slot::Claim));
     claims.flat_map(|claim| counted_of(claim, &slots[claim + 1..])).collect()
