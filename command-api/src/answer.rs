@@ -1,4 +1,4 @@
-//! From what became of a command to what the caller hears.
+//! Turns the outcome of a command into an HTTP answer.
 
 use crate::Problem;
 use axum::{
@@ -23,14 +23,14 @@ pub struct Done {
 
 type Outcome = Result<Accepted, CommandError>;
 
-/// 201 with the place of what was made.
+/// 201 with the location of the new aggregate; a problem where the command was not done.
 pub fn created(path: &str, id: &impl ToString, outcome: Outcome) -> Response {
     let id = id.to_string();
     let location = HeaderValue::from_str(&format!("{path}/{id}")).ok();
     respond(StatusCode::CREATED, id, location, outcome)
 }
 
-/// 200: the command is done.
+/// 200; a problem where the command was not done.
 pub fn done(id: &impl ToString, outcome: Outcome) -> Response {
     respond(StatusCode::OK, id.to_string(), None, outcome)
 }
@@ -61,7 +61,7 @@ fn accepted_headers(accepted: &Accepted) -> HeaderMap {
     headers
 }
 
-/// The problem that tells of a command that was not done.
+/// The problem that reports a command that was not done.
 pub(crate) fn problem_of(error: CommandError) -> Problem {
     match error {
         CommandError::Refused(Refused { code, message, field, not_found }) => {

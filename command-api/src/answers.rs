@@ -1,4 +1,4 @@
-//! What any POST takes and answers, for the description.
+//! The headers and answers that any POST has, for the description (OpenAPI).
 
 use crate::{Problem, answer::Done};
 use std::collections::BTreeMap;
@@ -7,7 +7,7 @@ use utoipa::{
     openapi::{Content, HeaderBuilder, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder, schema::Type},
 };
 
-/// What any POST may answer besides success.
+/// The answers that any POST may give besides success.
 pub struct Problems;
 
 impl IntoResponses for Problems {
@@ -34,7 +34,7 @@ pub(crate) fn problem(says: &str) -> Response {
     ResponseBuilder::new().description(says).content("application/problem+json", Content::new(Some(schema))).build()
 }
 
-/// 201 with what was made, and where.
+/// 201 with the new aggregate's id, version and location.
 pub struct Made;
 
 impl IntoResponses for Made {
@@ -79,7 +79,7 @@ pub struct PostHeaders {
     /// Names the command: a repeat with the same key gets the first answer again.
     #[param(required = false, rename = "Idempotency-Key", min_length = 1, max_length = 200, pattern = "^[!-~]+$")]
     idempotency_key: String,
-    /// Who asks, for the audit; what that allows, each operation says.
+    /// Who asks, for the audit; each operation says what that allows.
     #[param(required = false, rename = "Daybook-Actor", min_length = 1, max_length = 100, pattern = "^[!-~]+$")]
     daybook_actor: String,
     /// The version that the caller has seen: `"3"`; the command is not done (412) when it is another. `*` asks for no version.

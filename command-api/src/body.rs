@@ -8,10 +8,10 @@ use axum::{
 };
 use serde::de::DeserializeOwned;
 
-/// The most characters of the caller's own that an answer repeats.
+/// The most characters of a caller's own text that an answer repeats.
 const MOST_REPEATED: usize = 300;
 
-/// A JSON body that was read with its fields' names kept, so that an error can name one.
+/// A JSON body, parsed with the path of each field, so that an error can name one.
 pub struct Body<T>(pub T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
@@ -52,8 +52,8 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     Ok(value)
 }
 
-/// The field that an error is about. One that is missing or repeated is named by serde's words only (``missing field `email` ``):
-/// the path ends at what holds it.
+/// The field that an error is about. Serde names a missing or repeated field only in its message (``missing field `email` ``); the path
+/// ends at the object that holds it.
 fn field_of(path: &str, words: &str) -> String {
     let path = path.trim_end_matches('?').trim_end_matches('.');
     let begins = ["missing field `", "duplicate field `"];
@@ -65,7 +65,7 @@ fn field_of(path: &str, words: &str) -> String {
     }
 }
 
-/// The beginning of what a caller sent: an answer does not repeat a megabyte.
+/// The beginning of a caller's text: an answer does not repeat a megabyte.
 fn shortened(text: &str) -> String {
     text.chars().take(MOST_REPEATED).collect()
 }

@@ -1,4 +1,4 @@
-//! What the headers of a POST say: who asks, under which key, having seen which version.
+//! The headers of a POST: who asks, under which key, and which version the caller has seen.
 
 use crate::{Problem, trace::TraceParent};
 use axum::{
@@ -41,12 +41,12 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
 }
 
 impl Caller {
-    /// The identity of what a POST creates: the key's, so that a retry names the same; a new one otherwise.
+    /// The id of the aggregate that a POST creates: derived from the key, so that a retry gets the same one; without a key, a new one.
     pub fn creates<T>(&self, derive: impl Fn(&str, &str) -> T, wrap: impl Fn(Uuid) -> T) -> T {
         self.key.as_deref().map_or_else(|| wrap(Uuid::now_v7()), |key| derive(&self.actor, key))
     }
 
-    /// The command's circumstances, as of now.
+    /// The command's metadata, with the present time.
     pub fn meta(&self) -> CommandMeta {
         let name = |key: &String| format!("{}\u{1f}{}\u{1f}{key}", self.actor, self.method_and_path);
         let command_id = self.key.as_ref().map_or_else(Uuid::now_v7, |key| Uuid::new_v5(&NAMESPACE, name(key).as_bytes()));
@@ -62,7 +62,7 @@ pub(crate) fn now() -> Timestamp {
     Timestamp(jiff::Timestamp::now().as_millisecond())
 }
 
-/// A header's one value; said twice, nobody could tell which was meant.
+/// A header's one value. Given twice it is an error: nobody could tell which value was meant.
 fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a HeaderValue>, Problem> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {

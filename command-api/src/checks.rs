@@ -1,4 +1,4 @@
-//! Parsing a request's plain fields into the domain's values, so that all that is wrong is said at once.
+//! Parses a request's plain fields into the domain's values, and collects all errors, so that one answer names them.
 
 use crate::{Problem, problem::FieldError};
 use std::{fmt::Display, str::FromStr};
@@ -6,34 +6,34 @@ use std::{fmt::Display, str::FromStr};
 /// The most fields that one answer names, so that an answer is never larger than what was sent.
 const MOST_NAMED: usize = 100;
 
-/// Collects what is wrong with a request.
+/// Collects the errors in a request.
 #[derive(Default)]
 pub struct Checks(Vec<FieldError>);
 
 impl Checks {
-    /// Notes what is wrong with a field.
+    /// Notes the rule that a field breaks.
     pub fn wrong(&mut self, field: &str, rule: impl Into<String>) {
         if self.0.len() < MOST_NAMED {
             self.0.push(FieldError { field: field.to_owned(), rule: rule.into() });
         }
     }
 
-    /// Keeps a value that was parsed, or notes why it could not be.
+    /// Answers a value that was parsed, or notes why it could not be.
     pub fn keep<T>(&mut self, field: &str, parsed: Result<T, impl Display>) -> Option<T> {
         parsed.map_err(|invalid| self.wrong(field, invalid.to_string())).ok()
     }
 
-    /// A value that is parsed from text; its error names the rule and its bounds.
+    /// Parses a value from text; its error names the rule and its bounds.
     pub fn text<T: FromStr<Err: Display>>(&mut self, field: &str, text: &str) -> Option<T> {
         self.keep(field, text.parse())
     }
 
-    /// The same where it may be left out.
+    /// The same for a field that may be left out.
     pub fn maybe<T: FromStr<Err: Display>>(&mut self, field: &str, text: Option<&str>) -> Option<T> {
         text.and_then(|text| self.text(field, text))
     }
 
-    /// An identity, in the one spelling that we write ourselves: hyphenated.
+    /// Parses an id in the only spelling that this system writes: hyphenated.
     pub fn id<T: FromStr>(&mut self, field: &str, text: &str) -> Option<T> {
         let parsed = Some(text).filter(|text| text.len() == 36).and_then(|text| text.parse().ok());
         if parsed.is_none() {
@@ -42,10 +42,10 @@ impl Checks {
         parsed
     }
 
-    /// What was parsed, when nothing was wrong.
+    /// Answers the parsed value when there was no error.
     ///
     /// # Errors
-    /// 400: all that was wrong, field by field.
+    /// 400, with all errors, field by field.
     pub fn done<T>(self, parsed: Option<T>) -> Result<T, Problem> {
         match parsed {
             Some(parsed) if self.0.is_empty() => Ok(parsed),

@@ -1,4 +1,4 @@
-//! The edge of a process: limits, metrics, health, description, and a shutdown that answers what it accepted.
+//! The edge of a process: limits, metrics, health, description, and a shutdown that answers the requests it accepted.
 
 mod admission;
 mod connections;
@@ -34,15 +34,15 @@ pub struct EdgeConfig {
     pub body_limit: usize,
     /// The longest that a request may take.
     pub request_timeout: Duration,
-    /// The longest that a body may take to arrive; less than `request_timeout`, so that the caller hears that nothing was done.
+    /// The longest that a body may take to arrive. It is less than `request_timeout`, so that the caller is told that nothing was done.
     pub body_timeout: Duration,
     /// The longest that a connection may take to send a request's head, or stay idle.
     pub header_timeout: Duration,
-    /// The most requests at once, those that wait on purpose among them; more are answered 503 at once.
+    /// The most requests at once, those that wait on purpose included; further ones are answered 503 at once.
     pub concurrency: usize,
-    /// How long an answer may take before fewer requests are taken at once.
+    /// When answers take longer than this, fewer requests are taken at once.
     pub answer_within: Duration,
-    /// How long a shutdown waits for what was accepted.
+    /// How long a shutdown waits for the answers to accepted requests.
     pub drain: Duration,
 }
 
@@ -78,19 +78,19 @@ pub fn app(routes: OpenApiRouter, readiness: Readiness, schemas: Schemas, config
         .layer(middleware::from_fn(surround))
 }
 
-/// What surrounds every request, in one layer: for each request axum copies all that is within a layer, so layers within layers cost their
-/// square.
+/// Trace, metrics, closing of connections and the guard against panics, for every request, in one layer: for each request axum copies all
+/// that is within a layer, so the cost of nested layers grows with the square of their number.
 async fn surround(request: Request, next: Next) -> Response {
     let answer = |request| guarded(next.run(request));
     trace::follow(request, |request| metrics::measure(request, |request| intake::close_when_unread(request, answer))).await
 }
 
-/// The last line: a defect is a problem of one request, and not the end of its connection.
+/// The last guard: a panic becomes a problem (500) of its one request, and does not end the connection.
 async fn guarded(answer: impl Future<Output = Response>) -> Response {
     AssertUnwindSafe(answer).catch_unwind().await.unwrap_or_else(|panic| panicked(&*panic))
 }
 
-/// The bundled schemas under the registry's own paths.
+/// The bundled schemas under the paths of a schema registry.
 fn registry(schemas: Schemas) -> Router {
     let answer = |State(schemas): State<Schemas>, uri: Uri| async move {
         let found = codec::rest::answer(&schemas, uri.path());
@@ -102,7 +102,7 @@ fn registry(schemas: Schemas) -> Router {
     paths.into_iter().fold(Router::new(), |router, path| router.route(path, get(answer))).with_state(schemas)
 }
 
-/// Where everything is.
+/// The paths of the documentation, health, metrics and schemas.
 #[utoipa::path(get, path = "/", tag = "process", responses((status = 200, description = "Names and paths", body = std::collections::HashMap<String, String>)))]
 async fn index() -> Json<serde_json::Value> {
     Json(

@@ -1,5 +1,5 @@
-//! JSON objects and nothing else: serde's derived code would take an array of the fields' values in their order as well, of which no
-//! description tells.
+//! JSON objects and nothing else: serde's derived code would also take an array of the fields' values in their order, which no description
+//! mentions.
 
 use serde::{
     Deserialize, Deserializer,
@@ -7,7 +7,7 @@ use serde::{
 };
 use std::{fmt, marker::PhantomData};
 
-/// A value that was spelled as an object.
+/// A value that was written as a JSON object.
 pub struct Object<T>(
     /// The value.
     pub T,

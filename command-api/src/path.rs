@@ -6,7 +6,7 @@ use axum::{
     http::request::Parts,
 };
 
-/// The `{id}` of the path as text, so that what is wrong with it is said together with what is wrong with the body.
+/// The `{id}` of the path as text: the handler parses it with the body, so that one answer names the errors of both.
 pub struct PathId(pub String);
 
 impl<S: Send + Sync> FromRequestParts<S> for PathId {

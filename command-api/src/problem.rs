@@ -1,4 +1,4 @@
-//! Problem details (RFC 9457): what every error looks like.
+//! Problem details (RFC 9457): the form of every error.
 
 use axum::{
     http::{HeaderValue, StatusCode, header},
@@ -62,13 +62,13 @@ impl Problem {
         Self::invalid(vec![FieldError { field: field.to_owned(), rule: rule.into() }])
     }
 
-    /// Not now: ask again after so many milliseconds, rounded up to seconds.
+    /// Not now: the caller may ask again after so many milliseconds, rounded up to seconds.
     pub fn unavailable(detail: impl Into<String>, retry_after_millis: u64) -> Self {
         let retry_after = Some(retry_after_millis.div_ceil(1000).max(1));
         Self { retry_after, ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail) }
     }
 
-    /// The same problem, said of a field.
+    /// The same problem, about this field.
     pub fn with_field(mut self, field: Option<String>) -> Self {
         let rule = self.detail.clone();
         self.errors.extend(field.map(|field| FieldError { field, rule }));

@@ -13,12 +13,12 @@ use uuid::Uuid;
 pub(crate) struct TraceParent(String);
 
 impl TraceParent {
-    /// The request's, as [`follow`] left it there; its headers' where nobody followed it.
+    /// The request's, as [`follow`] stored it; from the headers where `follow` did not run.
     pub fn of(parts: &Parts) -> Self {
         parts.extensions.get().cloned().unwrap_or_else(|| Self::from_headers(&parts.headers))
     }
 
-    /// The caller's where it is well formed, else a new one: what is malformed is ignored, as the standard asks.
+    /// The caller's where it is well formed, else a new one: the standard asks to ignore a malformed one.
     fn from_headers(headers: &HeaderMap) -> Self {
         let given = headers.get("traceparent").and_then(|value| value.to_str().ok()).filter(|text| is_traceparent(text));
         given.map(str::to_owned).map(Self).unwrap_or_else(Self::begin)
@@ -29,7 +29,7 @@ impl TraceParent {
         Self(format!("00-{trace}-{}-01", &span[..16]))
     }
 
-    /// The whole, as in the header.
+    /// The header's whole value.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -40,7 +40,7 @@ impl TraceParent {
     }
 }
 
-/// Puts a span around the request, and its trace into the answer.
+/// Runs the request in a span, and puts its trace into the answer's header.
 pub(crate) async fn follow<F: Future<Output = Response>>(mut request: Request, next: impl FnOnce(Request) -> F) -> Response {
     let parent = TraceParent::from_headers(request.headers());
     let route = request.extensions().get::<MatchedPath>().map_or("unmatched".to_owned(), |path| path.as_str().to_owned());

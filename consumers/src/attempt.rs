@@ -1,4 +1,4 @@
-//! One attempt at an errand: the command is sent, or the question asked and the effect performed, and what came of it recorded.
+//! One attempt at an errand: it sends the command, or asks the question and performs the effect, and records the outcome.
 
 use crate::{Destination, Effect, Errand, Fault, NotNow, Outcome, Patience, Perform, Status, Task, meta, metrics};
 use event_sourcing::AnyCommand;
@@ -21,24 +21,24 @@ pub struct EffectKind {
     pub patience: Patience,
 }
 
-/// What an attempt came to.
+/// The result of one attempt.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// It is done, or need not be done any more.
+    /// The errand is done, or need not be done any more.
     Settled,
-    /// It is to be tried again; `counts` where its own fault uses up an attempt.
+    /// It is to be tried again; `counts` where this uses up one of the errand's attempts.
     Later { reason: String, counts: bool },
-    /// It never will be done.
+    /// No further attempt can succeed.
     Never(String),
 }
 
-/// Tries errands.
+/// Makes the attempts at a service's errands.
 pub(crate) struct Attempts {
     pub aggregates: Aggregates,
     pub kinds: HashMap<&'static str, EffectKind>,
-    /// How long commands are tried.
+    /// How long and how often commands are tried.
     pub patience: Patience,
-    /// So many commands are under way at once.
+    /// At most so many commands and questions are under way at once.
     pub permits: Semaphore,
 }
 
@@ -47,7 +47,7 @@ fn later(reason: impl Into<String>) -> Verdict {
 }
 
 impl Attempts {
-    /// How long an errand is tried.
+    /// How long and how often an errand is tried.
     pub fn patience(&self, errand: &Errand) -> Patience {
         match &errand.task {
             Task::Command(_) => self.patience,
@@ -55,7 +55,8 @@ impl Attempts {
         }
     }
 
-    /// Tries it once, after asking whether it is still to be done where it may have been done before. A permit is held while working.
+    /// Tries an errand once. Where its effect may have been performed before, asks the effect's question first. Each command or question
+    /// holds a permit while it is under way.
     pub async fn attempt(&self, errand: &mut Errand, may_be_done: bool) -> Verdict {
         let effect = match errand.task.clone() {
             Task::Command(command) => return self.send(errand, command).await,
@@ -76,7 +77,7 @@ impl Attempts {
     }
 
     async fn perform(&self, errand: &Errand, effect: &Effect, kind: &EffectKind) -> Outcome {
-        // A defect of the performer is this errand's alone.
+        // A panic of the performer fails this errand's attempt and nothing else.
         let performed = AssertUnwindSafe(kind.performer.perform(effect));
         let guarded = async {
             futures::FutureExt::catch_unwind(performed).await.unwrap_or_else(|_| {
@@ -93,7 +94,7 @@ impl Attempts {
         outcome
     }
 
-    /// None where the effect is to be performed.
+    /// Asks an effect's question; none where the effect is to be performed.
     async fn ask(&self, errand: &Errand, question: AnyCommand) -> Option<Verdict> {
         match self.execute(question, meta::of_question(errand, meta::now())).await {
             Ok(()) => None,
@@ -108,15 +109,16 @@ impl Attempts {
         }
     }
 
-    /// The effect is done: from here on only its record is missing.
+    /// Records an effect's outcome. From here on the errand is only the command that records it: later attempts do not perform the effect
+    /// again.
     async fn record(&self, errand: &mut Errand, record: Option<AnyCommand>) -> Verdict {
         let Some(command) = record else { return Verdict::Settled };
         errand.task = Task::Command(command.clone());
         self.send(errand, command).await
     }
 
-    /// Sends a command. A refusal settles it: the aggregate has decided. So does another command under its id: an earlier delivery of the
-    /// event led to that one, and it stands.
+    /// Sends a command. A refusal settles the errand: the aggregate has decided. So does another command under the same id: an earlier
+    /// delivery of the event sent that one, and it stands.
     async fn send(&self, errand: &Errand, command: AnyCommand) -> Verdict {
         let count = |outcome| metrics::COMMANDS.with_label_values(&[&*errand.reactor, outcome]).inc();
         match self.execute(command, meta::of_errand(errand, meta::now())).await {
@@ -146,7 +148,7 @@ impl Attempts {
         self.aggregates.execute(command, meta).await.map(drop)
     }
 
-    /// Notes what an attempt that did not settle the errand came to; one that is used up or hopeless is dead from then on.
+    /// Notes an attempt that did not settle the errand. An errand that is used up or hopeless is dead from then on, once that is recorded.
     pub async fn note(&self, errand: &mut Errand, verdict: Verdict) {
         let (reason, hopeless, counts) = match verdict {
             Verdict::Settled => return,
@@ -165,7 +167,8 @@ impl Attempts {
         }
     }
 
-    /// Records that an effect is given up, where that is to be recorded; false where it could not be recorded now.
+    /// Records that an effect is given up, where its performer asks for that; false where the aggregate is unavailable and the record has
+    /// to wait.
     async fn given_up(&self, errand: &Errand) -> bool {
         let Task::Effect(effect) = &errand.task else { return true };
         let Some(kind) = self.kinds.get(&*effect.kind) else { return true };

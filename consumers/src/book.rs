@@ -1,4 +1,4 @@
-//! Which errands are put by in this process' partitions, counted by the two aggregates among which order is kept.
+//! Counts the errands that are put by in this process' partitions, by the two aggregates among which order is kept.
 
 use crate::{Errand, errand::Pair, metrics};
 use event_store::PartitionId;
@@ -6,27 +6,27 @@ use parking_lot::Mutex;
 use std::collections::{HashMap, hash_map::Entry};
 use tokio::sync::Notify;
 
-/// The errands that are put by, as this process knows them: what is counted here is in the database, or on its way there.
+/// The errands that are put by, as this process knows them: each has a row in the database, or is about to get one.
 pub(crate) struct Book {
     service: &'static str,
     partitions: Mutex<Partitions>,
-    /// Told when there is something for the worker.
+    /// Notified when the worker may have something to do.
     added: Notify,
 }
 
 #[derive(Default)]
 struct Partitions {
     by_source: HashMap<PartitionId, Partition>,
-    /// The rows of all partitions.
+    /// The number of rows of all partitions.
     rows: usize,
 }
 
 #[derive(Default)]
 struct Partition {
     rows: HashMap<Pair, usize>,
-    /// The errand of each pair whose attempt runs. There is one at a time, since order is kept among a pair's errands.
+    /// The id of the errand under way for each pair: one at a time, since order is kept among a pair's errands.
     running: HashMap<Pair, String>,
-    /// Set when the partition is given up: the worker begins nothing more of it.
+    /// Set when the partition is given up: the worker begins none of its errands any more.
     closing: bool,
 }
 
@@ -42,7 +42,7 @@ impl Book {
         Self { service, partitions: Mutex::default(), added: Notify::new() }
     }
 
-    /// Begins a partition with what is put by there.
+    /// Begins a partition; `pairs` has the pair of each errand that is put by there.
     pub fn open(&self, source: &PartitionId, pairs: Vec<Pair>) {
         let mut partitions = self.partitions.lock();
         partitions.forget(source);
@@ -53,7 +53,7 @@ impl Book {
         self.tell(&partitions);
     }
 
-    /// Lets the worker begin nothing more of a partition.
+    /// Stops the worker from beginning errands of a partition.
     pub fn close(&self, source: &PartitionId) {
         if let Some(partition) = self.partitions.lock().by_source.get_mut(source) {
             partition.closing = true;
@@ -72,7 +72,7 @@ impl Book {
         self.partitions.lock().by_source.get(source).is_some_and(|partition| !partition.running.is_empty())
     }
 
-    /// True where errands between the two aggregates are put by: what comes after them waits behind them.
+    /// True where errands of this pair are put by: later errands of the pair have to wait behind them.
     pub fn has(&self, source: &PartitionId, pair: &Pair) -> bool {
         self.partitions.lock().by_source.get(source).is_some_and(|partition| partition.rows.contains_key(pair))
     }
@@ -87,7 +87,7 @@ impl Book {
         self.tell(&partitions);
     }
 
-    /// Counts one less.
+    /// Counts one errand of a pair less.
     pub fn take_away(&self, source: &PartitionId, pair: Pair) {
         let mut partitions = self.partitions.lock();
         if let Some(partition) = partitions.by_source.get_mut(source)
@@ -102,7 +102,7 @@ impl Book {
         self.tell(&partitions);
     }
 
-    /// Notes that an errand's attempt begins; false where one of the same pair runs already, or the partition is given up.
+    /// Notes that an attempt at an errand begins; false where one of the same pair runs already, or the partition is given up.
     pub fn begin(&self, errand: &Errand) -> bool {
         let mut partitions = self.partitions.lock();
         let Some(partition) = partitions.by_source.get_mut(&errand.source()).filter(|partition| !partition.closing) else { return false };
@@ -115,7 +115,7 @@ impl Book {
         }
     }
 
-    /// Notes that the attempt of a fresh errand, which its lane has begun already, still runs. A partition that is given up waits for it, too.
+    /// Notes that the attempt that a lane began at a fresh errand still runs. A partition that is given up waits for it, too.
     pub fn note_running(&self, errand: &Errand) {
         if let Some(partition) = self.partitions.lock().by_source.get_mut(&errand.source()) {
             partition.running.insert(errand.pair(), errand.id.clone());
@@ -131,14 +131,14 @@ impl Book {
         }
     }
 
-    /// The partitions that have anything put by.
+    /// The partitions with errands that are put by, those that are being given up left out.
     pub fn partitions(&self) -> Vec<PartitionId> {
         let partitions = self.partitions.lock();
         let with_rows = partitions.by_source.iter().filter(|(_, partition)| !partition.closing && !partition.rows.is_empty());
         with_rows.map(|(source, _)| source.clone()).collect()
     }
 
-    /// Resolves when something may have changed for the worker.
+    /// Resolves when the worker may have something to do.
     pub async fn changed(&self) {
         self.added.notified().await;
     }

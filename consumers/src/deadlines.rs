@@ -1,4 +1,4 @@
-//! What is to happen when time passes. Deadlines are a view; their passing becomes a command like any other.
+//! Deadlines: moments in a view's rows. When one passes, its command is sent like any other.
 
 use crate::meta;
 use event_sourcing::{AnyCommand, Timestamp};
@@ -7,27 +7,27 @@ use futures::{StreamExt, stream};
 use std::{collections::HashSet, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
-/// How many overdue things are read at once.
+/// How many overdue deadlines are read at once.
 const PAGE: u32 = 200;
-/// How many commands are under way at once: one whose owner is gone keeps no other waiting.
+/// How many commands are under way at once: one whose owner is gone does not hold up the others.
 const CONCURRENCY: usize = 32;
 
-/// Something whose time has come.
+/// A deadline that has passed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Overdue {
     /// When it was due.
     pub due: Timestamp,
-    /// What is to be asked for.
+    /// The command to send.
     pub command: AnyCommand,
 }
 
-/// Knows what is due.
+/// Reads the deadlines that have passed.
 #[async_trait::async_trait]
 pub trait Due: Send + Sync + 'static {
-    /// What is due at `now` or before, the longest overdue first, at most `limit`.
+    /// The deadlines that passed at `now` or before, the longest overdue first, at most `limit`.
     ///
     /// # Errors
-    /// It cannot be read now, in words.
+    /// The reason, in words, why they cannot be read now.
     async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<Overdue>, String>;
 }
 
@@ -36,11 +36,12 @@ pub trait Due: Send + Sync + 'static {
 pub struct Deadline {
     /// The name from which the commands' ids are made: `expire`.
     pub name: &'static str,
-    /// What is due.
+    /// Reads those that have passed.
     pub due: Arc<dyn Due>,
 }
 
-/// Looks every `period` what is due, and asks for it, until `stop`. Any number of nodes may do so: the command's id is the same everywhere.
+/// Sends the commands of passed deadlines, every `period`, until `stop`. Any number of nodes may do so: they give a deadline's command the
+/// same id.
 pub async fn keep_deadlines(deadline: Deadline, aggregates: Aggregates, period: Duration, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(period);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -56,8 +57,8 @@ pub async fn keep_deadlines(deadline: Deadline, aggregates: Aggregates, period: 
     }
 }
 
-/// Asks once for each thing that is due now, page by page. What could not be asked for is still due and stands in front, so each page is longer
-/// by what this look has tried: stuck deadlines hold back no other.
+/// Sends the command of each passed deadline once, page by page. A deadline whose command failed stays due and stands in front of the next
+/// page, so each page is longer by the number tried so far: failing deadlines hold back no others.
 async fn ask_for_all(deadline: &Deadline, aggregates: &Aggregates) {
     let now = meta::now();
     let mut tried = HashSet::new();

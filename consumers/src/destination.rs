@@ -1,4 +1,5 @@
-//! Somewhere outside that effects go to: so many at once, within a time, and left alone while it answers nobody.
+//! A system outside that effects go to: at most so many attempts at once, each within a time limit, and none for a while after several
+//! effects in a row got no answer.
 
 use crate::{Fault, NotNow, Outcome};
 use failsafe::{Config, Instrument, StateMachine, backoff::Exponential, failure_policy::ConsecutiveFailures};
@@ -11,18 +12,18 @@ use std::{
 };
 use tokio::sync::Semaphore;
 
-/// How a destination is treated.
+/// The limits of a destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DestinationConfig {
     /// The longest that one attempt may take.
     pub timeout: Duration,
     /// The most attempts at once; further ones wait.
     pub concurrency: usize,
-    /// How many different effects may fail in a row before it is left alone.
+    /// How many different effects in a row may get no clear answer before it is left alone.
     pub failures: u32,
-    /// How long it is left alone at first; at least a second.
+    /// How long it is left alone the first time; at least a second.
     pub leave_alone: Duration,
-    /// How long it is left alone at most.
+    /// The longest time that it is left alone.
     pub leave_alone_at_most: Duration,
 }
 
@@ -38,18 +39,19 @@ impl Default for DestinationConfig {
     }
 }
 
-/// A payment gateway, a mail server: something that fails as a whole.
+/// A payment gateway, a mail server: a system that fails as a whole.
 pub struct Destination {
     name: &'static str,
     config: DestinationConfig,
     breaker: StateMachine<ConsecutiveFailures<Exponential>, Told>,
     bulkhead: Semaphore,
-    /// The effects that failed since the last one that did not. One that fails for ever must not pass for a destination that is down.
+    /// The ids of the effects that failed since the last clear answer. The breaker opens for several different ones only: one effect that
+    /// always fails does not mean that the destination is down.
     failed: Mutex<HashSet<String>>,
 }
 
 impl Destination {
-    /// A destination by its name, for people.
+    /// A destination; its name is for people.
     pub fn new(name: &'static str, config: DestinationConfig) -> Self {
         let first = config.leave_alone.max(Duration::from_secs(1));
         let pauses = failsafe::backoff::exponential(first, config.leave_alone_at_most.max(first));
@@ -58,9 +60,9 @@ impl Destination {
         Self { name, config, breaker, bulkhead: Semaphore::new(config.concurrency), failed: Mutex::default() }
     }
 
-    /// Runs an attempt of the effect with this id, if the destination is not left alone just now.
+    /// Runs an attempt at the effect with this id, unless the destination is left alone just now.
     pub(crate) async fn attempt(&self, id: &str, perform: impl Future<Output = Outcome>) -> Outcome {
-        // Asked once there is a place: those who waited for one while it fell silent need not each find out.
+        // The breaker is asked after the wait for a place: if it opened meanwhile, those who waited do not each run into the time limit.
         let _place = self.bulkhead.acquire().await;
         if !self.breaker.is_call_permitted() {
             return Outcome::NotNow(NotNow::new(Fault::Destination, format!("{} is left alone after its failures", self.name)));
@@ -72,7 +74,8 @@ impl Destination {
         self.note(id, outcome)
     }
 
-    /// Tells the breaker. A destination that answers is well, even where it refuses: however many effects it refuses for ever, the others go on.
+    /// Reports an outcome to the breaker. Any answer is a success to it, a refusal too: effects that are refused for ever do not stop the
+    /// others.
     fn note(&self, id: &str, outcome: Outcome) -> Outcome {
         match outcome {
             Outcome::Done(_) | Outcome::Refused(_) | Outcome::NotNow(NotNow { fault: Fault::Effect, .. }) => {
@@ -88,7 +91,7 @@ impl Destination {
         }
     }
 
-    /// Counts an effect that got no clear answer; true once so many different ones got none that the destination is taken to be down.
+    /// Counts an effect that got no clear answer; true once so many different ones got none that the destination counts as down.
     fn is_down(&self, id: &str) -> bool {
         let mut failed = self.failed.lock();
         let is_new = failed.insert(id.to_owned());
@@ -100,7 +103,7 @@ impl Destination {
     }
 }
 
-/// Logs when the breaker opens and closes, once for each outage.
+/// Logs when the breaker opens and when it closes, once for each outage.
 struct Told {
     name: &'static str,
     open: AtomicBool,

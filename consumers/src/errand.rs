@@ -1,4 +1,4 @@
-//! A reaction on its way: what is to be done, for which event, and how often it was tried.
+//! A reaction on its way: the command or effect, the event that it reacts to, and how often it was tried.
 
 use crate::{Patience, Reaction, Task};
 use event_sourcing::{AnyEvent, Cause, Position, Recorded, Timestamp};
@@ -11,40 +11,40 @@ use uuid::Uuid;
 pub enum Status {
     /// It is tried again when it is due.
     Waiting,
-    /// Its attempts are used up: a person decides.
+    /// It was given up: a person decides.
     Dead,
 }
 
-/// A reaction on its way. Put by it is a row of the service's database.
+/// A reaction on its way. An errand that is put by is a row of the service's database.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Errand {
     /// `<event id>/<reactor>/<index>`: the same at every delivery of the event.
     pub id: String,
-    /// The reactor that asks for it.
+    /// The reactor that asked for it.
     pub reactor: String,
-    /// Which of the reactor's reactions to the event it is, from 0.
+    /// Its index among this reactor's reactions to the event, from 0.
     pub index: u32,
-    /// Where the event stands.
+    /// The event's position.
     pub position: Position,
-    /// Which of all reactions to the event it is, from 0: the order in which they were asked for.
+    /// Its index among all reactions to the event, from 0: the order in which the reactors asked for them.
     pub number: u32,
-    /// Whose event it is.
+    /// The aggregate whose event it is.
     pub source_aggregate: Uuid,
     /// The event's id.
     pub event_id: String,
-    /// Who and why, as the event has it.
+    /// The event's actor, correlation, causation and trace.
     pub cause: Cause,
     /// The aggregate that it is about. It stays the same when the task changes.
     pub target: Uuid,
-    /// What is to be done. An effect that is done becomes the command that records it.
+    /// The command or effect. Once an effect is done, the command that records it takes its place.
     pub task: Task,
     /// Whether it is still tried.
     pub status: Status,
-    /// How many attempts failed by its own fault.
+    /// How many failed attempts count against it.
     pub attempts: u32,
     /// How many attempts failed, whoever was at fault.
     pub tries: u32,
-    /// When it was asked for first; redriving it begins anew.
+    /// When it was asked for; redriving it begins anew.
     pub since: Timestamp,
     /// When it is tried next.
     pub due: Timestamp,
@@ -84,7 +84,7 @@ impl Errand {
         (0..).zip(reactions).map(errand).collect()
     }
 
-    /// Whose event and whom it is about.
+    /// The aggregate whose event it is, and the one that the errand is about.
     pub(crate) fn pair(&self) -> Pair {
         (self.source_aggregate, self.target)
     }
@@ -94,7 +94,7 @@ impl Errand {
         PartitionId { service: self.position.service.clone(), partition: self.position.partition }
     }
 
-    /// Notes an attempt that failed, and when the next one is.
+    /// Notes a failed attempt, and when the next one is due.
     pub(crate) fn postpone(&mut self, reason: String, counts: bool, patience: &Patience, now: Timestamp) {
         self.tries += 1;
         self.attempts += u32::from(counts);
@@ -103,7 +103,7 @@ impl Errand {
         self.reason = reason;
     }
 
-    /// True when it is not to be tried any more by itself.
+    /// True when its attempts or its time are used up.
     pub(crate) fn is_used_up(&self, patience: &Patience, now: Timestamp) -> bool {
         let within = i64::try_from(patience.within.as_millis()).unwrap_or(i64::MAX);
         self.attempts >= patience.attempts || now.0.saturating_sub(self.since.0) >= within

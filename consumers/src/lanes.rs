@@ -1,4 +1,4 @@
-//! Errands that have just come up: each pair of aggregates has a lane, in which one errand follows the other; lanes run side by side.
+//! Fresh errands: each pair of aggregates has a lane, in which errands run one after another; the lanes run side by side.
 
 use crate::{Errand, Status, attempt::Attempts, attempt::Verdict, book::Book, errand::Pair, store::ReactionStore};
 use event_store::PartitionId;
@@ -11,24 +11,25 @@ use std::{
 };
 use tokio::{sync::watch, time::Instant};
 
-/// How long an errand is tried before it is put by, counted from its first attempt: a checkpoint waits no longer for the world outside.
+/// How long a fresh errand is tried before it is put by, from its first attempt on, so that its checkpoint need not wait for the world
+/// outside.
 pub(crate) const GRACE: Duration = Duration::from_millis(300);
-/// The pauses between attempts before that.
+/// The pauses between a fresh errand's attempts.
 const PAUSES: [Duration; 4] = [Duration::from_millis(10), Duration::from_millis(20), Duration::from_millis(40), Duration::from_millis(80)];
-/// When the row of an errand whose first attempt still runs is due: at once for a process that takes the partition over, since the attempt has
-/// ended with this one.
+/// The row of an errand whose first attempt still runs is due after so many milliseconds. This process does not try it before that attempt
+/// has ended; a process that takes the partition over does, since the attempt has ended with this one.
 const UNDER_WAY: i64 = 1_000;
-/// How often a database that does not answer is asked again.
+/// The pause before a database that does not answer is asked again.
 const AGAIN: Duration = Duration::from_millis(200);
 
-/// Where a fresh errand stands.
+/// The stage of a fresh errand in its lane.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Stage {
     /// It has not been tried yet.
     Queued,
-    /// It is being tried since then.
+    /// It is being tried, since this instant.
     Tried(Instant),
-    /// It is to be put by as it is.
+    /// The lane has left it to the database: it is to be put by.
     Left,
     /// There is nothing more to do.
     Settled,
@@ -37,20 +38,21 @@ enum Stage {
 /// Whether a fresh errand has a row in the database.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Row {
-    /// The batch has not decided to put it by.
+    /// No batch has decided to write one.
     None,
     /// The batch is about to write it.
     Claimed,
-    /// It is there.
+    /// It is written.
     Written,
 }
 
-/// A fresh errand, between the lane that tries it and the batch that waits for it.
+/// A fresh errand, shared by the lane that tries it and the batch that waits for it.
 pub(crate) struct Fresh {
     errand: Mutex<Errand>,
-    /// Both change under one lock: either the lane settles the errand before the batch claims a row, or it learns of the row.
+    /// Stage and row change under one lock: either the lane settles the errand before the batch claims a row, or the lane learns of the
+    /// row.
     state: watch::Sender<(Stage, Row)>,
-    /// Whether it may have been done before.
+    /// Whether an earlier delivery of the event may have done it.
     may_be_done: bool,
 }
 
@@ -59,7 +61,7 @@ impl Fresh {
         Arc::new(Self { errand: Mutex::new(errand), state: watch::Sender::new((Stage::Queued, Row::None)), may_be_done })
     }
 
-    /// Sets the stage and answers whether there is a row, or will be.
+    /// Sets the stage, and answers whether there is or will be a row.
     fn enter(&self, next: Stage) -> Row {
         let mut known = Row::None;
         self.state.send_modify(|(stage, row)| {
@@ -69,7 +71,8 @@ impl Fresh {
         known
     }
 
-    /// Waits until it is settled or is to be put by; then answers the row. From here on the lane changes the row, not the memory.
+    /// Waits until the errand is settled or has to be put by; for the latter, answers the row to write. From then on the lane has to update
+    /// that row.
     pub async fn put_by(&self, book: &Book) -> Option<Errand> {
         let mut state = self.state.subscribe();
         loop {
@@ -88,14 +91,15 @@ impl Fresh {
         }
     }
 
-    /// Claims a row, unless the errand was settled meanwhile.
+    /// Claims a row, unless the lane has settled the errand meanwhile.
     fn claim_row(&self, book: &Book) -> Option<Errand> {
         let mut claimed = None;
         self.state.send_if_modified(|(stage, row)| {
             if *stage == Stage::Settled {
                 return false;
             }
-            // Read under the lock: the lane writes what came of an attempt before it leaves, and counts on the row to say so.
+            // Read under the lock: the lane stores an attempt's result in the errand before it sets the stage, and relies on this row to
+            // hold it.
             let mut errand = self.errand.lock().clone();
             if let Stage::Tried(_) = stage {
                 errand.due = crate::meta::now().plus_millis(UNDER_WAY);
@@ -110,12 +114,13 @@ impl Fresh {
         claimed
     }
 
-    /// The row is there now.
+    /// Notes that the row is written.
     pub fn written(&self) {
         self.state.send_modify(|(_, row)| *row = Row::Written);
     }
 
-    /// The row was not written, and never will be: another process has gone on from here, or what led to it is taken up once more.
+    /// Notes that the row is not written and never will be: another process has moved the checkpoint on, or the letter that led to the
+    /// errand will be taken up again.
     pub fn abandoned(&self, book: &Book) {
         let errand = self.errand.lock().clone();
         book.take_away(&errand.source(), errand.pair());
@@ -129,7 +134,7 @@ impl Fresh {
         debug_assert!(claimed, "the sender lives as long as this");
     }
 
-    /// Whether the row is there; waits until that is decided.
+    /// Whether the row is written; waits until that is decided.
     async fn has_row(&self, known: Row) -> bool {
         if known == Row::None {
             return false;
@@ -146,7 +151,7 @@ async fn until(moment: Option<Instant>) {
     }
 }
 
-/// Whose lane it is.
+/// A pair of aggregates in a partition.
 type Lane = (PartitionId, Pair);
 
 /// The lanes of a service's reactors.
@@ -162,7 +167,7 @@ impl Lanes {
         Arc::new(Self { attempts, book, store, queues: Mutex::default() })
     }
 
-    /// Sets an errand going, behind those before it between the same two aggregates.
+    /// Appends an errand to the lane of its pair. Where errands of the pair are put by, leaves it to the database, behind them.
     pub fn enqueue(self: &Arc<Self>, errand: Errand, may_be_done: bool) -> Arc<Fresh> {
         let (source, pair) = (errand.source(), errand.pair());
         let fresh = Fresh::new(errand, may_be_done);
@@ -178,7 +183,8 @@ impl Lanes {
         fresh
     }
 
-    /// Tries the errands of a lane one after the other, until there are none or one has to be put by, and those behind it with it.
+    /// Tries the errands of a lane one after another, until none is left. Where one is not settled, leaves it and those behind it to the
+    /// database.
     async fn run(self: Arc<Self>, lane: Lane) {
         loop {
             let first = self.queues.lock().get(&lane).and_then(|queue| queue.front().cloned());
@@ -199,8 +205,8 @@ impl Lanes {
         }
     }
 
-    /// Tries the first errand of a lane. When it is put by while it is being tried, those behind it are left to the database at once: their
-    /// batches must not wait for an attempt that hangs, and the worker takes them up in order.
+    /// Tries the first errand of a lane. If it is put by while an attempt runs, the lane leaves those behind it to the database at once:
+    /// their batches must not wait for an attempt that hangs, and the worker takes them up in order.
     async fn first(self: &Arc<Self>, lane: &Lane, fresh: &Arc<Fresh>) -> bool {
         let mut going = pin!(self.go(fresh));
         tokio::select! {
@@ -215,7 +221,7 @@ impl Lanes {
         going.await
     }
 
-    /// True once the errand is settled; false where it is left to the database.
+    /// Tries an errand until it is settled (true) or left to the database (false).
     async fn go(self: &Arc<Self>, fresh: &Arc<Fresh>) -> bool {
         let begun = Instant::now();
         fresh.enter(Stage::Tried(begun));
@@ -240,8 +246,8 @@ impl Lanes {
         }
     }
 
-    /// Settled; where it was put by meanwhile, its row goes once it is there. Nobody waits for that: the batch that writes the row may
-    /// itself wait for an errand behind this one.
+    /// Marks an errand settled. If it was put by meanwhile, a task removes its row once that is written. The lane does not wait for the
+    /// task: the batch that writes the row may itself wait for an errand behind this one.
     fn settle(self: &Arc<Self>, fresh: &Arc<Fresh>) -> bool {
         let row = fresh.enter(Stage::Settled);
         if row != Row::None {
@@ -260,7 +266,7 @@ impl Lanes {
         self.book.end(&errand);
     }
 
-    /// Left to the database; where it was put by while it was tried, its row learns how that ended.
+    /// Leaves an errand to the database. If it was put by while it was tried, a task writes the attempt's result into its row.
     fn leave(self: &Arc<Self>, fresh: &Arc<Fresh>) -> bool {
         let row = fresh.enter(Stage::Left);
         if row != Row::None {
@@ -279,7 +285,7 @@ impl Lanes {
     }
 }
 
-/// Asks a database until it answers.
+/// Repeats a database call until it succeeds.
 pub(crate) async fn until_it_answers<T, F: Future<Output = Result<T, String>>>(what: &str, ask: impl Fn() -> F) -> T {
     loop {
         match ask().await {
@@ -292,7 +298,7 @@ pub(crate) async fn until_it_answers<T, F: Future<Output = Result<T, String>>>(w
     }
 }
 
-/// True for errands that nobody tries by themselves any more.
+/// True for an errand that was given up: only a person's redrive tries it again.
 pub(crate) fn is_dead(errand: &Errand) -> bool {
     errand.status == Status::Dead
 }

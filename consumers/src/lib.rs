@@ -1,11 +1,11 @@
-//! Choreography: events in, commands and effects out. Nobody conducts a saga; each service listens and acts.
+//! Choreography: events in, commands and effects out. No coordinator runs a saga; each service reacts to the events that it reads.
 //!
-//! A [`Reactor`] is a pure function from an event to [`Reaction`]s. A command's id is worked out from the event's, so that a repeat
-//! changes nothing. An effect is data; who performs it ([`Perform`]) speaks with the world outside and says how it ended.
+//! A [`Reactor`] is a pure function from an event to [`Reaction`]s. A command's id is derived from the event's, so that a repeat changes
+//! nothing. An effect is data; its performer ([`Perform`]) talks to the world outside and answers how it ended.
 //!
-//! What can be done at once is done at once. What cannot is put by as a row beside the checkpoint ([`Errand`]), tried on by a worker,
-//! and stands among the dead letters when its attempts are used up. So no checkpoint waits for the world outside, and what never
-//! succeeds stops nothing but its own saga.
+//! An errand is tried at once. If it fails or takes too long, it is put by as a row beside the checkpoint ([`Errand`]), a worker tries it
+//! again, and it becomes a dead letter when its attempts are used up. So no checkpoint waits for the world outside, and an errand that
+//! never succeeds stops only its own saga.
 
 #![warn(missing_docs)]
 

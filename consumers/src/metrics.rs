@@ -1,15 +1,15 @@
-//! What the reactors count, in prometheus' default registry.
+//! The reactors' metrics, in prometheus' default registry.
 
 use prometheus::{IntCounterVec, IntGaugeVec, register_int_counter_vec, register_int_gauge_vec};
 use std::sync::LazyLock;
 
-/// Commands that reactors sent, by reactor and what became of them.
+/// Commands that reactors sent, by reactor and outcome.
 pub(crate) static COMMANDS: LazyLock<IntCounterVec> = LazyLock::new(|| {
     register_int_counter_vec!("daybook_reactor_commands_total", "Commands that reactors sent", &["reactor", "outcome"])
         .expect("registered once")
 });
 
-/// Attempts at effects, by kind and how they ended.
+/// Attempts at effects, by kind and outcome.
 pub(crate) static EFFECTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
     register_int_counter_vec!("daybook_effect_attempts_total", "Attempts at effects", &["kind", "outcome"]).expect("registered once")
 });
@@ -26,7 +26,7 @@ pub(crate) static PUT_BY: LazyLock<IntGaugeVec> = LazyLock::new(|| {
         .expect("registered once")
 });
 
-/// Records that a reactor could not read, and that were put aside with their aggregate, by service.
+/// Records that reactors could not take, by service. Those put aside only because they stand behind one are not counted.
 pub(crate) static DEAD_LETTERS: LazyLock<IntCounterVec> = LazyLock::new(|| {
     register_int_counter_vec!("daybook_reactor_dead_letters_total", "Records that a reactor put aside", &["service"])
         .expect("registered once")

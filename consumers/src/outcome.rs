@@ -6,11 +6,11 @@ use event_sourcing::AnyCommand;
 /// How an effect ended.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
-    /// It is done; the command records that, where it is to be recorded.
+    /// It is done; the command, where there is one, records that.
     Done(Option<AnyCommand>),
-    /// The world outside said no for good; the command records that.
+    /// The world outside refused for good; the command, where there is one, records that.
     Refused(Option<AnyCommand>),
-    /// It is not done, as far as anybody knows. It is tried again.
+    /// As far as is known it is not done. It is tried again.
     NotNow(NotNow),
 }
 
@@ -19,21 +19,21 @@ pub enum Outcome {
 pub struct NotNow {
     /// The reason, for a person.
     pub reason: String,
-    /// What is at fault.
+    /// Where the fault lies.
     pub fault: Fault,
 }
 
-/// What is at fault when an effect is not done.
+/// Where the fault lies when an effect is not done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// This effect: its destination answers, and refuses it. The attempt counts, and says nothing against the destination.
+    /// This effect: its destination answers, and refuses it. The attempt counts, and the destination is not blamed.
     Effect,
-    /// This effect or its destination, for all that anybody can tell: an error, or silence. The attempt counts, until so many different effects
-    /// end so that the destination is blamed.
+    /// This effect or its destination, nobody can tell which: an error, or no answer. The attempt counts, until so many different effects
+    /// end like this that the destination is blamed.
     Unclear,
-    /// Its destination, which answers nobody: no attempt is used up.
+    /// Its destination, which answers nobody: the attempt does not count.
     Destination,
-    /// Ourselves (a view that is behind, say): no attempt is used up, and the destination is not blamed.
+    /// Our own system (a view that is behind, say): the attempt does not count, and the destination is not blamed.
     Ours,
 }
 
@@ -47,10 +47,11 @@ impl NotNow {
 /// Performs the effects of a kind.
 #[async_trait::async_trait]
 pub trait Perform: Send + Sync + 'static {
-    /// Performs an effect. Cut off at its destination's time limit.
+    /// Performs an effect. It is cut off at its destination's time limit.
     async fn perform(&self, effect: &Effect) -> Outcome;
 
-    /// What records that the effect's attempts are used up, where that is to be recorded. It stays among the dead letters all the same.
+    /// The command that records that the effect is given up, where that is to be recorded. The errand stays among the dead letters in any
+    /// case.
     fn give_up(&self, _effect: &Effect, _reason: &str) -> Option<AnyCommand> {
         None
     }

@@ -3,12 +3,12 @@
 use rand::RngExt;
 use std::time::Duration;
 
-/// How long and how often something that fails is tried again, before it stands among the dead letters.
+/// How long and how often something that fails is tried again, before it is given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patience {
-    /// How many attempts may fail by the fault of what is tried itself.
+    /// After so many failed attempts that count against it, it is given up.
     pub attempts: u32,
-    /// How long it is tried in all, whoever is at fault.
+    /// For how long it is tried in all, whoever is at fault.
     pub within: Duration,
     /// The pause after the first attempt; each further one is twice as long, with jitter.
     pub first_pause: Duration,
@@ -25,7 +25,8 @@ impl Default for Patience {
 }
 
 impl Patience {
-    /// The pause after so many tries: between a half and all of what doubling makes it, so that many do not come back at once.
+    /// The pause after so many tries: the doubled pause times a random factor from a half to 1, so that many errands do not come back at
+    /// once.
     pub fn pause(&self, tries: u32) -> Duration {
         let doubled = self.first_pause.saturating_mul(1 << tries.saturating_sub(1).min(20)).min(self.longest_pause);
         doubled.mul_f64(rand::rng().random_range(0.5..1.0))

@@ -1,6 +1,10 @@
-//! How far the reactors have come: a partition's checkpoint passes a batch once each of its errands is settled or put by.
+//! The reactors' checkpoints: a partition's checkpoint passes a batch once each of its errands is settled or put by.
 
-use crate::{Errand, ReactionStore, book::Book, lanes::Fresh};
+use crate::{
+    Errand, ReactionStore,
+    book::Book,
+    lanes::{Fresh, until_it_answers},
+};
 use event_store::{Batch, BatchError, PartitionId};
 use futures::future::join_all;
 use parking_lot::Mutex;
@@ -10,10 +14,10 @@ use tokio_stream::{StreamExt, wrappers::ReceiverStream};
 
 /// How many batches of a partition may be unfinished before reading waits.
 const UNFINISHED_BATCHES: usize = 64;
-/// How many batches, of all partitions, may be done before their checkpoints move.
+/// How many finished batches, of all partitions, one move of the checkpoints takes.
 const DONE_BATCHES: usize = 1_024;
-/// How long a checkpoint may lag what is done: one statement then moves all of them past all that was done meanwhile. A crash costs that much
-/// redelivery, which changes nothing.
+/// How long a checkpoint may lag behind finished batches: one statement then moves all checkpoints past everything that finished meanwhile.
+/// After a crash that much is delivered again, which changes nothing.
 const LAG: Duration = Duration::from_millis(50);
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -23,7 +27,7 @@ struct Unfinished {
     errands: Vec<Arc<Fresh>>,
 }
 
-/// A batch that is done, but for what is to be put by.
+/// A finished batch, and the rows of its errands that are to be put by.
 struct Landed {
     batch: Batch,
     rows: Vec<(Errand, Arc<Fresh>)>,
@@ -50,14 +54,14 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Call it inside the runtime.
+    /// Starts the task that moves the checkpoints: call it inside the runtime.
     pub fn new(store: Arc<dyn ReactionStore>, book: Arc<Book>) -> Self {
         let (landed, batches) = mpsc::channel(DONE_BATCHES);
         tokio::spawn(follow(store.clone(), book.clone(), batches));
         Self { store, book, landed, sources: Mutex::default() }
     }
 
-    /// Begins a partition anew.
+    /// Begins a new reading of a partition.
     pub fn begin(&self, source: &PartitionId) {
         let (finishing, batches) = mpsc::channel(UNFINISHED_BATCHES);
         let reading = Arc::new(OpenBatches { open: watch::Sender::new(0) });
@@ -65,7 +69,7 @@ impl Progress {
         self.sources.lock().insert(source.clone(), Source { reading, finishing });
     }
 
-    /// Adds a batch, as soon as there are not too many unfinished ones.
+    /// Adds a batch; waits while too many are unfinished.
     pub async fn add(&self, batch: &Batch, errands: Vec<Arc<Fresh>>) -> Result<(), BatchError> {
         let moved = || BatchError::Moved(batch.source.clone());
         let batch = Batch { records: Vec::new(), ..batch.clone() };
@@ -78,7 +82,8 @@ impl Progress {
         finishing.send(Unfinished { batch, errands }).await.map_err(|_| moved())
     }
 
-    /// Waits until errands of no batch are settled, or puts them by: the checkpoint stands behind their record already, and stays.
+    /// Waits until errands that belong to no batch (those of a letter that is taken up) are settled or put by. The checkpoint has passed
+    /// their record already, and stays.
     pub async fn put_by(&self, source: &PartitionId, errands: Vec<Arc<Fresh>>) -> Result<(), BatchError> {
         if !self.sources.lock().contains_key(source) {
             return Err(BatchError::Moved(source.clone()));
@@ -90,7 +95,7 @@ impl Progress {
         written
     }
 
-    /// Writes rows with a step of no length from wherever the checkpoint stands; it may move meanwhile.
+    /// Writes rows without moving the checkpoint: the step begins and ends where the checkpoint stands. Repeated when it moves meanwhile.
     async fn write(&self, source: &PartitionId, rows: &[Errand]) -> Result<(), BatchError> {
         loop {
             let stands = self.store.checkpoint(source).await?;
@@ -102,17 +107,17 @@ impl Progress {
         }
     }
 
-    /// Waits until the checkpoint stands behind all batches of the partition that were added; begins nothing more there.
+    /// Waits until the checkpoint has passed all batches that were added to the partition; takes no more there.
     pub async fn settled(&self, source: &PartitionId) {
         let source = self.sources.lock().remove(source);
         if let Some(Source { reading, .. }) = source {
-            // It fails only where nobody counts any more.
+            // An error means that the counter is gone: nothing is left to wait for.
             let _ = reading.open.subscribe().wait_for(|open| *open == 0).await;
         }
     }
 }
 
-/// Hands the batches of a partition on, in order, each once its errands are settled or to be put by.
+/// Passes on the batches of a partition, in order, each once its errands are settled or to be put by.
 async fn finish(mut batches: mpsc::Receiver<Unfinished>, landed: mpsc::Sender<Landed>, reading: Arc<OpenBatches>, book: Arc<Book>) {
     while let Some(Unfinished { batch, errands }) = batches.recv().await {
         let ends = join_all(errands.iter().map(|fresh| fresh.put_by(&book))).await;
@@ -123,7 +128,8 @@ async fn finish(mut batches: mpsc::Receiver<Unfinished>, landed: mpsc::Sender<La
     }
 }
 
-/// Moves the checkpoints of all partitions past what is done, and puts by what has to wait, in one transaction.
+/// Moves the checkpoints of all partitions past their finished batches and writes the rows of errands that are put by, in one transaction.
+/// Moves one by one those that it did not move.
 async fn follow(store: Arc<dyn ReactionStore>, book: Arc<Book>, landed: mpsc::Receiver<Landed>) {
     let mut landed = pin!(ReceiverStream::new(landed).chunks_timeout(DONE_BATCHES, LAG));
     while let Some(landed) = landed.next().await {
@@ -139,24 +145,31 @@ async fn follow(store: Arc<dyn ReactionStore>, book: Arc<Book>, landed: mpsc::Re
             }
         }
         for Landed { batch, rows, reading } in landed {
-            let is_written = moved.contains(&batch.source);
-            rows.iter().for_each(|(_, fresh)| if is_written { fresh.written() } else { fresh.abandoned(&book) });
+            let has_moved = moved.contains(&batch.source);
+            for (errand, fresh) in rows {
+                if has_moved || is_there(&*store, &errand).await { fresh.written() } else { fresh.abandoned(&book) }
+            }
             reading.open.send_modify(|open| *open = open.saturating_sub(1));
         }
     }
+}
+
+/// Whether an errand's row is there although the checkpoint seemed to stay: the database may have committed and its answer been lost.
+async fn is_there(store: &dyn ReactionStore, errand: &Errand) -> bool {
+    until_it_answers("an errand's row", || store.errand(&errand.id)).await.is_some()
 }
 
 fn rows_of(source: &PartitionId, rows: &[Errand]) -> Vec<Errand> {
     rows.iter().filter(|errand| errand.source() == *source).cloned().collect()
 }
 
-/// One step for each partition, from where its first batch begins to where its last one ends.
+/// One step for each partition, from the beginning of its first batch to the end of its last.
 fn steps<'a>(batches: impl Iterator<Item = &'a Batch>) -> Vec<Batch> {
     let mut steps: Vec<Batch> = Vec::new();
     for batch in batches {
         match steps.iter_mut().find(|step| step.source == batch.source) {
             Some(step) if step.to.next < batch.to.next => step.to = batch.to,
-            // Of a reading that was begun anew meanwhile.
+            // A reading that began anew delivered this batch again: the step covers it.
             Some(_) => {}
             None => steps.push(batch.clone()),
         }
@@ -164,8 +177,9 @@ fn steps<'a>(batches: impl Iterator<Item = &'a Batch>) -> Vec<Batch> {
     steps
 }
 
-/// Moves the checkpoint to the batch's end. Another process that was given the partition before may have moved it meanwhile: all up to the
-/// batch's end is done, whoever did it, so it is moved from wherever it stands, and never back. False where it stands behind it already.
+/// Moves the checkpoint to the step's end. A process that had the partition before may have moved it meanwhile: everything up to the step's
+/// end is done, by whichever process, so it moves from wherever it stands, and never back. False where it is at the step's end or past it
+/// already.
 async fn advance(store: &dyn ReactionStore, step: &Batch, rows: &[Errand]) -> bool {
     let mut from = step.from;
     while from.next < step.to.next {
@@ -195,7 +209,7 @@ mod tests {
 
     type Step = (i32, i64, i64);
 
-    /// The steps that were asked for: of many partitions together, and of one.
+    /// The steps that the test's store was asked for: of many partitions together, and of one alone.
     #[derive(Default)]
     struct Moves {
         together: Mutex<Vec<Vec<Step>>>,
@@ -206,7 +220,7 @@ mod tests {
         (batch.source.partition, batch.from.next, batch.to.next)
     }
 
-    /// Somebody else has moved partition 1 to offset 2.
+    /// A store in which another process has moved partition 1 to offset 2.
     #[async_trait::async_trait]
     impl ReactionStore for Moves {
         async fn checkpoint(&self, _: &PartitionId) -> Result<Checkpoint, BatchError> {

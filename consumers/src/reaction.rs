@@ -1,4 +1,4 @@
-//! What an event leads to, as data.
+//! Reactions: the commands and effects that an event leads to, as data.
 
 use event_sourcing::{Aggregate, AnyCommand, AnyEvent, FromLog, Recorded, Sources};
 use serde::{Deserialize, Serialize};
@@ -6,12 +6,12 @@ use serde_json::Value;
 use std::{fmt, sync::Arc};
 use uuid::Uuid;
 
-/// Something that an event leads to, and the name of the reactor that says so.
+/// A command or an effect that an event leads to, and the name of the reactor that asks for it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reaction {
     /// The reactor: `reserve-stock`. The ids of commands are made from it, so it never changes.
     pub reactor: &'static str,
-    /// What is to be done.
+    /// The command or the effect.
     pub task: Task,
 }
 
@@ -19,25 +19,25 @@ pub struct Reaction {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Task {
-    /// Asks an aggregate for something.
+    /// A command to an aggregate.
     Command(AnyCommand),
-    /// Does something outside of the log.
+    /// An effect outside of the log.
     Effect(Effect),
 }
 
-/// Something outside of the log. Whoever performs it must take a second request under the same key for a repeat of the first.
+/// Something to be done outside of the log. Whoever performs it must treat a second request under the same key as a repeat of the first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Effect {
-    /// What kind: `capture-payment`. It says who performs it.
+    /// Its kind: `capture-payment`. The kind decides who performs it.
     pub kind: String,
-    /// The aggregate that it is done for. Order is kept among what one aggregate's events ask for one target.
+    /// The aggregate that it is for. Order is kept among all reactions of one aggregate's events to the same target.
     pub target: Uuid,
-    /// Names it to the world outside.
+    /// Identifies it to the world outside.
     pub key: String,
-    /// What else the performer needs to know.
+    /// Further data for the performer.
     pub payload: Value,
-    /// A question to an aggregate that is refused where the effect need not be performed any more: its outcome is recorded, say. It is
-    /// asked before the effect may be performed for a second time.
+    /// A question to an aggregate, which refuses it where the effect need not be performed any more: its outcome is recorded, say. It is
+    /// asked before each attempt that may repeat an earlier one.
     pub question: Option<AnyCommand>,
 }
 
@@ -47,20 +47,20 @@ impl Effect {
         Self { kind: kind.to_owned(), target, key: target.to_string(), payload: Value::Null, question: None }
     }
 
-    /// Under another key, where the aggregate has several such effects.
+    /// Sets another key, where the aggregate has several such effects.
     #[must_use]
     pub fn keyed(self, key: &str) -> Self {
         Self { key: key.to_owned(), ..self }
     }
 
-    /// With what the performer needs to know.
+    /// Adds data for the performer.
     #[must_use]
     pub fn with(self, payload: &impl Serialize) -> Self {
         let payload = serde_json::to_value(payload).expect("a payload is made of structs, texts, numbers and lists, which is always JSON");
         Self { payload, ..self }
     }
 
-    /// To be performed only while its target of type `A` does not refuse this question.
+    /// Adds the question: a repeat performs the effect only if its target, of type `A`, does not refuse it.
     #[must_use]
     pub fn while_allowed<A: Aggregate>(self, question: &A::Command) -> Self {
         Self { question: Some(AnyCommand::to::<A>(self.target, question)), ..self }
@@ -68,12 +68,12 @@ impl Effect {
 }
 
 impl Reaction {
-    /// Asks an aggregate of type `A` for something.
+    /// A command to an aggregate of type `A`.
     pub fn command<A: Aggregate>(reactor: &'static str, id: Uuid, command: &A::Command) -> Self {
         Self { reactor, task: Task::Command(AnyCommand::to::<A>(id, command)) }
     }
 
-    /// Does something outside of the log.
+    /// An effect outside of the log.
     pub fn effect(reactor: &'static str, effect: Effect) -> Self {
         Self { reactor, task: Task::Effect(effect) }
     }
@@ -88,7 +88,7 @@ impl Task {
         }
     }
 
-    /// What it is, in a word or two, for people: `capture-payment`, or `a command to orders`.
+    /// Its kind, in a word or two, for people: `capture-payment`, or `a command to orders`.
     pub fn kind(&self) -> String {
         match self {
             Self::Command(command) => format!("a command to {}", command.service),
@@ -97,10 +97,10 @@ impl Task {
     }
 }
 
-/// A reactor's function, the type of its events forgotten.
+/// A reactor's function, its event type erased.
 type React = dyn Fn(&Recorded<AnyEvent>) -> Vec<Reaction> + Send + Sync;
 
-/// A pure function from events to what they lead to.
+/// A pure function from events to reactions.
 #[derive(Clone)]
 pub struct Reactor {
     sources: Sources,
@@ -119,7 +119,7 @@ impl Reactor {
         self.sources
     }
 
-    /// What an event leads to; nothing where it is none of those that are read.
+    /// The reactions to an event; none where the reactor does not read it.
     pub fn react(&self, event: &Recorded<AnyEvent>) -> Vec<Reaction> {
         (self.react)(event)
     }

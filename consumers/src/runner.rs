@@ -24,39 +24,39 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// The reactors' name in the checkpoints: one for a service, since one pass serves them all.
+/// The name of the reactors in the checkpoints: one for a service, since one pass over the logs serves them all.
 pub const READER: &str = "reactors";
-/// How long a partition that is given up may take until all that was begun there is finished.
+/// How long giving up a partition waits for the errands that were begun there.
 const FINISH_WITHIN: Duration = Duration::from_secs(8);
 const LOOK: Duration = Duration::from_millis(20);
 
-/// What the reactors of one service are made of.
+/// The parts of which the reactors of one service are made.
 pub struct ReactorParts {
-    /// Whose: `products`.
+    /// The service: `products`.
     pub service: &'static str,
-    /// What they are.
+    /// The reactors.
     pub reactors: Vec<Reactor>,
-    /// Where commands go.
+    /// Sends commands to their aggregates.
     pub aggregates: Aggregates,
-    /// Who performs which effects.
+    /// The kinds of effects, by name.
     pub kinds: HashMap<&'static str, EffectKind>,
-    /// How long commands are tried.
+    /// How long and how often commands are tried.
     pub patience: Patience,
-    /// The checkpoints and what is put by, in the service's own database.
+    /// The checkpoints and the errands that are put by, in the service's own database.
     pub store: Arc<dyn ReactionStore>,
-    /// Records that cannot be read.
+    /// Keeps the records that cannot be read.
     pub dead_letters: Arc<dyn DeadLetters>,
-    /// How events are read.
+    /// Decodes events.
     pub codecs: Codecs,
-    /// The logs, by service, which say what was there before this process began to read.
+    /// The logs, by service. They tell where each partition ended when this process began to read it.
     pub logs: BTreeMap<&'static str, Arc<dyn Log>>,
     /// How many commands are under way at once.
     pub concurrency: usize,
-    /// Ends the work on what is put by.
+    /// Ends the worker, which tries the errands that are put by.
     pub stop: CancellationToken,
 }
 
-/// The reactors of one service: many errands in flight, order kept between each two aggregates.
+/// The reactors of one service: many errands under way, order kept between each two aggregates.
 pub struct Reactors {
     service: &'static str,
     reactors: Vec<Reactor>,
@@ -68,9 +68,9 @@ pub struct Reactors {
     lanes: Arc<Lanes>,
     progress: Progress,
     worker: Arc<Worker>,
-    /// Aggregates that may have dead letters; the database knows for certain.
+    /// Aggregates that may have letters; the database decides.
     parked: Mutex<HashSet<Uuid>>,
-    /// Where each partition ended when this process began to read it: what stands before may have been reacted to already.
+    /// Where each partition ended when this process began to read it: events below that may have been reacted to already.
     ends: Mutex<HashMap<PartitionId, i64>>,
 }
 
@@ -88,11 +88,10 @@ impl Reactors {
         Self { service, reactors, codecs, store, dead_letters, logs, book, lanes, progress, worker, parked, ends }
     }
 
-    /// Takes up a record that was put aside; the reason where it still cannot be read. What it leads to is settled or put by when this answers,
-    /// so that the letter may go.
+    /// Takes up a record that was put aside. When this returns, its errands are settled or put by, so that the letter may go.
     ///
     /// # Errors
-    /// The record still cannot be read, a reactor panics on it, or what it leads to cannot be put by now, in words.
+    /// The reason, in words: the record still cannot be read, a reactor panics on it, or its errands cannot be put by now.
     pub async fn take_up(&self, record: &Counted) -> Result<(), String> {
         let event = self.decode(record).await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
         let errands = self.react(&event)?;
@@ -101,24 +100,24 @@ impl Reactors {
         self.progress.put_by(&source, fresh).await.map_err(|error| error.to_string())
     }
 
-    /// Tries an errand that was given up once more.
+    /// Tries a dead errand once more.
     ///
     /// # Errors
-    /// There is no dead errand of this id, or why it still cannot be done, in words.
+    /// The reason, in words: there is no dead errand of this id, or it still cannot be done.
     pub async fn redrive(&self, id: &str) -> Result<(), String> {
-        // By itself: a caller that hangs up must not leave it half begun.
+        // In a task of its own: a caller that hangs up must not cut it off half done.
         tokio::spawn(self.worker.clone().redrive(id.to_owned())).await.map_err(|error| error.to_string())?
     }
 
     /// Gives a dead errand up for good; false where there is none of this id.
     ///
     /// # Errors
-    /// It is being tried, or the database does not answer, in words.
+    /// The reason, in words: it is being tried, or the database does not answer.
     pub async fn drop_errand(&self, id: &str) -> Result<bool, String> {
         tokio::spawn(self.worker.clone().give_up(id.to_owned())).await.map_err(|error| error.to_string())?
     }
 
-    /// What an event leads to; the reason where a reactor panics on it.
+    /// The errands of an event; the reason where a reactor panics on it.
     fn react(&self, event: &Recorded<AnyEvent>) -> Result<Vec<Errand>, String> {
         let react = || self.reactors.iter().flat_map(|reactor| reactor.react(event)).collect();
         let reactions = catch_unwind(AssertUnwindSafe(react)).map_err(|panic| {
@@ -129,7 +128,7 @@ impl Reactors {
         Ok(Errand::all(event, reactions, meta::now()))
     }
 
-    /// The event, or why there will never be one; fails where nobody can say yet.
+    /// Decodes a record. The inner error says that it never can be decoded; the outer one, that it cannot be decoded now.
     async fn decode(&self, record: &Counted) -> Result<Result<Recorded<AnyEvent>, DecodeError>, BatchError> {
         let decode = || self.codecs.decode(&record.position.service, &record.event);
         let decoded = match decode() {
@@ -163,7 +162,7 @@ impl Reactors {
         until_it_answers("the dead letters", || self.dead_letters.park(record, reason)).await;
     }
 
-    /// The errands of a record that have just been set going; none where it was put aside.
+    /// Enqueues a record's errands; none where it was put aside.
     async fn set_going(&self, record: &Counted, event: Result<Recorded<AnyEvent>, DecodeError>, may_be_done: bool) -> Vec<Arc<Fresh>> {
         if self.is_parked(record.aggregate_id).await {
             self.park(record, None).await;
@@ -179,7 +178,7 @@ impl Reactors {
         }
     }
 
-    /// Where a partition ends now; the end of time where nobody can say, so that everything passes for old.
+    /// A partition's end now. Where the log does not answer, the highest offset: all events then count as old.
     async fn end(&self, source: &PartitionId) -> i64 {
         match self.logs.get(&*source.service) {
             Some(log) => log.end(source.partition).await.unwrap_or(i64::MAX),
@@ -200,10 +199,10 @@ impl BatchHandler for Reactors {
         self.store.checkpoint(source).await
     }
 
-    /// Sets the batch's errands going. The checkpoint follows once each is settled or put by; redelivery is harmless.
+    /// Enqueues the batch's errands. The checkpoint passes the batch once each is settled or put by; redelivery is harmless.
     async fn apply(&self, batch: &Batch) -> Result<(), BatchError> {
         let end = self.ends.lock().get(&batch.source).copied().unwrap_or(i64::MAX);
-        // All are read before anything is set going: a batch that is held back is handed over again.
+        // All records are decoded before any errand is enqueued: a batch that fails here is delivered again.
         let mut events = Vec::with_capacity(batch.records.len());
         for record in &batch.records {
             events.push(self.decode(record).await?);

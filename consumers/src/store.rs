@@ -1,4 +1,4 @@
-//! What reactors need of their service's database.
+//! The reactors' interface to their service's database.
 
 use crate::Errand;
 use event_sourcing::Timestamp;
@@ -6,17 +6,17 @@ use event_store::{Batch, BatchError, Checkpoint, Counted, PartitionId};
 use std::collections::HashSet;
 use uuid::Uuid;
 
-/// Where the reactors of a service keep how far they have come, and what they have put by.
+/// Keeps the checkpoints of a service's reactors, and the errands that they have put by.
 #[async_trait::async_trait]
 pub trait ReactionStore: Send + Sync + 'static {
-    /// Where the reactors stand in a partition.
+    /// The reactors' checkpoint in a partition.
     ///
     /// # Errors
     /// [`BatchError::Failed`] where the database does not answer.
     async fn checkpoint(&self, source: &PartitionId) -> Result<Checkpoint, BatchError>;
 
-    /// Moves the checkpoint of each partition from its batch's beginning to its end, if it stands there, and puts these errands by
-    /// (those of partitions that moved), in one transaction. Answers which moved; of the others nothing more is known.
+    /// In one transaction, moves the checkpoint of each partition from its batch's beginning to its end, if it stands there, and writes the
+    /// errands of the partitions that moved. Answers which moved; it does not say why another did not.
     ///
     /// # Errors
     /// [`BatchError::Failed`] where nothing was done.
@@ -28,54 +28,54 @@ pub trait ReactionStore: Send + Sync + 'static {
     /// [`BatchError::Moved`] where the checkpoint does not stand where the batch begins, and nothing was done.
     async fn advance(&self, step: &Batch, errands: &[Errand]) -> Result<(), BatchError>;
 
-    /// The errands of a partition that are put by: whose events asked for them, and whom they are about.
+    /// The pair of each errand that is put by in a partition: the aggregate whose event it was, and the one that the errand is about.
     ///
     /// # Errors
-    /// The database does not answer, in words.
+    /// The reason in words, where the database does not answer.
     async fn put_by(&self, source: &PartitionId) -> Result<Vec<(Uuid, Uuid)>, String>;
 
     /// The errands of these partitions that are waiting, due, and the first of their pair: of each kind ([`Task::kind`](crate::Task::kind))
     /// at most `limit`, the longest due.
     ///
     /// # Errors
-    /// The database does not answer, in words.
+    /// The reason in words, where the database does not answer.
     async fn due(&self, sources: &[PartitionId], now: Timestamp, limit: u32) -> Result<Vec<Errand>, String>;
 
-    /// An errand by its id, where it is put by.
+    /// An errand that is put by, by its id.
     ///
     /// # Errors
-    /// The database does not answer, in words.
+    /// The reason in words, where the database does not answer.
     async fn errand(&self, id: &str) -> Result<Option<Errand>, String>;
 
-    /// Writes an errand that is put by anew; nothing where it is there no more.
+    /// Replaces an errand's row; does nothing where there is none any more.
     ///
     /// # Errors
-    /// The database does not answer, in words.
+    /// The reason in words, where the database does not answer.
     async fn rewrite(&self, errand: &Errand) -> Result<(), String>;
 
-    /// Takes an errand away: it is settled.
+    /// Removes an errand's row.
     ///
     /// # Errors
-    /// The database does not answer, in words.
+    /// The reason in words, where the database does not answer.
     async fn remove(&self, id: &str) -> Result<(), String>;
 }
 
-/// Where the reactors of a service put aside records that they cannot read, in the service's own database.
+/// Keeps the records that a service's reactors could not read, in the service's own database.
 #[async_trait::async_trait]
 pub trait DeadLetters: Send + Sync + 'static {
-    /// The aggregates of a partition with letters.
+    /// The aggregates of a partition that have letters.
     ///
     /// # Errors
-    /// The database does not answer, in words.
+    /// The reason in words, where the database does not answer.
     async fn parked(&self, source: &PartitionId) -> Result<HashSet<Uuid>, String>;
-    /// Whether the aggregate has any.
+    /// Whether the aggregate has letters.
     ///
     /// # Errors
-    /// The database does not answer, in words.
+    /// The reason in words, where the database does not answer.
     async fn has(&self, aggregate: Uuid) -> Result<bool, String>;
-    /// Puts a record aside, for this reason; none where it only waits behind another. Done again it changes nothing.
+    /// Puts a record aside, for this reason; without a reason, because it stands behind another letter. A repeat changes nothing.
     ///
     /// # Errors
-    /// The database does not answer, in words.
+    /// The reason in words, where the database does not answer.
     async fn park(&self, record: &Counted, reason: Option<&str>) -> Result<(), String>;
 }

@@ -1,4 +1,4 @@
-//! Tries on what is put by: due errands that stand first between their two aggregates, side by side.
+//! Tries the errands that are put by: those that are due and first of their pair, side by side.
 
 use crate::{
     Errand, ReactionStore, Status,
@@ -11,12 +11,12 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
-/// How many errands of each kind are under way at most: those that wait for somebody silent leave the other kinds their places.
+/// How many errands of each kind are under way at most: those that wait for a silent destination leave the other kinds their places.
 const AT_ONCE: u32 = 64;
-/// How often the database is asked for due errands while any is put by.
+/// How often the worker asks the database for due errands while any are put by.
 const EVERY: Duration = Duration::from_millis(250);
 
-/// What the worker of a service's reactors works with.
+/// The worker of a service's reactors.
 pub(crate) struct Worker {
     pub store: Arc<dyn ReactionStore>,
     pub attempts: Arc<Attempts>,
@@ -24,7 +24,7 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Works until it is stopped; what it has begun it ends.
+    /// Works until it is stopped, and then finishes the attempts that it has begun.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut under_way = FuturesUnordered::new();
         let mut look = true;
@@ -58,7 +58,7 @@ impl Worker {
         })
     }
 
-    /// True where it is settled, so that what stood behind it may be due.
+    /// Tries an errand. True where it is settled: the next of its pair may be due.
     async fn one(self: Arc<Self>, errand: Errand) -> bool {
         let mut errand = errand;
         let settled = self.attempt(&mut errand).await;
@@ -85,7 +85,8 @@ impl Worker {
         self.book.take_away(&errand.source(), errand.pair());
     }
 
-    /// Tries a dead errand once more, and begins its patience anew; the reason where it still cannot be done: then it stays dead.
+    /// Tries a dead errand once more, its attempts and its time counted anew. Where it still cannot be done it stays dead; the error says
+    /// why.
     pub async fn redrive(self: Arc<Self>, id: String) -> Result<(), String> {
         let errand = self.begin_dead(&id).await?.ok_or_else(|| format!("no errand {id} is put by here"))?;
         let mut errand = Errand { attempts: 0, tries: 0, since: meta::now(), ..errand };
@@ -112,7 +113,7 @@ impl Worker {
         Ok(true)
     }
 
-    /// Takes a dead errand in hand, so that nobody else does; none where there is none of this id. [`Book::end`] lets it go again.
+    /// Reserves a dead errand for this caller; none where no dead errand has this id. [`Book::end`] releases it.
     async fn begin_dead(&self, id: &str) -> Result<Option<Errand>, String> {
         let Some(errand) = self.store.errand(id).await? else { return Ok(None) };
         if !is_dead(&errand) {
@@ -121,7 +122,7 @@ impl Worker {
         if !self.book.begin(&errand) {
             return Err("it is being tried already, or another process has its partition".to_owned());
         }
-        // Read once more: whoever had it in hand before may have settled it.
+        // Read again: an attempt that ended just before may have settled it.
         let found = self.store.errand(id).await;
         if !matches!(&found, Ok(Some(found)) if is_dead(found)) {
             self.book.end(&errand);

@@ -29,7 +29,7 @@ pub struct GatewayArguments {
     exit_with_stdin: bool,
 }
 
-/// Serves until it is told to stop.
+/// Serves until a signal.
 pub async fn run(arguments: GatewayArguments) -> Result<ExitCode, Failure> {
     let listener =
         TcpListener::bind(arguments.http).await.map_err(|error| Failure::usage(format!("{} cannot be had: {error}", arguments.http)))?;
@@ -49,7 +49,7 @@ fn exit_with_stdin() {
     std::process::exit(0);
 }
 
-/// Starts one on a free port beside a node, with its books in the data directory, and answers its URL.
+/// Starts a simulated gateway on a free port beside a node, with its books in the data directory; answers its URL.
 pub async fn start(children: &mut Children, data: &Path) -> Result<String, Failure> {
     std::fs::create_dir_all(data).map_err(|error| Failure::usage(format!("{}: {error}", data.display())))?;
     let program = std::env::current_exe().map_err(Failure::failed)?;

@@ -1,4 +1,4 @@
-//! The binary: the shop, with its import and its simulated payment gateway beside what every system has.
+//! The binary: the shop, with its import and its simulated payment gateway, and the tools that every system has.
 
 mod gateway;
 
@@ -8,9 +8,9 @@ use shop::{
     import::{self, ImportArguments},
 };
 use std::process::ExitCode;
-use system::{Children, Failure, RunArguments, Tools, in_use};
+use system::{Children, Failure, RunArguments, Tools};
 
-/// A record is made by one thread and freed by another, which the system's allocator pays dearly for.
+/// One thread makes a record and another frees it, which is slow with the system's allocator.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -50,7 +50,7 @@ struct RunShop {
 fn main() -> ExitCode {
     let cli: Cli = system::parse(&shop::system(&Settings::default()));
     if !matches!(cli.command, Command::Run(_) | Command::Gateway(_)) {
-        // A reader that has seen enough (`| head`) ends the command without a word, as it does with other tools.
+        // A reader that closes the pipe early (`| head`) ends the command silently, as it does with other tools.
         sigpipe::reset();
     }
     system::block_on(dispatch(cli.command))
@@ -65,11 +65,11 @@ async fn dispatch(command: Command) -> Result<ExitCode, Failure> {
     }
 }
 
-/// Where no gateway is named, a simulated one is started beside the node.
+/// Runs a node of the shop; starts a simulated gateway beside it where none is named.
 async fn run(RunShop { node, mut shop }: RunShop) -> Result<ExitCode, Failure> {
     let mut children = Children::default();
-    // A port that is taken is said before anything is started or made.
-    drop(std::net::TcpListener::bind(node.http).map_err(|error| in_use("HTTP", &node.http, &error, "DAYBOOK_HTTP"))?);
+    // Fails on a port that is taken before anything is started or made.
+    drop(std::net::TcpListener::bind(node.http).map_err(|error| Failure::in_use("HTTP", &node.http, &error, "DAYBOOK_HTTP"))?);
     if shop.gateway_url.is_none() {
         shop.gateway_url = Some(gateway::start(&mut children, &node.store.data).await?);
     }

@@ -1,6 +1,6 @@
 //! The shop's contracts: an Avro schema for each event, with its history and a golden sample.
 //!
-//! This crate holds texts and ids and no code: how events become bytes is the engine's matter.
+//! This crate holds texts, ids and almost no code: how events become bytes is the engine's matter.
 
 #![warn(missing_docs)]
 
@@ -10,13 +10,13 @@ use std::sync::LazyLock;
 
 macro_rules! records {
     ($($id:literal $path:literal)*) => {
-        /// The bundled ids. A new record takes the next number at the end, and so does a new version of one: bytes without a registry
-        /// say by their id alone in which version they were written.
+        /// The bundled ids. A new record takes the next number at the end, and so does a new version of one: without a registry, the id
+        /// alone tells in which version bytes were written.
         const BUNDLED: &[RecordSchema] = &[$(RecordSchema { id: $id, text: include_str!(concat!("../avro/", $path, ".avsc")) }),*];
     };
 }
 
-// 1 and 29 are the log's own. 24 is the first version of PaymentVoided, whose bytes lie in old logs: it is given to nothing else.
+// 1 and 29 are the log's own. 24 is the first version of PaymentVoided, in which old logs hold bytes: no other record may get it.
 records! {
     2 "user/UserRegistered"
     3 "user/UserProfileChanged"
@@ -60,7 +60,7 @@ pub fn bundled() -> Schemas {
     Schemas::bundled(&RECORDS)
 }
 
-/// How the events of the shop's services are read.
+/// The codecs that read the events of the shop's services.
 pub fn codecs(schemas: Schemas) -> Codecs {
     Codecs::new(schemas).with::<User>().with::<Product>().with::<Order>().with::<Payment>().with::<Notification>()
 }

@@ -1,7 +1,7 @@
-//! The shop: the first tenant of the engine, and no more privileged than a second one.
+//! The shop: the first tenant of the engine, with no more privileges than a second one would have.
 //!
-//! One folder for each service, with its routes, views, reactors and effects side by side; [`system()`] is the one declaration of all.
-//! The rules are in `domain`, the contracts in `schemas`.
+//! Each service has a folder with its routes, views, reactors and effects side by side; [`system()`] declares them all in one place. The
+//! rules are in `domain`, the contracts in `schemas`.
 
 pub mod import;
 mod money;
@@ -21,11 +21,11 @@ pub use settings::Settings;
 
 use ::system::System;
 
-/// A first request, for who has just started the shop.
+/// A first request, for somebody who has just started the shop.
 const HINT: &str =
     "curl -s -X POST http://{address}/users -H 'content-type: application/json' -d '{\"email\":\"ada@example.com\",\"name\":\"Ada\"}'";
 
-/// What the shop is made of.
+/// The declaration of the shop.
 pub fn system(settings: &Settings) -> System {
     System::new("daybook", &schemas::RECORDS)
         .greeting("Daybook", HINT)

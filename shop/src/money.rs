@@ -29,7 +29,7 @@ pub(crate) fn money(checks: &mut Checks, field: &str, money: &MoneyBody) -> Opti
     currency.and(amount)
 }
 
-/// Only there so that the amount is judged even when the currency is wrong.
+/// Stands in for a wrong currency, so that the amount is checked all the same.
 fn placeholder() -> Currency {
     "XXX".parse().expect("three capital letters")
 }

@@ -1,4 +1,4 @@
-//! What the shop is told beyond what every system is told.
+//! The shop's settings, beyond those of every system.
 
 use clap::Args;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What the texts in a request look like, for the description alone: the domain is what judges them.
+//! The form of the texts in a request, for the description alone; the domain checks them.
 #![allow(dead_code, reason = "only described, never made")]
 
 use utoipa::ToSchema;

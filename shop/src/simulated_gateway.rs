@@ -8,15 +8,16 @@
 //! `card-declined` | declined
 //! `card-slow` | approved after `slow`
 //! `card-flaky` | the first two calls fail with 500, then approved
-//! `card-forgetful` | approved, but the first answer never comes
+//! `card-forgetful` | approved, but the first answer comes only after ten times `slow`
 //! `card-stuck-404` | approved; every capture, void and refund answers 404
 //! `card-stuck-402` | approved; every capture, void and refund answers 402 with the reason `stuck`
 //! `card-stuck-500` | approved; every capture, void and refund answers 500
 //! `card-stuck-silent` | approved; every capture, void and refund answers nothing for ten times `slow`, then 504
 //! anything else | declined as `unknown-method`
 //!
-//! `POST /mended` ends that for good: from then on a stuck payment behaves as one by `card`, so that what was given up can be tried again.
-//! Nothing is booked for a call that is refused. A call whose path or body is malformed gets 4xx and changes nothing.
+//! `POST /mended` ends that for good: from then on a stuck payment behaves as one by `card`, so that effects that were given up can be
+//! tried again. A call that is refused books nothing (a declined authorisation books the decline). A call whose path or body is malformed
+//! gets 4xx and changes nothing.
 
 use axum::{
     Json, Router,
@@ -42,9 +43,9 @@ use tokio_util::sync::CancellationToken;
 /// How the gateway behaves.
 #[derive(Clone, Debug)]
 pub struct SimulatedGatewayConfig {
-    /// How long `card-slow` takes, and how long a forgotten answer is not given.
+    /// How long `card-slow` takes; `card-forgetful` and `card-stuck-silent` take ten times as long.
     pub slow: Duration,
-    /// Where its books are kept, one operation a line; in memory only where none is named.
+    /// Where its books are kept, one operation a line; without it, in memory only.
     pub books: Option<PathBuf>,
 }
 
@@ -54,7 +55,7 @@ impl Default for SimulatedGatewayConfig {
     }
 }
 
-/// What was done for a payment.
+/// The operations that were done for a payment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 struct Account {
     /// The method by which it was approved.
@@ -68,7 +69,7 @@ struct Account {
     refunds: BTreeMap<String, i64>,
 }
 
-/// One thing that was done, as the books have it.
+/// One operation, as the books hold it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Booking {
     payment: String,
@@ -83,7 +84,7 @@ impl Account {
     }
 }
 
-/// The entry that says that stuck payments are stuck no more. It belongs to no payment.
+/// The operation of the entry that mends stuck payments. It belongs to no payment.
 const MENDED: &str = "mended";
 
 #[derive(Default)]
@@ -131,7 +132,7 @@ impl Books {
         *self.counts.entry(entry.operation.clone()).or_default() += 1;
     }
 
-    /// Does something that was not done before, and writes it down.
+    /// Does an operation that was not done before, and writes it into the books.
     fn book(&mut self, payment: &str, operation: &str, amount: i64, note: &str) {
         let entry = Booking { payment: payment.into(), operation: operation.into(), amount, note: note.into() };
         self.apply(&entry);
@@ -142,7 +143,7 @@ impl Books {
         }
     }
 
-    /// Counts the calls for a payment and operation.
+    /// Counts a call for a payment and operation; answers the count.
     fn call(&mut self, payment: &str, operation: &str) -> u32 {
         let calls = self.calls.entry(format!("{payment}/{operation}")).or_default();
         *calls = calls.saturating_add(1);
@@ -290,7 +291,7 @@ fn fine() -> Response {
     Json::<Value>(json!({"done": true})).into_response()
 }
 
-/// Acts on a payment, unless the gateway refuses to for ever.
+/// Does an operation for a payment, unless that is stuck.
 async fn unless_stuck(simulation: &Simulation, payment: &str, act: impl FnOnce(&mut Books, Account) -> Response) -> Response {
     let stuck = {
         let mut books = simulation.books.lock();

@@ -1,4 +1,4 @@
-//! Given events, when they are folded, then this row.
+//! Folds events into a row, for tests.
 
 use domain::{Currency, Money, Quantity};
 use event_sourcing::{Cause, Context, FromLog, Position, Recorded, Sources, Timestamp};
@@ -6,7 +6,7 @@ use projections::View;
 use std::str::FromStr;
 use uuid::Uuid;
 
-/// The aggregate that all test events are of.
+/// The aggregate of all test events.
 pub(crate) const ID: Uuid = Uuid::from_u128(0xa11ce);
 
 /// The `version`th event of [`ID`], at offset `version`, `version` seconds after the epoch.

@@ -1,4 +1,4 @@
-//! Delivery by SMTP, to a small server of the test's own: what it takes, what it refuses for good, what it refuses for now.
+//! Delivery by SMTP, to a small server of the test's own: messages that it takes, refuses for good, or refuses for now.
 
 use consumers::{Fault, NotNow};
 use domain::{Email, NotificationId, UserId};
@@ -10,12 +10,15 @@ use tokio::{
     sync::mpsc,
 };
 
-struct Ada;
+/// Everybody's address.
+struct At(&'static str);
+
+const ADA: At = At("ada@example.com");
 
 #[async_trait::async_trait]
-impl Contacts for Ada {
+impl Contacts for At {
     async fn email_of(&self, _: UserId) -> Result<Option<Email>, String> {
-        Ok(Some("ada@example.com".parse().expect("an address")))
+        Ok(Some(self.0.parse().expect("an address")))
     }
 }
 
@@ -67,7 +70,11 @@ async fn message(connection: &mut BufReader<TcpStream>) -> Option<String> {
 }
 
 async fn deliver(url: &str) -> Delivery {
-    let post = Post::server(url, Arc::new(Ada), "Shop <shop@example.com>").expect("the settings are right");
+    deliver_to(ADA, url).await
+}
+
+async fn deliver_to(recipient: At, url: &str) -> Delivery {
+    let post = Post::server(url, Arc::new(recipient), "Shop <shop@example.com>").expect("the settings are right");
     post.deliver(NotificationId::derive("t", "n"), UserId::derive("t", "ada"), "Your order", "It is paid (£5.90).").await
 }
 
@@ -84,7 +91,7 @@ async fn a_message_reaches_the_server_with_the_notifications_id() {
     assert!(encoded.iter().any(|pounds| message.contains(pounds)), "{message}");
 }
 
-/// What a server's answer to the recipient means.
+/// The delivery's outcome when the server answers the recipient like this.
 async fn answered(rcpt: &'static str) -> Delivery {
     let (url, _messages) = server(rcpt).await;
     deliver(&url).await
@@ -102,6 +109,12 @@ async fn a_mailbox_that_does_not_exist_is_a_failure_for_good_and_a_busy_one_for_
 }
 
 #[tokio::test]
+async fn an_address_that_the_server_cannot_take_is_no_proof_that_the_server_is_down() {
+    let (url, _messages) = server("250 well").await;
+    assert_eq!(fault(&deliver_to(At("björn@example.com"), &url).await), Some(Fault::Unclear));
+}
+
+#[tokio::test]
 async fn a_server_that_lets_nobody_in_delays_mails_and_fails_none() {
     assert_eq!(fault(&answered("535 the password was rotated").await), Some(Fault::Destination));
     assert_eq!(fault(&answered("421 going down").await), Some(Fault::Destination));
@@ -110,7 +123,7 @@ async fn a_server_that_lets_nobody_in_delays_mails_and_fails_none() {
 
 #[test]
 fn settings_that_name_no_server_or_sender_say_so() {
-    let said = |url, from| Post::server(url, Arc::new(Ada), from).err().map(|error| error.to_string()).unwrap_or_default();
+    let said = |url, from| Post::server(url, Arc::new(ADA), from).err().map(|error| error.to_string()).unwrap_or_default();
     assert!(said("mail.example.com", "Shop <shop@example.com>").contains("DAYBOOK_SMTP_URL must be"));
     assert!(said("smtp://mail.example.com", "the shop").contains("DAYBOOK_MAIL_FROM must be"));
 }

@@ -23,7 +23,7 @@ fn service(name: &str) -> Service {
     shop::system(&Settings::default()).services().iter().find(|service| service.name() == name).unwrap().clone()
 }
 
-/// A service's part of the API on a port of its own.
+/// A service's GETs on a port of their own.
 struct Api {
     base: String,
     client: reqwest::Client,
@@ -60,7 +60,7 @@ impl Api {
         response.json().await.unwrap()
     }
 
-    /// The problem that a path is answered with, and its broken fields.
+    /// The problem that answers a path, and its broken fields.
     async fn problem(&self, path: &str, status: u16) -> (Value, Vec<String>) {
         let response = self.get(path).await;
         problem(response, status).await
@@ -138,7 +138,7 @@ async fn every_wrong_parameter_is_named_with_its_rule() {
     }
 }
 
-/// All pages of a list, glued together.
+/// All items of a list, page by page.
 async fn pages(api: &Api, path: &str, limit: u32) -> Vec<Value> {
     let mut whole = Vec::new();
     let mut next = Some(format!("{path}limit={limit}"));

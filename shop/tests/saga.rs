@@ -1,4 +1,4 @@
-//! Given an event, when a service hears of it, then it asks for this. Together the rows are the saga.
+//! Given an event, when the services read it, then they ask for these commands and effects. Together the rows are the saga.
 
 use consumers::{Effect, Reaction, Reactor, Task};
 use domain::{
@@ -86,7 +86,7 @@ fn of_product(event: ProductEvent) -> Recorded<AnyEvent> {
     of(product("a").0, event)
 }
 
-/// What all services make of an event.
+/// The reactions of all services to an event.
 fn then(given: &Recorded<AnyEvent>) -> Vec<(&'static str, Reaction)> {
     let all: [(&'static str, Vec<Reactor>); 4] = [
         ("products", products::reactors::reactors()),
@@ -118,10 +118,10 @@ fn at_the_gateway(reactor: &'static str, effect: Effect) -> (&'static str, React
     ("payments", Reaction::effect(reactor, effect))
 }
 
-/// A message's kind and its words.
+/// A message's kind and text.
 type Message = (String, String);
 
-/// The kinds of messages among the reactions, with their words; and the other reactions.
+/// Splits reactions into messages and the others.
 fn told(reactions: Vec<(&'static str, Reaction)>) -> (Vec<Message>, Vec<(&'static str, Reaction)>) {
     let (messages, others): (Vec<_>, Vec<_>) = reactions.into_iter().partition(|(_, reaction)| reaction.reactor == "request-notification");
     let kind = |(_, reaction): (&str, Reaction)| match reaction.task {

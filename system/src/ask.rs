@@ -15,7 +15,7 @@ struct Api {
 
 impl Api {
     fn new(url: &str) -> Result<Self, Failure> {
-        // Which of rustls' providers is meant must be said once in a process; a second saying changes nothing.
+        // rustls needs one crypto provider chosen in a process. Where one is chosen already, this call fails and changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().timeout(Duration::from_secs(60)).build().map_err(Failure::failed)?;
         Ok(Self { http, url: url.trim_end_matches('/').to_owned() })
@@ -59,7 +59,7 @@ impl Api {
     }
 }
 
-/// What happened to an aggregate up to then, and what it was.
+/// Shows an aggregate's events up to a moment, and its state then.
 pub(crate) async fn audit(arguments: AuditArguments) -> Result<ExitCode, Failure> {
     let AuditArguments { aggregate, id, at, url, json } = arguments;
     let api = Api::new(&url)?;
@@ -90,7 +90,7 @@ pub(crate) async fn audit(arguments: AuditArguments) -> Result<ExitCode, Failure
     Ok(ExitCode::SUCCESS)
 }
 
-/// Dead letters, seen and taken up.
+/// Lists, shows, redrives and drops dead letters.
 pub(crate) async fn dead_letters(command: DeadLettersCommand) -> Result<ExitCode, Failure> {
     match command {
         DeadLettersCommand::List(arguments) => list(arguments).await,
@@ -139,7 +139,7 @@ async fn change(arguments: LetterArguments, what: &str) -> Result<ExitCode, Fail
     Ok(ExitCode::SUCCESS)
 }
 
-/// Drops the one letter that is named: said again, it finds that letter no more and takes no other.
+/// Drops the one letter that is named: a repeat finds that letter gone and drops no other.
 async fn give_up(arguments: DropArguments) -> Result<ExitCode, Failure> {
     let DropArguments { of, letter } = arguments;
     let answer = Api::new(&of.at.url)?.post(&format!("{}/drop", path(&of)), &[("letter", &letter)]).await?;

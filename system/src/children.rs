@@ -1,7 +1,7 @@
-//! The processes that this one starts: the embedded broker, and whatever a system needs besides. They end when it does, however it ends,
-//! because they watch their standard input.
+//! The processes that this one starts: the embedded broker, and whatever a system needs besides. They watch their standard input, so they
+//! end when this process does, however it ends.
 
-use crate::{Failure, StoreArguments, run::in_use};
+use crate::{Failure, StoreArguments};
 use std::{
     path::{Path, PathBuf},
     process::Stdio,
@@ -12,7 +12,7 @@ use tokio::{
     process::{Child, Command},
 };
 
-/// The longest that a child may take until it is ready.
+/// How long a child may take to become ready.
 const READY_WITHIN: Duration = Duration::from_secs(30);
 
 /// Running children, in the order of their start.
@@ -31,18 +31,19 @@ impl Children {
         };
         let port = store.kafka.broker_port;
         std::net::TcpListener::bind(("127.0.0.1", port))
-            .map_err(|error| in_use("the embedded broker", &format!("127.0.0.1:{port}"), &error, "DAYBOOK_BROKER_PORT"))?;
+            .map_err(|error| Failure::in_use("the embedded broker", &format!("127.0.0.1:{port}"), &error, "DAYBOOK_BROKER_PORT"))?;
         let mut command = Command::new(&program);
         command.args(["--exit-with-stdin", "--port", &port.to_string(), "--directory"]).arg(store.data.join("broker"));
         self.start(command, &program).await.map(drop)
     }
 
-    /// Starts a program and waits for the first line that it prints, which it answers.
+    /// Starts a program, waits for the first line that it prints, and answers that line.
     ///
     /// # Errors
-    /// It cannot be started, or says nothing in time.
+    /// It cannot be started, or prints nothing in time.
     pub async fn start(&mut self, mut command: Command, program: &Path) -> Result<String, Failure> {
-        // A Ctrl-C at the terminal goes to the whole group; the children are to outlive the shutdown of their parent.
+        // A Ctrl-C at the terminal goes to the whole process group; the children must outlive their parent's shutdown, so each has a group
+        // of its own.
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0).kill_on_drop(true);
         let mut child = command.spawn().map_err(|error| Failure::failed(format!("{} cannot be started: {error}", program.display())))?;
         let output = child.stdout.take().ok_or_else(|| Failure::failed("a child has no output"))?;
@@ -56,7 +57,7 @@ impl Children {
         Ok(line)
     }
 
-    /// Ends them, the last started first.
+    /// Ends the children, the last started first.
     pub async fn stop(mut self) {
         while let Some(mut child) = self.0.pop() {
             drop(child.stdin.take());

@@ -1,4 +1,4 @@
-//! What the command line takes.
+//! The arguments of the command line.
 
 use crate::System;
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::PossibleValuesParser};
@@ -30,7 +30,7 @@ pub enum Tools {
     },
 }
 
-/// The arguments of a program, with the names of a system's services and aggregates among the values that they may have. Wrong usage ends the
+/// Parses the arguments of a program, whose possible values include the names of the system's services and aggregates. Wrong usage ends the
 /// program with exit code 2.
 pub fn parse<C: Parser>(system: &System) -> C {
     let command = with_names(C::command(), system);
@@ -38,7 +38,7 @@ pub fn parse<C: Parser>(system: &System) -> C {
     C::from_arg_matches_mut(&mut matches).unwrap_or_else(|error| error.exit())
 }
 
-/// A command line with the names that the system gives.
+/// A command line that takes the names of the system's services and aggregates as values.
 pub(crate) fn with_names(command: clap::Command, system: &System) -> clap::Command {
     let named = |names: &[&'static str]| PossibleValuesParser::new(names.iter().copied());
     let (all, logs, aggregates) = (system.names(), system.logs(), system.aggregates());
@@ -275,11 +275,11 @@ pub struct AuditArguments {
 /// What is done with dead letters.
 #[derive(Subcommand)]
 pub enum DeadLettersCommand {
-    /// Each aggregate that was put aside, by reader: how many records, since when, why.
+    /// Each aggregate with letters, by reader: how many, since when, and why the first is one.
     List(LettersArguments),
-    /// The records of one aggregate that a reader has put aside, in order.
+    /// The letters of one aggregate in order: records that a reader could not take, commands and effects that were given up.
     Show(LetterArguments),
-    /// Take them up after all, in order, up to the first that still cannot be taken.
+    /// Take them up again, in order, up to the first that still cannot be taken.
     Redrive(LetterArguments),
     /// Give one letter up for good. Those behind it stay; redrive them.
     Drop(DropArguments),

@@ -1,4 +1,4 @@
-//! From arguments to what the parts are told. Read in one place.
+//! Turns the arguments into the configuration of each part: the one place that reads them.
 
 use crate::{Failure, KafkaArguments, Role, RunArguments, StoreArguments, System};
 use codec::Schemas;
@@ -9,10 +9,10 @@ use event_store::{
 };
 use std::time::Duration;
 
-/// The embedded broker does not wake a waiting fetch, so this is the latency of reading from it, in milliseconds.
+/// The latency of reading from the embedded broker, in milliseconds: it does not wake a waiting fetch when a record comes.
 const EMBEDDED_FETCH_WAIT: u32 = 10;
 
-/// How often an idle reader looks for what other processes have appended there, in milliseconds; its own process wakes it.
+/// How often an idle reader looks for records that other processes appended, in milliseconds; appends of its own process wake it.
 const EMBEDDED_IDLE_LOOK: u32 = 2000;
 
 impl KafkaArguments {
@@ -41,7 +41,7 @@ impl KafkaArguments {
 }
 
 impl StoreArguments {
-    /// The database of a service. What the server's address says of its sessions (`?options=...`) holds for each.
+    /// The database of a service. Session options in the server's address (`?options=...`) hold for each.
     pub fn database(&self, service: &str) -> String {
         match &self.postgres {
             Some(address) => {
@@ -52,7 +52,7 @@ impl StoreArguments {
         }
     }
 
-    /// How events become bytes: by the registry's ids where one is named.
+    /// The schemas by which events become bytes: with the registry's ids where a registry is named, else with this build's.
     ///
     /// # Errors
     /// The registry does not answer, or refuses a schema.
@@ -71,7 +71,7 @@ impl RunArguments {
         service && (self.roles.is_empty() || self.roles.contains(&role))
     }
 
-    /// The services of which this process plays a role, of those given.
+    /// Those of the given services of which this process plays a role.
     pub fn playing<'a>(&self, services: &[&'a str], role: Role) -> Vec<&'a str> {
         services.iter().copied().filter(|service| self.plays(service, role)).collect()
     }
@@ -89,7 +89,7 @@ impl RunArguments {
         Patience { attempts: self.effect_attempts, within, first_pause, longest_pause }
     }
 
-    /// How a destination of effects is treated.
+    /// The limits of a destination of effects.
     pub fn destination(&self) -> DestinationConfig {
         let timeout = Duration::from_millis(self.effect_timeout);
         DestinationConfig { timeout, concurrency: self.effect_concurrency.into(), ..DestinationConfig::default() }

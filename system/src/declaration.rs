@@ -1,4 +1,4 @@
-//! What a system is made of, said once.
+//! The declaration of a system: what it is made of, said once.
 
 use crate::{Failure, due::DueRows, writing::Building};
 use codec::{Codecs, RecordSet, Schemas};
@@ -12,17 +12,17 @@ use utoipa_axum::router::OpenApiRouter;
 /// The service that keeps every event of every service for the auditor.
 const AUDIT: &str = "audit";
 
-/// What the effects of a service are made from.
+/// The parts of a node from which a service makes the performers of its effects.
 pub struct Surroundings<'a> {
     /// The service's own database.
     pub database: &'a Database,
-    /// The ways to all aggregates.
+    /// Sends commands to any aggregate.
     pub aggregates: &'a Aggregates,
-    /// Where this machine keeps its data.
+    /// The directory in which this machine keeps its data.
     pub data: &'a Path,
-    /// How long and how often an effect is tried, as the settings say.
+    /// How long and how often an effect is tried, by the settings.
     pub patience: Patience,
-    /// How a destination is treated, as the settings say.
+    /// The limits of a destination, by the settings.
     pub destination: DestinationConfig,
 }
 
@@ -31,7 +31,7 @@ type MakeDue = Arc<dyn Fn(&Database) -> Arc<dyn Due> + Send + Sync>;
 type Commands = Arc<dyn Fn(&Aggregates) -> OpenApiRouter + Send + Sync>;
 type Queries = Arc<dyn Fn(ReadState) -> OpenApiRouter + Send + Sync>;
 
-/// What must know the type of a service's aggregate.
+/// The parts of a service that depend on the type of its aggregate.
 #[derive(Clone, Copy)]
 struct Typed {
     name: &'static str,
@@ -60,27 +60,27 @@ impl Service {
         Self { aggregate: Some(typed), ..Self::reading(A::Event::SERVICE) }
     }
 
-    /// A service that has no aggregate and no log: it reads those of others.
+    /// A service without an aggregate and without a log: it reads the logs of others.
     pub fn reading(name: &'static str) -> Self {
         let (views, reactors, deadlines) = (Vec::new(), Vec::new(), Vec::new());
         Self { name, aggregate: None, views, reactors, effects: None, deadlines, commands: None, queries: None }
     }
 
-    /// With a view in its database. The first view is the aggregate's own: an auditor sees an aggregate as that shows it.
+    /// Adds a view to its database. The first view is the aggregate's own: the auditor shows an aggregate's state by it.
     #[must_use]
     pub fn view<V: View>(mut self) -> Self {
         self.views.push(erased::<V>());
         self
     }
 
-    /// With reactors.
+    /// Adds reactors.
     #[must_use]
     pub fn reactors(mut self, reactors: Vec<Reactor>) -> Self {
         self.reactors.extend(reactors);
         self
     }
 
-    /// With the effects that its reactors ask for: each kind's name, and who performs it.
+    /// Adds the effects that its reactors ask for: each kind's name, and who performs it.
     #[must_use]
     pub fn effects(
         self,
@@ -89,8 +89,8 @@ impl Service {
         Self { effects: Some(Arc::new(effects)), ..self }
     }
 
-    /// With deadlines, which are a view: rows whose moment in the column `by[0]` has passed, the longest overdue first (`by` is an index of the
-    /// view's table), are asked for what `overdue` makes of them. The commands' ids are made from `name`.
+    /// Adds deadlines. They are rows of a view: when the moment in a row's column `by[0]` has passed, the command that `overdue` makes of
+    /// the row is sent, the longest overdue first (`by` is an index of the view's table). The commands' ids are made from `name`.
     #[must_use]
     pub fn deadline<V: View>(
         mut self,
@@ -103,13 +103,13 @@ impl Service {
         self
     }
 
-    /// With routes that take commands.
+    /// Adds routes that take commands.
     #[must_use]
     pub fn commands(self, commands: impl Fn(&Aggregates) -> OpenApiRouter + Send + Sync + 'static) -> Self {
         Self { commands: Some(Arc::new(commands)), ..self }
     }
 
-    /// With routes that answer from its views.
+    /// Adds routes that answer from its views.
     #[must_use]
     pub fn queries(self, queries: impl Fn(ReadState) -> OpenApiRouter + Send + Sync + 'static) -> Self {
         Self { queries: Some(Arc::new(queries)), ..self }
@@ -142,7 +142,7 @@ impl Service {
         self.deadlines.iter().map(|(name, make)| Deadline { name, due: make(database) }).collect()
     }
 
-    /// Its routes that take commands, over these ways to the aggregates.
+    /// Its routes that take commands, which they send through `aggregates`.
     pub fn command_routes(&self, aggregates: &Aggregates) -> OpenApiRouter {
         self.commands.as_ref().map_or_else(OpenApiRouter::new, |commands| commands(aggregates))
     }
@@ -168,25 +168,25 @@ pub struct System {
 }
 
 impl System {
-    /// A system without services yet. Its name is a program's; its records are the schemas of all its events.
+    /// A system without services yet. `name` is its program's; `records` are the schemas of all its events.
     pub fn new(name: &'static str, records: &RecordSet) -> Self {
         Self { name, title: name, hint: None, records: records.clone(), services: Vec::new() }
     }
 
-    /// Greets under this title and shows a request to begin with, in which `{address}` stands for where HTTP is served.
+    /// Prints this title at the start, and an example request, in which `{address}` stands for the address of HTTP.
     #[must_use]
     pub fn greeting(self, title: &'static str, hint: &'static str) -> Self {
         Self { title, hint: Some(hint), ..self }
     }
 
-    /// With a service.
+    /// Adds a service.
     #[must_use]
     pub fn service(mut self, service: Service) -> Self {
         self.services.push(service);
         self
     }
 
-    /// With the auditor's service, which keeps every event of the services so far. Call it last.
+    /// Adds the auditor's service, which keeps every event. Call it last: it shows the aggregates of the services added before.
     #[must_use]
     pub fn audited(self) -> Self {
         let own = |service: &Service| Some((service.aggregate?.name, (service.name, service.views.first().cloned())));
@@ -233,7 +233,7 @@ impl System {
         &self.records
     }
 
-    /// How its events are read under these schemas.
+    /// The codecs that read its events, under these schemas.
     pub fn codecs(&self, schemas: Schemas) -> Codecs {
         let typed = self.services.iter().filter_map(|service| service.aggregate);
         typed.fold(Codecs::new(schemas), |codecs, typed| (typed.codec)(codecs))

@@ -1,10 +1,10 @@
-//! Deadlines that stand in a view.
+//! Deadlines as rows of a view.
 
 use consumers::{Due, Overdue};
 use event_sourcing::Timestamp;
 use projections::{Compare, Database, Filter, Order, Query, View};
 
-/// The rows of a view whose time has come.
+/// The rows of a view whose moment has passed.
 pub(crate) struct DueRows<V: View> {
     pub database: Database,
     /// The columns by which the rows are sorted; the first holds the moment.

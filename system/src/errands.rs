@@ -1,4 +1,4 @@
-//! What the reactors need of a service's database, in their words.
+//! Implements the reactors' storage on a service's database: errands and letters become rows.
 
 use consumers::{DeadLetters, Errand, READER, ReactionStore, Status, Task};
 use event_sourcing::{Cause, Position, Timestamp};
@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use uuid::Uuid;
 
-/// A service's database, as its reactors see it.
+/// A service's database, as its reactors use it.
 pub(crate) struct ReactorDatabase(pub Database);
 
-/// What the columns of an errand's row do not say.
+/// The parts of an errand that have no column of their own.
 #[derive(Serialize, Deserialize)]
 struct Rest {
     index: u32,

@@ -1,8 +1,8 @@
-//! A system on the engine: one declaration of what it is made of, from which everything else follows.
+//! A system on the engine: one declaration of what it is made of, from which the engine derives everything else.
 //!
-//! A [`System`] has [`Service`]s; a service has an aggregate, views, reactors, effects, deadlines and routes. Topics, databases, consumer
-//! groups, the value lists of the command line, the description of the API and the labels of metrics are worked out from it. [`run()`] runs
-//! a node of it, [`main()`] is a whole program for it.
+//! A [`System`] has [`Service`]s; a service has an aggregate, views, reactors, effects, deadlines and routes. The engine derives topics,
+//! databases, consumer groups, the value lists of the command line, the description of the API and the labels of metrics from it. [`run()`]
+//! runs a node of it, [`main()`] is a whole program for it.
 
 #![warn(missing_docs)]
 
@@ -31,6 +31,3 @@ pub use declaration::{Service, Surroundings, System};
 pub use failure::{FOUND, Failure};
 pub use program::{block_on, main};
 pub use run::{run, until_signal};
-
-#[doc(hidden)]
-pub use run::in_use;

@@ -28,7 +28,7 @@ enum Command {
 }
 
 impl Tools {
-    /// Uses a tool.
+    /// Runs a tool.
     ///
     /// # Errors
     /// It was used wrongly, or failed.
@@ -58,7 +58,7 @@ pub fn main(system: &System) -> ExitCode {
         match program.command {
             Command::Run(arguments) => run(system, &arguments, Children::default()).await,
             Command::Tools(tools) => {
-                // A reader that has seen enough (`| head`) ends the command without a word, as it does with other tools.
+                // A reader that closes the pipe early (`| head`) ends the command silently, as it does with other tools.
                 sigpipe::reset();
                 tools.call::<Program>(system).await
             }
@@ -66,7 +66,7 @@ pub fn main(system: &System) -> ExitCode {
     })
 }
 
-/// Runs a program's work and says how it ended.
+/// Runs a program's work and answers its exit code; prints a failure.
 pub fn block_on(work: impl Future<Output = Result<ExitCode, Failure>>) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

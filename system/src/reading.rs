@@ -1,4 +1,4 @@
-//! The read side of a node: databases, views, reactors, and what feeds them.
+//! The read side of a node: databases, views, reactors, and the readers that feed them.
 
 use crate::{Failure, Role, RunArguments, Service, Surroundings, System, errands::ReactorDatabase, redrive::ReactorRedrive};
 use codec::Codecs;
@@ -12,16 +12,16 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
-/// How many commands the reactors of a service have under way at once.
+/// The most commands that the reactors of a service have under way at once.
 const CONCURRENCY: usize = 64;
-/// How often the deadlines are looked at.
+/// How often the deadlines are read.
 const DEADLINES_EVERY: Duration = Duration::from_secs(1);
 
-/// The databases of the services that this process reads for.
+/// The databases of the services whose views or reactors run in this process.
 pub(crate) struct Databases(BTreeMap<&'static str, Database>);
 
 impl Databases {
-    /// Opens the databases of the services with views or reactors here.
+    /// Opens the databases of the services whose views or reactors run here.
     pub async fn open(system: &System, arguments: &RunArguments) -> Result<Self, Failure> {
         let mut open = BTreeMap::new();
         let reads = |service: &&'static str| arguments.plays(service, Role::Views) || arguments.plays(service, Role::Reactors);
@@ -32,7 +32,7 @@ impl Databases {
         Ok(Self(open))
     }
 
-    /// The GETs of the services with views here.
+    /// The GETs of the services whose views run here.
     pub fn routes(&self, system: &System, arguments: &RunArguments, aggregates: &Aggregates, codecs: &Codecs) -> OpenApiRouter {
         let views = system.services().iter().filter(|service| arguments.plays(service.name(), Role::Views));
         views.fold(OpenApiRouter::new(), |routes, service| match self.0.get(service.name()) {
@@ -46,7 +46,7 @@ impl Databases {
     }
 }
 
-/// What the read side is made of.
+/// The parts of which the read side is made.
 pub(crate) struct ReadingParts<'a> {
     pub system: &'a System,
     pub arguments: &'a RunArguments,
@@ -66,12 +66,12 @@ pub(crate) struct ReadSide {
 }
 
 impl ReadSide {
-    /// The dead letters of the databases here.
+    /// The routes of the dead letters in the databases here.
     pub fn letter_routes(&self) -> OpenApiRouter {
         if self.boxes.is_empty() { OpenApiRouter::new() } else { projections::letter_routes(self.boxes.clone()) }
     }
 
-    /// Waits until the lanes have ended and what they began is finished, after the stop signal.
+    /// Waits, after the stop signal, until the lanes have ended and have finished what they began.
     pub async fn finished(self) {
         let placement = self.placement;
         let _ = tokio::task::spawn_blocking(move || drop(placement)).await;
@@ -79,7 +79,7 @@ impl ReadSide {
     }
 }
 
-/// A reader of this process, and who redrives what it puts aside, in whose database.
+/// A reader of this process, its service, and who redrives the letters that it put into that service's database.
 struct Running {
     service: &'static str,
     reader: Reader,
@@ -88,7 +88,7 @@ struct Running {
 
 type Logs = BTreeMap<&'static str, Arc<dyn Log>>;
 
-/// Starts views and reactors, and reads for them.
+/// Starts views and reactors, and the readers that feed them.
 pub(crate) async fn start(parts: ReadingParts<'_>) -> Result<ReadSide, Failure> {
     let log = |service: &'static str| -> (&'static str, Arc<dyn Log>) {
         (service, Arc::new(KafkaLog::new(parts.producer.clone(), service, parts.config.clone())))
@@ -151,7 +151,7 @@ fn reactors(parts: &ReadingParts<'_>, service: &Service, database: &Database, lo
         reactors: service.reacts(),
         aggregates: parts.aggregates.clone(),
         kinds: service.effect_kinds(&surroundings)?.into_iter().collect(),
-        // A command that finds no owner is tried as long as an effect is, whatever number of attempts that takes.
+        // A command that finds no owner is tried for as long as an effect, in any number of attempts.
         patience: Patience { attempts: u32::MAX, longest_pause: patience.longest_pause.min(Duration::from_secs(5)), ..patience },
         store: store.clone(),
         dead_letters: store,
@@ -171,7 +171,7 @@ fn keep_all_deadlines(parts: &ReadingParts<'_>) {
     }
 }
 
-/// On one machine everything is read here; between machines the nodes that read for the same share the partitions.
+/// On one machine this process reads all partitions; between machines, nodes that run the same readers share them in a consumer group.
 fn place(parts: &ReadingParts<'_>, readers: &Arc<Readers>, names: &[String]) -> Result<Option<Placement>, Failure> {
     let placed = PlacedReaders(readers.clone());
     let sources = readers.sources();

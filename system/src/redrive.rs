@@ -1,4 +1,4 @@
-//! Redrives what the reactors of a service have put aside: records that could not be read, and errands that were given up.
+//! Redrives the letters of a service's reactors: records that could not be read, and errands that were given up.
 
 use consumers::Reactors;
 use event_store::BatchError;
@@ -6,7 +6,7 @@ use projections::{Database, DeadLetterRow, Redrive, Redriven};
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// The reactors of a service, and the database in which they put aside.
+/// The reactors of a service, and the database with their letters.
 pub(crate) struct ReactorRedrive {
     pub database: Database,
     pub reactors: Arc<Reactors>,
@@ -14,7 +14,8 @@ pub(crate) struct ReactorRedrive {
 
 #[async_trait::async_trait]
 impl Redrive for ReactorRedrive {
-    /// Errands are named by their reactors, which only their reactions name; the views of the service are asked before.
+    /// Always true: an errand's letter bears its reactor's name, and reactors are named only by their reactions. The service's views are
+    /// asked first.
     fn redrives(&self, _reader: &str) -> bool {
         true
     }

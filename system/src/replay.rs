@@ -1,5 +1,5 @@
-//! `daybook replay` and `daybook rebuild`: views made anew from the log, to prove the live ones or to take their place. No side effect
-//! is repeated: only views are folded, and no reactor runs.
+//! `daybook replay` and `daybook rebuild`: make views anew from the log, to prove the live ones or to replace them. They repeat no side
+//! effect: they only fold views, and run no reactor.
 
 use crate::{
     FOUND, Failure, Service, System,
@@ -14,7 +14,7 @@ use std::{process::ExitCode, sync::Arc, time::Instant};
 /// How many differing rows a rebuild reports.
 const EXAMPLES: usize = 10;
 
-/// Compares each view of the services with what the log makes it; exit code 4 when any differs.
+/// Compares each view of the services with one made anew from the log; exit code 4 when any differs.
 pub(crate) async fn replay(system: &System, arguments: ReplayArguments) -> Result<ExitCode, Failure> {
     let began = Instant::now();
     let store = Store::open(system, &arguments.store).await?;
@@ -53,7 +53,7 @@ async fn prove(store: &Store, service: &'static str, view: &ErasedView, examples
     Ok((comparison, bar.position()))
 }
 
-/// Makes a view anew, compares, and swaps.
+/// Makes a view anew, compares it with the live one, and puts it in that one's place.
 pub(crate) async fn rebuild(system: &System, arguments: RebuildArguments) -> Result<ExitCode, Failure> {
     let named = |service: &Service| Some((service.name(), service.views().named(&arguments.view)?.clone()));
     let (service, view) = system.services().iter().find_map(named).ok_or_else(|| unknown(system, &arguments.view))?;
@@ -86,7 +86,7 @@ async fn begin(store: &Store, service: &'static str, view: &ErasedView, purpose:
     Rebuilding::begin(RebuildParts { service, view, purpose, resume, database, codecs, logs }).await.map_err(Failure::failed)
 }
 
-/// Records read, their rate, and how long the rest will take.
+/// A progress bar: records read, their rate, and how long the rest will take.
 fn bar(what: &str, length: u64) -> (ProgressBar, Progress) {
     let style = ProgressStyle::with_template("{msg:24} {wide_bar} {pos}/{len} records  {per_sec}  {eta}");
     let bar = ProgressBar::new(length).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())).with_message(what.to_owned());

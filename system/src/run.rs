@@ -16,14 +16,15 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 use utoipa_axum::router::OpenApiRouter;
 
-/// Runs until a signal, then answers what was accepted. `children` are processes that were started for the node; they end after it.
+/// Runs until a signal, then answers the commands that were accepted, and ends. `children` are processes that were started for the node;
+/// they end after it.
 ///
 /// # Errors
 /// A port is taken, the brokers or a database do not answer, a setting is wrong.
 pub async fn run(system: &System, arguments: &RunArguments, mut children: Children) -> Result<ExitCode, Failure> {
     log_to_stderr(system, arguments.json);
     let stop = until_signal();
-    let http = TcpListener::bind(arguments.http).await.map_err(|error| in_use("HTTP", &arguments.http, &error, "DAYBOOK_HTTP"))?;
+    let http = TcpListener::bind(arguments.http).await.map_err(|error| Failure::in_use("HTTP", &arguments.http, &error, "DAYBOOK_HTTP"))?;
     if arguments.store.kafka.is_embedded() {
         children.start_broker(&arguments.store).await?;
     }
@@ -56,7 +57,7 @@ fn command_routes(system: &System, arguments: &RunArguments, writing: &WriteSide
     taken.fold(OpenApiRouter::new(), |routes, service| routes.merge(service.command_routes(&writing.aggregates)))
 }
 
-/// On the embedded broker the topics are made; on real ones, too, where they are missing, with the settings of the arguments.
+/// Makes the topics that are missing, with the settings of the arguments, on the embedded broker and on real ones.
 async fn make_topics(system: &System, arguments: &RunArguments, config: &KafkaConfig) -> Result<(), Failure> {
     let topics = Topics::new(config).map_err(Failure::failed)?;
     let created = topics.create(&arguments.store.kafka.plan(system)).await.map_err(Failure::failed)?;
@@ -77,12 +78,6 @@ fn greet(system: &System, arguments: &RunArguments, http: &TcpListener) {
     }
 }
 
-/// An address that cannot be had, and the setting that names another.
-#[doc(hidden)]
-pub fn in_use(what: &str, address: &impl ToString, error: &std::io::Error, setting: &str) -> Failure {
-    Failure::usage(format!("{what}: {} cannot be had ({error}); choose another with {setting}", address.to_string()))
-}
-
 fn log_to_stderr(system: &System, json: bool) {
     let ours = [system.name(), "system", "event_store", "command_api", "consumers", "projections"];
     let default = ours.iter().fold("warn".to_owned(), |filter, name| format!("{filter},{}=info", name.replace('-', "_")));
@@ -91,7 +86,7 @@ fn log_to_stderr(system: &System, json: bool) {
     if json { lines.json().init() } else { lines.init() }
 }
 
-/// Cancelled by Ctrl-C or SIGTERM.
+/// A token that Ctrl-C or SIGTERM cancels.
 pub fn until_signal() -> CancellationToken {
     use tokio::signal::unix::{SignalKind, signal};
     let token = CancellationToken::new();

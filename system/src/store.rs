@@ -1,4 +1,4 @@
-//! What the commands that look at a whole store share: its logs, its schemas, its databases.
+//! A store as the tools that read all of it open it: logs, schemas, databases.
 
 use crate::{Children, Failure, StoreArguments, System};
 use codec::Codecs;
@@ -15,12 +15,12 @@ pub(crate) struct Store {
     pub partitions: HashMap<&'static str, i32>,
     pub codecs: Codecs,
     arguments: StoreArguments,
-    /// The embedded broker, where nobody else runs it.
+    /// The embedded broker, where this process had to start it.
     children: Children,
 }
 
 impl Store {
-    /// Opens the store; starts the embedded broker where it is meant and does not run.
+    /// Opens the store; starts the embedded broker where it is the one to use and does not run yet.
     pub async fn open(system: &System, arguments: &StoreArguments) -> Result<Self, Failure> {
         let mut children = Children::default();
         if arguments.kafka.is_embedded() && TcpStream::connect(("127.0.0.1", arguments.kafka.broker_port)).is_err() {
@@ -40,7 +40,7 @@ impl Store {
         opened.map_err(|error| Failure::failed(format!("the database of {service}: {error}")))
     }
 
-    /// Ends what was started for it.
+    /// Ends the broker that was started for it.
     pub async fn close(self) {
         self.children.stop().await;
     }

@@ -1,4 +1,4 @@
-//! `daybook tail`: the log as people read it.
+//! `daybook tail`: prints the log for people.
 
 use crate::{Failure, System, cli::TailArguments};
 use codec::{DecodeError, Learned, Schemas, to_json};
@@ -11,7 +11,7 @@ use serde_json::json;
 use std::{process::ExitCode, sync::Arc};
 use tokio::task::JoinSet;
 
-/// How records are shown, and which.
+/// Which records are shown, and how.
 #[derive(Clone)]
 struct Shown {
     schemas: Schemas,
@@ -68,7 +68,7 @@ async fn tail(log: Arc<dyn Log>, source: PartitionId, follow: bool, shown: Shown
 }
 
 impl Shown {
-    /// Holds an unfinished group back, prints what counts, and says what does not when that is asked for.
+    /// Holds an unfinished group back and prints records that count; with `all`, prints the others too.
     async fn show(&self, source: &PartitionId, record: Followed, held: &mut Vec<Followed>) {
         match record.verdict {
             Verdict::Held => held.push(record),

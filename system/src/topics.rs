@@ -5,7 +5,7 @@ use event_store::kafka::Topics;
 use serde_json::json;
 use std::process::ExitCode;
 
-/// Makes what is missing.
+/// Makes the topics that are missing.
 pub(crate) async fn create(system: &System, arguments: TopicsArguments) -> Result<ExitCode, Failure> {
     let topics = Topics::new(&arguments.kafka.config("daybook-topics")).map_err(Failure::failed)?;
     let created = topics.create(&arguments.kafka.plan(system)).await.map_err(Failure::failed)?;
@@ -19,7 +19,7 @@ pub(crate) async fn create(system: &System, arguments: TopicsArguments) -> Resul
     Ok(ExitCode::SUCCESS)
 }
 
-/// Says what is wrong, a line each; exit code 4 when anything is.
+/// Prints each violation on a line; exit code 4 when there is any.
 pub(crate) async fn check(system: &System, arguments: TopicsArguments) -> Result<ExitCode, Failure> {
     let topics = Topics::new(&arguments.kafka.config("daybook-topics")).map_err(Failure::failed)?;
     let violations = topics.check(&arguments.kafka.plan(system)).await.map_err(Failure::failed)?;

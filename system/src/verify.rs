@@ -1,4 +1,4 @@
-//! `daybook verify`: what the raw topics prove.
+//! `daybook verify`: checks the log's promises on the raw topics.
 
 use crate::{FOUND, Failure, System, cli::VerifyArguments, store::Store};
 use codec::{Codecs, DecodeError, Learned};
@@ -55,7 +55,7 @@ async fn verify(log: &Arc<dyn Log>, source: &PartitionId, partitions: i32, codec
     Ok(verifier.finish())
 }
 
-/// Whether the bytes are an event of the service; the registry is asked for a schema that this build does not have.
+/// Checks that the bytes are an event of the service; asks the registry for a schema that this build does not have.
 async fn decodable(source: &PartitionId, payload: &[u8], codecs: &Codecs) -> Result<(), DecodeError> {
     let decode = || codecs.decode(&source.service, payload).map(drop);
     match decode() {

@@ -1,6 +1,6 @@
-//! The write side of a node: hosts for the aggregates, the ways to them, and the routes between nodes.
+//! The write side of a node: hosts for the aggregates, routers to them, and the server for other nodes.
 
-use crate::{Failure, Role, RunArguments, System, run::in_use};
+use crate::{Failure, Role, RunArguments, System};
 use codec::Schemas;
 use command_api::node::{NodeServer, Routed};
 use event_sourcing::{Aggregate, Event};
@@ -12,10 +12,10 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-/// The longest that a forwarded command is waited for.
+/// The longest wait for the answer to a forwarded command.
 const FORWARD_DEADLINE: Duration = Duration::from_secs(9);
 
-/// Everything that takes commands in this process, and the ways to every aggregate wherever it is owned.
+/// The hosts that take commands in this process, and a router to every aggregate, wherever it is owned.
 pub(crate) struct WriteSide {
     pub aggregates: Aggregates,
     cluster: Cluster,
@@ -23,7 +23,7 @@ pub(crate) struct WriteSide {
     node: JoinHandle<()>,
 }
 
-/// What is needed to build the way to one aggregate.
+/// The parts from which the host and the router of an aggregate are built.
 pub(crate) struct Building<'a> {
     arguments: &'a RunArguments,
     config: &'a KafkaConfig,
@@ -33,7 +33,7 @@ pub(crate) struct Building<'a> {
     producer: KafkaProducer,
     owners: Arc<OwnersTopic>,
     name: NodeName,
-    /// Between machines, what standbys read by.
+    /// Between machines, the tail by which standbys read.
     standby_tail: Option<Arc<KafkaTail>>,
     server: NodeServer,
     hosts: Vec<Arc<dyn Hosted>>,
@@ -41,7 +41,7 @@ pub(crate) struct Building<'a> {
 }
 
 impl Building<'_> {
-    /// Builds the way to one aggregate; its host is placed when this process takes the service's commands.
+    /// Builds the host and the router of an aggregate. The host takes part in the placement when this process takes the service's commands.
     pub fn host<A: Aggregate>(&mut self) -> Result<(), Failure> {
         let service = A::Event::SERVICE;
         let host = Arc::new(self.host_of::<A>(service)?);
@@ -70,14 +70,14 @@ impl Building<'_> {
         })
     }
 
-    /// Each service that is written here has one of its own.
+    /// The producer of a service's log: one of its own where this process takes the service's commands.
     fn producer_of(&self, service: &str) -> Result<KafkaProducer, Failure> {
         let written = self.arguments.plays(service, Role::Commands);
         if written { self.producer.beside(self.config).map_err(Failure::failed) } else { Ok(self.producer.clone()) }
     }
 }
 
-/// What the write side is made of.
+/// The parts of which the write side is made.
 pub(crate) struct WritingParts<'a> {
     pub system: &'a System,
     pub arguments: &'a RunArguments,
@@ -88,7 +88,7 @@ pub(crate) struct WritingParts<'a> {
 }
 
 impl WriteSide {
-    /// Begins to own what this process is given.
+    /// Joins the cluster and begins to own the partitions that this process is given.
     pub async fn start(parts: WritingParts<'_>) -> Result<Self, Failure> {
         let WritingParts { system, arguments, config, schemas, readiness, stop } = parts;
         let (listener, name) = listen(arguments).await?;
@@ -121,12 +121,12 @@ impl WriteSide {
         Ok(Self { aggregates, cluster, producer, node })
     }
 
-    /// The producer beside which the services' own stand; by it nothing is appended to a log.
+    /// The node's first producer, beside which the services' own were made; it appends nothing to a log.
     pub fn producer(&self) -> KafkaProducer {
         self.producer.clone()
     }
 
-    /// Gives everything up, after it has answered what was taken.
+    /// Gives all partitions up, after it has answered the commands that were taken.
     pub async fn stop(self) {
         self.cluster.leave().await;
         let _ = self.node.await;
@@ -134,7 +134,8 @@ impl WriteSide {
 }
 
 async fn listen(arguments: &RunArguments) -> Result<(TcpListener, NodeName), Failure> {
-    let listener = TcpListener::bind(&arguments.node).await.map_err(|error| in_use("nodes", &arguments.node, &error, "DAYBOOK_NODE"))?;
+    let listener =
+        TcpListener::bind(&arguments.node).await.map_err(|error| Failure::in_use("nodes", &arguments.node, &error, "DAYBOOK_NODE"))?;
     let bound = listener.local_addr().map_err(Failure::failed)?;
     let host = arguments.node.rsplit_once(':').map_or("127.0.0.1", |(host, _)| host);
     Ok((listener, NodeName { owner: arguments.node_name(), address: format!("{host}:{}", bound.port()) }))
@@ -146,7 +147,7 @@ async fn serve(server: NodeServer, listener: TcpListener, stop: CancellationToke
     }
 }
 
-/// One consumer for all that this node stands by for.
+/// One tail for all partitions that this node stands by for; none where it stands by for none.
 fn standby_tail(
     system: &System,
     arguments: &RunArguments,

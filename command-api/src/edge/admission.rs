@@ -1,8 +1,8 @@
-//! How many requests are taken at once: as many as are answered in time.
+//! Limits how many requests are taken at once, to as many as the node answers in time.
 //!
-//! Past what a node can do, one more request at once makes nothing faster and everybody wait longer. So the limit follows what is
-//! measured, as TCP's window does (additive increase, multiplicative decrease): each answer in time raises it by one while it is
-//! used, each late one takes a part of it away. What is over it hears 503 before anything is read or done.
+//! Beyond what a node can do, one more request at once makes nothing faster and everybody wait longer. So the limit follows the measured
+//! answer times, as TCP's window does (additive increase, multiplicative decrease): each answer in time raises it by one while it is used,
+//! each late one takes a part of it away. A request beyond the limit is answered 503 before anything is read or done.
 
 use super::{EdgeConfig, intake};
 use crate::Problem;
@@ -23,14 +23,14 @@ use std::{
 use tokio::sync::Semaphore;
 use tower_resilience_adaptive::{Aimd, ConcurrencyAlgorithm};
 
-/// However late the answers are, so many requests are taken at once: a log that is slow by nature is no reason to stand still.
+/// The lowest limit, however late the answers are: a log that is slow by nature must not stop the node.
 const LEAST: usize = 64;
-/// What a late answer leaves of the limit.
+/// The part of the limit that a late answer leaves.
 const LATE_LEAVES: f64 = 0.9;
-/// What is taken at once before anything was measured.
+/// The limit before anything was measured.
 const FIRST: usize = 256;
 
-/// When to ask again, in milliseconds.
+/// How long a shed request should wait before it is sent again, in milliseconds.
 const RETRY_AFTER: u64 = 1000;
 
 static SHED: LazyLock<IntCounter> = LazyLock::new(|| {
@@ -42,10 +42,10 @@ static LIMIT: LazyLock<IntGauge> = LazyLock::new(|| {
         .expect("registered once")
 });
 
-/// Who may come in.
+/// Decides which requests are taken.
 pub(super) struct Admission {
     config: EdgeConfig,
-    /// For all that are here at once, those that wait on purpose among them.
+    /// One permit for each request in progress, those that wait on purpose included.
     places: Semaphore,
     limit: Aimd,
     inside: AtomicUsize,
@@ -60,7 +60,7 @@ impl Admission {
         Self { config, places: Semaphore::new(config.concurrency), limit, inside: AtomicUsize::new(0) }
     }
 
-    /// Whether one more comes in; each that did is to [leave](Self::leave).
+    /// Takes one more request, if the limit allows it; each that is taken must [leave](Self::leave).
     fn enter(&self) -> bool {
         let limit = self.limit.limit();
         LIMIT.set(limit as i64);
@@ -71,7 +71,8 @@ impl Admission {
         enters
     }
 
-    /// One leaves, whose answer took so long, if it was asked at all. An answer in time says something only where the limit was near.
+    /// Ends a request whose answer took so long; none where it was never begun. An answer in time counts only where at least half of the
+    /// limit was in use.
     fn leave(&self, took: Option<Duration>) {
         let inside = self.inside.fetch_sub(1, Ordering::Relaxed);
         let near = inside * 2 >= self.limit.limit();
@@ -81,7 +82,7 @@ impl Admission {
     }
 }
 
-/// A request that came in; dropped when it is answered, or given up.
+/// A request that was taken, until it is answered or given up (dropped).
 struct Place {
     admission: Arc<Admission>,
     begun: Option<Instant>,
@@ -99,7 +100,7 @@ impl Drop for Place {
     }
 }
 
-/// Answers in time, or says that the outcome is unknown.
+/// Answers in time, or answers that the outcome is unknown.
 pub(super) async fn admit(State(admission): State<Arc<Admission>>, request: Request, next: Next) -> Response {
     let late = || {
         let detail = "no answer in time: the outcome is unknown; send the same request with the same Idempotency-Key again to learn it";
@@ -108,8 +109,8 @@ pub(super) async fn admit(State(admission): State<Arc<Admission>>, request: Requ
     tokio::time::timeout(admission.config.request_timeout, taken(&admission, request, next)).await.unwrap_or_else(|_| late())
 }
 
-/// Takes a request where there is a place, and reads it whole. What is still to be read or done is counted for nothing: how slowly
-/// the caller sends says nothing about us.
+/// Takes a request where there is a place, and reads its body first. The answer's time is measured from then on: how slowly a caller sends
+/// is no sign of our load.
 async fn taken(admission: &Arc<Admission>, request: Request, next: Next) -> Response {
     let Ok(_one_of_all) = admission.places.try_acquire() else {
         return Problem::unavailable("the server has as many requests as it can take", RETRY_AFTER).into_response();
@@ -133,7 +134,7 @@ async fn timed(mut place: Option<Place>, answer: impl Future<Output = Response>)
     answer.await
 }
 
-/// Whether the answer is to wait for something, so that its time is no sign of load.
+/// Whether the answer waits on purpose (for a position, or for a strong read), so that its time is no sign of load.
 fn waits_on_purpose(request: &Request) -> bool {
     let strong = || request.uri().query().is_some_and(|query| query.contains("consistency=strong"));
     request.method() == Method::GET && (request.headers().contains_key("daybook-at-least") || strong())
@@ -152,12 +153,12 @@ mod tests {
     /// Microseconds that a desk needs for one request: all together can do 1,000 a second.
     const WORK: u64 = 10_000;
 
-    /// A server that does what it takes in order, and what came of what it was offered.
+    /// A simulated server that serves the requests it takes in order.
     struct Server {
         admission: Admission,
         /// When each desk will be free.
         desks: BinaryHeap<Reverse<u64>>,
-        /// When those who are inside came, by when they leave.
+        /// For each request inside, when it leaves and when it came; the first to leave is on top.
         inside: BinaryHeap<Reverse<(u64, u64)>>,
         now: u64,
     }
@@ -168,7 +169,7 @@ mod tests {
             Self { admission: Admission::new(EdgeConfig::default()), desks, inside: BinaryHeap::new(), now: 0 }
         }
 
-        /// Offers so many requests a second, and tells how long the taken ones took, in order, and how many were shed.
+        /// Offers so many requests a second; answers how long the taken ones took, in order, and how many were shed.
         fn offer(&mut self, per_second: u64, seconds: u64) -> (Vec<Duration>, usize) {
             let (mut took, mut shed) = (Vec::new(), 0);
             for _ in 0..per_second * seconds {

@@ -1,4 +1,5 @@
-//! Connections: each bounded in how long it may keep us waiting, and none cut off while its request is being answered.
+//! Connections: each is bounded in how long it may keep us waiting. A shutdown cuts none off, within a bound, while its request is being
+//! answered.
 
 use super::EdgeConfig;
 use axum::{Router, body::Body, http::Request, serve::Listener};
@@ -15,7 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-/// Serves until `shutdown`; then takes no more, and answers what it has taken, within a bound.
+/// Serves until `shutdown`; then accepts no more connections, and answers the requests that it has taken, within a bound.
 pub async fn serve(mut listener: TcpListener, app: Router, config: EdgeConfig, shutdown: CancellationToken) -> std::io::Result<()> {
     let (open, cut) = (GracefulShutdown::new(), CancellationToken::new());
     let _cut_when_dropped = cut.clone().drop_guard();
@@ -54,7 +55,7 @@ async fn connection(stream: TcpStream, app: Router, config: EdgeConfig, watcher:
     }
 }
 
-/// Returns when nothing was asked in time. The builder's own limit begins only when it has seen which HTTP is spoken.
+/// Returns when no request came in time. The builder's own limit begins only when it knows which HTTP is spoken.
 async fn silence(limit: Duration, asked: CancellationToken) {
     if tokio::time::timeout(limit, asked.cancelled()).await.is_ok() {
         std::future::pending().await

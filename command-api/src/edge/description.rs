@@ -1,4 +1,4 @@
-//! `/openapi.json`: what the routes say of themselves, and what the edge answers in their place.
+//! `/openapi.json`: the descriptions that the routes give of themselves, and the answers that the edge may give in their place.
 
 use crate::answers::{Answers, problem};
 use utoipa::{
@@ -6,7 +6,7 @@ use utoipa::{
     openapi::{OpenApi as Document, path::Operation},
 };
 
-/// What the edge answers on behalf of any route.
+/// The answers that the edge may give in place of any route.
 const EDGE_ANSWERS: [(&str, &str); 2] =
     [("500", "An unforeseen error, which was logged"), ("503", "Not now, or no answer in time; `Retry-After` says when to ask again")];
 
@@ -18,7 +18,7 @@ const EDGE_ANSWERS: [(&str, &str); 2] =
 ))]
 struct Heading;
 
-/// The whole description of routes that described themselves.
+/// Completes the description of routes that described themselves.
 pub(super) fn complete(mut document: Document) -> Document {
     document.info = Heading::openapi().info;
     document.merge(Answers::openapi());

@@ -1,7 +1,7 @@
-//! Bodies: read whole before anything is decided, within bounds of size and time.
+//! Reads bodies whole before anything is decided, within bounds of size and time.
 //!
-//! An answer that is sent while the caller still sends may never be heard: the connection is reset under it. So a body that
-//! is too large is read on for a while, and where a rest may be left the connection is closed in good order.
+//! A caller may never see an answer that is sent while it still sends: the connection is reset under it. So a body that is too large is
+//! read on for a while, and where unread bytes may remain the connection is closed in good order.
 
 use super::EdgeConfig;
 use crate::Problem;
@@ -13,12 +13,12 @@ use axum::{
 };
 use futures::StreamExt;
 
-/// A body that is too large is read up to so many times what is accepted.
+/// A body that is too large is read on, up to so many times the limit.
 const READ_ON: usize = 8;
-/// An unread rest of so many bytes is left to hyper, which takes it from its buffer.
+/// Up to so many unread bytes need no closing of the connection: hyper takes them from its buffer.
 const SMALL: u64 = 8192;
 
-/// The request with its body read; or what is wrong with the body.
+/// Reads the request's body; a problem where that is too large, too slow or broken off.
 pub(super) async fn whole(config: EdgeConfig, request: Request) -> Result<Request, Problem> {
     if request.body().is_end_stream() {
         return Ok(request);

@@ -1,4 +1,4 @@
-//! How many requests, how fast, how they ended: by route, never by id.
+//! Metrics of requests: how many, how fast, how they ended; by route, never by id.
 
 use axum::{
     extract::{MatchedPath, Request},
@@ -23,13 +23,13 @@ pub(super) async fn measure<F: Future<Output = Response>>(request: Request, next
     response
 }
 
-/// The method's name; those that a caller made up share one, since each would be a series of its own.
+/// The method's name; methods that a caller invented share one, since each name would be a series of its own.
 fn known(method: &Method) -> &'static str {
     let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
     known.into_iter().find(|known| method == known).unwrap_or("other")
 }
 
-/// What this process counts and measures, for Prometheus.
+/// This process' metrics, for Prometheus.
 #[utoipa::path(get, path = "/metrics", tag = "process", responses((status = 200, description = "Prometheus' text format", body = String, content_type = "text/plain")))]
 pub(super) async fn answer() -> Response {
     match TextEncoder::new().encode_to_string(&prometheus::gather()) {

@@ -5,7 +5,7 @@ use event_store::Readiness;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// What `/health/ready` answers.
+/// The answer of `/health/ready`.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Ready {
     /// `ready` or `starting`.

@@ -1,4 +1,4 @@
-//! A stream of commands to a node, and of its answers: what HTTP/2 costs a call is paid once for all of them.
+//! A stream of commands to a node and of its answers: the cost of an HTTP/2 call is paid once for all of them.
 
 use super::wire::{ExecuteReply, ExecuteRequest, node_client::NodeClient};
 use parking_lot::Mutex;
@@ -7,16 +7,16 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, transport::Channel};
 
-/// How many requests may wait for the connection before who asks waits, too.
+/// How many requests may wait for the connection; beyond that, callers wait to add theirs.
 const QUEUED: usize = 1_024;
 
-/// An open stream. Who asks while it breaks is not told why: a call of its own says that better.
+/// An open stream. When it breaks, its callers are not told why: the single call that each then makes tells it better.
 pub(super) struct Line {
     requests: mpsc::Sender<ExecuteRequest>,
     asked: Arc<Exchange>,
 }
 
-/// Who waits for which answer; none once the line is broken.
+/// The callers that wait for answers, by number; none once the line is broken.
 struct Exchange(Mutex<Option<Unanswered>>);
 
 #[derive(Default)]
@@ -36,13 +36,13 @@ impl Exchange {
 
     fn answer(&self, reply: ExecuteReply) {
         let waiting = self.0.lock().as_mut().and_then(|waiting| waiting.replies.remove(&reply.number));
-        // Who asked may have given up.
+        // The caller may have given up.
         waiting.map(|waiting| waiting.send(reply));
     }
 }
 
 impl Line {
-    /// Opens a stream to whom the client knows; returns at once.
+    /// Opens a stream to the client's node; returns at once.
     pub fn open(client: NodeClient<Channel>) -> Self {
         let (requests, sent) = mpsc::channel(QUEUED);
         let asked = Arc::new(Exchange(Mutex::new(Some(Unanswered::default()))));
@@ -56,12 +56,12 @@ impl Line {
         Self { requests, asked }
     }
 
-    /// Whether it can be asked at all.
+    /// Whether the stream is not broken yet.
     pub fn is_open(&self) -> bool {
         self.asked.0.lock().is_some()
     }
 
-    /// What the node says; none where the line broke, and nobody knows what the node did.
+    /// Sends a request and waits for the reply; none where the line broke, and nobody knows what the node did.
     pub async fn ask(&self, request: ExecuteRequest) -> Option<ExecuteReply> {
         let (waiting, reply) = oneshot::channel();
         let number = self.asked.add(waiting)?;
@@ -70,7 +70,7 @@ impl Line {
     }
 }
 
-/// Hands out the answers until there are no more.
+/// Gives each reply to its caller until the stream ends.
 async fn hear(mut client: NodeClient<Channel>, sent: mpsc::Receiver<ExecuteRequest>, asked: &Exchange) -> Result<(), Status> {
     let mut replies = client.execute_all(ReceiverStream::new(sent)).await?.into_inner();
     while let Some(reply) = replies.message().await? {

@@ -17,7 +17,7 @@ use self::wire::{self as node, ExecuteReply, ExecuteRequest, execute_reply::Outc
 use event_store::{Accepted, Cause, CommandError, CommandMeta, Position, Refused, Unavailable};
 use uuid::Uuid;
 
-/// Not now: `reason` for a person.
+/// The error "not now", with its `reason` for a person.
 fn unavailable(reason: impl Into<String>) -> CommandError {
     CommandError::Unavailable(Unavailable { reason: reason.into(), retry_after_millis: 200 })
 }
@@ -41,7 +41,7 @@ fn request(service: &str, id: Uuid, (command_version, command_json): (u32, Vec<u
     }
 }
 
-/// Asks for an aggregate's version.
+/// A request for an aggregate's version.
 fn question(service: &str, id: Uuid, known_run: i64) -> ExecuteRequest {
     let command_id = Uuid::nil().to_string();
     ExecuteRequest {
@@ -86,7 +86,7 @@ fn to_wire(outcome: Result<Accepted, CommandError>) -> ExecuteReply {
     ExecuteReply { outcome: Some(outcome), number: 0 }
 }
 
-/// What a reply says: the outcome, or who owns the partition instead.
+/// Reads a reply: the outcome, or who owns the partition instead.
 fn from_wire(reply: ExecuteReply) -> Result<Result<Accepted, CommandError>, node::Moved> {
     Ok(match reply.outcome {
         Some(Outcome::Accepted(node::Accepted { version, service, partition, offset, events, repeated })) => {

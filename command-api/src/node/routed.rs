@@ -1,4 +1,4 @@
-//! Sends a command to its owner: here, or one hop away; where the owner is gone, to who takes over from it.
+//! Sends a command to its owner: on this node, or one hop away; where the owner is gone, to a node that takes over from it.
 
 use super::wire::{ExecuteRequest, Moved, node_client::NodeClient};
 use super::{from_wire, line::Line, question, request, unavailable};
@@ -13,12 +13,13 @@ use tonic::{
 use uuid::Uuid;
 
 const CONNECT: Duration = Duration::from_secs(1);
-/// How often a peer is asked whether it is there, and how long it may take to say so.
+/// How often a peer is pinged, and how long its answer may take.
 const ALIVE: Duration = Duration::from_secs(2);
-/// How many nodes are asked to take a partition over before the caller hears that nobody did. Those that take no commands of the service say so at once.
+/// How many nodes are asked to take a partition over before the caller is told that none did. Nodes that take no commands of the service
+/// say so at once.
 const CANDIDATES: usize = 8;
 
-/// An aggregate's commands, wherever its partitions are owned.
+/// Executes an aggregate's commands, on whichever node owns the partition.
 pub struct Routed<A: Aggregate> {
     service: &'static str,
     node: String,
@@ -39,14 +40,14 @@ struct Peer {
 enum NoOutcome {
     /// It does not own the partition.
     Moved(Moved),
-    /// Nobody listens there: its process is gone. What was sent to it before may have been done.
+    /// Nobody listens at its address: its process is gone. It may have done what was sent to it before.
     Gone,
 }
 
 type Answered = Result<Result<Accepted, CommandError>, NoOutcome>;
 
 impl<A: Aggregate> Routed<A> {
-    /// Routes commands of a service from this node; a forwarded command is waited for until `deadline`.
+    /// Routes the commands of a service from this node, and waits for the answer to a forwarded command until `deadline`.
     pub fn new(
         service: &'static str,
         node: &str,
@@ -57,7 +58,7 @@ impl<A: Aggregate> Routed<A> {
         Self { service, node: node.to_owned(), local, directory, deadline, peers: Mutex::default() }
     }
 
-    /// A node by its address; a line that broke is replaced.
+    /// The peer at an address; a broken line is replaced.
     fn peer(&self, address: &str) -> Result<Peer, CommandError> {
         let mut peers = self.peers.lock();
         let known = peers.get(address);
@@ -76,7 +77,8 @@ impl<A: Aggregate> Routed<A> {
         Ok(endpoint.http2_keep_alive_interval(ALIVE).keep_alive_timeout(ALIVE).connect_lazy())
     }
 
-    /// Asks a node. Where the line breaks, a call of its own learns whether anybody is still there: the command's id makes that safe.
+    /// Asks a node. Where the line breaks, sends the same request as a single call, which tells whether anybody still listens: the
+    /// command's id makes the repeat safe.
     async fn ask(&self, address: &str, request: &ExecuteRequest) -> Answered {
         let Peer { channel, line } = match self.peer(address) {
             Ok(peer) => peer,
@@ -97,14 +99,14 @@ impl<A: Aggregate> Routed<A> {
         }
     }
 
-    /// The owner of the aggregate's partition, as far as this node has heard.
+    /// The owner of the aggregate's partition, as far as this node knows.
     fn owner_of(&self, id: Uuid) -> Result<Owner, CommandError> {
         let partition = self.local.partition_of(id);
         let owner = self.directory.owner(self.service, partition);
         owner.ok_or_else(|| unavailable(format!("nobody owns {}/{partition} yet", self.service)))
     }
 
-    /// Asks the owner that was heard of, and where that one points when it knows better; no further.
+    /// Asks the known owner, and then the owner that this one names, if it names another; no further.
     async fn forward(&self, request: &ExecuteRequest, address: &str) -> Answered {
         match self.ask(address, request).await {
             Err(NoOutcome::Moved(Moved { address: next, run, .. })) if !next.is_empty() && next != address => {
@@ -119,8 +121,8 @@ impl<A: Aggregate> Routed<A> {
         }
     }
 
-    /// Nobody listens where the owner was. Whoever stands by takes over at once: safety rests on the claim, and not on the group that
-    /// will notice some seconds later. None once this node writes the partition itself.
+    /// Asks the partition's standbys, in turn, to take over at once, since nobody listens at the owner's address. That is safe because of
+    /// the claim; the consumer group notices only some seconds later. None once this node writes the partition itself.
     async fn take_over(&self, id: Uuid, owner: &Owner, request: ExecuteRequest) -> Option<Result<Accepted, CommandError>> {
         let mut nodes = self.directory.nodes();
         nodes.entry(self.node.clone()).or_default();
@@ -138,12 +140,12 @@ impl<A: Aggregate> Routed<A> {
     }
 }
 
-/// What is said when a partition that was this node's a moment ago is not any more.
+/// The answer while a partition moves from one owner to another.
 fn changing_hands() -> Result<Accepted, CommandError> {
     Err(unavailable("the partition is changing hands"))
 }
 
-/// Whether nobody listens at the address.
+/// Whether the connection was refused: nobody listens at the address.
 fn is_refused(status: &Status) -> bool {
     let mut cause = status.source();
     while let Some(error) = cause {

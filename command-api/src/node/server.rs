@@ -10,10 +10,10 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
-/// How long a shutdown waits for what was taken.
+/// How long a shutdown waits for the answers to commands that were taken.
 const DRAIN: Duration = Duration::from_secs(10);
 
-/// An owner whose aggregate is not named by its type.
+/// An owner, its aggregate's type erased.
 #[async_trait::async_trait]
 trait AnyOwner: Send + Sync + 'static {
     async fn execute(&self, request: &ExecuteRequest) -> Result<Option<ExecuteReply>, Status>;
@@ -26,7 +26,7 @@ struct Typed<A>(Arc<dyn LocalOwner<A>>, PhantomData<fn() -> A>);
 impl<A: Aggregate> AnyOwner for Typed<A> {
     async fn execute(&self, request: &ExecuteRequest) -> Result<Option<ExecuteReply>, Status> {
         let (id, meta) = meta_of(request).map_err(|error| Status::invalid_argument(error.to_string()))?;
-        // A later build may say something that would be passed over here: that is not done, and not half done.
+        // A command of a later version may hold fields that this build would skip: it is refused, rather than done in part.
         if request.command_version > A::Command::VERSION {
             return Ok(Some(to_wire(Err(too_new(request, A::Command::VERSION)))));
         }
@@ -54,7 +54,7 @@ fn too_new(request: &ExecuteRequest, known: u32) -> CommandError {
     ))
 }
 
-/// How many commands of one line are under way at once; who sends more waits.
+/// How many commands of one line are under way at once; a sender of more waits.
 const AT_ONCE: usize = 4_096;
 
 /// The node-to-node server.
@@ -64,19 +64,20 @@ pub struct NodeServer {
 }
 
 impl NodeServer {
-    /// Takes nothing yet; what it does not own it points to by the directory.
+    /// A server that takes no commands yet. For a partition that it does not own, it names the owner from the directory.
     pub fn new(directory: Arc<dyn Directory>) -> Self {
         Self { owners: HashMap::new(), directory }
     }
 
-    /// Takes commands of a service.
+    /// Adds a service whose commands it takes.
     #[must_use]
     pub fn with<A: Aggregate>(mut self, service: &'static str, owner: Arc<dyn LocalOwner<A>>) -> Self {
         self.owners.insert(service, Box::new(Typed(owner, PhantomData)));
         self
     }
 
-    /// Serves until `shutdown`, and answers what was taken before, within a bound: a peer may keep its connection open for ever.
+    /// Serves until `shutdown`, then answers the commands that were taken before, within a bound: a peer may keep its connection open for
+    /// ever.
     pub async fn serve(self, listener: TcpListener, shutdown: CancellationToken) -> Result<(), tonic::transport::Error> {
         let incoming = tonic::transport::server::TcpIncoming::from(listener).with_nodelay(Some(true));
         let service = node_server::NodeServer::new(Serving { node: Arc::new(self), shutdown: shutdown.clone() });
@@ -107,7 +108,7 @@ impl NodeServer {
         Ok(reply.unwrap_or_else(|| self.moved(&request.service, partition)))
     }
 
-    /// The same within a line, which goes on: what cannot be read gets an answer without an outcome.
+    /// The same for a request of a line. The line goes on: a request that cannot be read gets an answer without an outcome.
     async fn answer_numbered(self: Arc<Self>, request: ExecuteRequest) -> Result<ExecuteReply, Status> {
         let reply = self.answer(&request).await.unwrap_or_else(|status| {
             tracing::warn!(%status, "a node sends what cannot be read here");
@@ -117,7 +118,7 @@ impl NodeServer {
     }
 }
 
-/// A server that runs.
+/// A running server.
 struct Serving {
     node: Arc<NodeServer>,
     shutdown: CancellationToken,
@@ -131,7 +132,7 @@ impl node_server::Node for Serving {
         self.node.answer(request.get_ref()).await.map(Response::new)
     }
 
-    /// Answers all that was taken when the shutdown comes, and ends.
+    /// Takes no more once the shutdown comes, answers all that was taken, and ends.
     async fn execute_all(&self, requests: Request<Streaming<ExecuteRequest>>) -> Result<Response<Self::ExecuteAllStream>, Status> {
         let node = self.node.clone();
         let taken = requests.into_inner().take_until(self.shutdown.clone().cancelled_owned());

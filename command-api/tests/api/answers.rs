@@ -1,4 +1,4 @@
-//! What a caller hears of a command that was decided.
+//! The answers to commands that were decided.
 
 use crate::{
     api, note,

@@ -22,18 +22,18 @@ pub fn routes(execute: Arc<dyn Execute<Note>>) -> OpenApiRouter {
     OpenApiRouter::new().routes(routes!(write)).routes(routes!(rewrite)).routes(routes!(burn)).with_state(execute)
 }
 
-/// Notes that are owned here, on a port; and their log.
+/// Serves notes that this process owns, on a port of their own; answers the API and its log.
 pub async fn open() -> (Served, MemoryLog) {
     let log = MemoryLog::new(PARTITIONS);
     (serve(owned(&log, &schemas()).await, EdgeConfig::default()).await, log)
 }
 
-/// These notes, on a port.
+/// Serves these notes on a port of their own.
 pub async fn serve(execute: Arc<dyn Execute<Note>>, config: EdgeConfig) -> Served {
     Served::start(routes(execute), schemas(), config).await
 }
 
-/// A text that says something.
+/// A text that is not blank.
 struct Words(String);
 
 impl FromStr for Words {
@@ -49,10 +49,10 @@ impl FromStr for Words {
 struct Writing {
     text: String,
     colour: Option<String>,
-    /// Where it lies; judged, and not kept.
+    /// Where the note lies; checked, and not kept.
     #[serde(default, deserialize_with = "command_api::object::maybe")]
     place: Option<Place>,
-    /// What it speaks of; judged, and not kept.
+    /// The notes that it refers to; checked, and not kept.
     #[serde(default, deserialize_with = "command_api::object::many")]
     links: Vec<Link>,
 }

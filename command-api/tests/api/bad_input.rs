@@ -1,4 +1,4 @@
-//! Whatever is sent, the answer is a 4xx that says what is wrong and where.
+//! Whatever a caller sends, the answer is a 4xx that says what is wrong and where.
 
 use crate::{
     api,

@@ -1,4 +1,4 @@
-//! `/openapi.json` says what is true of any route, and of the process.
+//! `/openapi.json` describes each route, and the process, as they are.
 
 use crate::{
     api,

@@ -1,4 +1,4 @@
-//! The edge: limits, health, metrics, and a shutdown that answers what was accepted.
+//! The edge: limits, health, metrics, and a shutdown that answers the requests it accepted.
 
 use crate::{
     api,
@@ -78,7 +78,7 @@ async fn an_answer_that_takes_too_long_says_what_to_do() {
     assert!(detail.contains("the outcome is unknown") && detail.contains("the same Idempotency-Key"), "{detail}");
 }
 
-/// What comes back until the server closes the connection, when only so much is sent.
+/// Sends this text and no more, and reads until the server closes the connection.
 async fn sent(served: &Served, text: &str) -> String {
     let mut stream = TcpStream::connect(served.address).await.unwrap();
     stream.write_all(text.as_bytes()).await.unwrap();

@@ -1,4 +1,4 @@
-//! A place to send commands that answers when it is told to.
+//! An executor that answers a command when the test tells it to.
 
 use crate::{
     note::{Note, NoteCommand},
@@ -46,7 +46,7 @@ impl Execute<Note> for Held {
     }
 }
 
-/// Breaks on each command.
+/// Panics on each command.
 pub struct Broken;
 
 #[async_trait::async_trait]

@@ -28,7 +28,7 @@ fn meta(command_id: Uuid, expected_version: Option<u64>) -> CommandMeta {
     CommandMeta { expected_version, ..note::meta(command_id) }
 }
 
-/// A node that serves these notes, and points elsewhere for what it does not own.
+/// A node that serves these notes, and names the heard owner for a partition that it does not own.
 pub async fn node<A: Aggregate>(notes: Arc<dyn LocalOwner<A>>, heard: Heard) -> (String, DropGuard) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -43,12 +43,12 @@ async fn owning_node(log: &MemoryLog) -> (String, DropGuard) {
     node(notes, Heard(None)).await
 }
 
-/// Owns nothing and forwards to `address`.
+/// A router that owns nothing and forwards to `address`.
 fn elsewhere(address: &str) -> Arc<dyn Execute<Note>> {
     routed(host(&MemoryLog::new(2)), Heard::at(address))
 }
 
-/// The reason why not now.
+/// The reason of an outcome that must be "not now".
 pub fn is_unavailable(outcome: Result<Accepted, CommandError>) -> String {
     match outcome {
         Err(CommandError::Unavailable(unavailable)) => {
@@ -99,7 +99,7 @@ async fn of_many_that_are_forwarded_side_by_side_each_hears_its_own_answer() {
     assert_eq!(places.len(), 250);
 }
 
-/// A node of a release that knew only single calls.
+/// A node of a release that knew only single calls, no streams.
 #[derive(Default)]
 struct Former {
     calls: AtomicU64,
@@ -202,7 +202,7 @@ async fn an_owner_that_comes_back_at_its_address_is_found_again() {
     tokio::time::timeout(Duration::from_secs(5), serving).await.expect("it stops").unwrap().unwrap();
 }
 
-/// A host that may take over what others own in this log.
+/// A host that may take over this log's partitions from their owners.
 fn standing_by(log: &MemoryLog) -> Arc<Host<Note>> {
     let host = unshared(log, &note::schemas());
     Arc::new(host.standing_by(Arc::new(log.clone())))
@@ -243,7 +243,7 @@ async fn another_node_is_asked_to_take_over_where_this_one_may_not() {
     assert_eq!(survivor.claims().len(), 1);
 }
 
-/// Has heard of an owner that is gone, and of another node.
+/// A directory that names an owner that is gone, and another node.
 struct Two {
     gone: String,
     survivor: String,

@@ -1,5 +1,5 @@
-//! A small aggregate of our own, so that the suite tests the engine and nothing of a shop. This is how today's build has it;
-//! [`crate::note_v1`] is how the build before had it.
+//! A small aggregate of the suite's own, so that the suite tests the engine and nothing of a shop. This is today's build of it;
+//! [`crate::note_v1`] is the build before.
 
 use codec::{RecordSchema, RecordSet, Schemas};
 use event_sourcing::{Aggregate, Cause, Command, Intent, Refusal, Timestamp};
@@ -126,7 +126,7 @@ impl Aggregate for Note {
     }
 }
 
-/// What the build before had: the one event, which did not say a colour.
+/// The one event of the build before, which had no colour.
 pub const WRITTEN_V1: RecordSchema = RecordSchema {
     id: 2,
     text: r#"{"type":"record","name":"NoteWritten","namespace":"test.note","fields":[{"name":"text","type":"string"}]}"#,
@@ -166,7 +166,7 @@ pub fn write_in(colour: &str, text: &str) -> NoteCommand {
     NoteCommand::Write { text: text.into(), colour: Some(colour.into()) }
 }
 
-/// The circumstances of a command that somebody asks for under this id.
+/// The metadata of a command with this id.
 pub fn meta(command_id: Uuid) -> CommandMeta {
     let cause = Cause { actor: "a".into(), correlation_id: "c".into(), causation_id: Some("e/0".into()), traceparent: None };
     CommandMeta { command_id, time: Timestamp(1), expected_version: None, cause }

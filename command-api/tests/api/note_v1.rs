@@ -1,4 +1,4 @@
-//! The aggregate as the build before had it: a note has no colour yet, and can only be written.
+//! The aggregate in the build before: a note has no colour yet, and can only be written.
 
 use codec::{RecordSet, Schemas};
 use event_sourcing::{Aggregate, Command, Intent, Refusal};

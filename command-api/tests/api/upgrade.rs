@@ -1,5 +1,5 @@
-//! While a system is upgraded, nodes of two builds work side by side: what the earlier build cannot read whole it does not do, and a
-//! command that is sent again to the later build is known again.
+//! During an upgrade, nodes of two builds work side by side: the earlier build does not do a command that it cannot read whole, and the
+//! later build recognises a command that is sent to it again.
 
 use crate::{
     api,
@@ -102,7 +102,7 @@ async fn an_upgraded_owner_reads_what_a_router_that_is_not_upgraded_sends() {
     assert_eq!(again, Accepted { repeated: true, ..done });
 }
 
-/// Asks a node as a router does that states this version.
+/// Asks a node, as a router does that states this command version.
 async fn stated(address: &str, command_version: u32) -> Outcome {
     let request = ExecuteRequest {
         service: "notes".into(),

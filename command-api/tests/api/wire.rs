@@ -1,4 +1,4 @@
-//! The node protocol as another program's build sees it: made from its description, not taken from the library.
+//! The node protocol as another program's build sees it: generated from its description, not taken from the library.
 
 #[allow(clippy::all, missing_docs, reason = "generated from proto/node.proto")]
 mod generated {

@@ -43,7 +43,7 @@ impl Answer {
         fields
     }
 
-    /// A whole problem of this code; `field` broke a rule that says `rule`, where a field is named.
+    /// Checks that this is a whole problem of this code; and that `field`, where it is named, broke a rule that says `rule`.
     pub fn is_problem(&self, code: &str, field: &str, rule: &str) {
         assert_eq!(self.header("content-type"), "application/problem+json", "{self:#?}");
         assert_eq!(self.body["type"], format!("urn:daybook:problem:{code}"), "{self:#?}");
@@ -55,7 +55,7 @@ impl Answer {
     }
 }
 
-/// A body that must be refused, and what is wrong with it.
+/// A body that must be refused, and the problem that is expected.
 pub struct Bad {
     pub path: String,
     pub body: Vec<u8>,
@@ -65,12 +65,12 @@ pub struct Bad {
 }
 
 impl Bad {
-    /// Not JSON of the route's shape.
+    /// A body that is not JSON of the route's shape.
     pub fn malformed(path: &str, body: impl Into<Vec<u8>>, field: &'static str, rule: &'static str) -> Self {
         Self { path: path.to_owned(), body: body.into(), code: "malformed-body", field, rule }
     }
 
-    /// JSON of the route's shape whose fields break a rule.
+    /// A body of the route's shape, whose fields break a rule.
     pub fn invalid(path: &str, body: &Value, field: &'static str, rule: &'static str) -> Self {
         Self { path: path.to_owned(), body: body.to_string().into(), code: "invalid-request", field, rule }
     }

@@ -1,9 +1,9 @@
-//! What `/openapi.json` must say of every POST.
+//! Checks of what `/openapi.json` must say of every POST.
 
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// The route tells each answer that it may give (`success` is the one that is no problem), and each header that it takes.
+/// Checks that the route lists each answer that it may give (`success` is the one that is no problem), and each header that it takes.
 pub fn tells_all(document: &Value, path: &str, success: &str) {
     let operation = &document["paths"][path]["post"];
     let answers: BTreeSet<&str> = operation["responses"].as_object().unwrap().keys().map(String::as_str).collect();
@@ -23,7 +23,7 @@ pub fn tells_all(document: &Value, path: &str, success: &str) {
     assert_eq!(parameters.contains("id"), path.contains("{id}"), "{path}");
 }
 
-/// Whatever the document refers to is in it. Answers how much that is.
+/// Checks that the document holds everything that it refers to; answers the number of references.
 pub fn refers_to_what_is_there(document: &Value) -> usize {
     let mut found = BTreeSet::new();
     references(document, &mut found);

@@ -1,4 +1,4 @@
-//! Hosts of an aggregate over a log in memory, and the ways to them.
+//! Hosts of an aggregate over a log in memory, and routers to them.
 
 use super::PATIENCE;
 use codec::Schemas;
@@ -7,10 +7,10 @@ use event_sourcing::{Aggregate, Event};
 use event_store::{Directory, Execute, Host, Hosted, LocalOwner, MemoryLog, NodeName, Owner, WriterConfig};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-/// As many as every log has here.
+/// The number of partitions of every log here.
 pub const PARTITIONS: i32 = 2;
 
-/// Has heard of one owner of everything, or of none.
+/// A directory that has heard of one owner of everything, or of none.
 pub struct Heard(pub Option<Owner>);
 
 impl Heard {
@@ -48,14 +48,14 @@ pub async fn own<A: Aggregate>(host: &Host<A>) {
     tokio::time::timeout(PATIENCE, owned).await.expect("the partitions are claimed in time");
 }
 
-/// A way to aggregates that this node owns, all of them.
+/// A router to aggregates whose partitions this node owns, all of them.
 pub async fn owned<A: Aggregate>(log: &MemoryLog, schemas: &Schemas) -> Arc<dyn Execute<A>> {
     let host = unshared::<A>(log, schemas);
     own(&host).await;
     routed(Arc::new(host), Heard(None))
 }
 
-/// A way to aggregates that are owned here, or where was heard.
+/// A router to aggregates that are owned here, or by the heard owner.
 pub fn routed<A: Aggregate>(local: Arc<dyn LocalOwner<A>>, heard: Heard) -> Arc<dyn Execute<A>> {
     Arc::new(Routed::new(A::Event::SERVICE, "test", local, Arc::new(heard), Duration::from_millis(500)))
 }

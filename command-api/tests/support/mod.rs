@@ -1,4 +1,4 @@
-//! What tests of the write side share, the engine's own and those of a system on it. It knows no aggregate.
+//! Shared by the tests of the write side, the engine's own and those of a system on it. It knows no aggregate.
 
 pub mod answer;
 pub mod described;
@@ -7,5 +7,5 @@ pub mod served;
 
 use std::time::Duration;
 
-/// Nothing here may take longer.
+/// The longest that anything here may take.
 pub const PATIENCE: Duration = Duration::from_secs(10);

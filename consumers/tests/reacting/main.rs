@@ -1,4 +1,5 @@
-//! The reactors over batches: order between two aggregates, everything else side by side, and nothing that waits for the world outside.
+//! The reactors over batches: order is kept between two aggregates, everything else runs side by side, and no checkpoint waits for the
+//! world outside.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -69,7 +70,7 @@ async fn no_checkpoint_waits_behind_an_attempt_that_hangs_and_order_is_kept_all_
     take(&reactors, &batch(0, records)).await;
     passed(&world, 3).await;
     world.answers.lock().unwrap().clear();
-    // Longer than the worker lets pass before it looks again.
+    // Longer than the worker's pause between two looks.
     tokio::time::sleep(Duration::from_millis(600)).await;
     assert!(world.asked().is_empty(), "those behind it wait while it runs");
     assert_eq!(world.rows.lock().unwrap().len(), 3);
@@ -232,7 +233,7 @@ async fn a_partition_is_given_up_once_the_attempts_of_what_was_put_by_have_ended
     assert!(world.rows.lock().unwrap().is_empty());
 }
 
-/// Deadlines that stand for ever, since no view takes them away.
+/// Deadlines that stay due for ever, since no view removes them.
 struct Standing(Vec<Overdue>);
 
 #[async_trait::async_trait]
@@ -277,6 +278,19 @@ async fn a_record_that_cannot_be_read_parks_its_aggregate_alone() {
     assert!(reactors.take_up(&broken).await.is_err(), "it is as broken as before");
     reactors.take_up(&record(0, "a", &["x"], false)).await.unwrap();
     until("once it can be read it is taken up", || world.asked().len() == 2).await;
+}
+
+#[tokio::test]
+async fn what_is_put_by_is_tried_on_though_the_answer_to_its_commit_is_lost() {
+    let world = Arc::new(World::default());
+    world.loses_answers.store(true, Ordering::SeqCst);
+    world.answers.lock().unwrap().insert(id("away"), Answers::NotNow);
+    let reactors = reactors(&world, 0).await;
+    take(&reactors, &batch(0, vec![record(0, "a", &["away"], false)])).await;
+    passed(&world, 1).await;
+    world.answers.lock().unwrap().clear();
+    until("it is done", || world.rows.lock().unwrap().is_empty()).await;
+    assert_eq!(world.asked().len(), 1);
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! A world for reactors: one kind of aggregate, a database in memory, and performers that do as they are told.
+//! A world for reactors: one kind of aggregate, a database in memory, and performers that fail where a test tells them to.
 
 use codec::{Codecs, RecordSchema, RecordSet, Schemas};
 use consumers::{
@@ -22,7 +22,7 @@ use std::{
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// What happened: each of these is to be asked of, or done for, these targets.
+/// The event: each of these targets is to get a command, or an effect.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Asked {
     pub of: Vec<String>,
@@ -30,7 +30,7 @@ pub struct Asked {
 }
 
 event_sourcing::events! {
-    /// What may have happened.
+    /// The events of a thing.
     pub enum Happened in "things", "test" {
         Asked(Asked),
     }
@@ -113,7 +113,7 @@ pub enum Answers {
     Defect,
 }
 
-/// Everything that the reactors meet, and what they did to it.
+/// The aggregates, the database and the world outside that the reactors meet, and a record of what they did there.
 #[derive(Default)]
 pub struct World {
     pub commands: Mutex<Vec<(Uuid, String, CommandMeta)>>,
@@ -124,8 +124,10 @@ pub struct World {
     pub steps: Mutex<Vec<(i64, i64)>>,
     pub rows: Mutex<BTreeMap<String, Errand>>,
     pub letters: Mutex<Vec<(Counted, Option<String>)>>,
-    /// The database does not answer.
+    /// True while the database does not answer.
     pub down: AtomicBool,
+    /// The database commits, and its answers are lost.
+    pub loses_answers: AtomicBool,
 }
 
 #[async_trait::async_trait]
@@ -144,7 +146,7 @@ impl Execute<Thing> for World {
             Some(Answers::Other) => return Err(CommandError::KeyReused),
             Some(Answers::Defect) => return Err(CommandError::Defect("it panicked".into())),
             Some(Answers::Hangs) => std::future::pending().await,
-            // Longer than a batch waits for it.
+            // Longer than a batch waits for an attempt.
             Some(Answers::Slowly) => tokio::time::sleep(Duration::from_millis(500)).await,
             Some(Answers::Refuses) | None => {}
         }
@@ -216,11 +218,14 @@ impl ReactionStore for World {
 
     async fn advance(&self, step: &Batch, errands: &[Errand]) -> Result<(), BatchError> {
         self.up(()).map_err(BatchError::Failed)?;
-        let from = std::mem::replace(&mut *self.checkpoint.lock().unwrap(), step.to);
-        assert_eq!(from, step.from, "nobody else moves it");
+        let mut checkpoint = self.checkpoint.lock().unwrap();
+        if *checkpoint != step.from {
+            return Err(BatchError::Moved(step.source.clone()));
+        }
+        *checkpoint = step.to;
         self.steps.lock().unwrap().push((step.from.next, step.to.next));
         self.put(errands);
-        Ok(())
+        if self.loses_answers.load(Ordering::SeqCst) { Err(BatchError::Failed("no answer".into())) } else { Ok(()) }
     }
 
     async fn put_by(&self, _: &PartitionId) -> Result<Vec<(Uuid, Uuid)>, String> {
@@ -271,7 +276,7 @@ impl DeadLetters for World {
     }
 }
 
-/// Reactors of that world. What stands in the log when they begin is old; `old` records do.
+/// Reactors of that world. The log holds `old` records when they begin; those may have been reacted to before.
 pub async fn reactors(world: &Arc<World>, old: i64) -> Reactors {
     let log = MemoryLog::new(1);
     let (acks, _heard) = tokio::sync::mpsc::unbounded_channel();
@@ -303,7 +308,7 @@ pub async fn reactors(world: &Arc<World>, old: i64) -> Reactors {
     })
 }
 
-/// The event at an offset, of an aggregate, that asks these targets for something.
+/// The event of an aggregate, at an offset, that asks these targets for something.
 pub fn record(offset: i64, of: &str, targets: &[&str], effect: bool) -> Counted {
     let event = Happened::Asked(Asked { of: targets.iter().map(|name| (*name).to_owned()).collect(), effect });
     Recorded::new(

@@ -1,31 +1,31 @@
-//! What may be asked of a payment, and what is meant by it.
+//! The commands to a payment, and their intents.
 
 use crate::{Command, Intent, Money, OrderId, Text, UserId};
 use serde::{Deserialize, Serialize};
 
-/// What may be asked of a payment.
+/// A command to a payment.
 ///
-/// Its last three are questions and never make an event. Before the gateway is called, its caller asks whether that is still wanted: it is
-/// where the question is accepted, and not (any more) where it is refused.
+/// The last three are questions and never make an event. Whoever is about to call the gateway first asks whether the call is still wanted:
+/// the payment accepts the question if so, and refuses it if not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PaymentCommand {
     /// Asks for the money of an order.
     Request { order_id: OrderId, user_id: UserId, amount: Money, method: Text },
-    /// The gateway holds the money for us.
+    /// Records that the gateway holds the money for us.
     RecordAuthorisation { reference: String },
-    /// The gateway will not.
+    /// Records that the gateway declined.
     RecordDecline { reason: String },
-    /// The gateway has taken the money.
+    /// Records that the gateway has taken the money.
     RecordCapture,
-    /// The gateway could not take the money.
+    /// Records that the gateway could not take the money.
     RecordCaptureFailure { reason: String },
-    /// The order is off: void what is held, give back what was taken.
+    /// The order is off: lifts the hold, or gives back the money that was taken.
     Void { reason: String },
     /// Asks for money to be given back; `refund_id` names this refund at the gateway.
     Refund { refund_id: String, amount: Money },
-    /// The gateway has given the money back.
+    /// Records that the gateway has given the money back.
     RecordRefund { refund_id: String },
-    /// The gateway could not give the money back.
+    /// Records that the gateway could not give the money back.
     RecordRefundFailure { refund_id: String, reason: String },
     /// Is the gateway to be asked to hold the money?
     MayAuthorise,

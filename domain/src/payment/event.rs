@@ -1,10 +1,10 @@
-//! What may have happened to a payment.
+//! The events of a payment.
 
 use crate::{Money, OrderId, Text, UserId};
 use serde::{Deserialize, Serialize};
 
 event_sourcing::events! {
-    /// What may have happened to a payment.
+    /// The events of a payment.
     pub enum PaymentEvent in "payments", "daybook.payment" {
         Requested(PaymentRequested),
         Authorised(PaymentAuthorised),
@@ -15,7 +15,7 @@ event_sourcing::events! {
         RefundRequested(PaymentRefundRequested),
         RefundSettled(PaymentRefundSettled),
         RefundFailed(PaymentRefundFailed),
-        /// Earlier builds booked a refund before it was done. It is never made any more, but old logs hold it.
+        /// Earlier builds booked a refund before it was done. No build makes this event any more, but old logs hold it.
         Refunded(PaymentRefunded),
     }
 }
@@ -36,7 +36,7 @@ pub struct PaymentAuthorised {
     pub reference: String,
 }
 
-/// The gateway said no.
+/// The gateway declined.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PaymentDeclined {
     pub order_id: OrderId,
@@ -50,27 +50,27 @@ pub struct PaymentCaptured {
     pub amount: Money,
 }
 
-/// The money was held and could not be taken; it may yet be, when somebody tries again.
+/// The money is held and could not be taken; a later attempt may still take it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PaymentCaptureFailed {
     pub order_id: OrderId,
     pub user_id: UserId,
-    /// What was to be taken.
+    /// The amount that was to be taken.
     pub amount: Money,
     pub reason: String,
 }
 
-/// Nothing will be taken: the hold is to be lifted, now or whenever the gateway makes it.
+/// No money will be taken: the hold is to be lifted, at once or when the gateway makes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PaymentVoided {
     pub order_id: OrderId,
     pub reason: String,
-    /// What would have been taken; earlier builds did not say.
+    /// The amount that would have been taken; earlier builds did not record it.
     #[serde(default)]
     pub amount: Option<Money>,
 }
 
-/// Money is to be given back. It is kept for this refund until the gateway has answered.
+/// Money is to be given back. It is reserved for this refund until the gateway has answered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PaymentRefundRequested {
     pub order_id: OrderId,
@@ -86,7 +86,7 @@ pub struct PaymentRefundSettled {
     pub user_id: UserId,
     pub refund_id: String,
     pub amount: Money,
-    /// What was given back in all, this refund included.
+    /// The sum given back so far, this refund included.
     pub refunded: Money,
 }
 
@@ -106,6 +106,6 @@ pub struct PaymentRefunded {
     pub order_id: OrderId,
     pub refund_id: String,
     pub amount: Money,
-    /// What was given back in all, this refund included.
+    /// The sum given back so far, this refund included.
     pub refunded: Money,
 }

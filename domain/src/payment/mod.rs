@@ -1,7 +1,7 @@
 //! The payment of an order: requested, authorised, captured, refunded; or declined; or voided.
 //!
-//! The card network lives behind a gateway; these facts are what it told us. Nothing is booked before it is done: a refund is requested
-//! first and settled when the gateway has given the money back.
+//! The card network is behind a gateway; these events record the gateway's answers. Nothing is booked before it is done: a refund is
+//! requested first, and settled when the gateway has given the money back.
 
 #![expect(missing_docs, reason = "the fields of a fact say what they are, and their types say the units")]
 
@@ -24,10 +24,10 @@ pub use refusal::PaymentRefusal;
 use crate::{Aggregate, Money, OrderId};
 use serde::{Deserialize, Serialize};
 
-/// What a command makes, or why it was refused.
+/// The events that a command makes, or why it was refused.
 type Decision = Result<Vec<PaymentEvent>, PaymentRefusal>;
 
-/// A payment. What was asked for is kept, so that asking again for the same is known as a repeat.
+/// A payment. It keeps its request, so that a second request for the same is recognised as a repeat.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Payment {
     /// Nobody has asked for it.
@@ -41,14 +41,14 @@ pub enum Payment {
     CaptureFailed(PaymentRequested),
     /// The money was taken, and some of it perhaps given back.
     Captured(PaymentRequested, Refunds),
-    /// The gateway said no.
+    /// The gateway declined.
     Declined(PaymentRequested),
-    /// Nothing will be taken.
+    /// No money will be taken.
     Voided(PaymentRequested),
 }
 
 impl Payment {
-    /// What was asked for.
+    /// The request that began it.
     pub fn request(&self) -> Option<&PaymentRequested> {
         match self {
             Self::NotRequested => None,
@@ -61,12 +61,12 @@ impl Payment {
         }
     }
 
-    /// What was given back, or is to be, once money was taken.
+    /// The refunds, requested and settled, once money was taken.
     pub fn refunds(&self) -> Option<&Refunds> {
         self.captured().map(|(_, refunds)| refunds)
     }
 
-    /// `requested`, `authorised`, `capture-failed`, `captured`, `declined` or `voided`; none before it was asked for.
+    /// `requested`, `authorised`, `capture-failed`, `captured`, `declined` or `voided`; none before the payment was requested.
     pub fn status(&self) -> Option<&'static str> {
         match self {
             Self::NotRequested => None,
@@ -141,7 +141,7 @@ impl Payment {
         }
     }
 
-    /// The gateway's first answer stands, and one that comes after a void changes nothing: the hold is lifted anyway.
+    /// The gateway's first answer stands. An answer after a void changes nothing: the hold is lifted anyway.
     fn answer(&self, event: impl FnOnce(OrderId) -> PaymentEvent) -> Decision {
         match self {
             Self::NotRequested => Err(PaymentRefusal::Unknown),
@@ -164,7 +164,7 @@ impl Payment {
         }
     }
 
-    /// Nothing after a void, since nothing was to be taken any more.
+    /// A failure after a void makes no event, since no money was to be taken any more.
     fn fail_capture(&self, reason: String) -> Decision {
         match self {
             Self::NotRequested => Err(PaymentRefusal::Unknown),
@@ -220,7 +220,7 @@ impl Payment {
         }
     }
 
-    /// The captured payment that a refund belongs to: before money was taken there is no refund of any name.
+    /// The captured payment that a refund belongs to: before money was taken, no refund has any name.
     fn captured_for(&self, refund_id: &str) -> Result<(&PaymentRequested, &Refunds), PaymentRefusal> {
         match self.request() {
             None => Err(PaymentRefusal::Unknown),

@@ -1,9 +1,9 @@
-//! What is asked before the gateway is called: whether that call is still wanted. No answer makes an event.
+//! Questions that are asked before the gateway is called: is that call still wanted? No answer makes an event.
 
 use super::{Decision, Payment, PaymentRefusal};
 
 impl Payment {
-    /// Yes until the gateway has answered or nothing is to be taken any more.
+    /// Accepted until the gateway has answered or the payment is voided.
     pub(super) fn may_authorise(&self) -> Decision {
         match (self, self.status()) {
             (Self::Requested(_), _) => Ok(vec![]),
@@ -13,7 +13,7 @@ impl Payment {
         }
     }
 
-    /// Yes while the money is held, also where taking it has failed before: an operator may try again.
+    /// Accepted while the money is held, also after a capture has failed: an operator may try again.
     pub(super) fn may_capture(&self) -> Decision {
         match self {
             Self::NotRequested => Err(PaymentRefusal::Unknown),
@@ -25,7 +25,7 @@ impl Payment {
         }
     }
 
-    /// Yes while the refund waits for the gateway, or has failed and its amount is still left.
+    /// Accepted while the refund waits for the gateway, or has failed and its amount is still left.
     pub(super) fn may_refund(&self, refund_id: String) -> Decision {
         let (request, refunds) = self.captured_for(&refund_id)?;
         refunds.may_settle(request, refund_id)

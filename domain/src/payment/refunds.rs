@@ -3,13 +3,13 @@ use crate::Money;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The name at the gateway of the refund that voiding a captured payment makes. No other refund may bear it: the
-/// gateway would take the second for a repeat of the first and keep the money.
+/// The name at the gateway of the refund that voiding a captured payment makes. No other refund may have it: the gateway would take the
+/// second for a repeat of the first and keep the money.
 pub const VOID_REFUND: &str = "void";
 
-/// What of a captured payment was given back, and what is to be. Each refund is kept by its name, so that a repeat is known as one.
+/// The refunds of a captured payment. Each is kept by its name, so that a repeat is recognised.
 ///
-/// No refund is requested beyond what was captured, less what is settled and what is reserved for refunds that wait for the gateway.
+/// No refund is requested beyond the captured amount, less the amounts that are settled or reserved for refunds that wait for the gateway.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refunds {
     by_id: BTreeMap<String, Refund>,
@@ -28,7 +28,7 @@ enum Progress {
     /// It waits for the gateway, and its amount is reserved.
     Requested,
     Settled,
-    /// The gateway could not; its amount is free for others.
+    /// The gateway could not give the money back; the amount is free for other refunds.
     Failed,
 }
 
@@ -48,7 +48,7 @@ impl Refunds {
         self.put(refund_id, amount, Progress::Failed);
     }
 
-    /// What a refund had reserved is released by whatever it becomes.
+    /// Sets a refund's progress. Any change releases the amount that it had reserved.
     fn put(&mut self, refund_id: &str, amount: &Money, progress: Progress) {
         let before = self.by_id.insert(refund_id.to_owned(), Refund { amount: amount.amount, progress });
         if let Some(Refund { amount, progress: Progress::Requested }) = before {
@@ -59,12 +59,12 @@ impl Refunds {
 
 /// Deciding, for a captured payment whose `request` says how much was taken.
 impl Refunds {
-    /// What was given back in all, in minor units of the payment's currency.
+    /// The sum given back so far, in minor units of the payment's currency.
     pub fn refunded(&self) -> i64 {
         self.settled
     }
 
-    /// What is reserved for refunds that wait for the gateway, in minor units of the payment's currency.
+    /// The sum reserved for refunds that wait for the gateway, in minor units of the payment's currency.
     pub fn reserved(&self) -> i64 {
         self.reserved
     }
@@ -88,8 +88,8 @@ impl Refunds {
         self.request_checked(request, refund_id, amount.amount)
     }
 
-    /// Requests all that is left, if anything is. It is asked for once; after a failure the same amount is asked for again, since the
-    /// gateway knows it by that name.
+    /// Requests a refund of all that is left, if anything is. It is requested once; after a failure the same amount is requested again,
+    /// since the gateway knows the amount by that name.
     pub(super) fn request_rest(&self, request: &PaymentRequested) -> Decision {
         let left = self.left(request);
         match self.by_id.get(VOID_REFUND) {
@@ -100,8 +100,8 @@ impl Refunds {
         }
     }
 
-    /// A failed refund is settled too, since an operator may try it again when the gateway is well. The gateway has paid it: that is a fact,
-    /// and it is booked even where another refund has reserved its amount meanwhile.
+    /// Settles a failed refund too, since an operator may try it again when the gateway works. The gateway has paid it: that is a fact, and
+    /// it is booked even where another refund has reserved its amount meanwhile.
     pub(super) fn record_settled(&self, request: &PaymentRequested, refund_id: String) -> Decision {
         let Refund { amount, progress } = self.get(&refund_id)?;
         if progress == Progress::Settled {
@@ -137,7 +137,7 @@ impl Refunds {
         self.by_id.get(refund_id).copied().ok_or_else(|| PaymentRefusal::UnknownRefund { refund_id: refund_id.to_owned() })
     }
 
-    /// What is neither settled nor reserved; less than nothing where a failed refund was paid after all.
+    /// The amount that is neither settled nor reserved; negative where a failed refund was paid after all.
     fn left(&self, request: &PaymentRequested) -> i64 {
         request.amount.amount - self.settled - self.reserved
     }

@@ -7,10 +7,10 @@ pub enum PaymentRefusal {
     /// Nobody has asked for this payment.
     #[error("the payment does not exist: request it first")]
     Unknown,
-    /// The identity is taken by another payment.
+    /// The id belongs to another payment.
     #[error("the payment was already requested with other content: an identity names one payment")]
     AlreadyRequested,
-    /// The amount cannot be asked for.
+    /// The amount is out of bounds.
     #[error("amount: must be from 0 to {} minor units, is {amount}", Money::MAX)]
     InvalidAmount {
         /// Minor units.
@@ -19,7 +19,7 @@ pub enum PaymentRefusal {
     /// The gateway holds no money yet.
     #[error("the payment cannot be captured before it is authorised")]
     NotAuthorised,
-    /// The gateway said no.
+    /// The gateway declined.
     #[error("the payment was declined and cannot be captured")]
     Declined,
     /// The hold was lifted.
@@ -40,7 +40,7 @@ pub enum PaymentRefusal {
         /// The payment's status.
         status: &'static str,
     },
-    /// The name belongs to the refund that voiding makes.
+    /// The name is kept for the refund that voiding makes.
     #[error("refund_id: {:?} is kept for the refund that voiding a captured payment makes", VOID_REFUND)]
     ReservedRefundId,
     /// Nobody has asked for a refund of this name.
@@ -60,9 +60,9 @@ pub enum PaymentRefusal {
     RefundIdReused {
         /// The name.
         refund_id: String,
-        /// What was asked for under it before.
+        /// The amount of the refund that has this name.
         known: Money,
-        /// What is asked for now.
+        /// The amount of the command.
         given: Money,
     },
     /// Money is given back in the currency in which it was taken.
@@ -73,7 +73,7 @@ pub enum PaymentRefusal {
         /// The currency of the command.
         given: Currency,
     },
-    /// A refund gives something back.
+    /// A refund must give something back.
     #[error("amount: must be at least 1 minor unit, is {amount}")]
     NothingToRefund {
         /// Minor units.
@@ -82,11 +82,11 @@ pub enum PaymentRefusal {
     /// No more is given back than was taken.
     #[error("amount: at most {rest} of the captured {captured} are left to refund, {amount} were asked for (minor units)")]
     RefundExceedsCaptured {
-        /// What was asked for, in minor units.
+        /// The amount of the command, in minor units.
         amount: i64,
-        /// What was taken, in minor units.
+        /// The captured amount, in minor units.
         captured: i64,
-        /// What was taken, is not given back and is not reserved for another refund, in minor units.
+        /// The captured amount that is neither given back nor reserved for another refund, in minor units.
         rest: i64,
     },
 }

@@ -96,7 +96,7 @@ fn refund_failed(refund_id: &str, amount: i64) -> PaymentEvent {
     PaymentEvent::RefundFailed(PaymentRefundFailed { order_id: order(), user_id: user(), refund_id, amount, reason })
 }
 
-/// A past for each status, by its name.
+/// Events that lead to each status, by the status' name.
 fn pasts() -> [(&'static str, Vec<PaymentEvent>); 6] {
     [
         ("requested", vec![requested()]),
@@ -112,7 +112,7 @@ fn taken() -> Vec<PaymentEvent> {
     vec![requested(), authorised(), captured()]
 }
 
-/// A captured payment to which this happened.
+/// A captured payment with these further events.
 fn taken_then(events: impl IntoIterator<Item = PaymentEvent>) -> Given<Payment> {
     given(taken().into_iter().chain(events))
 }

@@ -1,4 +1,4 @@
-//! What a library is: books that are lent, and given up once they are overdue, and readers who pay for that.
+//! The domain of a library: books are lent, and given up once they are overdue; their readers are fined for that.
 use event_sourcing::{Aggregate, Command, Intent, Rule, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;

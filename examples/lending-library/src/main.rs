@@ -19,7 +19,7 @@ use system::{Service, System};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-/// A book on loan. The row goes once the book is given up.
+/// A book on loan. Its row is removed once the book is given up.
 #[derive(Serialize, Deserialize)]
 struct Loan {
     book: Uuid,
@@ -56,7 +56,7 @@ impl View for Loans {
     }
 }
 
-/// A reader who did not bring a book back in time is fined.
+/// Fines a reader who did not bring a book back in time.
 fn on_book(event: &Recorded<BookEvent>) -> Vec<Reaction> {
     match &event.event {
         BookEvent::Overdue(missed) => vec![Reaction::command::<Reader>("fine-reader", missed.reader, &Fine(event.aggregate_id))],

@@ -1,4 +1,4 @@
-//! A merchant's invoices, as CSV, worked out into what the shop is to be asked for: the first pass of `daybook import`.
+//! Reads a merchant's invoices (CSV) and works out what to ask of the shop: the first pass of `daybook import`.
 //!
 //! Everything here is pure: the same bytes always make the same [`Plan`].
 

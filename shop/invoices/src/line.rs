@@ -12,7 +12,7 @@ const MOST_PIECES: i64 = domain::Quantity::MAX;
 /// The file is no list of invoices.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HeaderError {
-    /// A column is not there.
+    /// A column is missing.
     #[error(
         "the column {0} is missing; needed are InvoiceNo, StockCode, Description, Quantity, InvoiceDate, UnitPrice, CustomerID and Country"
     )]
@@ -22,7 +22,7 @@ pub enum HeaderError {
     Unreadable(String),
 }
 
-/// Where each column is.
+/// The place of each column in a record.
 #[derive(Clone, Debug)]
 pub struct Columns {
     places: [usize; 8],
@@ -42,7 +42,7 @@ impl Columns {
     }
 }
 
-/// A line that may become part of an order, or that takes one back.
+/// A line that may become part of an order, or that cancels part of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
     /// The physical line that the record starts on, the header being 1.
@@ -136,7 +136,7 @@ fn pieces(text: &str, cancels: bool) -> Result<i64, String> {
     }
 }
 
-/// Exactly, from the digits: no binary fraction ever touches a price.
+/// Exact, from the digits: no price passes through a binary fraction.
 fn pence(text: &str) -> Result<i64, String> {
     let malformed = || "malformed: the price is not a decimal number".to_owned();
     if let Some(rest) = text.strip_prefix('-') {
@@ -157,7 +157,7 @@ fn pence(text: &str) -> Result<i64, String> {
     if total <= domain::Money::MAX { Ok(total) } else { Err(format!("malformed: the price is more than {} pence", domain::Money::MAX)) }
 }
 
-/// One line for more than the API's largest amount is a slip, and would not be counted rightly.
+/// Refuses a line for more than the API's largest amount: it is a slip, and its amount might overflow.
 fn amount(quantity: i64, pence: i64) -> Result<(), String> {
     let most = domain::Money::MAX;
     let within = quantity.checked_mul(pence).is_some_and(|amount| amount <= most);

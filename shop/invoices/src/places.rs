@@ -1,9 +1,9 @@
-//! Which line of a file a record stands on, as an editor counts lines.
+//! Finds the line of a file on which a record starts, as an editor counts lines.
 
 use csv::ByteRecord;
 
-/// Goes through a file with its reader. The reader's own count knows no `\r` without `\n`, is one behind after `\r\n`, and takes the
-/// blank lines before a record for its beginning.
+/// Walks through a file beside its CSV reader, whose own count ignores a `\r` without `\n`, is one behind after `\r\n`, and takes the blank
+/// lines before a record for its beginning.
 pub struct Places<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -11,12 +11,12 @@ pub struct Places<'a> {
 }
 
 impl<'a> Places<'a> {
-    /// At the first line.
+    /// Starts at the first line.
     pub fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, at: 0, line: 1 }
     }
 
-    /// The line that the next record starts on, the file's first being 1. Records come in the file's order.
+    /// The line that the next record starts on, the file's first being 1. Records must come in the file's order.
     pub fn line_of(&mut self, record: &ByteRecord) -> u64 {
         let from = record.position().map_or(self.at, |position| position.byte() as usize);
         while self.at < self.bytes.len() && (self.at < from || is_end(self.bytes[self.at])) {

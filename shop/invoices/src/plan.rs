@@ -1,4 +1,4 @@
-//! What a file asks for, worked out without asking anybody: the first pass.
+//! The first pass: works out from the file alone what to ask of the shop.
 
 use crate::line::{Columns, HeaderError, Line, parse};
 use crate::places::Places;
@@ -13,14 +13,14 @@ const MOST_LINES: usize = 1000;
 pub struct Skipped {
     /// The physical line, the header being 1.
     pub line: u64,
-    /// For the merchant.
+    /// The reason, for the merchant.
     pub reason: String,
 }
 
 /// An order to be placed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlannedOrder {
-    /// The invoice, with `/2` and so on where it takes several orders.
+    /// The invoice, with `/2` and so on where it becomes several orders.
     pub key: String,
     /// The customer's number.
     pub customer: String,
@@ -31,10 +31,10 @@ pub struct PlannedOrder {
 /// Money to be given back for a cancelled line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlannedRefund {
-    /// Names this refund by what the line says (invoice, stock code, pieces and price, which of those that are alike) and the part, so
-    /// that another sample of the same cancellation names it the same.
+    /// Names this refund by the content of its line (invoice, stock code, pieces and price, and the count among lines with the same) and by
+    /// the part, so that another sample of the same cancellation gives it the same name.
     pub key: String,
-    /// The index of the order that it takes back a part of.
+    /// The index of the order that it takes pieces back from.
     pub order: usize,
     /// The index of the cancelled line among the order's lines.
     pub line: usize,
@@ -46,18 +46,18 @@ pub struct PlannedRefund {
     pub pence: i64,
 }
 
-/// A product as the file first shows it.
+/// A product as it first appears in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlannedProduct {
     /// The first description that is not empty, or the code.
     pub name: String,
     /// The first price, in pence.
     pub pence: i64,
-    /// All that is sold of it in the file.
+    /// All pieces of it that the file sells.
     pub pieces: i64,
 }
 
-/// All of a file.
+/// The plan of a whole file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     /// Lines of the file, the header not counted.
@@ -66,18 +66,18 @@ pub struct Plan {
     pub customers: BTreeMap<String, String>,
     /// Products by stock code.
     pub products: BTreeMap<String, PlannedProduct>,
-    /// Orders, by time of their first line in the file.
+    /// Orders, in the order of their first lines in the file.
     pub orders: Vec<PlannedOrder>,
     /// Refunds, in the file's order.
     pub refunds: Vec<PlannedRefund>,
-    /// What is not imported.
+    /// The lines that are not imported.
     pub skipped: Vec<Skipped>,
-    /// Distinguishes this file's stock receipts from another file's: 16 hexadecimal digits of its content.
+    /// Distinguishes this file's stock receipts from another file's: the first 16 hexadecimal digits of the SHA-256 of its content.
     pub fingerprint: String,
 }
 
 impl Plan {
-    /// Reads CSV.
+    /// Reads a CSV file and makes its plan.
     pub fn read(bytes: &[u8]) -> Result<Self, HeaderError> {
         let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(bytes);
         let mut record = ByteRecord::new();
@@ -112,7 +112,7 @@ impl Plan {
         self.skipped.push(Skipped { line, reason: reason.into() });
     }
 
-    /// An invoice is an order of the customer of its first line.
+    /// Makes each invoice an order (a long one, several) of its first line's customer; skips its lines of other customers.
     fn order(&mut self, lines: Vec<Line>) {
         let mut invoices: HashMap<String, Vec<usize>> = HashMap::new();
         for line in lines {
@@ -133,8 +133,8 @@ impl Plan {
         }
     }
 
-    /// Matches each cancelled line to what it cancels: the same customer's earlier line of the same product at the same price
-    /// with enough pieces left, the latest first, spread over several where one is not enough.
+    /// Matches each cancelling line with the sales that it takes back: earlier lines of the same customer, product and price with pieces
+    /// left, the last order first, several where one has too few.
     fn cancel(&mut self, lines: Vec<Line>) {
         let mut sold: HashMap<What, Vec<Left>> = HashMap::new();
         for (order, planned) in self.orders.iter().enumerate() {
@@ -160,7 +160,7 @@ impl Plan {
         }
     }
 
-    /// What the orders need to be in stock, and who and what they speak of.
+    /// Works out the customers, the products, and the pieces that the orders need in stock.
     fn stock(&mut self) {
         for order in &self.orders {
             for line in &order.lines {
@@ -181,21 +181,21 @@ impl Plan {
     }
 }
 
-/// Customer, product and price: what a cancellation must agree in.
+/// Customer, product and price: a cancellation and its sale agree in all three.
 type What = (String, String, i64);
-/// An order's index, a line's index within it, and the pieces that nobody has cancelled.
+/// An order's index, a line's index within it, and the pieces of it that are not cancelled yet.
 type Left = (usize, usize, i64);
 
 fn what(line: &Line) -> What {
     (line.customer.clone(), line.product.clone(), line.pence)
 }
 
-/// A stock code as part of a key, which knows no spaces.
+/// A stock code as part of an idempotency key, which may hold no spaces.
 pub fn keyed(code: &str) -> String {
     code.replace(' ', "%20")
 }
 
-/// Takes the line's pieces from what was sold, the latest first; none when there are not enough. `name` begins the refunds' keys.
+/// Takes the line's pieces from the matching sales, the last first; none when there are not enough. `name` begins the refunds' keys.
 fn spread(mut matching: Vec<&mut Left>, line: &Line, name: &str) -> Option<Vec<PlannedRefund>> {
     let available: i64 = matching.iter().map(|(_, _, left)| *left).sum();
     if available < line.quantity {
@@ -212,7 +212,7 @@ fn spread(mut matching: Vec<&mut Left>, line: &Line, name: &str) -> Option<Vec<P
     Some(refunds)
 }
 
-/// A description as the domain takes it: printable, at most 200 characters.
+/// A description as a name that the domain accepts: printable, at most 200 characters.
 fn name_of(description: &str) -> String {
     let printable: String = description.chars().filter(|c| !c.is_control()).take(200).collect();
     printable.trim().to_owned()

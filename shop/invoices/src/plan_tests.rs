@@ -121,7 +121,7 @@ fn any_bytes_are_taken_without_a_panic_and_every_line_is_accounted_for() {
     }
 }
 
-/// The real year, summed by other means: split by commas from the right, prices as hundredths.
+/// The real year, summed independently: split by commas from the right, prices as hundredths.
 #[test]
 fn the_real_year_agrees_to_the_penny_with_an_independent_sum() {
     use std::io::Read;

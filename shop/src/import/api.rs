@@ -1,45 +1,45 @@
-//! The public HTTP API, as a careful client uses it: a key on every POST, and patience.
+//! A client of the public HTTP API: it sends a key with every POST, and repeats requests for a while.
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, header};
 use serde_json::Value;
 use std::{error::Error, time::Duration};
 
-/// Who the audit says it was; a merchant may state agreed prices.
+/// The actor that the audit shows. A merchant may state agreed prices.
 pub const ACTOR: &str = "merchant/import";
-/// How often a request is repeated while the answer is "not now" or nobody answers: minutes, enough for a restart.
+/// How often a request is repeated while the answer is "not now" or there is none: for minutes, enough for a restart.
 const PATIENCE: usize = 40;
-/// How often the first question is repeated: seconds, for nobody wants to wait minutes to hear of a wrong address.
+/// How often the first request is repeated: for seconds, since nobody wants to wait minutes to learn of a wrong address.
 const FIRST_PATIENCE: usize = 6;
-/// The longest that a `Retry-After` is obeyed.
+/// The longest `Retry-After` that is obeyed.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// The most that is added to it.
+/// The most jitter that is added to a `Retry-After`.
 const MOST_JITTER: Duration = Duration::from_secs(1);
 
-/// Why the API did not do what was asked.
+/// Why a request to the API failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
-    /// This can be no API's address.
+    /// The address cannot be that of an API.
     #[error("{url} is no address of an HTTP API: {why}")]
     Address {
-        /// What was given.
+        /// The address that was given.
         url: String,
         /// What is wrong with it.
         why: String,
     },
-    /// Nobody answers, or nothing but "not now", or nothing that can be understood.
+    /// Nobody answers, or every answer is "not now", or the answer cannot be understood.
     #[error("no use of {url}: {why}")]
     Unusable {
-        /// What was asked.
+        /// The URL of the request.
         url: String,
-        /// What the client, or the answer, says.
+        /// What is wrong, by the client or by the answer.
         why: String,
     },
-    /// The API said no.
+    /// The API refused the request.
     #[error("{url} answered {status}: {detail}")]
     Refused {
-        /// What was asked.
+        /// The URL of the request.
         url: String,
         /// The status.
         status: StatusCode,
@@ -51,7 +51,7 @@ pub enum ApiError {
 }
 
 impl ApiError {
-    /// The detail, where a rule of the business said no (422): about what was asked, so other requests may go on.
+    /// The detail, where a business rule refused the request (422): that is about this request, so others may go on.
     pub fn rule(&self) -> Option<&str> {
         match self {
             Self::Refused { status: StatusCode::UNPROCESSABLE_ENTITY, detail, .. } => Some(detail),
@@ -59,41 +59,41 @@ impl ApiError {
         }
     }
 
-    /// True where the key was used before, for something else.
+    /// True where the key was used before, for another request.
     pub fn is_key_reused(&self) -> bool {
         matches!(self, Self::Refused { code, .. } if code == "idempotency-key-reused")
     }
 }
 
-/// What one attempt came to.
+/// The result of one attempt.
 enum Attempt {
     Done(Value),
-    /// Ask again, after this pause where one was asked for.
+    /// Ask again, after this pause where the answer asked for one.
     Again(Option<Duration>, ApiError),
     Failed(ApiError),
 }
 
-/// Daybook at a URL.
+/// A client of Daybook at a URL.
 pub struct Api {
     client: Client,
     url: String,
 }
 
 impl Api {
-    /// Asks nothing yet.
+    /// Sends nothing yet.
     pub fn new(url: &str) -> Result<Self, ApiError> {
         let wrong = |why: String| ApiError::Address { url: url.to_owned(), why };
         let parsed = Url::parse(url).map_err(|error| wrong(error.to_string()))?;
         if !matches!(parsed.scheme(), "http" | "https") {
             return Err(wrong("it must begin with http:// or https://".into()));
         }
-        // Which of rustls' providers is meant must be said once in a process; a second saying changes nothing.
+        // rustls needs one crypto provider chosen in a process. Where one is chosen already, this call fails and changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder().timeout(Duration::from_secs(30)).build().map_err(|error| wrong(words(&error)))?;
         Ok(Self { client, url: url.trim_end_matches('/').to_owned() })
     }
 
-    /// Sees whether anybody is there, for some seconds.
+    /// Waits some seconds for the API to answer.
     pub async fn greet(&self) -> Result<(), ApiError> {
         match self.ask("/health/ready", FIRST_PATIENCE, |url| self.client.get(url)).await {
             Ok(_) | Err(ApiError::Refused { status: StatusCode::NOT_FOUND, .. }) => Ok(()),
@@ -101,7 +101,7 @@ impl Api {
         }
     }
 
-    /// Posts under an idempotency key, until there is an answer: the id of what was made or changed.
+    /// Posts under an idempotency key until there is an answer: the id of the aggregate that was made or changed.
     pub async fn post(&self, path: &str, key: &str, body: Value) -> Result<String, ApiError> {
         let request = |url: &str| self.client.post(url).header("Idempotency-Key", key).header("Daybook-Actor", ACTOR).json(&body);
         let made = self.ask(path, PATIENCE, request).await?;
@@ -109,7 +109,7 @@ impl Api {
         made["id"].as_str().map(str::to_owned).ok_or_else(nameless)
     }
 
-    /// Gets, until there is an answer; none where there is no such thing (yet).
+    /// Gets until there is an answer; none where nothing is found (yet).
     pub async fn get(&self, path: &str) -> Result<Option<Value>, ApiError> {
         match self.ask(path, PATIENCE, |url| self.client.get(url)).await {
             Ok(found) => Ok(Some(found)),
@@ -126,7 +126,7 @@ impl Api {
                 Attempt::Done(value) => return Ok(value),
                 Attempt::Failed(error) => return Err(error),
                 Attempt::Again(asked, error) => match pauses.next() {
-                    // Everybody was asked to come back at the same moment: the jitter of our own pause spreads them.
+                    // The server may have asked all clients to come back at the same moment: the jitter of our own pause spreads them.
                     Some(own) => tokio::time::sleep(asked.map_or(own, |asked| asked.min(LONGEST_PAUSE) + own.min(MOST_JITTER))).await,
                     None => return Err(error),
                 },

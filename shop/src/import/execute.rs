@@ -1,4 +1,4 @@
-//! Carrying a plan out: the second pass.
+//! Carries a plan out: the second pass.
 
 use super::api::{ACTOR, Api, ApiError};
 use domain::{ProductId, UserId};
@@ -14,34 +14,34 @@ use tokio::time::Instant;
 
 /// The largest stock receipt that the API takes.
 const MOST_PIECES: i64 = domain::Quantity::MAX;
-/// The longest pause between two looks at the same thing.
+/// The longest pause between two GETs of the same thing.
 const LONGEST_LOOK: Duration = Duration::from_millis(500);
 
-/// Ids in the shop by numbers or codes in the file.
+/// Ids in the shop, by the file's customer numbers or stock codes.
 type Ids = HashMap<String, String>;
 
-/// Why an import stops before its end; a second run goes on.
+/// Why an import stops before its end; a second run continues it.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
-    /// The API did not do its part.
+    /// A request to the API failed.
     #[error(transparent)]
     Api(#[from] ApiError),
-    /// Something that should happen by itself did not, in time.
+    /// Something that should happen by itself, such as the end of an order, did not happen in time.
     #[error("{what} after {seconds} seconds")]
     Unsettled {
-        /// What, and how it stands.
+        /// What did not happen.
         what: String,
-        /// How long it was waited for.
+        /// How long the import waited for it.
         seconds: u64,
     },
 }
 
-/// How hard to try.
+/// The limits of an import.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Requests under way at once, at least one.
     pub concurrency: usize,
-    /// How long one order is waited for; longer than orders live, so that each ends in one way or another.
+    /// How long the import waits for one order: longer than an unconfirmed order lives, so that each ends in one way or another.
     pub settle: Duration,
 }
 
@@ -51,12 +51,12 @@ enum Ended {
     Confirmed {
         payment: String,
     },
-    /// No sale, and why, for the report.
+    /// It is no sale, for this reason, which goes into the report.
     Not(String),
 }
 
-/// Users, products with their stock, orders, and the refunds of what was cancelled. What the shop would not take moves from
-/// the plan's orders and refunds to its skipped lines.
+/// Makes users, products with their stock, orders, and the refunds of cancelled lines. What the shop refuses moves from the plan's orders
+/// and refunds to its skipped lines.
 pub async fn execute(plan: &mut Plan, api: &Api, limits: Limits) -> Result<(), ImportError> {
     let users = users(plan, api, limits).await?;
     let products = products(plan, api, limits).await?;
@@ -122,8 +122,8 @@ async fn products(plan: &Plan, api: &Api, limits: Limits) -> Result<Ids, ImportE
     stream::iter(plan.products.iter().map(list)).buffer_unordered(limits.concurrency).try_collect().await
 }
 
-/// What another file of the same merchant brought in under the same key with another price, description or country. Its id
-/// follows from the key; that it is the same customer or product is seen by the field that names it.
+/// Finds the customer or product that another file of the same merchant made under the same key, with another price, description or
+/// country. Its id follows from the key; the field that names it shows that it is the same one.
 async fn known(api: &Api, limits: Limits, path: String, (field, expected): (&str, &str)) -> Result<String, ImportError> {
     let unsettled = format!("{path} was made before, but does not show {field} {expected}");
     let found = async || Ok(api.get(&path).await?.filter(|found| found[field] == expected).map(|_| ()));
@@ -131,7 +131,7 @@ async fn known(api: &Api, limits: Limits, path: String, (field, expected): (&str
     Ok(path.rsplit('/').next().unwrap_or_default().to_owned())
 }
 
-/// Looks again and again, until there is something to see.
+/// Repeats a look until it sees something, or the time is over.
 async fn look<T>(limits: Limits, unsettled: String, seen: impl AsyncFn() -> Result<Option<T>, ApiError>) -> Result<T, ImportError> {
     let (end, mut pause) = (Instant::now() + limits.settle, Duration::from_millis(20));
     while Instant::now() < end {
@@ -144,7 +144,7 @@ async fn look<T>(limits: Limits, unsettled: String, seen: impl AsyncFn() -> Resu
     Err(ImportError::Unsettled { what: unsettled, seconds: limits.settle.as_secs() })
 }
 
-/// Receives what this file sells; another file of the same merchant receives its own.
+/// Receives the pieces that this file sells; another file of the same merchant receives its own.
 async fn receive(api: &Api, id: &str, code: &str, pieces: i64, file: &str) -> Result<(), ApiError> {
     let (mut left, mut part) = (pieces, 0);
     while left > 0 {
@@ -183,7 +183,7 @@ fn body_of(order: &PlannedOrder, users: &Ids, products: &Ids) -> Value {
     json!({"user_id": users.get(&order.customer), "lines": lines, "payment": {"method": "invoice"}})
 }
 
-/// Looks at an order until the saga has ended, in one way or another.
+/// Waits until an order's saga has ended, in one way or another.
 async fn end_of(api: &Api, limits: Limits, id: &str) -> Result<Ended, ImportError> {
     let ended = async || Ok(api.get(&format!("/orders/{id}")).await?.and_then(|order| ended(&order)));
     look(limits, format!("the order {id} is neither confirmed nor off"), ended).await
@@ -200,7 +200,7 @@ fn ended(order: &Value) -> Option<Ended> {
     }
 }
 
-/// An order that was not confirmed is no sale: its lines are left out, and so is, whole, a line that would cancel any of them.
+/// Skips the lines of each order that was not confirmed, since it is no sale, and each line, as a whole, that would cancel any of them.
 fn leave_out_unconfirmed(plan: &mut Plan, ended: &[Ended]) {
     for (index, ended) in ended.iter().enumerate() {
         if let Ended::Not(why) = ended {
@@ -214,7 +214,7 @@ fn leave_out_unconfirmed(plan: &mut Plan, ended: &[Ended]) {
     lost.into_iter().for_each(|number| plan.skip(number, "cancels nothing that was imported: the order it cancels was not confirmed"));
 }
 
-/// Gives back what each cancelling line takes back; the lines that the shop refused, with the reason.
+/// Refunds what each cancelling line takes back; answers the lines that the shop refused, with the reason.
 async fn refunds(plan: &Plan, api: &Api, limits: Limits, ended: &[Ended]) -> Result<Vec<(u64, String)>, ImportError> {
     let lines: Vec<&[PlannedRefund]> = plan.refunds.chunk_by(|one, next| one.number == next.number).collect();
     let bar = bar("refunds", lines.len());
@@ -225,7 +225,7 @@ async fn refunds(plan: &Plan, api: &Api, limits: Limits, ended: &[Ended]) -> Res
                 let Ended::Confirmed { payment } = &ended[part.order] else { continue };
                 match refund(api, limits, payment, part).await {
                     Ok(()) => {}
-                    // Once a part was given back the line cannot be called skipped, so a later refusal stops the import.
+                    // Once a part was given back, the line cannot be skipped any more, so a later refusal stops the import.
                     Err(ImportError::Api(error)) if index == 0 && error.rule().is_some() => {
                         return Ok(Some((part.number, format!("its refund was refused: {}", error.rule().unwrap_or_default()))));
                     }
@@ -247,7 +247,7 @@ async fn refund(api: &Api, limits: Limits, payment: &str, part: &PlannedRefund) 
     Ok(())
 }
 
-/// A payment is captured a moment after its order is confirmed.
+/// Waits until a payment is captured, which happens a moment after its order is confirmed.
 async fn wait_for_capture(api: &Api, limits: Limits, payment: &str) -> Result<(), ImportError> {
     let captured = async || {
         let found = api.get(&format!("/payments/{payment}")).await?;

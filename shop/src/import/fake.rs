@@ -12,25 +12,25 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, sync::Arc};
 
-/// What was said to whom: the actor, the path and the key.
+/// A POST that was answered: its path and its key.
 type Asked = (String, String);
 
 /// How the shop behaves.
 #[derive(Clone, Debug, Default)]
 pub struct Script {
-    /// Every so-manieth POST is answered with 503 first.
+    /// Of so many POSTs, one is answered with 503.
     pub busy_every: Option<u64>,
-    /// After so many POSTs, everything is answered with 500.
+    /// After so many POSTs, each further one is answered with 500.
     pub breaks_after: Option<u64>,
     /// Orders with one of these keys are cancelled: the payment is declined.
     pub declines: Vec<&'static str>,
-    /// Orders with one of these keys stay placed.
+    /// Orders with one of these keys stay placed: their saga never ends.
     pub forgets: Vec<&'static str>,
     /// Refunds with one of these keys are refused.
     pub keeps: Vec<&'static str>,
 }
 
-/// An order, and how often it was looked at.
+/// An order, and how often it was read.
 #[derive(Clone, Debug, PartialEq)]
 struct Order {
     key: String,
@@ -39,7 +39,7 @@ struct Order {
     reason: Option<String>,
 }
 
-/// Everything that the shop has come to hold.
+/// The state of the shop.
 #[derive(Clone, Debug, Default)]
 pub struct Books {
     answers: BTreeMap<Asked, (Value, String)>,
@@ -56,13 +56,13 @@ pub struct Books {
 }
 
 impl Books {
-    /// What must be the same after an import, however often it was begun: not how often was asked or looked.
+    /// The facts that must be the same after an import, however often it was begun: how often requests came does not count.
     pub fn facts(&self) -> Value {
         let orders: BTreeMap<_, _> = self.orders.iter().map(|(id, order)| (id, (&order.key, &order.body, &order.reason))).collect();
         json!({"users": self.users, "products": self.products, "stock": self.stock, "orders": orders, "refunded": self.refunded, "changes": self.changes})
     }
 
-    /// Pieces and pence of the confirmed orders, less the refunds' pence; and how many orders are confirmed.
+    /// Pieces and pence of the confirmed orders, the pence less the refunds; and how many orders are confirmed.
     pub fn sold(&self) -> (i64, i64, usize) {
         let confirmed = || self.orders.values().filter(|order| order.reason.is_none());
         let lines = || confirmed().flat_map(|order| order.body["lines"].as_array().expect("lines"));
@@ -135,7 +135,7 @@ fn problem(status: StatusCode, code: &str) -> Response {
 }
 
 impl Books {
-    /// The same key gets the first answer again, for the same body.
+    /// Answers a repeat of a key with the first answer, if the body is the same.
     fn once(&mut self, script: &Script, path: &[&str], actor: &str, key: String, body: Value) -> Response {
         let asked = (path.join("/"), key.clone());
         if let Some((first, id)) = self.answers.get(&asked) {
@@ -175,7 +175,7 @@ impl Books {
         }
     }
 
-    /// The whole saga at once; nobody sees its end before the third look.
+    /// Runs the whole saga at once; its end shows at the third look.
     fn place(&mut self, script: &Script, id: &str, key: &str, body: &Value) -> String {
         assert!(self.users.contains_key(body["user_id"].as_str().expect("a user")), "orders are placed by users that are there");
         let mut left = self.stock.clone();
@@ -228,7 +228,7 @@ fn payment_of(order: &str) -> String {
 }
 
 impl Order {
-    /// The view is behind at the first look, and the saga not at its end at the second.
+    /// At the first look the view is behind; at the second the saga has not ended yet.
     fn look(&mut self, script: &Script, id: &str) -> Option<Value> {
         self.looks += 1;
         let forgotten = script.forgets.contains(&self.key.as_str());
@@ -241,7 +241,7 @@ impl Order {
         }
     }
 
-    /// Captured a moment after the order is confirmed: not at the first look.
+    /// The payment is captured a moment after the order is confirmed: not at the first look.
     fn capture(&mut self) -> Option<Value> {
         self.looks += 1;
         let status = if self.looks > 4 { "captured" } else { "authorised" };

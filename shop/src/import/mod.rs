@@ -1,8 +1,7 @@
 //! `daybook import`: a merchant's invoices become users, products, stock and orders, through the public HTTP API.
 //!
-//! Two passes. The first reads the file into a [`Plan`](invoices::Plan) without asking anybody; the second carries the plan out.
-//! Every request's idempotency key is worked out from the file's content, so a second run changes nothing and a killed
-//! one is simply run again.
+//! Two passes. The first works out a [`Plan`](invoices::Plan) from the file alone; the second carries the plan out. Every request's
+//! idempotency key is derived from the file's content, so a second run changes nothing, and one that was killed is simply run again.
 
 mod api;
 mod execute;
@@ -18,12 +17,12 @@ use std::{
 };
 use system::Failure;
 
-/// What `import --help` says beyond its arguments.
+/// The text that `import --help` shows after its arguments.
 pub const HELP: &str = "\
 The first line names the columns, in any order: InvoiceNo, StockCode, Description, Quantity, InvoiceDate, UnitPrice (GBP), CustomerID, Country.
 
 An invoice becomes an order of its customer at the invoice's prices. An invoice that begins with C cancels: each of its lines becomes a refund
-of the latest earlier lines of the same customer, product and price. Left out, counted and reported: charges (fewer than four digits in the
+of the last lines before it in the file of the same customer, product and price. Left out, counted and reported: charges (fewer than four digits in the
 stock code), prices of 0 or less or with a fraction of a penny, quantities of 0 or less on a sale, lines without a customer, malformed lines,
 cancellations of nothing that was imported, orders that the shop did not confirm, and invoices imported before with other lines.
 
@@ -52,7 +51,7 @@ pub struct ImportArguments {
     pub concurrency: u16,
 }
 
-/// How long one order is waited for: longer than the 15 minutes after which an unconfirmed order expires by default.
+/// How long the import waits for one order: longer than the 15 minutes after which an unconfirmed order expires by default.
 const SETTLE: Duration = Duration::from_secs(20 * 60);
 
 /// Imports a file; the exit code is 0 when everything that could be imported was, though lines may have been skipped.
@@ -81,7 +80,7 @@ pub async fn run(arguments: ImportArguments) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The file's bytes, unpacked where they are gzip, whatever the file is called.
+/// The file's bytes, unpacked where they are gzip, whatever the file's name.
 fn read(path: &Path) -> std::io::Result<Vec<u8>> {
     let packed = std::fs::read(path)?;
     if !packed.starts_with(&[0x1f, 0x8b]) {

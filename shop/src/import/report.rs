@@ -1,4 +1,4 @@
-//! What became of the file: the summary, and the lines that were left out.
+//! The result of an import: the summary, and the lines that were left out.
 
 use invoices::Plan;
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-/// Sees, before anything is imported, that there will be a place for the report.
+/// Checks, before anything is imported, that the report can be written there.
 pub fn check(path: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     match (path.is_dir(), folder.is_dir()) {
@@ -22,7 +22,7 @@ pub fn check(path: &Path) -> io::Result<()> {
 
 /// Writes each line that was not imported, in the file's order: `{"line": n, "reason": "..."}`. The file appears whole or not at all.
 pub fn write(path: &Path, plan: &Plan) -> io::Result<()> {
-    // A pipe or a device cannot be replaced; renaming a file over /dev/null would even succeed for root.
+    // A pipe or a device cannot be replaced, so it is written to; renaming a file over /dev/null would even succeed for root.
     if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
         return write_lines(fs::OpenOptions::new().write(true).open(path)?, plan).map(drop);
     }
@@ -51,8 +51,8 @@ pub struct Sum {
     pence: i64,
 }
 
-/// The figures of an import. `units` and `revenue` are net: cancellations count with their minus, so that they are the sums over
-/// the file's lines that are not in the report.
+/// The figures of an import. `units` and `revenue` are net of cancellations: they are the sums over the file's lines that are not in the
+/// report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
     lines: u64,

@@ -81,7 +81,7 @@ async fn a_second_import_changes_nothing_and_says_the_same() {
     assert_eq!((summary(&first), skipped(&first)), (summary(&second), skipped(&second)));
 }
 
-/// What an import that nobody disturbs comes to.
+/// The summary, the facts and the number of POSTs of an import that nothing disturbs.
 async fn undisturbed() -> (Value, Value, u64) {
     let shop = Shop::open(Script::default()).await;
     let summary = summary(&import(YEAR, &shop).await);
@@ -112,7 +112,7 @@ async fn wherever_it_is_killed_the_next_import_ends_the_same() {
                 tokio::task::yield_now().await;
             }
         };
-        // Whatever the import was about to do is dropped with it, as by kill -9.
+        // Dropping the import here stops it as kill -9 would.
         tokio::select! {
             biased;
             () = far => {}
@@ -213,7 +213,7 @@ fn the_report_lists_the_lines_in_order_and_replaces_an_older_one_whole() {
     assert!(report::check(&path).is_ok() && report::check(std::path::Path::new("report")).is_ok());
 }
 
-/// The totals of the real year by a program in another language, from the rules in the example's README.
+/// The totals of the real year, computed by a program in another language from the rules in the example's README.
 #[test]
 fn the_real_year_comes_to_what_another_program_says() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/online-retail/online-retail-sample.csv.gz");

@@ -1,4 +1,4 @@
-//! A notification is delivered by mail, and how that ended is recorded.
+//! Delivers a notification by mail, and records the outcome.
 
 use super::mail::{Delivery, Post};
 use consumers::{Effect, Fault, NotNow, Outcome, Perform};
@@ -9,13 +9,13 @@ use domain::{
 use event_sourcing::AnyCommand;
 use serde::{Deserialize, Serialize};
 
-/// Delivers a message to a user.
+/// The kind of the effect that delivers a message to a user.
 pub const DELIVER: &str = "deliver-mail";
 
-/// What the post office needs to know.
+/// The payload of a [`DELIVER`] effect.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deliver {
-    /// To whom. The address is looked up at delivery.
+    /// The user, whose address is looked up at delivery.
     pub user: UserId,
     /// The subject.
     pub subject: String,

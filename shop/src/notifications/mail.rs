@@ -1,4 +1,4 @@
-//! Delivering messages: to a mail server, or into a local folder.
+//! Delivers messages, to a mail server or into a local folder.
 
 use consumers::{Fault, NotNow};
 use domain::{Email, NotificationId, UserId};
@@ -9,20 +9,20 @@ use lettre::{
 };
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-/// The longest that a mail server may take for one of its answers.
+/// How long a mail server may take for each of its answers.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
-/// Knows where users want their mail.
+/// Looks up the addresses of users.
 #[async_trait::async_trait]
 pub trait Contacts: Send + Sync + 'static {
-    /// A user's address; none where there is no such user, or no more.
+    /// A user's address; none where the user does not exist, or has closed the account.
     ///
     /// # Errors
-    /// That cannot be known now (the view of addresses may be behind), in words.
+    /// The reason, in words, why the address cannot be known now (the view of addresses may be behind).
     async fn email_of(&self, user: UserId) -> Result<Option<Email>, String>;
 }
 
-/// What became of a message.
+/// The outcome of a delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Delivery {
     /// The mail server, or the folder, has it.
@@ -33,32 +33,32 @@ pub enum Delivery {
     NotNow(NotNow),
 }
 
-/// The settings name no post office that can be used.
+/// The settings of the post office cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum MailError {
     /// The folder cannot be made.
     #[error("the mailbox {folder} cannot be made: {reason}")]
     Folder {
-        /// Where it was to be.
+        /// The folder's path.
         folder: String,
-        /// What the system said.
+        /// The error of the operating system.
         reason: String,
     },
-    /// The address is that of no mail server.
+    /// The address is not that of a mail server.
     #[error("DAYBOOK_SMTP_URL must be the address of a mail server, such as smtp://host:25 or smtps://user:password@host: {0}")]
     Server(String),
-    /// The sender is none.
+    /// The sender is not an address.
     #[error("DAYBOOK_MAIL_FROM must be a sender, such as \"A shop <shop@example.com>\": {0}")]
     Sender(String),
 }
 
 enum Carrier {
-    /// One file for each notification: a repeat writes the same file again.
+    /// One file for each notification; a repeat writes the same file again.
     Folder(PathBuf),
     Server(AsyncSmtpTransport<Tokio1Executor>),
 }
 
-/// The post office.
+/// The post office: delivers messages to users.
 pub struct Post {
     contacts: Arc<dyn Contacts>,
     carrier: Carrier,
@@ -73,7 +73,7 @@ impl Post {
     /// Writes messages as `.eml` files into a folder.
     ///
     /// # Errors
-    /// The folder cannot be made, or the sender is none.
+    /// The folder cannot be made, or the sender is not an address.
     pub fn folder(folder: PathBuf, contacts: Arc<dyn Contacts>, from: &str) -> Result<Self, MailError> {
         let failed = |error: std::io::Error| MailError::Folder { folder: folder.display().to_string(), reason: error.to_string() };
         std::fs::create_dir_all(&folder).map_err(failed)?;
@@ -83,13 +83,13 @@ impl Post {
     /// Hands messages to a server: `smtp://host:port`, or `smtps://user:password@host`.
     ///
     /// # Errors
-    /// The address or the sender is none.
+    /// The URL is not that of a mail server, or the sender is not an address.
     pub fn server(url: &str, contacts: Arc<dyn Contacts>, from: &str) -> Result<Self, MailError> {
         let server = AsyncSmtpTransport::<Tokio1Executor>::from_url(url).map_err(|error| MailError::Server(error.to_string()))?;
         Ok(Self { contacts, carrier: Carrier::Server(server.timeout(Some(ANSWER_WITHIN)).build()), from: sender(from)? })
     }
 
-    /// Delivers one message. The `Message-ID` is the notification's, so that a repeat can be told.
+    /// Delivers one message. Its `Message-ID` is derived from the notification's id, so that a repeat can be recognised.
     pub async fn deliver(&self, notification: NotificationId, user: UserId, subject: &str, body: &str) -> Delivery {
         let address = match self.contacts.email_of(user).await {
             Ok(Some(address)) => address,
@@ -101,7 +101,7 @@ impl Post {
             Err(error) => return Delivery::Impossible(format!("the address is not one: {error}")),
         };
         let message = Message::builder().message_id(Some(format!("<{notification}@daybook>"))).from(self.from.clone()).to(to);
-        // Without its charset a reader's program would show the pound sign as two strange letters.
+        // Without a charset, a reader's program would show the pound sign as two strange letters.
         match message.subject(subject).header(ContentType::TEXT_PLAIN).body(body.to_owned()) {
             Ok(message) => self.hand_over(notification, message).await,
             Err(error) => Delivery::Impossible(error.to_string()),
@@ -125,14 +125,16 @@ impl Post {
     }
 }
 
-/// Codes by which a server says that it does not let us in, whatever the message: a password that was rotated, say (RFC 4954).
+/// Codes by which a server refuses us, whatever the message: after a password was rotated, say (RFC 4954).
 const NOT_LET_IN: [u16; 5] = [454, 530, 534, 535, 538];
 
-/// What a server's answer means for this message, and for the others.
+/// Judges by a server's answer whether this message fails for good, or now, or whether the server itself is at fault.
 fn refused(error: &SmtpError) -> Delivery {
     let says = format!("the mail server says: {error}");
     let Some(code) = error.status() else {
-        return Delivery::NotNow(NotNow::new(Fault::Destination, format!("the mail server does not answer: {error}")));
+        // The client refuses by itself what the server does not offer, such as letters beyond ASCII in an address: that may be this mail's alone.
+        let fault = if error.is_client() { Fault::Unclear } else { Fault::Destination };
+        return Delivery::NotNow(NotNow::new(fault, format!("the mail server cannot be used: {error}")));
     };
     if NOT_LET_IN.contains(&u16::from(code)) || u16::from(code) == 421 {
         return Delivery::NotNow(NotNow::new(Fault::Destination, says));

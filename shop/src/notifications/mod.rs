@@ -1,4 +1,4 @@
-//! Notifications: what customers are told, and the post office that tells them.
+//! Notifications: messages to customers, and the post office that delivers them.
 
 pub mod effects;
 pub mod mail;
@@ -16,9 +16,9 @@ use projections::{Database, View};
 use std::{sync::Arc, time::Duration};
 use system::{Failure, Service, Surroundings};
 
-/// How long the view of addresses is waited for before a delivery is put off.
+/// How long a delivery waits for the view of addresses before it is put off.
 const VIEW_WITHIN: Duration = Duration::from_secs(5);
-/// A conversation with a mail server has several answers, each with a time limit of its own.
+/// The least time for an attempt: a conversation with a mail server has several answers, each with a time limit of its own.
 const MAIL_WITHIN: Duration = Duration::from_secs(15);
 
 pub(crate) fn service(settings: &Settings) -> Service {
@@ -44,7 +44,7 @@ fn kinds(settings: &Settings, surroundings: &Surroundings<'_>) -> Result<Vec<(&'
     Ok(vec![(effects::DELIVER, EffectKind { performer, destination, patience: surroundings.patience })])
 }
 
-/// The addresses of users: a view, and the owners of the users, who know how far it must have come.
+/// Looks up addresses in a view. Where it shows none, asks the user's owner how far the view must have come, and waits for that.
 struct Addresses {
     database: Database,
     aggregates: Aggregates,

@@ -1,4 +1,4 @@
-//! What may be asked about notifications.
+//! The GETs of notifications.
 
 use super::views::notifications::NotificationRow;
 use axum::{extract::State, response::Response};

@@ -1,4 +1,4 @@
-//! The customer hears how the order ended, and what became of the money.
+//! Tells customers how their orders ended, and how their payments and refunds went.
 
 use super::effects::{DELIVER, Deliver};
 use consumers::{Effect, Reaction, Reactor};
@@ -15,7 +15,7 @@ pub fn reactors() -> Vec<Reactor> {
     vec![Reactor::of::<OrderEvent>(on_order), Reactor::of::<PaymentEvent>(on_payment), Reactor::of::<NotificationEvent>(on_notification)]
 }
 
-/// A message to a user about an order; `name` tells it from the other messages about that order.
+/// A message to a user about an order; `name` distinguishes it from the other messages about that order.
 struct Message {
     order: OrderId,
     user: UserId,
@@ -54,7 +54,7 @@ fn on_order(event: &Recorded<OrderEvent>) -> Vec<Reaction> {
 }
 
 fn on_payment(event: &Recorded<PaymentEvent>) -> Vec<Reaction> {
-    // The same refund may fail, be asked for anew and be settled: each of these is a message of its own.
+    // The same refund may fail, be requested anew and be settled: each of these events is a message of its own.
     let named = |kind: &str| format!("{kind}/{}", event.event_id);
     match &event.event {
         PaymentEvent::RefundRequested(asked) => {

@@ -61,7 +61,7 @@ struct PaymentChoice {
     method: String,
 }
 
-/// Places an order. It is confirmed, cancelled or expired by what follows: see its timeline.
+/// Places an order. Stock and payment then decide whether it is confirmed, cancelled or expires: see its timeline.
 #[utoipa::path(post, path = "/orders", tag = "orders", params(PostHeaders), request_body = Placement, responses(Made))]
 async fn place(State(orders): State<Orders>, caller: Caller, Body(body): Body<Placement>) -> Result<Response, Problem> {
     may_state_prices(&caller, &body.lines)?;
@@ -81,7 +81,7 @@ async fn place(State(orders): State<Orders>, caller: Caller, Body(body): Body<Pl
     Ok(created("/orders", &id, orders.execute.execute(id.0, command, meta).await))
 }
 
-/// Who may state prices that they agreed: actors whose name begins with `merchant/`.
+/// True for actors who may state prices that they agreed with a customer: their names begin with `merchant/`.
 fn is_merchant(caller: &Caller) -> bool {
     caller.actor.starts_with("merchant/")
 }

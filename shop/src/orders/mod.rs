@@ -1,4 +1,4 @@
-//! Orders: placed, followed to their end, and told as a story.
+//! Orders: their commands, their views, and the timeline of each.
 
 mod commands;
 mod queries;

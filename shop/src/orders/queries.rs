@@ -1,4 +1,4 @@
-//! What may be asked about orders.
+//! The GETs of orders.
 
 use super::views::{
     orders::{OrderRow, OrderStatus, Orders},
@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 const STATUSES: [&str; 4] = ["placed", "confirmed", "cancelled", "expired"];
 const NEWEST_FIRST: &[&str] = &["placed_at", "order_id"];
-/// An order's story is answered whole; no order of the shop comes near this many events.
+/// An order's timeline is answered whole; no order of the shop comes near this many events.
 const LONGEST_STORY: u32 = 100_000;
 
 /// The routes.
@@ -49,14 +49,14 @@ async fn order(State(read): State<ReadState>, mut asked: Asked) -> Result<Respon
     Ok(tagged(&asked, row.version, shown(&row).map_err(DatabaseError::Row)?))
 }
 
-/// The order as it was then, folded from what its timeline keeps of its own events.
+/// The order as it was then, folded from its own events in its timeline.
 async fn at_that_time(read: &ReadState, id: Uuid, at: &AsOf) -> Result<Response, Problem> {
     let rows = entries_of(read, id, vec![Filter::is("service", "orders")]).await?;
     let events = of_timeline(rows).map_err(|error| Problem::unavailable(format!("the order's events cannot be read: {error}")))?;
     as_it_was("order", id, &*erased::<Orders>(), &up_to(events, at))
 }
 
-/// What the timeline keeps of an order, service by service, each in its log's order.
+/// The timeline's rows of an order, service by service, each in its log's order.
 async fn entries_of(read: &ReadState, id: Uuid, and: Vec<Filter>) -> Result<Vec<TimelineRow>, DatabaseError> {
     let filters = [vec![Filter::is("order_id", id.to_string())], and].concat();
     let query = Query { filters, by: &["service", "partition", "offset"], order: Order::Rising, after: None, limit: LONGEST_STORY };

@@ -1,4 +1,4 @@
-//! Orders follow stock and payments.
+//! The reactors of orders: they tell an order what its products and its payment answered.
 
 use consumers::{Reaction, Reactor};
 use domain::{

@@ -1,4 +1,4 @@
-//! What the payment gateway is asked for, and how its answers are recorded.
+//! Calls the payment gateway, and records its answers.
 
 use super::gateway::{Answer, HttpGateway};
 use consumers::{Effect, Fault, NotNow, Outcome, Perform};
@@ -10,34 +10,34 @@ use event_sourcing::AnyCommand;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::sync::Arc;
 
-/// Holds the money of a payment.
+/// The kind of the effect that holds the money of a payment.
 pub const AUTHORISE: &str = "authorise-payment";
-/// Takes what is held.
+/// The kind of the effect that takes the held money.
 pub const CAPTURE: &str = "capture-payment";
-/// Lifts the hold, or keeps one from being made later.
+/// The kind of the effect that lifts the hold, or prevents a later one.
 pub const VOID: &str = "void-payment";
-/// Gives money back.
+/// The kind of the effect that gives money back.
 pub const REFUND: &str = "refund-payment";
 
-/// What the gateway needs to know to hold money.
+/// The payload of an [`AUTHORISE`] effect.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Authorise {
-    /// How much.
+    /// The amount to hold.
     pub amount: Money,
-    /// From what: `card`.
+    /// The payment method: `card`.
     pub method: String,
 }
 
-/// What the gateway needs to know to give money back.
+/// The payload of a [`REFUND`] effect.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refund {
     /// Names the refund at the gateway.
     pub refund_id: String,
-    /// How much.
+    /// The amount to give back.
     pub amount: Money,
 }
 
-/// Asks the gateway.
+/// Performs the effects of payments at the gateway.
 pub struct Payments {
     /// The gateway.
     pub gateway: Arc<HttpGateway>,
@@ -52,7 +52,8 @@ fn payload<T: DeserializeOwned>(effect: &Effect) -> Result<T, Outcome> {
     serde_json::from_value(effect.payload.clone()).map_err(unreadable)
 }
 
-/// Only a request to hold money may be declined for good: what was held or taken must be taken or given back in the end.
+/// The outcome of a capture, void or refund. Only a request to hold money may be declined for good: held or taken money must be taken or
+/// given back in the end.
 fn done(effect: &Effect, answer: Answer, command: Option<&PaymentCommand>) -> Outcome {
     match answer {
         Answer::Done(_) => Outcome::Done(command.and_then(|command| record(effect, command))),
@@ -77,7 +78,7 @@ impl Payments {
     async fn refund(&self, effect: &Effect) -> Result<Outcome, Outcome> {
         let Refund { refund_id, amount } = payload(effect)?;
         let answer = self.gateway.refund(PaymentId(effect.target), &refund_id, &amount).await;
-        // What an earlier build asked for it had booked already.
+        // An effect without a question is of an earlier build, which had booked the refund already.
         let record = effect.question.is_some().then_some(PaymentCommand::RecordRefund { refund_id });
         Ok(done(effect, answer, record.as_ref()))
     }

@@ -1,27 +1,27 @@
 //! The payment gateway: someone else's system, reached over HTTP and a network that fails.
 //!
-//! Each call is idempotent by the payment's id (and the refund's), whatever became of earlier ones.
+//! Each call is idempotent by the payment's id (and the refund's), whatever the result of earlier calls.
 
 use consumers::{Fault, NotNow};
 use domain::{Money, PaymentId};
 use reqwest::{Client, StatusCode, Url};
 use serde_json::{Value, json};
 
-/// What the gateway answered.
+/// The gateway's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// It is done (2xx).
     Done(Value),
-    /// It will not do that (402), for this reason.
+    /// It declines (402), for this reason.
     Declined(String),
-    /// Nobody knows.
+    /// There is no outcome.
     Failed(NotNow),
 }
 
-/// The settings name no gateway that can be used.
+/// The gateway of the settings cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
-    /// The address is none.
+    /// The address is malformed.
     #[error("DAYBOOK_GATEWAY_URL must be the address of a payment gateway, such as http://127.0.0.1:9300: {0}")]
     Url(String),
     /// The HTTP client cannot be made.
@@ -36,16 +36,16 @@ pub struct HttpGateway {
 }
 
 impl HttpGateway {
-    /// A gateway at `http://127.0.0.1:9300`, say. It is connected to when it is needed; how long an answer may take, its destination says.
+    /// A gateway at `http://127.0.0.1:9300`, say. The first call connects to it; its destination limits how long an answer may take.
     ///
     /// # Errors
-    /// The address is none.
+    /// The address is malformed.
     pub fn new(url: &str) -> Result<Self, GatewayError> {
         let parsed = Url::parse(url).map_err(|error| GatewayError::Url(error.to_string()))?;
         if !matches!(parsed.scheme(), "http" | "https") {
             return Err(GatewayError::Url(format!("it begins with {}:", parsed.scheme())));
         }
-        // Which of rustls' providers is meant must be said once in a process; a second saying changes nothing.
+        // rustls needs one crypto provider chosen in a process. Where one is chosen already, this call fails and changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder().build().map_err(|error| GatewayError::Client(error.to_string()))?;
         Ok(Self { client, url: url.trim_end_matches('/').to_owned() })
@@ -55,7 +55,7 @@ impl HttpGateway {
         match self.client.post(format!("{}{path}", self.url)).json(&body).send().await {
             Ok(response) => read(response).await,
             Err(error) => {
-                // Where nobody listens the next payment would hear the same.
+                // Where nobody listens, the next payment would get the same answer.
                 let fault = if error.is_connect() { Fault::Destination } else { Fault::Unclear };
                 Answer::Failed(NotNow::new(fault, format!("the payment gateway does not answer: {}", error.without_url())))
             }
@@ -72,7 +72,7 @@ impl HttpGateway {
         self.post(&format!("/payments/{payment}/capture"), json!({})).await
     }
 
-    /// Lifts the hold, or keeps one from being made later.
+    /// Lifts the hold, or prevents a later one.
     pub async fn void(&self, payment: PaymentId) -> Answer {
         self.post(&format!("/payments/{payment}/void"), json!({})).await
     }
@@ -99,8 +99,8 @@ async fn read(response: reqwest::Response) -> Answer {
     }
 }
 
-/// Who is to blame. Of a gateway that does not let us in, asks us to slow down or is away, the next payment would hear the same. What else it
-/// says no to (4xx) is about this payment.
+/// Where the fault lies. When a gateway does not let us in, asks us to slow down or is away, the next payment would get the same answer.
+/// Any other refusal (4xx) is about this payment.
 fn at_fault(status: StatusCode) -> Fault {
     match status {
         StatusCode::UNAUTHORIZED

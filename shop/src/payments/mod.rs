@@ -1,4 +1,4 @@
-//! Payments: what orders cost, and the gateway that moves the money.
+//! Payments: the money for orders, and the gateway that moves it.
 
 mod commands;
 pub mod effects;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 use system::{Failure, Service, Surroundings};
 use utoipa_axum::router::OpenApiRouter;
 
-/// Where a payment gateway is sought when no setting names one: nothing is asked of it before it is needed.
+/// The gateway's address when no setting names one; nothing connects to it before the first payment.
 const NOWHERE: &str = "http://127.0.0.1:9300";
 
 pub(crate) fn service(settings: &Settings) -> Service {
@@ -28,7 +28,7 @@ pub(crate) fn service(settings: &Settings) -> Service {
         .queries(queries::queries)
 }
 
-/// All go to the one gateway.
+/// The kinds of effects, which all go to the one gateway.
 fn kinds(url: &str, surroundings: &Surroundings<'_>) -> Result<Vec<(&'static str, EffectKind)>, Failure> {
     let gateway = Arc::new(gateway::HttpGateway::new(url).map_err(Failure::usage)?);
     let performer = Arc::new(effects::Payments { gateway });

@@ -1,4 +1,4 @@
-//! What may be asked about payments.
+//! The GETs of payments.
 
 use super::views::PaymentRow;
 use axum::{extract::State, response::Response};

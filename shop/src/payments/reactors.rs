@@ -1,4 +1,4 @@
-//! Payments follow orders, and say what the gateway is to be asked for.
+//! The reactors of payments: they make commands of orders' events, and effects at the gateway of payments' events.
 
 use super::effects::{AUTHORISE, Authorise, CAPTURE, REFUND, Refund, VOID};
 use consumers::{Effect, Reaction, Reactor};
@@ -34,7 +34,7 @@ fn request(order_id: OrderId, reserved: &OrderReserved) -> Vec<Reaction> {
     ask("request-payment", PaymentId::for_order(order_id), &PaymentCommand::Request { order_id, user_id, amount, method })
 }
 
-/// Where there is nothing to take, the gateway was never asked to hold anything and is not asked to take it.
+/// Where the total is 0, nothing is held, and the gateway is not asked to take anything.
 fn capture(confirmed: &OrderConfirmed) -> Vec<Reaction> {
     let payment = confirmed.payment_id;
     if confirmed.total.amount == 0 {
@@ -58,7 +58,7 @@ fn on_payment(event: &Recorded<PaymentEvent>) -> Vec<Reaction> {
             let effect = refund(payment, &asked.refund_id, &asked.amount).while_allowed::<Payment>(&question);
             vec![Reaction::effect("refund-payment", effect)]
         }
-        // An earlier build booked it before it was done, so no question tells whether it was.
+        // An earlier build booked the refund before it was done, so no question can tell whether it was.
         PaymentEvent::Refunded(booked) => vec![Reaction::effect("refund-payment", refund(payment, &booked.refund_id, &booked.amount))],
         PaymentEvent::Authorised(_)
         | PaymentEvent::Declined(_)
@@ -79,7 +79,7 @@ fn authorise(payment: PaymentId, requested: &PaymentRequested) -> Vec<Reaction> 
     vec![Reaction::effect("authorise-payment", effect)]
 }
 
-/// What an earlier build voided does not say how much it was, and may have been held.
+/// Asks the gateway to lift the hold, unless the amount was 0. A void of an earlier build does not state the amount: there may be a hold.
 fn lift_hold(payment: PaymentId, amount: Option<&Money>) -> Vec<Reaction> {
     if amount.is_some_and(|amount| amount.amount == 0) {
         return Vec::new();

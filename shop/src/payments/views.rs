@@ -65,7 +65,7 @@ pub struct FailedRefund {
     pub reason: String,
 }
 
-/// A payment. `refunded` is what was given back in all, `refund_requested` what is to be given back and waits for the gateway.
+/// A payment. `refunded` is the sum given back so far, `refund_requested` the sum to be given back, which waits for the gateway.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[schema(as = Payment)]
 pub struct PaymentRow {
@@ -82,9 +82,9 @@ pub struct PaymentRow {
     pub refunded: Money,
     #[schema(value_type = MoneyShape)]
     pub refund_requested: Money,
-    /// What `refund_requested` is made of.
+    /// The refunds whose sum is `refund_requested`.
     pub pending_refunds: Vec<PendingRefund>,
-    /// What could not be given back, until the same refund is asked for again or settled.
+    /// Refunds that failed, until the same refund is requested again or settled.
     pub failed_refunds: Vec<FailedRefund>,
     pub method: String,
     pub reference: Option<String>,
@@ -193,15 +193,15 @@ fn refund_failed(row: PaymentRow, event: &PaymentRefundFailed) -> PaymentRow {
     standing(row)
 }
 
-/// Whatever a refund becomes, it is no longer pending, nor failed.
+/// Removes a refund from the pending and from the failed ones: its next state replaces both.
 fn without(mut row: PaymentRow, refund_id: &str) -> PaymentRow {
     row.pending_refunds.retain(|pending| pending.refund_id != refund_id);
     row.failed_refunds.retain(|failed| failed.refund_id != refund_id);
     row
 }
 
-/// Works out the status and the sum from the refunds: while one waits for the gateway that comes first, then one that failed, unless all is
-/// given back.
+/// Works out status, reason and sum from the refunds. A refund that waits for the gateway decides first, then whether all is given back,
+/// then the last failed refund.
 fn standing(row: PaymentRow) -> PaymentRow {
     let pending = row.pending_refunds.iter().map(|pending| pending.amount.amount).sum();
     let refund_requested = Money { amount: pending, ..row.refund_requested };

@@ -1,4 +1,4 @@
-//! What may be asked about products.
+//! The GETs of products.
 
 use super::views::ProductRow;
 use axum::{extract::State, response::Response};

@@ -1,4 +1,4 @@
-//! Stock follows orders: reserve when one is placed, release when it is off, ship when it is paid.
+//! The reactors of products, by which stock follows orders: reserve when one is placed, release when it is off, ship when it is paid.
 
 use consumers::{Reaction, Reactor};
 use domain::{

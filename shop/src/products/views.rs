@@ -71,7 +71,7 @@ impl View for Products {
             ProductEvent::PriceChanged(PriceChanged { price }) => row.map(|row| ProductRow { price: price.clone(), ..row }),
             ProductEvent::StockReceived(event) => row.map(|row| stock(row, event.quantity.get(), 0)),
             ProductEvent::StockReserved(event) => row.map(|row| stock(row, 0, event.quantity.get())),
-            // Its first event may speak of a product that was never listed: then there is no row to change.
+            // A rejection may be the first event of a product that was never listed: then there is no row to change.
             ProductEvent::ReservationRejected(_) => row,
             ProductEvent::StockReleased(event) => row.map(|row| stock(row, 0, -event.quantity.get())),
             ProductEvent::StockShipped(event) => row.map(|row| stock(row, -event.quantity.get(), -event.quantity.get())),
@@ -97,7 +97,7 @@ fn listed(event: &ProductListed, record: &Recorded<ProductEvent>) -> ProductRow 
     }
 }
 
-/// Moves the stock by so many pieces in the house and so many that are kept.
+/// Changes the stock on hand and the reserved stock by so many pieces.
 fn stock(row: ProductRow, on_hand: i64, reserved: i64) -> ProductRow {
     let (on_hand, reserved) = (row.on_hand + on_hand, row.reserved + reserved);
     ProductRow { on_hand, reserved, available: on_hand - reserved, ..row }

@@ -1,4 +1,4 @@
-//! Users: who they are, and where they read mail.
+//! Users: their accounts and addresses.
 
 mod commands;
 mod queries;

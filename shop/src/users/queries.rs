@@ -1,4 +1,4 @@
-//! What may be asked about users.
+//! The GETs of users.
 
 use super::views::UserRow;
 use axum::{extract::State, response::Response};

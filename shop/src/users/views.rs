@@ -1,4 +1,4 @@
-//! A row per user. A closed account keeps its id and dates and nothing that tells who it was.
+//! A row per user. A closed account keeps its id and dates, and nothing that tells who it was.
 
 use domain::{
     Timestamp, UserId,

@@ -1,4 +1,4 @@
-//! What a caller of the shop hears of a command that was decided.
+//! The shop's answers to commands that were decided.
 
 use crate::{shop::Shop, support::answer::Answer};
 use domain::{OrderId, PaymentId, ProductId, Timestamp, UserId, payment::PaymentCommand};

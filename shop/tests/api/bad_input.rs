@@ -1,4 +1,4 @@
-//! Whatever the shop is sent, the answer is a 4xx that says what is wrong and where.
+//! Whatever the shop is sent, it answers a 4xx that says what is wrong and where.
 
 use crate::{
     shop::Shop,

@@ -1,4 +1,4 @@
-//! `/openapi.json` says what is true of the shop's routes.
+//! `/openapi.json` describes the shop's routes as they are.
 
 use crate::{
     shop::Shop,

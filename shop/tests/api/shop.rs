@@ -33,7 +33,7 @@ impl Shop {
     }
 }
 
-/// A way to aggregates whose log is empty yet.
+/// A router to aggregates whose log is empty yet.
 async fn taking<A: Aggregate>() -> Arc<dyn Execute<A>> {
     owned(&MemoryLog::new(PARTITIONS), &schemas::bundled()).await
 }

@@ -1,4 +1,4 @@
-//! Batches for tests, as a subscription would hand them over.
+//! Batches for tests, as a subscription would deliver them.
 
 use domain::{
     Currency, Email, Money, OrderId, PaymentId, ProductId, Quantity, Sku, Text, UserId,
@@ -44,7 +44,7 @@ impl Feed {
         self
     }
 
-    /// All that was written since the last call.
+    /// All records that were written since the last call.
     pub fn batch(&mut self) -> Batch {
         let (from, to) = (self.read, self.records.len());
         self.read = to;

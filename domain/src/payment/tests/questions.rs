@@ -1,4 +1,4 @@
-//! What is asked before the gateway is called.
+//! The questions that are asked before the gateway is called.
 
 use super::*;
 
@@ -6,7 +6,7 @@ fn may_refund(refund_id: &str) -> PaymentCommand {
     PaymentCommand::MayRefund { refund_id: refund_id.into() }
 }
 
-/// What a question is answered in each status: the refusal, where there is one.
+/// Checks the answer to a question in each status: the refusal, or none.
 fn answers(question: PaymentCommand, expected: [(&str, Option<&str>); 6]) {
     for ((status, past), (expected_status, refusal)) in pasts().into_iter().zip(expected) {
         assert_eq!(status, expected_status);

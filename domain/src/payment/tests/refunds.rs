@@ -1,14 +1,14 @@
-//! Refunds: what is requested is reserved, and booked when it is settled.
+//! Refunds: a request reserves the amount, settling books it.
 
 use super::*;
 
-/// As earlier builds booked a refund.
+/// A refund as earlier builds booked it.
 fn refunded(refund_id: &str, amount: i64, in_all: i64) -> PaymentEvent {
     let (amount, refunded) = (gbp(amount), gbp(in_all));
     PaymentEvent::Refunded(PaymentRefunded { order_id: order(), refund_id: refund_id.into(), amount, refunded })
 }
 
-/// What is settled, and what is reserved.
+/// The sums that are settled and reserved.
 fn books(given: &Given<Payment>) -> (i64, i64) {
     let refunds = given.state().refunds().unwrap();
     (refunds.refunded(), refunds.reserved())

@@ -1,4 +1,4 @@
-//! Where a user's mail goes: the notification service's own copy, so that it asks nobody at delivery.
+//! The addresses of users: the notification service's own copy, so that a delivery asks a user's owner only where this shows none.
 
 use domain::{
     Email, Text, UserId,
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// A user's address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contact {
-    /// Whose.
+    /// The user.
     pub user_id: UserId,
     /// The address.
     pub email: Email,
@@ -59,7 +59,7 @@ impl View for Contacts {
     }
 }
 
-/// Where mail to a user goes; none for a user that is unknown, not known yet, or gone. `database` is the notification service's.
+/// A user's address; none for a user who is unknown, not known here yet, or gone. `database` is the notification service's.
 pub async fn email_of(database: &Database, user: UserId) -> Result<Option<Contact>, DatabaseError> {
     database.row(&user.to_string()).await
 }

@@ -1,4 +1,4 @@
-//! The notification service's views: what was to be sent, and where to.
+//! The notification service's views: the messages, and the addresses of users.
 
 pub mod contacts;
 pub mod notifications;

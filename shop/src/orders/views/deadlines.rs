@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// An open order and the moment by which it must be confirmed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deadline {
-    /// Which order.
+    /// The order.
     pub order_id: OrderId,
     /// From this moment on it is late.
     pub due_at: Timestamp,

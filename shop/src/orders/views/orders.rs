@@ -17,9 +17,9 @@ pub enum OrderStatus {
     Placed,
     /// It is paid for.
     Confirmed,
-    /// It will not be: a line was rejected, the card declined, or somebody wanted it no more.
+    /// It was called off: a line was rejected, the payment was declined, or somebody cancelled it.
     Cancelled,
-    /// It will not be: it was not confirmed in time.
+    /// It was not confirmed in time.
     Expired,
 }
 
@@ -31,7 +31,7 @@ pub struct Line {
     #[schema(value_type = uuid::Uuid)]
     pub product_id: ProductId,
     pub quantity: i64,
-    /// What the product stated when it kept the pieces; none before.
+    /// The price that the product stated when it reserved the pieces; none before.
     #[schema(value_type = Option<MoneyShape>)]
     pub unit_price: Option<Money>,
 }
@@ -104,7 +104,7 @@ impl View for Orders {
         let row = match &record.event {
             OrderEvent::Placed(event) => Some(placed(event, record)),
             OrderEvent::LineReserved(event) => row.map(|row| priced(row, event)),
-            // The cancellation that comes with it says why.
+            // The cancellation that comes with it gives the reason.
             OrderEvent::LineRejected(_) => row,
             OrderEvent::Reserved(OrderReserved { total, .. }) => row.map(|row| reserved(row, total)),
             OrderEvent::Confirmed(event) => row.map(|row| confirmed(row, event, record.time)),

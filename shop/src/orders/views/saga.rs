@@ -1,4 +1,4 @@
-//! Where an order's saga stands: a pure fold of its timeline.
+//! The state of an order's saga: a pure fold of its timeline.
 
 use super::{
     orders::OrderStatus,
@@ -11,13 +11,13 @@ use std::{
     collections::{BinaryHeap, HashMap},
 };
 
-/// What an event means to the saga.
+/// The meaning of an event to the saga.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Step {
     /// The order was placed.
     Placed,
-    /// All its lines are kept and priced.
+    /// All its lines are reserved and priced.
     Reserved,
     /// It is paid for.
     Confirmed,
@@ -25,7 +25,7 @@ pub enum Step {
     Cancelled,
     /// It was not confirmed in time.
     Expired,
-    /// A product keeps a line's pieces.
+    /// A product has reserved a line's pieces.
     StockReserved,
     /// A line's pieces are free again.
     StockReleased,
@@ -35,7 +35,7 @@ pub enum Step {
     PaymentRequested,
     /// The money is held.
     PaymentAuthorised,
-    /// The gateway said no.
+    /// The gateway declined.
     PaymentDeclined,
     /// The money was taken.
     PaymentCaptured,
@@ -49,12 +49,12 @@ pub enum Step {
     RefundFailed,
     /// Money was given back.
     PaymentRefunded,
-    /// It changes nothing in where the saga stands.
+    /// The event does not change the saga's state.
     Noted,
 }
 
 impl Step {
-    /// What the event means.
+    /// The meaning of this event.
     pub fn of(event: &StoryEvent) -> Self {
         match event {
             StoryEvent::Order(event) => Self::of_order(event),
@@ -119,18 +119,18 @@ pub enum Wait {
     Capture,
     /// The goods to leave the house.
     Shipment,
-    /// What was reserved to be released.
+    /// The reserved stock to be released.
     Release,
-    /// What was held or taken to be given back.
+    /// The money that is held or taken to be given back.
     Void,
 }
 
-/// Where a saga stands.
+/// The state of a saga.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Saga {
     /// The order's own status.
     pub status: OrderStatus,
-    /// What happens next, where something is to.
+    /// What it waits for, if for anything.
     pub waiting_for: Option<Wait>,
     /// When an open order expires.
     pub until: Option<Timestamp>,
@@ -143,7 +143,7 @@ struct Facts {
     status: Option<OrderStatus>,
     expires_at: Option<Timestamp>,
     all_reserved: bool,
-    /// Lines that are kept now.
+    /// The number of lines whose pieces are reserved now.
     kept: i64,
     payment: Option<Step>,
     compensations: Vec<Step>,
@@ -203,7 +203,7 @@ impl Facts {
 }
 
 impl Facts {
-    /// True where money is held or was taken, and is not given back.
+    /// True where money is held, may yet be held or was taken, and is not given back.
     fn is_money_held(&self) -> bool {
         matches!(
             self.payment,
@@ -219,20 +219,20 @@ impl Facts {
     }
 }
 
-/// Where the saga of these entries stands; none before the order itself was placed. The entries are in [`story`]'s order.
+/// The state of the saga of these entries; none before the order itself was placed. The entries are in [`story`]'s order.
 pub fn saga(entries: &[TimelineRow]) -> Option<Saga> {
     let mut facts = Facts::default();
     entries.iter().for_each(|entry| facts.take(entry));
     let status = facts.status?;
     let off = matches!(status, OrderStatus::Cancelled | OrderStatus::Expired);
-    // Money given back for an order that stands is the merchant's kindness, not the saga's compensation.
+    // A refund for an order that stands is the merchant's own decision, no compensation of the saga.
     facts.compensations.retain(|step| off || *step != Step::PaymentRefunded);
     let until = facts.expires_at.filter(|_| status == OrderStatus::Placed);
     Some(Saga { status, waiting_for: facts.waiting_for(status), until, compensations: facts.compensations })
 }
 
-/// The entries as a story: by time, but never an event before its cause nor before its predecessor in the same log,
-/// whatever the nodes' clocks say.
+/// Sorts the entries into a story: by time, but never an event before its cause nor before its predecessor in the same log, whatever the
+/// nodes' clocks say.
 pub fn story(entries: Vec<TimelineRow>) -> Vec<TimelineRow> {
     let mut entries: Vec<Option<TimelineRow>> = in_log_order(entries).into_iter().map(Some).collect();
     let (after, mut waits) = followers(&entries);
@@ -249,7 +249,7 @@ pub fn story(entries: Vec<TimelineRow>) -> Vec<TimelineRow> {
             }
         }
     }
-    // Only causes in a circle, which no log holds, are left here: they are shown all the same.
+    // Only entries whose causes form a circle, which no log holds, are left here: they are shown all the same.
     story.extend(entries.into_iter().flatten());
     story
 }
@@ -259,7 +259,7 @@ fn in_log_order(mut entries: Vec<TimelineRow>) -> Vec<TimelineRow> {
     entries
 }
 
-/// Whom each entry comes before, and how many each comes after.
+/// For each entry, the entries that must come after it, and how many must come before it.
 fn followers(entries: &[Option<TimelineRow>]) -> (Vec<Vec<usize>>, Vec<usize>) {
     let entries: Vec<&TimelineRow> = entries.iter().flatten().collect();
     let by_id: HashMap<&str, usize> = entries.iter().enumerate().map(|(i, entry)| (&*entry.event_id, i)).collect();

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 event_sourcing::union! {
-    /// What an order's story is made of.
+    /// The events of an order's story.
     pub enum StoryEvent {
         Order(OrderEvent),
         Product(ProductEvent),
@@ -152,15 +152,15 @@ fn payment(event: &PaymentEvent) -> OrderId {
 fn notification(event: &NotificationEvent) -> Option<OrderId> {
     match event {
         NotificationEvent::Requested(NotificationRequested { order_id, .. }) => *order_id,
-        // They do not say which order their request was about.
+        // These events do not name the order of their request.
         NotificationEvent::Delivered(_) | NotificationEvent::Failed(_) => None,
     }
 }
 
-/// The events of the order itself that its timeline keeps, whose rows come in the log's order.
+/// The order's own events, from rows of its timeline, which must come in the log's order.
 ///
 /// # Errors
-/// A row holds no event of an order.
+/// A row does not hold an event of an order.
 pub fn of_timeline(rows: Vec<TimelineRow>) -> Result<Vec<Recorded<AnyEvent>>, WrongRecord> {
     let own = rows.into_iter().filter(|row| row.service == OrderEvent::SERVICE);
     own.zip(1..).map(|(row, version)| of_entry(row, version)).collect()
@@ -243,7 +243,7 @@ mod tests {
         (1..).zip(events).map(written).collect()
     }
 
-    /// The order as its timeline tells it.
+    /// The order's status and version then, folded from its timeline.
     fn status(at: &AsOf) -> Option<(String, u64)> {
         let rows = story().iter().filter_map(|record| Timeline::apply(None, &record.with(record.event.clone().into()))).collect();
         let row = erased::<Orders>().as_of(&up_to(of_timeline(rows).unwrap(), at))?;
