@@ -1,12 +1,8 @@
-//! The processes that this one starts: the embedded broker, and whatever a system needs besides. They watch their standard input, so they
-//! end when this process does, however it ends.
+//! The processes that this one starts, such as a simulated payment gateway. They watch their standard input, so they end when this process
+//! does, however it ends.
 
-use crate::{Failure, StoreArguments};
-use std::{
-    path::{Path, PathBuf},
-    process::Stdio,
-    time::Duration,
-};
+use crate::Failure;
+use std::{path::Path, process::Stdio, time::Duration};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
@@ -20,23 +16,6 @@ const READY_WITHIN: Duration = Duration::from_secs(30);
 pub struct Children(Vec<Child>);
 
 impl Children {
-    /// Starts the embedded broker and waits until it takes connections.
-    ///
-    /// # Errors
-    /// Its port is taken, or it does not become ready.
-    pub async fn start_broker(&mut self, store: &StoreArguments) -> Result<(), Failure> {
-        let program = match &store.embedded_broker {
-            Some(program) => program.clone(),
-            None => beside_us("embedded-broker")?,
-        };
-        let port = store.kafka.broker_port;
-        std::net::TcpListener::bind(("127.0.0.1", port))
-            .map_err(|error| Failure::in_use("the embedded broker", &format!("127.0.0.1:{port}"), &error, "DAYBOOK_BROKER_PORT"))?;
-        let mut command = Command::new(&program);
-        command.args(["--exit-with-stdin", "--port", &port.to_string(), "--directory"]).arg(store.data.join("broker"));
-        self.start(command, &program).await.map(drop)
-    }
-
     /// Starts a program, waits for the first line that it prints, and answers that line.
     ///
     /// # Errors
@@ -65,15 +44,5 @@ impl Children {
                 let _ = child.kill().await;
             }
         }
-    }
-}
-
-fn beside_us(name: &str) -> Result<PathBuf, Failure> {
-    let us = std::env::current_exe().map_err(Failure::failed)?;
-    let program = us.with_file_name(name);
-    if program.is_file() {
-        Ok(program)
-    } else {
-        Err(Failure::usage(format!("{} is not there: build it, or name it with DAYBOOK_EMBEDDED_BROKER", program.display())))
     }
 }

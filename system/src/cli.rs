@@ -69,13 +69,13 @@ pub enum TopicsCommand {
 /// Where the brokers are.
 #[derive(Args, Clone)]
 pub struct KafkaArguments {
-    /// Brokers, `host:port[,host:port]`. Without it, the embedded broker of this machine.
+    /// Brokers, `host:port[,host:port]`. Without it, this process keeps the log itself.
     #[arg(long, env = "DAYBOOK_KAFKA")]
     pub kafka: Option<String>,
-    /// The port of the embedded broker on 127.0.0.1.
+    /// The port of the embedded log on 127.0.0.1.
     #[arg(long, env = "DAYBOOK_BROKER_PORT", default_value_t = 9092)]
     pub broker_port: u16,
-    /// Partitions of each log, fixed for life. Default: 1 on the embedded broker, else 4.
+    /// Partitions of each log, fixed for life. Default: 1 on the embedded log, else 4.
     #[arg(long, env = "DAYBOOK_PARTITIONS", value_parser = clap::value_parser!(i32).range(1..=10_000))]
     pub partitions: Option<i32>,
     /// Copies of each partition.
@@ -92,7 +92,7 @@ pub struct StoreArguments {
     /// Where the brokers are.
     #[command(flatten)]
     pub kafka: KafkaArguments,
-    /// Where this machine keeps its data: the embedded broker's log, SQLite, what a service keeps in files.
+    /// Where this machine keeps its data: the embedded log, SQLite, what a service keeps in files.
     #[arg(long, env = "DAYBOOK_DATA", default_value = "data")]
     pub data: PathBuf,
     /// PostgreSQL, `postgres://user:password@host:port`; each service uses the database `daybook_<service>`. Without it, SQLite.
@@ -101,9 +101,6 @@ pub struct StoreArguments {
     /// A Confluent-compatible schema registry. Without it, the schema ids of this build.
     #[arg(long, env = "SCHEMA_REGISTRY_URL")]
     pub registry: Option<String>,
-    /// The embedded broker's program. Default: beside this one.
-    #[arg(long, env = "DAYBOOK_EMBEDDED_BROKER")]
-    pub embedded_broker: Option<PathBuf>,
 }
 
 /// What a node does for a service.
@@ -138,7 +135,7 @@ pub struct RunArguments {
     /// Where its data is.
     #[command(flatten)]
     pub store: StoreArguments,
-    /// How many nodes follow each partition that another owns, so that they can take it over at once. Not on the embedded broker.
+    /// How many nodes follow each partition that another owns, so that they can take it over at once. Not on the embedded log.
     #[arg(long, env = "DAYBOOK_STANDBYS", default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=9))]
     pub standbys: u8,
     /// How many aggregates of each partition are in memory; the others are looked up in the snapshots of the data directory.

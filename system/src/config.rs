@@ -9,12 +9,6 @@ use event_store::{
 };
 use std::time::Duration;
 
-/// The latency of reading from the embedded broker, in milliseconds: it does not wake a waiting fetch when a record comes.
-const EMBEDDED_FETCH_WAIT: u32 = 10;
-
-/// How often an idle reader looks for records that other processes appended, in milliseconds; appends of its own process wake it.
-const EMBEDDED_IDLE_LOOK: u32 = 2000;
-
 impl KafkaArguments {
     /// True when no brokers are named.
     pub fn is_embedded(&self) -> bool {
@@ -24,12 +18,7 @@ impl KafkaArguments {
     /// How to reach the brokers.
     pub fn config(&self, client_id: &str) -> KafkaConfig {
         let embedded = format!("127.0.0.1:{}", self.broker_port);
-        let mut config = KafkaConfig::new(self.kafka.as_deref().unwrap_or(&embedded), client_id);
-        if self.is_embedded() {
-            config.fetch_wait_millis = EMBEDDED_FETCH_WAIT;
-            config.idle_look_millis = Some(EMBEDDED_IDLE_LOOK);
-        }
-        config
+        KafkaConfig::new(self.kafka.as_deref().unwrap_or(&embedded), client_id)
     }
 
     /// The topics as they should be.

@@ -12,6 +12,7 @@ mod cli;
 mod config;
 mod declaration;
 mod due;
+mod embedded;
 mod errands;
 mod failure;
 mod program;

@@ -2,6 +2,7 @@
 
 use crate::{
     Children, Failure, Role, RunArguments, System,
+    embedded::EmbeddedLog,
     reading::{self, Databases, ReadingParts},
     writing::{WriteSide, WritingParts},
 };
@@ -21,13 +22,11 @@ use utoipa_axum::router::OpenApiRouter;
 ///
 /// # Errors
 /// A port is taken, the brokers or a database do not answer, a setting is wrong.
-pub async fn run(system: &System, arguments: &RunArguments, mut children: Children) -> Result<ExitCode, Failure> {
+pub async fn run(system: &System, arguments: &RunArguments, children: Children) -> Result<ExitCode, Failure> {
     log_to_stderr(system, arguments.json);
     let stop = until_signal();
     let http = TcpListener::bind(arguments.http).await.map_err(|error| Failure::in_use("HTTP", &arguments.http, &error, "DAYBOOK_HTTP"))?;
-    if arguments.store.kafka.is_embedded() {
-        children.start_broker(&arguments.store).await?;
-    }
+    let log = if arguments.store.kafka.is_embedded() { Some(EmbeddedLog::start(&arguments.store).await?) } else { None };
     let schemas = arguments.store.schemas(system).await?;
     let codecs = system.codecs(schemas.clone());
     let config = arguments.store.kafka.config(&arguments.node_name());
@@ -49,6 +48,9 @@ pub async fn run(system: &System, arguments: &RunArguments, mut children: Childr
     reading.finished().await;
     writing.stop().await;
     children.stop().await;
+    if let Some(log) = log {
+        log.stop().await;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -57,7 +59,7 @@ fn command_routes(system: &System, arguments: &RunArguments, writing: &WriteSide
     taken.fold(OpenApiRouter::new(), |routes, service| routes.merge(service.command_routes(&writing.aggregates)))
 }
 
-/// Makes the topics that are missing, with the settings of the arguments, on the embedded broker and on real ones.
+/// Makes the topics that are missing, with the settings of the arguments, on the embedded log and on real brokers.
 async fn make_topics(system: &System, arguments: &RunArguments, config: &KafkaConfig) -> Result<(), Failure> {
     let topics = Topics::new(config).map_err(Failure::failed)?;
     let created = topics.create(&arguments.store.kafka.plan(system)).await.map_err(Failure::failed)?;

@@ -1,6 +1,6 @@
 //! A store as the tools that read all of it open it: logs, schemas, databases.
 
-use crate::{Children, Failure, StoreArguments, System};
+use crate::{Failure, StoreArguments, System, embedded::EmbeddedLog};
 use codec::Codecs;
 use event_store::{
     Log,
@@ -15,23 +15,21 @@ pub(crate) struct Store {
     pub partitions: HashMap<&'static str, i32>,
     pub codecs: Codecs,
     arguments: StoreArguments,
-    /// The embedded broker, where this process had to start it.
-    children: Children,
+    /// The embedded log, where no other process serves it.
+    log: Option<EmbeddedLog>,
 }
 
 impl Store {
-    /// Opens the store; starts the embedded broker where it is the one to use and does not run yet.
+    /// Opens the store; serves the embedded log where that is the one to use and no other process serves it yet.
     pub async fn open(system: &System, arguments: &StoreArguments) -> Result<Self, Failure> {
-        let mut children = Children::default();
-        if arguments.kafka.is_embedded() && TcpStream::connect(("127.0.0.1", arguments.kafka.broker_port)).is_err() {
-            children.start_broker(arguments).await?;
-        }
+        let is_to_serve = arguments.kafka.is_embedded() && TcpStream::connect(("127.0.0.1", arguments.kafka.broker_port)).is_err();
+        let log = if is_to_serve { Some(EmbeddedLog::start(arguments).await?) } else { None };
         let config = arguments.kafka.config("daybook-tool");
         let topics = Topics::new(&config).map_err(Failure::failed)?;
         let partitions = topics.partitions(&system.logs()).map_err(Failure::failed)?;
         let logs = logs(&config, &partitions)?;
         let codecs = system.codecs(arguments.schemas(system).await?);
-        Ok(Self { logs, partitions, codecs, arguments: arguments.clone(), children })
+        Ok(Self { logs, partitions, codecs, arguments: arguments.clone(), log })
     }
 
     /// The database of a service.
@@ -40,9 +38,11 @@ impl Store {
         opened.map_err(|error| Failure::failed(format!("the database of {service}: {error}")))
     }
 
-    /// Ends the broker that was started for it.
+    /// Closes the log that was opened for it.
     pub async fn close(self) {
-        self.children.stop().await;
+        if let Some(log) = self.log {
+            log.stop().await;
+        }
     }
 }
 

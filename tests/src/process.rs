@@ -22,7 +22,7 @@ pub fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
 }
 
-/// The settings of real parts, which a test on the embedded broker must not see.
+/// The settings of real parts, which a test on the embedded log must not see.
 const REAL_PARTS: [&str; 3] = ["DAYBOOK_KAFKA", "DAYBOOK_POSTGRES", "SCHEMA_REGISTRY_URL"];
 
 /// Uses a tool of a system's program on the data of an embedded system.
@@ -43,16 +43,15 @@ pub struct Daybook {
 }
 
 impl Daybook {
-    /// Starts it on the embedded broker, and waits until it is ready.
+    /// Starts it on the embedded log, and waits until it is ready.
     pub async fn embedded(directory: &Path, broker_port: u16) -> Option<Self> {
         Self::embedded_with(&required("DAYBOOK_PROGRAM")?, directory, broker_port, &[]).await
     }
 
-    /// Starts another system's program on the embedded broker, or this one's with further settings, and waits until it is ready.
+    /// Starts another system's program on the embedded log, or this one's with further settings, and waits until it is ready.
     pub async fn embedded_with(program: &str, directory: &Path, broker_port: u16, settings: &[(&str, &str)]) -> Option<Self> {
-        let broker = required("DAYBOOK_EMBEDDED_BROKER")?;
         let port = broker_port.to_string();
-        let mut all = vec![("DAYBOOK_BROKER_PORT", port.as_str()), ("DAYBOOK_EMBEDDED_BROKER", &broker)];
+        let mut all = vec![("DAYBOOK_BROKER_PORT", port.as_str())];
         all.extend(settings);
         Some(Self::spawn(program, directory, &[], &all, &REAL_PARTS).await)
     }

@@ -11,14 +11,15 @@ use std::{
 type Arrows = (&'static str, &'static [&'static str]);
 
 /// The engine: it knows nothing of what is built on it. Views and reactors do not know each other either; `system` brings them together.
-const ENGINE: [Arrows; 7] = [
+const ENGINE: [Arrows; 8] = [
+    ("embedded-log", &[]),
     ("event-sourcing", &[]),
     ("codec", &["event-sourcing"]),
-    ("event-store", &["event-sourcing", "codec"]),
+    ("event-store", &["embedded-log", "event-sourcing", "codec"]),
     ("projections", &["event-sourcing", "codec", "event-store"]),
     ("consumers", &["event-sourcing", "codec", "event-store"]),
     ("command-api", &["event-sourcing", "codec", "event-store"]),
-    ("system", &["event-sourcing", "codec", "event-store", "projections", "consumers", "command-api"]),
+    ("system", &["embedded-log", "event-sourcing", "codec", "event-store", "projections", "consumers", "command-api"]),
 ];
 
 /// What is built on the engine: the shop with its binary, and a second domain, which knows of the shop as little as the engine does.
@@ -34,9 +35,8 @@ const TENANTS: [Arrows; 6] = [
     ("lending-library", &["event-sourcing", "codec", "event-store", "projections", "consumers", "command-api", "system", "system-tests"]),
 ];
 
-/// The crates that test and measure both, and the broker of one machine.
-const BESIDE: [Arrows; 5] = [
-    ("embedded-broker", &[]),
+/// The crates that test and measure both.
+const BESIDE: [Arrows; 4] = [
     ("system-tests", &["event-store", "shop"]),
     ("fuzz-targets", &["event-sourcing", "codec", "event-store", "command-api", "domain", "schemas", "invoices", "shop"]),
     ("hot-paths", &["event-sourcing", "codec", "event-store", "projections", "domain", "schemas", "shop"]),
@@ -177,11 +177,11 @@ fn what_decides_is_pure() {
 
 #[test]
 fn only_the_event_store_names_rdkafka() {
-    // The tests and the benchmark measure the engine against the bare client, which they must name.
-    let may = BTreeSet::from(["event-store", "system-tests", "bench"]);
+    // The tests and the benchmark measure the engine against the bare client, and the embedded log is tested by it.
+    let may = BTreeSet::from(["event-store", "embedded-log", "system-tests", "bench"]);
     let others: Vec<_> = dependants(&["rdkafka"]).difference(&may).copied().collect();
     assert!(others.is_empty(), "{others:?} depend on rdkafka");
-    let free = ["event-store/", "tests/tests", "tests/benchmark/"];
+    let free = ["event-store/", "embedded-log/tests", "tests/tests", "tests/benchmark/"];
     for folder in code().into_iter().chain(tests()).filter(|folder| !free.iter().any(|start| folder.starts_with(start))) {
         assert_eq!(offending(&folder, |_, line| line.contains("rdkafka")), NOTHING);
     }

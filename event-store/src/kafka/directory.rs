@@ -69,7 +69,7 @@ impl OwnersTopic {
     fn read(&self) -> Result<(), LogError> {
         let failed = |error: rdkafka::error::KafkaError| LogError(error.to_string());
         let mut client = self.config.reader();
-        client.set("auto.offset.reset", "earliest").set("fetch.wait.max.ms", self.config.fetch_wait_millis.max(100).to_string());
+        client.set("auto.offset.reset", "earliest");
         let consumer: BaseConsumer = client.create().map_err(failed)?;
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(OWNERS_TOPIC, 0, Offset::Beginning).map_err(failed)?;

@@ -34,10 +34,6 @@ impl Following {
         Ok(Self { consumer, assigned: Mutex::default() })
     }
 
-    pub fn consumer(&self) -> &BaseConsumer {
-        &self.consumer
-    }
-
     pub fn reads(&self, source: &PartitionId) -> bool {
         self.assigned.lock().contains(source)
     }
@@ -64,17 +60,14 @@ impl Following {
         Ok(())
     }
 
-    /// Takes the records that the consumer has and hands them to the rings, each partition's at once. Returns how many there were.
-    pub fn step(&self, rings: &Rings, first_wait: Duration) -> usize {
-        let (mut taken, mut took) = (Vec::new(), 0);
+    /// Takes the records that the consumer has and hands them to the rings, each partition's at once.
+    pub fn step(&self, rings: &Rings, first_wait: Duration) {
+        let mut taken = Vec::new();
         let mut wait = first_wait;
         for _ in 0..MOST_RECORDS {
             match self.consumer.poll(wait) {
                 None => break,
-                Some(Ok(message)) => {
-                    of_partition(&mut taken, rings, &message).receive(&message);
-                    took += 1;
-                }
+                Some(Ok(message)) => of_partition(&mut taken, rings, &message).receive(&message),
                 Some(Err(error)) if is_passing(&error) => break,
                 Some(Err(error)) => {
                     tracing::error!(%error, "the tail cannot read");
@@ -85,7 +78,6 @@ impl Following {
             wait = Duration::ZERO;
         }
         taken.into_iter().for_each(Taken::hand_on);
-        took
     }
 }
 

@@ -1,6 +1,6 @@
 //! Appending to and reading from one topic.
 
-use super::{KafkaConfig, topic_of, wake::Wake};
+use super::{KafkaConfig, topic_of};
 use crate::{
     Append, PartitionId, RawRecord,
     envelope::SharedRecord,
@@ -50,9 +50,7 @@ impl AckTo {
 }
 
 /// Takes the broker's answers on the producer's own thread.
-pub struct AckContext {
-    wake: Arc<Wake>,
-}
+pub struct AckContext;
 
 impl ClientContext for AckContext {}
 
@@ -61,10 +59,6 @@ impl ProducerContext for AckContext {
 
     fn delivery(&self, result: &DeliveryResult<'_>, to: Box<AckTo>) {
         let offset = result.as_ref().map(|message| message.offset()).map_err(|(error, _)| error.to_string());
-        // Epoch 0 is no writer's: it marks an announcement, which no reader of a log will ever see.
-        if to.tag.epoch > 0 {
-            self.wake.ring();
-        }
         let _ = to.acks.send(Ack { tag: to.tag, offset });
         if let Ok(message) = result {
             to.show(message);
@@ -76,7 +70,6 @@ impl ProducerContext for AckContext {
 #[derive(Clone)]
 pub struct KafkaProducer {
     client: Arc<BaseProducer<AckContext>>,
-    wake: Arc<Wake>,
     rings: Rings,
     written: Arc<watch::Sender<HashSet<PartitionId>>>,
 }
@@ -84,19 +77,13 @@ pub struct KafkaProducer {
 impl KafkaProducer {
     /// Connects in the background; an unreachable broker shows as failing appends.
     pub fn new(config: &KafkaConfig) -> Result<Self, LogError> {
-        let wake = Arc::new(Wake::default());
-        Ok(Self { client: connect(config, &wake)?, wake, rings: Rings::default(), written: Arc::default() })
+        Ok(Self { client: connect(config)?, rings: Rings::default(), written: Arc::default() })
     }
 
     /// A producer of the same process on connections of its own, for other logs: a broker takes the requests of a connection one after
     /// another, and librdkafka sends one for each partition, so logs that share a connection wait in one queue.
     pub fn beside(&self, config: &KafkaConfig) -> Result<Self, LogError> {
-        Ok(Self { client: connect(config, &self.wake)?, ..self.clone() })
-    }
-
-    /// Rings whenever the broker answers an append of this process.
-    pub(super) fn wake(&self) -> Arc<Wake> {
-        self.wake.clone()
+        Ok(Self { client: connect(config)?, ..self.clone() })
     }
 
     /// The rings into which acknowledged records are put; the tail of [`KafkaTail::shown`](super::KafkaTail::shown) has them.
@@ -130,13 +117,12 @@ impl KafkaProducer {
     }
 }
 
-fn connect(config: &KafkaConfig, wake: &Arc<Wake>) -> Result<Arc<BaseProducer<AckContext>>, LogError> {
+fn connect(config: &KafkaConfig) -> Result<Arc<BaseProducer<AckContext>>, LogError> {
     let mut client = config.client();
     client.set("enable.idempotence", "true").set("acks", "all").set("linger.ms", "0");
     client.set("message.timeout.ms", config.append_timeout_millis.to_string());
     client.set("request.timeout.ms", "5000").set("retry.backoff.ms", "20").set("queue.buffering.max.messages", "200000");
-    let context = AckContext { wake: wake.clone() };
-    let producer: BaseProducer<_> = client.create_with_context(context).map_err(|error| LogError(error.to_string()))?;
+    let producer: BaseProducer<_> = client.create_with_context(AckContext).map_err(|error| LogError(error.to_string()))?;
     let producer = Arc::new(producer);
     let polled = Arc::downgrade(&producer);
     std::thread::Builder::new().name("producer".into()).spawn(move || poll(&polled)).map_err(|error| LogError(error.to_string()))?;
@@ -308,7 +294,7 @@ mod tests {
         let first = KafkaProducer::new(&config).expect("a producer");
         let beside = first.beside(&config).expect("a producer");
         assert!(!Arc::ptr_eq(&first.client, &beside.client));
-        assert!(Arc::ptr_eq(&first.wake, &beside.wake) && Arc::ptr_eq(&first.rings, &beside.rings));
+        assert!(Arc::ptr_eq(&first.rings, &beside.rings));
         assert!(Arc::ptr_eq(&first.written, &beside.written));
     }
 

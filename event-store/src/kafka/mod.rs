@@ -2,13 +2,11 @@
 
 mod directory;
 mod following;
-mod idle;
 mod log;
 mod placement;
 mod standby_log;
 mod tail;
 mod topics;
-mod wake;
 
 pub use directory::OwnersTopic;
 pub use log::{KafkaLog, KafkaProducer};
@@ -39,12 +37,6 @@ pub struct KafkaConfig {
     pub brokers: String,
     /// The client's name in the brokers' logs.
     pub client_id: String,
-    /// How long the broker may hold a fetch back when there is no new record, in milliseconds. Kafka wakes a waiting fetch when a record
-    /// comes; the embedded broker does not, so there it is the latency of reading.
-    pub fetch_wait_millis: u32,
-    /// For a broker that does not wake a waiting fetch: when no record comes, fetch only this often, and at once when this process appends.
-    /// None for Kafka, where waiting costs nothing.
-    pub idle_look_millis: Option<u32>,
     /// After how many milliseconds without an acknowledgement an append is in doubt.
     pub append_timeout_millis: u32,
     /// Further librdkafka properties (security, for instance), as they are.
@@ -57,8 +49,6 @@ impl KafkaConfig {
         Self {
             brokers: brokers.into(),
             client_id: client_id.into(),
-            fetch_wait_millis: 500,
-            idle_look_millis: None,
             append_timeout_millis: 10_000,
             properties: Vec::new(),
         }
@@ -78,7 +68,7 @@ impl KafkaConfig {
     fn reader(&self) -> ClientConfig {
         let mut client = self.client();
         client.set("group.id", "daybook.unused").set("enable.auto.commit", "false").set("enable.auto.offset.store", "false");
-        client.set("auto.offset.reset", "error").set("fetch.wait.max.ms", self.fetch_wait_millis.to_string());
+        client.set("auto.offset.reset", "error").set("fetch.wait.max.ms", "500");
         // A full queue stops librdkafka's fetches for a second by default, however soon it is empty.
         client.set("fetch.queue.backoff.ms", "5").set("queued.min.messages", "10000");
         client.set("fetch.error.backoff.ms", "50").set("isolation.level", "read_uncommitted");

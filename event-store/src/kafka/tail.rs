@@ -5,7 +5,7 @@
 //! consumer reads those partitions, and lets the broker gather: it brings the records that no acknowledgement put into a ring, and those of
 //! another process that wrote the partition meanwhile.
 
-use super::{KafkaConfig, KafkaProducer, following::Following, idle::Idle};
+use super::{KafkaConfig, KafkaProducer, following::Following};
 use crate::{
     LogError, PartitionId,
     ring::{Ring, Rings},
@@ -24,6 +24,8 @@ use tokio_util::sync::CancellationToken;
 const PATIENCE_MILLIS: &str = "50";
 /// The broker answers sooner once it has gathered this many bytes.
 const WORTH_A_FETCH: &str = "500000";
+/// How long a consumer waits for a record before it looks whether it is to stop.
+const LOOK: Duration = Duration::from_millis(100);
 /// How long both consumers read a partition that another process writes now: the first fetch of a new partition waits until the fetch
 /// before it has ended.
 const HANDED_OVER: Duration = Duration::from_secs(2);
@@ -52,7 +54,7 @@ impl KafkaTail {
     pub fn start(config: &KafkaConfig, producer: &KafkaProducer) -> Result<Self, LogError> {
         let prompt = Following::new(&config.reader())?;
         let (rings, written) = (Rings::default(), producer.written());
-        Self::reading(Tailing { prompt, patient: None, rings, written, leaving: Mutex::default() }, config, producer)
+        Self::reading(Tailing { prompt, patient: None, rings, written, leaving: Mutex::default() })
     }
 
     /// Starts the tail whose rings get the producer's records as soon as they are acknowledged. A producer has only one such tail: call
@@ -60,17 +62,15 @@ impl KafkaTail {
     pub fn shown(config: &KafkaConfig, producer: &KafkaProducer) -> Result<Self, LogError> {
         let mut gathering = config.reader();
         gathering.set("fetch.wait.max.ms", PATIENCE_MILLIS).set("fetch.min.bytes", WORTH_A_FETCH);
-        // Where each fetch costs the broker work, one consumer reads all.
-        let patient = if config.idle_look_millis.is_none() { Some(Following::new(&gathering)?) } else { None };
+        let patient = Some(Following::new(&gathering)?);
         let (prompt, rings, written) = (Following::new(&config.reader())?, producer.rings(), producer.written());
-        Self::reading(Tailing { prompt, patient, rings, written, leaving: Mutex::default() }, config, producer)
+        Self::reading(Tailing { prompt, patient, rings, written, leaving: Mutex::default() })
     }
 
-    fn reading(reading: Tailing, config: &KafkaConfig, producer: &KafkaProducer) -> Result<Self, LogError> {
+    fn reading(reading: Tailing) -> Result<Self, LogError> {
         let (reading, stop) = (Arc::new(reading), CancellationToken::new());
-        let idle = config.idle_look_millis.map(|millis| Idle::new(producer.wake(), Duration::from_millis(millis.into())));
         let (this, until) = (reading.clone(), stop.clone());
-        let mut threads = vec![spawn("tail", move || this.follow(idle, &until))?];
+        let mut threads = vec![spawn("tail", move || this.follow(&until))?];
         if reading.patient.is_some() {
             let (this, until) = (reading.clone(), stop.clone());
             threads.push(spawn("patient tail", move || this.follow_patiently(&until))?);
@@ -115,13 +115,9 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<(
 }
 
 impl Tailing {
-    fn follow(&self, mut idle: Option<Idle>, until: &CancellationToken) {
-        let wait = Duration::from_millis(if idle.is_some() { 25 } else { 100 });
+    fn follow(&self, until: &CancellationToken) {
         while !until.is_cancelled() {
-            let took = self.prompt.step(&self.rings, wait);
-            if let Some(Err(error)) = idle.as_mut().map(|idle| idle.rest(self.prompt.consumer(), took)) {
-                tracing::warn!(%error, "the tail cannot rest");
-            }
+            self.prompt.step(&self.rings, LOOK);
         }
     }
 
@@ -130,7 +126,7 @@ impl Tailing {
         let mut written = self.written.clone();
         written.mark_changed();
         while !until.is_cancelled() {
-            patient.step(&self.rings, Duration::from_millis(100));
+            patient.step(&self.rings, LOOK);
             if let Err(error) = self.sort(patient, &mut written) {
                 tracing::warn!(%error, "a partition cannot change its consumer");
             }

@@ -13,8 +13,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The value that the embedded broker reports for `retention.ms=-1`.
-const FOR_EVER: &str = "9223372036854775807";
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How safe the topics must be.
@@ -200,12 +198,12 @@ fn log_topic<'a>(name: &'a str, plan: &TopicPlan, min_insync: &'a str) -> NewTop
 /// A setting, whether a value of it is right, and what it must be in words.
 type Rule<'a> = (&'a str, &'a dyn Fn(&str) -> bool, String);
 
-/// The settings that would lose or rewrite history. One that the broker does not report (the embedded one reports few) is not judged.
+/// The settings that would lose or rewrite history. One that the broker does not report is not judged.
 fn check_settings(topic: &str, resource: &ConfigResource, profile: Profile) -> Vec<Violation> {
     let min_insync = |value: &str| value.parse::<i32>().is_ok_and(|copies| copies >= profile.min_insync);
     let rules: [Rule<'_>; 5] = [
         ("cleanup.policy", &|value| value == "delete", "delete".into()),
-        ("retention.ms", &|value| value == "-1" || value == FOR_EVER, "-1".into()),
+        ("retention.ms", &|value| value == "-1", "-1".into()),
         ("retention.bytes", &|value| value == "-1", "-1".into()),
         ("unclean.leader.election.enable", &|value| value == "false", "false".into()),
         ("min.insync.replicas", &min_insync, format!("at least {}", profile.min_insync)),

@@ -1,15 +1,17 @@
-//! The logs that the suite runs on: memory, the embedded broker, Apache Kafka. Each test has a topic of its own.
+//! The logs that the suite runs on: memory, the embedded log, Apache Kafka. Each test has a topic of its own.
 
 use event_store::{
     Log, MemoryLog,
     kafka::{KafkaConfig, KafkaLog, KafkaProducer, Profile, TopicPlan, Topics},
 };
+use embedded_log::{Server, Store};
 use std::{
-    io::{BufRead, BufReader},
-    process::{Child, Command, Stdio},
+    net::SocketAddr,
+    path::Path,
     sync::{Arc, OnceLock},
-    time::Duration,
+    time::{Duration, Instant},
 };
+use tokio::runtime::{Builder, Runtime};
 use uuid::Uuid;
 
 /// Makes an empty log of one partition.
@@ -23,16 +25,15 @@ pub async fn kafka() -> Option<Arc<dyn Log>> {
     Some(on_brokers(&KafkaConfig::new(&brokers, "contract")).await)
 }
 
-/// On the embedded broker, whose program is at `DAYBOOK_EMBEDDED_BROKER`.
+/// On the embedded log, served by this process.
 pub async fn embedded() -> Option<Arc<dyn Log>> {
-    static BROKER: OnceLock<Option<(Broker, tempfile::TempDir)>> = OnceLock::new();
+    static SERVED: OnceLock<(Served, tempfile::TempDir)> = OnceLock::new();
     let start = || {
-        let program = required("DAYBOOK_EMBEDDED_BROKER")?;
         let directory = tempfile::tempdir().expect("a temporary directory");
-        Some((Broker::start(&program, directory.path()), directory))
+        (Served::start(directory.path(), 0), directory)
     };
-    let (broker, _) = tokio::task::spawn_blocking(move || BROKER.get_or_init(start).as_ref()).await.expect("the broker starts")?;
-    Some(on_brokers(&broker.config()).await)
+    let (served, _) = tokio::task::spawn_blocking(move || SERVED.get_or_init(start)).await.expect("it starts");
+    Some(on_brokers(&served.config()).await)
 }
 
 /// A variable that `./test` sets. In a run by hand it may be missing: the test is passed over then, with a message.
@@ -54,41 +55,38 @@ pub async fn on_brokers(config: &KafkaConfig) -> Arc<dyn Log> {
     Arc::new(KafkaLog::new(KafkaProducer::new(config).expect("a producer"), service, config.clone()))
 }
 
-/// The embedded broker as a child process on a port of its own.
-pub struct Broker {
-    child: Child,
+/// The embedded log, on a runtime of its own, so that it outlives the test that started it and can be cut off.
+pub struct Served {
+    runtime: Runtime,
     pub port: u16,
 }
 
-impl Broker {
-    pub fn start(program: &str, directory: &std::path::Path) -> Self {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port();
-        Self::start_on(program, directory, port)
-    }
-
-    pub fn start_on(program: &str, directory: &std::path::Path, port: u16) -> Self {
-        let mut child = Command::new(program)
-            .args(["--port", &port.to_string(), "--exit-with-stdin", "--directory"])
-            .arg(directory)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the embedded broker starts");
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("stdout is piped")).read_line(&mut line).expect("a line");
-        assert!(line.contains("ready"), "the broker said {line:?}");
-        Self { child, port }
+impl Served {
+    /// Opens the log in a directory and serves it; port 0 is any. Waits until whoever had the directory before has let go of it.
+    pub fn start(directory: &Path, port: u16) -> Self {
+        let until = Instant::now() + Duration::from_secs(30);
+        let store = loop {
+            match Store::open(directory) {
+                Ok(store) => break store,
+                Err(error) => assert!(Instant::now() < until, "{error}"),
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        let server = runtime.block_on(Server::bind(address, Arc::new(store))).expect("the port is free");
+        let port = server.local_addr().port();
+        runtime.spawn(server.run(std::future::pending()));
+        Self { runtime, port }
     }
 
     pub fn config(&self) -> KafkaConfig {
-        let mut config = KafkaConfig::new(&format!("127.0.0.1:{}", self.port), "contract");
-        config.fetch_wait_millis = 10;
-        config
+        KafkaConfig::new(&format!("127.0.0.1:{}", self.port), "contract")
     }
 
-    pub fn kill(mut self) {
-        self.child.kill().expect("the broker can be killed");
-        self.child.wait().expect("the broker ends");
+    /// Ends it in the middle of whatever it does.
+    pub fn cut_off(self) {
+        self.runtime.shutdown_background();
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::{path::Path, process::Command, time::Duration};
 use system_tests::process::{Client, Daybook, eventually, free_port, required};
 
-/// A store that a `daybook run` on the embedded broker keeps, and the tools that look at it.
+/// A store that a `daybook run` on the embedded log keeps, and the tools that look at it.
 struct Books<'a> {
     directory: &'a Path,
     port: u16,

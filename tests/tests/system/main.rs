@@ -1,4 +1,4 @@
-//! The whole system: real processes, the public API, the embedded broker and the real parts.
+//! The whole system: real processes, the public API, the embedded log and the real parts.
 
 mod bad_input;
 mod books;

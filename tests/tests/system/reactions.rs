@@ -43,7 +43,7 @@ impl Drop for Gateway {
 const IMPATIENT: [(&str, &str); 2] = [("DAYBOOK_EFFECT_ATTEMPTS", "3"), ("DAYBOOK_EFFECT_LONGEST_PAUSE", "1")];
 
 async fn start(directory: &Path, port: u16, settings: &[(&str, &str)]) -> Option<Daybook> {
-    eventually("the broker's port is free", async || std::net::TcpListener::bind(("127.0.0.1", port)).ok().map(drop)).await;
+    eventually("the log's port is free", async || std::net::TcpListener::bind(("127.0.0.1", port)).ok().map(drop)).await;
     Daybook::embedded_with(&required("DAYBOOK_PROGRAM")?, directory, port, settings).await
 }
 

@@ -1,0 +1,46 @@
+//! One machine's log, kept by this process and served behind Kafka's protocol.
+
+use crate::{Failure, StoreArguments};
+use embedded_log::{OpenError, Server, Store};
+use std::{net::SocketAddr, path::Path, sync::Arc};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// A log that is being served.
+pub(crate) struct EmbeddedLog {
+    stop: CancellationToken,
+    serving: JoinHandle<()>,
+}
+
+impl EmbeddedLog {
+    /// Opens the log in the data directory, or makes it, and serves it.
+    ///
+    /// # Errors
+    /// The port is taken, another process has the log, or the file cannot be read.
+    pub async fn start(arguments: &StoreArguments) -> Result<Self, Failure> {
+        let address = SocketAddr::from(([127, 0, 0, 1], arguments.kafka.broker_port));
+        let in_use = |error: std::io::Error| Failure::in_use("the embedded log", &address, &error, "DAYBOOK_BROKER_PORT");
+        // Before the log is opened: who serves this port already has it open, as a rule, and the port says more.
+        drop(std::net::TcpListener::bind(address).map_err(in_use)?);
+        let store = open(&arguments.data)?;
+        let server = Server::bind(address, Arc::new(store)).await.map_err(in_use)?;
+        let stop = CancellationToken::new();
+        let serving = tokio::spawn(server.run(stop.clone().cancelled_owned()));
+        Ok(Self { stop, serving })
+    }
+
+    /// Ends the server, and closes the log.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        if let Err(error) = self.serving.await {
+            tracing::error!(%error, "the embedded log did not end in good order");
+        }
+    }
+}
+
+fn open(data: &Path) -> Result<Store, Failure> {
+    Store::open(&data.join("log")).map_err(|error| match error {
+        OpenError::Owned { .. } | OpenError::FormerBroker { .. } => Failure::usage(error),
+        other => Failure::failed(other),
+    })
+}
