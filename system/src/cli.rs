@@ -18,6 +18,8 @@ pub enum Tools {
     Rebuild(RebuildArguments),
     /// Prove the log: runs, groups, versions, command ids, schemas; say what does not count and why.
     Verify(VerifyArguments),
+    /// Copy all logs to another cluster, or from one, each record to its own offset, and prove the copy.
+    Copy(CopyArguments),
     /// Say what happened to an aggregate, who did it, and what it was then.
     Audit(AuditArguments),
     /// What was put aside because it could not be taken.
@@ -244,6 +246,23 @@ pub struct VerifyArguments {
     /// Show each record that does not count.
     #[arg(long)]
     pub all: bool,
+    /// One JSON object on standard output.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// From where to where.
+#[derive(Args)]
+pub struct CopyArguments {
+    /// Brokers to copy to, `host:port[,host:port]`; from `--kafka`, or from the embedded log.
+    #[arg(long, value_name = "BROKERS", conflicts_with = "from", required_unless_present = "from")]
+    pub to: Option<String>,
+    /// Brokers to copy from; to `--kafka`, or to the embedded log.
+    #[arg(long, value_name = "BROKERS")]
+    pub from: Option<String>,
+    /// The other side. `--replication` and `--min-insync` are for the topics that are made.
+    #[command(flatten)]
+    pub store: StoreArguments,
     /// One JSON object on standard output.
     #[arg(long)]
     pub json: bool,

@@ -2,7 +2,11 @@
 
 use crate::{Failure, StoreArguments};
 use embedded_log::{OpenError, Server, Store};
-use std::{net::SocketAddr, path::Path, sync::Arc};
+use std::{
+    net::{SocketAddr, TcpStream},
+    path::Path,
+    sync::Arc,
+};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +31,15 @@ impl EmbeddedLog {
         let stop = CancellationToken::new();
         let serving = tokio::spawn(server.run(stop.clone().cancelled_owned()));
         Ok(Self { stop, serving })
+    }
+
+    /// Serves the log where it is the one to use and no other process serves it yet.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_unless_served(arguments: &StoreArguments) -> Result<Option<Self>, Failure> {
+        let is_served = || TcpStream::connect(("127.0.0.1", arguments.kafka.broker_port)).is_ok();
+        if arguments.kafka.is_embedded() && !is_served() { Self::start(arguments).await.map(Some) } else { Ok(None) }
     }
 
     /// Ends the server, and closes the log.

@@ -10,6 +10,7 @@ mod ask;
 mod children;
 mod cli;
 mod config;
+mod copy;
 mod declaration;
 mod due;
 mod embedded;

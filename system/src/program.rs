@@ -3,13 +3,13 @@
 use crate::{
     Children, Failure, RunArguments, System, Tools, ask,
     cli::{self, TopicsCommand},
-    replay, run, tail, topics, verify,
+    copy, replay, run, tail, topics, verify,
 };
 use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
 
 /// The exit codes of the tools, for `--help`.
-const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage (arguments, files, a port in use), 4 a check found something: `topics check`, `replay`, `verify`.";
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage (arguments, files, a port in use), 4 a check found something: `topics check`, `replay`, `verify`, `copy`.";
 
 /// A system on Daybook's engine.
 #[derive(Parser)]
@@ -40,6 +40,7 @@ impl Tools {
             Self::Replay(arguments) => replay::replay(system, arguments).await,
             Self::Rebuild(arguments) => replay::rebuild(system, arguments).await,
             Self::Verify(arguments) => verify::run(system, arguments).await,
+            Self::Copy(arguments) => copy::run(system, arguments).await,
             Self::Audit(arguments) => ask::audit(arguments).await,
             Self::DeadLetters(command) => ask::dead_letters(command).await,
             Self::Completions { shell } => {

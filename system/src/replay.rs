@@ -88,10 +88,15 @@ async fn begin(store: &Store, service: &'static str, view: &ErasedView, purpose:
 
 /// A progress bar: records read, their rate, and how long the rest will take.
 fn bar(what: &str, length: u64) -> (ProgressBar, Progress) {
-    let style = ProgressStyle::with_template("{msg:24} {wide_bar} {pos}/{len} records  {per_sec}  {eta}");
-    let bar = ProgressBar::new(length).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())).with_message(what.to_owned());
+    let bar = records_bar(what, length);
     let told = bar.clone();
     (bar, Arc::new(move |records| told.inc(records)))
+}
+
+/// A progress bar of records on standard error.
+pub(crate) fn records_bar(what: &str, length: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template("{msg:24} {wide_bar} {pos}/{len} records  {per_sec}  {eta}");
+    ProgressBar::new(length).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())).with_message(what.to_owned())
 }
 
 fn say(comparison: &Comparison) {

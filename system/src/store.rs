@@ -7,7 +7,7 @@ use event_store::{
     kafka::{KafkaConfig, KafkaLog, KafkaProducer, Topics},
 };
 use projections::{Database, Logs};
-use std::{collections::HashMap, net::TcpStream, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
 /// An open store.
 pub(crate) struct Store {
@@ -22,8 +22,7 @@ pub(crate) struct Store {
 impl Store {
     /// Opens the store; serves the embedded log where that is the one to use and no other process serves it yet.
     pub async fn open(system: &System, arguments: &StoreArguments) -> Result<Self, Failure> {
-        let is_to_serve = arguments.kafka.is_embedded() && TcpStream::connect(("127.0.0.1", arguments.kafka.broker_port)).is_err();
-        let log = if is_to_serve { Some(EmbeddedLog::start(arguments).await?) } else { None };
+        let log = EmbeddedLog::start_unless_served(arguments).await?;
         let config = arguments.kafka.config("daybook-tool");
         let topics = Topics::new(&config).map_err(Failure::failed)?;
         let partitions = topics.partitions(&system.logs()).map_err(Failure::failed)?;

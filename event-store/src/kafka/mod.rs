@@ -1,5 +1,6 @@
 //! The log on Kafka, through librdkafka.
 
+mod copy;
 mod directory;
 mod following;
 mod log;
@@ -8,6 +9,7 @@ mod standby_log;
 mod tail;
 mod topics;
 
+pub use copy::{CopyError, OnRecords, PartitionCopy};
 pub use directory::OwnersTopic;
 pub use log::{KafkaLog, KafkaProducer};
 pub use placement::{Placed, Placement};

@@ -125,6 +125,12 @@ impl Topics {
         }
     }
 
+    /// The cluster's own id. Blocks for a round trip.
+    pub fn cluster_id(&self) -> Result<String, TopicsError> {
+        let id = self.admin.inner().fetch_cluster_id(TIMEOUT);
+        id.ok_or_else(|| self.unreachable(&"they do not say which cluster they are"))
+    }
+
     /// The number of partitions of each service's log, by service; a missing topic is left out. Blocks for a round trip.
     pub fn partitions(&self, services: &[&'static str]) -> Result<HashMap<&'static str, i32>, TopicsError> {
         let metadata = self.admin.inner().fetch_metadata(None, TIMEOUT).map_err(|error| self.unreachable(&error))?;

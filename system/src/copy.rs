@@ -1,0 +1,113 @@
+//! `daybook copy`: moves all logs from one cluster to another, each record to its own offset.
+
+use crate::{FOUND, Failure, System, cli::CopyArguments, embedded::EmbeddedLog, replay::records_bar};
+use event_store::{
+    PartitionId,
+    kafka::{CopyError, KafkaConfig, PartitionCopy, Profile, TopicPlan, Topics},
+};
+use indicatif::ProgressBar;
+use serde_json::json;
+use std::{collections::BTreeMap, process::ExitCode, sync::Arc};
+
+/// Copies what the target lacks of each log, and proves the copy; exit code 4 when the target holds another log.
+pub(crate) async fn run(system: &System, arguments: CopyArguments) -> Result<ExitCode, Failure> {
+    let log = EmbeddedLog::start_unless_served(&arguments.store).await?;
+    let copied = copy_all(system, &arguments).await;
+    if let Some(log) = log {
+        log.stop().await;
+    }
+    copied
+}
+
+async fn copy_all(system: &System, arguments: &CopyArguments) -> Result<ExitCode, Failure> {
+    let (from, to) = sides(arguments)?;
+    let partitions = Topics::new(&from).and_then(|topics| topics.partitions(&system.logs())).map_err(Failure::failed)?;
+    if partitions.is_empty() {
+        return Err(Failure::usage(format!("{} holds no log of {}", from.brokers, system.title())));
+    }
+    let partitions: BTreeMap<_, _> = partitions.into_iter().collect();
+    make_topics(&to, arguments, &partitions).await?;
+    let mut told = Vec::new();
+    for partition in each(&partitions) {
+        let copy = Arc::new(PartitionCopy::new(partition.clone(), from.clone(), to.clone()));
+        match tokio::task::spawn_blocking(move || copy_one(&copy)).await.map_err(Failure::failed)? {
+            Ok(records) => told.push((partition, records)),
+            Err(CopyError::Log(error)) => return Err(Failure::failed(format!("{error}; run it again, and it goes on where it stopped"))),
+            Err(other) => return found(arguments.json, &other),
+        }
+        if let Some((partition, records)) = told.last().filter(|_| !arguments.json) {
+            println!("{:20} {records:>12} records, equal", partition.to_string());
+        }
+    }
+    if arguments.json {
+        let logs: Vec<_> = told.iter().map(|(partition, records)| json!({"partition": partition.to_string(), "records": records})).collect();
+        println!("{}", json!({"equal": true, "partitions": logs}));
+    } else {
+        println!("{} is a copy of {}: each record stands at its own offset", to.brokers, from.brokers);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn found(as_json: bool, what: &CopyError) -> Result<ExitCode, Failure> {
+    if as_json {
+        println!("{}", json!({"equal": false, "why": what.to_string()}));
+    } else {
+        println!("{what}");
+    }
+    Ok(ExitCode::from(FOUND))
+}
+
+/// Where the logs are copied from, and where to.
+fn sides(arguments: &CopyArguments) -> Result<(KafkaConfig, KafkaConfig), Failure> {
+    let ours = arguments.store.kafka.config("daybook-copy");
+    let other = |brokers: &str| KafkaConfig::new(brokers, "daybook-copy");
+    let (from, to) = match (&arguments.to, &arguments.from) {
+        (Some(to), _) => (ours, other(to)),
+        (None, Some(from)) => (other(from), ours),
+        (None, None) => return Err(Failure::usage("name the other cluster: --to BROKERS, or --from BROKERS")),
+    };
+    let cluster = |config: &KafkaConfig| Topics::new(config).and_then(|topics| topics.cluster_id()).map_err(Failure::failed);
+    if cluster(&from)? == cluster(&to)? {
+        return Err(Failure::usage(format!("{} and {} are one cluster", from.brokers, to.brokers)));
+    }
+    Ok((from, to))
+}
+
+/// Makes the topics that the target lacks, with as many partitions as the source has; refuses a target whose topics are not as they must be.
+async fn make_topics(to: &KafkaConfig, arguments: &CopyArguments, partitions: &BTreeMap<&'static str, i32>) -> Result<(), Failure> {
+    let topics = Topics::new(to).map_err(Failure::failed)?;
+    let profile = Profile { replication: arguments.store.kafka.replication, min_insync: arguments.store.kafka.min_insync };
+    for (service, partitions) in partitions {
+        let plan = TopicPlan { services: vec![*service], partitions: *partitions, profile };
+        topics.create(&plan).await.map_err(Failure::failed)?;
+        if let Some(wrong) = topics.check(&plan).await.map_err(Failure::failed)?.first() {
+            let (topic, setting) = (&wrong.topic, &wrong.setting);
+            return Err(Failure::usage(format!("{topic} on {}: {setting} is {}, must be {}", to.brokers, wrong.is, wrong.must)));
+        }
+    }
+    Ok(())
+}
+
+fn each(partitions: &BTreeMap<&'static str, i32>) -> impl Iterator<Item = PartitionId> {
+    partitions
+        .iter()
+        .flat_map(|(service, count)| (0..*count).map(|partition| PartitionId { service: (*service).into(), partition }))
+        .collect::<Vec<_>>()
+        .into_iter()
+}
+
+/// Copies one partition up to the source's present end, and compares both. Returns how many records there are.
+fn copy_one(copy: &PartitionCopy) -> Result<i64, CopyError> {
+    let (end, begin) = copy.ends()?;
+    let lacking = bar(copy, "copied", end - begin);
+    copy.copy(end, &|records| lacking.inc(records))?;
+    lacking.finish_and_clear();
+    let compared = bar(copy, "compared", end);
+    copy.compare(0, end, &|records| compared.inc(records))?;
+    compared.finish_and_clear();
+    Ok(end)
+}
+
+fn bar(copy: &PartitionCopy, what: &str, records: i64) -> ProgressBar {
+    records_bar(&format!("{} {what}", copy.partition()), u64::try_from(records).unwrap_or(0))
+}
