@@ -3,6 +3,7 @@
 mod bad_input;
 mod books;
 mod completions;
+mod copying;
 mod embedded;
 mod import;
 mod ownerless;
