@@ -154,10 +154,10 @@ impl Group {
     /// A static member has started again: it takes the place of its former self, with a new id. If it is as before, nobody need hear of it.
     fn replace(&mut self, old: &str, new: String, join: Join, reply: Reply<Joined>, now: Instant) {
         let Some(mut member) = self.members.remove(old) else { return };
-        for waiting in member.joining.take() {
+        if let Some(waiting) = member.joining.take() {
             let _ = waiting.send(Err(GroupError::FencedInstance));
         }
-        for waiting in member.syncing.take() {
+        if let Some(waiting) = member.syncing.take() {
             let _ = waiting.send(Err(GroupError::FencedInstance));
         }
         let is_as_before = member.metadata(&self.protocol) == selected(&join, &self.protocol);

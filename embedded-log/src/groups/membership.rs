@@ -94,10 +94,10 @@ impl Group {
         if let Some(instance) = gone.instance {
             self.instances.remove(&instance);
         }
-        for waiting in gone.joining {
+        if let Some(waiting) = gone.joining {
             let _ = waiting.send(Err(GroupError::UnknownMember));
         }
-        for waiting in gone.syncing {
+        if let Some(waiting) = gone.syncing {
             let _ = waiting.send(Err(GroupError::UnknownMember));
         }
     }

@@ -10,4 +10,4 @@ mod membership;
 
 pub(crate) use coordinator::Coordinator;
 pub(crate) use group::State;
-pub(crate) use member::{Described, DescribedMember, GroupError, Identity, Join, Joined, JoinedMember, Sync, Synced};
+pub(crate) use member::{Described, DescribedMember, GroupError, Identity, Join, Joined, JoinedMember, Sync};

@@ -45,6 +45,7 @@ macro_rules! requests {
     ($($name:ident = $key:literal, $min:literal ..= $max:literal, $type:ident, $shape:ident;)*) => {
         /// A decoded request.
         #[derive(Debug)]
+        #[allow(dead_code, reason = "nobody asks who a client of ApiVersions says that it is")]
         pub(crate) enum Request {
             $($name(kafka::$type),)*
             /// ApiVersions in a version that is not offered, which has an answer all the same.

@@ -62,7 +62,8 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn structure(&mut self, fields: &[Field]) -> Option<()> {
-        for field in fields.iter().filter(|field| (field.since..=field.until).contains(&self.version)) {
+        let version = self.version;
+        for field in fields.iter().filter(|field| (field.since..=field.until).contains(&version)) {
             self.field(field.kind)?;
         }
         if self.is_flexible { self.tagged() } else { Some(()) }
