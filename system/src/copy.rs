@@ -40,7 +40,8 @@ async fn copy_all(system: &System, arguments: &CopyArguments) -> Result<ExitCode
         }
     }
     if arguments.json {
-        let logs: Vec<_> = told.iter().map(|(partition, records)| json!({"partition": partition.to_string(), "records": records})).collect();
+        let logs: Vec<_> =
+            told.iter().map(|(partition, records)| json!({"partition": partition.to_string(), "records": records})).collect();
         println!("{}", json!({"equal": true, "partitions": logs}));
     } else {
         println!("{} is a copy of {}: each record stands at its own offset", to.brokers, from.brokers);

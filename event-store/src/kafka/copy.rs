@@ -11,7 +11,7 @@ use rdkafka::{
     ClientContext, Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
     error::{KafkaError, RDKafkaErrorCode},
-    message::{BorrowedMessage, Header, Headers, OwnedHeaders, OwnedMessage},
+    message::{Header, Headers, OwnedHeaders, OwnedMessage},
     producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext},
 };
 use std::{sync::Arc, time::Duration};
@@ -48,7 +48,9 @@ pub enum CopyError {
         what: &'static str,
     },
     /// A record did not get the offset that it has in the source.
-    #[error("{partition}: record {offset} of the source stands at {stands} in the target: somebody else writes there, or the source has a hole")]
+    #[error(
+        "{partition}: record {offset} of the source stands at {stands} in the target: somebody else writes there, or the source has a hole"
+    )]
     Displaced {
         /// The partition.
         partition: PartitionId,
@@ -110,7 +112,7 @@ impl PartitionCopy {
             return Ok(());
         }
         let mut reader = Reader::new(&self.from, &self.partition, begin)?;
-        let mut writer = Writer::new(&self.to, &self.partition)?;
+        let writer = Writer::new(&self.to, &self.partition)?;
         while let Some(message) = reader.next(end)? {
             writer.write(&message)?;
             on_records(1);
@@ -191,8 +193,8 @@ impl Reader {
         }
         let mut silent = Duration::ZERO;
         while silent < SILENCE {
-            match self.consumer.poll(LOOK) {
-                Some(Ok(message)) => return self.take(&message).map(Some),
+            match self.consumer.poll(LOOK).map(|polled| polled.map(|message| message.detach())) {
+                Some(Ok(message)) => return self.follows(message).map(Some),
                 Some(Err(error)) if !is_passing(&error) => return Err(failed(error).into()),
                 Some(Err(_)) | None => silent += LOOK,
             }
@@ -200,12 +202,12 @@ impl Reader {
         Err(LogError(format!("{} gave no record for {} s", self.partition, SILENCE.as_secs())).into())
     }
 
-    fn take(&mut self, message: &BorrowedMessage<'_>) -> Result<OwnedMessage, CopyError> {
+    fn follows(&mut self, message: OwnedMessage) -> Result<OwnedMessage, CopyError> {
         if message.offset() != self.next {
             return Err(CopyError::Displaced { partition: self.partition.clone(), offset: self.next, stands: message.offset() });
         }
         self.next += 1;
-        Ok(message.detach())
+        Ok(message)
     }
 }
 
@@ -263,7 +265,7 @@ impl Writer {
             record.timestamp = message.timestamp().to_millis();
             match self.producer.send(record) {
                 Ok(()) => return Ok(()),
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => drop(self.producer.poll(LOOK)),
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => self.producer.poll(LOOK),
                 Err((error, _)) => return Err(failed(error).into()),
             }
         }
@@ -282,5 +284,7 @@ impl Writer {
 }
 
 fn copied(headers: &OwnedHeaders) -> OwnedHeaders {
-    headers.iter().fold(OwnedHeaders::new_with_capacity(headers.count()), |owned, Header { key, value }| owned.insert(Header { key, value }))
+    headers
+        .iter()
+        .fold(OwnedHeaders::new_with_capacity(headers.count()), |owned, Header { key, value }| owned.insert(Header { key, value }))
 }

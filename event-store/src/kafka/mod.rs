@@ -48,12 +48,7 @@ pub struct KafkaConfig {
 impl KafkaConfig {
     /// The defaults for real brokers.
     pub fn new(brokers: &str, client_id: &str) -> Self {
-        Self {
-            brokers: brokers.into(),
-            client_id: client_id.into(),
-            append_timeout_millis: 10_000,
-            properties: Vec::new(),
-        }
+        Self { brokers: brokers.into(), client_id: client_id.into(), append_timeout_millis: 10_000, properties: Vec::new() }
     }
 
     fn client(&self) -> ClientConfig {

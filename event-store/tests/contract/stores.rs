@@ -1,10 +1,10 @@
 //! The logs that the suite runs on: memory, the embedded log, Apache Kafka. Each test has a topic of its own.
 
+use embedded_log::{Server, Store};
 use event_store::{
     Log, MemoryLog,
     kafka::{KafkaConfig, KafkaLog, KafkaProducer, Profile, TopicPlan, Topics},
 };
-use embedded_log::{Server, Store};
 use std::{
     net::SocketAddr,
     path::Path,

@@ -66,11 +66,7 @@ async fn an_order_that_nobody_confirms_in_time_expires() {
     let port = free_port().to_string();
     // No gateway listens at this address, so the payment waits until the order's deadline.
     let nobody = format!("http://127.0.0.1:{}", free_port());
-    let settings = [
-        ("DAYBOOK_BROKER_PORT", port.as_str()),
-        ("DAYBOOK_GATEWAY_URL", &nobody),
-        ("DAYBOOK_ORDER_DEADLINE", "2"),
-    ];
+    let settings = [("DAYBOOK_BROKER_PORT", port.as_str()), ("DAYBOOK_GATEWAY_URL", &nobody), ("DAYBOOK_ORDER_DEADLINE", "2")];
     let unset = ["DAYBOOK_KAFKA", "DAYBOOK_POSTGRES", "SCHEMA_REGISTRY_URL"];
     let Some(daybook) = Daybook::start(directory.path(), &[], &settings, &unset).await else { return };
     let shop = Shop::open(daybook.client(), "late", 10).await;

@@ -1,0 +1,141 @@
+//! One connection: its requests are answered in the order in which they came.
+
+use super::broker::Broker;
+use crate::wire::{Budget, FrameError, Frames, Received, Request, RequestError, Share, encode};
+use bytes::Bytes;
+use kafka_protocol::protocol::{Encodable, HeaderVersion};
+use std::{collections::VecDeque, io, pin::Pin, sync::Arc, time::Duration};
+use tokio::{
+    io::AsyncWriteExt,
+    net::{
+        TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+};
+
+/// So many appends of a connection may wait for the disk at once. An idempotent producer has at most five on the way for each partition.
+const MOST_IN_FLIGHT: usize = 64;
+/// A peer that does not take an answer for so long is given up, and with it the memory of the answer.
+const TAKEN_WITHIN: Duration = Duration::from_secs(60);
+
+/// What goes back to the client.
+pub(super) enum Answer {
+    /// A frame.
+    Frame(Bytes),
+    /// Nothing: the client wants no answer.
+    Nothing,
+    /// There is no answer that the client would understand, so the connection is closed.
+    None,
+}
+/// An answer that comes when the disk has what it acknowledges.
+pub(super) type PendingAnswer = Pin<Box<dyn Future<Output = Answer> + Send>>;
+
+/// Why a connection ends before its peer ends it.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    #[error("an answer cannot be written: {0}")]
+    Write(#[from] io::Error),
+    #[error("there is no answer to a request")]
+    NoAnswer,
+    #[error("an answer was not taken within {TAKEN_WITHIN:?}")]
+    NotTaken,
+}
+
+/// The answer as a frame.
+pub(super) fn answer_with<A: Encodable + HeaderVersion>(correlation: i32, version: i16, answer: &A) -> Answer {
+    match encode(correlation, version, answer) {
+        Ok(frame) => Answer::Frame(frame),
+        Err(error) => {
+            tracing::error!(%error, version, answer = std::any::type_name::<A>(), "an answer cannot be encoded");
+            Answer::None
+        }
+    }
+}
+
+struct Connection {
+    frames: Frames<OwnedReadHalf>,
+    to: OwnedWriteHalf,
+    broker: Arc<Broker>,
+    /// Appends that are on their way to the disk, each with its request's share of the memory.
+    pending: VecDeque<(PendingAnswer, Share)>,
+}
+
+/// Serves a connection to its end.
+pub(super) async fn serve(stream: TcpStream, broker: Arc<Broker>, max_request_bytes: usize, budget: Budget) {
+    let peer = stream.peer_addr().ok();
+    // Answers are small and each is waited for.
+    let _ = stream.set_nodelay(true);
+    let (from, to) = stream.into_split();
+    let connection = Connection { frames: Frames::new(from, max_request_bytes, &budget), to, broker, pending: VecDeque::new() };
+    if let Err(why) = connection.run().await {
+        tracing::debug!(?peer, %why, "a connection is closed");
+    }
+}
+
+impl Connection {
+    async fn run(mut self) -> Result<(), Ended> {
+        loop {
+            tokio::select! {
+                biased;
+                answer = next_pending(&mut self.pending) => self.write(answer).await?,
+                frame = self.frames.next(), if self.pending.len() < MOST_IN_FLIGHT => match frame? {
+                    Some(frame) => {
+                        let received = Received::decode(&frame.bytes)?;
+                        self.take(received, frame.share).await?;
+                    }
+                    None => return self.drain().await,
+                },
+            }
+        }
+    }
+
+    /// An append is queued and the next request read; any other request begins when everything before it has been answered.
+    async fn take(&mut self, received: Received, share: Share) -> Result<(), Ended> {
+        let Received { correlation, version, client, request } = received;
+        if let Request::Produce(request) = request {
+            self.pending.push_back((self.broker.produce(correlation, version, request), share));
+            return Ok(());
+        }
+        self.drain().await?;
+        let answering = self.broker.answer(correlation, version, client, request);
+        tokio::select! {
+            answer = answering => self.write(answer).await,
+            // Nobody is there for the answer, which may be one that is waited for.
+            () = self.frames.closed() => Ok(()),
+        }
+    }
+
+    async fn drain(&mut self) -> Result<(), Ended> {
+        while !self.pending.is_empty() {
+            let answer = next_pending(&mut self.pending).await;
+            self.write(answer).await?;
+        }
+        Ok(())
+    }
+
+    async fn write(&mut self, answer: Answer) -> Result<(), Ended> {
+        let frame = match answer {
+            Answer::Frame(frame) => frame,
+            Answer::Nothing => return Ok(()),
+            Answer::None => return Err(Ended::NoAnswer),
+        };
+        let written = tokio::time::timeout(TAKEN_WITHIN, self.to.write_all(&frame)).await;
+        Ok(written.map_err(|_| Ended::NotTaken)??)
+    }
+}
+
+/// The answer to the oldest append; never, if there is none.
+async fn next_pending(pending: &mut VecDeque<(PendingAnswer, Share)>) -> Answer {
+    match pending.front_mut() {
+        Some((answer, _)) => {
+            let answer = answer.await;
+            pending.pop_front();
+            answer
+        }
+        None => std::future::pending().await,
+    }
+}

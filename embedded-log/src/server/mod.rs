@@ -1,0 +1,110 @@
+//! The server: whoever speaks Kafka's protocol can append to the log and read it.
+
+mod broker;
+mod cluster;
+mod configs;
+mod connection;
+mod fetch;
+mod group_offsets;
+mod groups;
+mod list_offsets;
+mod produce;
+mod topics;
+
+use crate::{store::Store, wire::Budget};
+use broker::Broker;
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    task::JoinSet,
+};
+
+/// How long the server waits after a connection could not be accepted: mostly there are no file descriptors left.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+
+/// Limits of a server.
+#[derive(Clone, Copy, Debug)]
+pub struct ServerSettings {
+    /// The largest request. A connection that sends a larger one is closed.
+    pub max_request_bytes: usize,
+    /// How many bytes of unanswered requests all connections together may hold. A connection that needs more is closed.
+    pub max_pending_bytes: usize,
+    /// How many connections there may be. Further ones are closed at once.
+    pub max_connections: usize,
+}
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        Self { max_request_bytes: 100 << 20, max_pending_bytes: 256 << 20, max_connections: 1_000 }
+    }
+}
+
+/// A server that is bound to its address.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    broker: Arc<Broker>,
+    settings: ServerSettings,
+}
+
+impl Server {
+    /// Binds the address; port 0 takes a free one. Connections wait until [`Server::run`].
+    pub async fn bind(address: SocketAddr, store: Arc<Store>) -> io::Result<Self> {
+        Self::bind_with(address, store, ServerSettings::default()).await
+    }
+
+    /// Binds the address, with other limits than the usual ones.
+    pub async fn bind_with(address: SocketAddr, store: Arc<Store>, settings: ServerSettings) -> io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        let broker = Arc::new(Broker::new(store, address).map_err(io::Error::other)?);
+        Ok(Self { listener, address, broker, settings })
+    }
+
+    /// The address that clients connect to.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `shutdown` ends, and then ends all connections. What has been acknowledged is on the disk.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let mut tasks = JoinSet::new();
+        let coordinator = self.broker.coordinator.clone();
+        tasks.spawn(async move { coordinator.keep_time().await });
+        tokio::select! {
+            () = shutdown => {}
+            () = self.accept(&mut tasks) => {}
+        }
+    }
+
+    async fn accept(&self, tasks: &mut JoinSet<()>) {
+        let (places, budget) = (Arc::new(Semaphore::new(self.settings.max_connections)), Budget::new(self.settings.max_pending_bytes));
+        loop {
+            // Takes the tasks that have ended out of the set.
+            while tasks.try_join_next().is_some() {}
+            let Some(stream) = self.next_connection().await else { continue };
+            let Ok(place) = places.clone().try_acquire_owned() else {
+                tracing::warn!(most = self.settings.max_connections, "too many connections: a new one is closed");
+                continue;
+            };
+            let serving = connection::serve(stream, self.broker.clone(), self.settings.max_request_bytes, budget.clone());
+            tasks.spawn(async move {
+                serving.await;
+                drop(place);
+            });
+        }
+    }
+
+    async fn next_connection(&self) -> Option<TcpStream> {
+        match self.listener.accept().await {
+            Ok((stream, _)) => Some(stream),
+            Err(error) => {
+                tracing::warn!(%error, "a connection cannot be accepted");
+                tokio::time::sleep(ACCEPT_AGAIN).await;
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Length-prefixed frames, read from a peer that is not trusted.
+
+use super::budget::{Budget, Share};
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+const PREFIX: usize = 4;
+/// How much is read ahead of the request that is being answered.
+const READ_AHEAD: usize = 64 << 10;
+/// What is read from the connection at once, at least.
+const CHUNK: usize = 16 << 10;
+
+/// Why a connection is closed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FrameError {
+    #[error("a frame of {length} bytes; at most {most} are taken")]
+    Length { length: i32, most: usize },
+    #[error("the connection ended within a frame")]
+    CutOff,
+    #[error("all connections together hold as many unanswered bytes as they may")]
+    Full,
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+/// A frame without its length, and its share of the memory that all requests may take.
+#[derive(Debug)]
+pub(crate) struct Frame {
+    pub bytes: Bytes,
+    pub share: Share,
+}
+
+/// The frames that come from a peer. A frame's memory grows with the bytes that have come, not with the length that it announces.
+pub(crate) struct Frames<R> {
+    peer: R,
+    buffer: BytesMut,
+    share: Share,
+    most: usize,
+    is_at_end: bool,
+}
+
+impl<R: AsyncRead + Unpin> Frames<R> {
+    pub fn new(peer: R, most: usize, budget: &Budget) -> Self {
+        Self { peer, buffer: BytesMut::new(), share: budget.nothing(), most, is_at_end: false }
+    }
+
+    /// The next frame; none when the peer has ended the connection. It may be dropped and called again: what has come
+    /// is kept.
+    pub async fn next(&mut self) -> Result<Option<Frame>, FrameError> {
+        loop {
+            if let Some(frame) = self.take()? {
+                return Ok(Some(frame));
+            }
+            if self.is_at_end {
+                return if self.buffer.is_empty() { Ok(None) } else { Err(FrameError::CutOff) };
+            }
+            self.read().await?;
+        }
+    }
+
+    /// Ends when the peer has ended the connection. It reads on meanwhile, but not without a limit: a peer that sends more than that is taken
+    /// to be there.
+    pub async fn closed(&mut self) {
+        while !self.is_at_end {
+            if self.buffer.len() >= READ_AHEAD {
+                return std::future::pending().await;
+            }
+            if self.read().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn read(&mut self) -> Result<(), FrameError> {
+        self.buffer.reserve(CHUNK);
+        let read = self.peer.read_buf(&mut self.buffer).await?;
+        self.is_at_end = read == 0;
+        if self.share.grow(read) { Ok(()) } else { Err(FrameError::Full) }
+    }
+
+    fn take(&mut self) -> Result<Option<Frame>, FrameError> {
+        let Some(prefix) = self.buffer.first_chunk::<PREFIX>() else { return Ok(None) };
+        let said = i32::from_be_bytes(*prefix);
+        let length = usize::try_from(said).ok().filter(|length| *length <= self.most);
+        let length = length.ok_or(FrameError::Length { length: said, most: self.most })?;
+        if self.buffer.len() < PREFIX + length {
+            return Ok(None);
+        }
+        self.buffer.advance(PREFIX);
+        let share = self.share.split(PREFIX + length);
+        Ok(Some(Frame { bytes: self.buffer.split_to(length).freeze(), share }))
+    }
+}

@@ -1,0 +1,11 @@
+//! Kafka's protocol on the wire: frames, headers, and which requests are understood in which versions.
+
+mod budget;
+mod frame;
+mod request;
+mod shape;
+mod shapes;
+
+pub(crate) use budget::{Budget, Share};
+pub(crate) use frame::{FrameError, Frames};
+pub(crate) use request::{OFFERED, Offer, Received, Request, RequestError, encode};
