@@ -9,6 +9,8 @@ mod group_offsets;
 mod groups;
 mod list_offsets;
 mod produce;
+#[cfg(test)]
+mod tests;
 mod topics;
 
 use crate::{store::Store, wire::Budget};
