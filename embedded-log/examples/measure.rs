@@ -3,7 +3,7 @@
 use bytes::{BufMut, BytesMut};
 use embedded_log::{Batch, NewTopic, Partition, Server, Store, StoreSettings, TopicSettings};
 use rdkafka::{
-    ClientConfig, Message, Offset, TopicPartitionList,
+    ClientConfig, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
     producer::{FutureProducer, FutureRecord},
 };
@@ -125,7 +125,10 @@ async fn served_appends(address: SocketAddr, clients: usize, producers: usize) -
     };
     let producers = (0..producers).map(|_| producer()).collect::<Result<Vec<_>, _>>()?;
     for producer in &producers {
-        producer.send(FutureRecord::<(), _>::to("measured").partition(0).payload(&[b'x'; RECORD]), FOR).await.map_err(|(error, _)| error)?;
+        producer
+            .send(FutureRecord::<(), _>::to("measured").partition(0).payload(&[b'x'; RECORD]), FOR)
+            .await
+            .map_err(|(error, _)| error)?;
     }
     let began = Instant::now();
     let client = |index: usize| {

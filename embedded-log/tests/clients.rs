@@ -126,7 +126,11 @@ async fn a_group_shares_the_partitions_and_one_member_takes_over_from_another() 
             produce(&producer, "orders", partition, "before").await;
         }
         let member = || {
-            let consumer = running.consumer(&[("partition.assignment.strategy", strategy), ("session.timeout.ms", "6000"), ("heartbeat.interval.ms", "100")]);
+            let consumer = running.consumer(&[
+                ("partition.assignment.strategy", strategy),
+                ("session.timeout.ms", "6000"),
+                ("heartbeat.interval.ms", "100"),
+            ]);
             consumer.subscribe(&["orders"]).expect("subscribed");
             consumer
         };

@@ -32,7 +32,7 @@ fn coin(seed: u64) -> impl FnMut() -> bool {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        state % 3 == 0
+        state.is_multiple_of(3)
     }
 }
 
@@ -109,6 +109,24 @@ fn a_full_disk_refuses_and_takes_again_when_there_is_room() {
     drop(store);
     let store = on(&Disk::holding(disk.bytes()), directory.path());
     assert_eq!(partition(&store, "orders").end(), taken as i64 + 1);
+}
+
+#[test]
+fn a_disk_that_takes_no_write_at_all_comes_back() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let disk = with_topic(directory.path());
+    let store = on(&disk, directory.path());
+    let orders = partition(&store, "orders");
+    wait(store.append(orders.key(), one("before"))).expect("appended");
+    disk.set_capacity(Some(0));
+    for _ in 0..3 {
+        assert!(wait(store.append(orders.key(), one("refused"))).is_err());
+        // Whether it can be read depends on what the database must write to open the file; what is read is right.
+        assert!(read(&store, &orders, 0).is_ok_and(|found| found == [(0, "before".to_owned())]) || store.groups().is_err());
+    }
+    disk.set_capacity(None);
+    assert_eq!(read(&store, &orders, 0), Ok(vec![(0, "before".to_owned())]));
+    assert_eq!(wait(store.append(orders.key(), one("after"))).expect("appended").base, 1);
 }
 
 #[test]

@@ -85,7 +85,12 @@ enum Sent {
     /// A request header of this kind and version, and noise behind it.
     Request(i16, i16, Vec<u8>),
     /// An honest request with some bytes replaced, cut off, with its length put right or not.
-    Changed { which: usize, changes: Vec<(usize, u8)>, cut: usize, is_length_right: bool },
+    Changed {
+        which: usize,
+        changes: Vec<(usize, u8)>,
+        cut: usize,
+        is_length_right: bool,
+    },
     /// A length, and fewer bytes than that.
     Announced(i32, Vec<u8>),
 }
@@ -187,7 +192,13 @@ async fn any_bytes_are_survived() {
     let running = running(directory.path(), ServerSettings::default()).await;
     let address = running.address;
     tokio::task::spawn_blocking(move || {
-        let (honest, mut runner) = (honest(), TestRunner::new_with_rng(Config::default(), proptest::test_runner::TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha)));
+        let (honest, mut runner) = (
+            honest(),
+            TestRunner::new_with_rng(
+                Config::default(),
+                proptest::test_runner::TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha),
+            ),
+        );
         assert_is_served(address);
         let before = resident();
         for round in 0..3_000 {
@@ -233,7 +244,8 @@ async fn a_list_of_billions_costs_no_memory() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn limits_of_frames_memory_and_connections_hold() {
     let directory = tempfile::tempdir().expect("a directory");
-    let settings = ServerSettings { max_request_bytes: 100_000, max_pending_bytes: 150_000, max_connections: 4 };
+    let settings =
+        ServerSettings { max_request_bytes: 100_000, max_pending_bytes: 150_000, max_connections: 4, ..ServerSettings::default() };
     let running = running(directory.path(), settings).await;
     let address = running.address;
     tokio::task::spawn_blocking(move || {
@@ -249,16 +261,19 @@ async fn limits_of_frames_memory_and_connections_hold() {
         let _ = part(&mut two);
         one.set_read_timeout(Some(Duration::from_millis(500))).expect("a limit");
         two.set_read_timeout(Some(Duration::from_millis(500))).expect("a limit");
-        let is_closed = |stream: &mut TcpStream| !matches!(stream.read(&mut [0]), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock);
+        let is_closed =
+            |stream: &mut TcpStream| !matches!(stream.read(&mut [0]), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock);
         let closed = usize::from(is_closed(&mut one)) + usize::from(is_closed(&mut two));
         assert_eq!(closed, 1, "one of the two is closed, the other one waits for its rest");
         drop((one, two));
         // More connections than there may be.
         let held: Vec<TcpStream> = (0..4)
-            .map(|_| loop {
-                let mut stream = connect(address);
-                if ask(&mut stream, &honest()[0]).is_some() {
-                    break stream;
+            .map(|_| {
+                loop {
+                    let mut stream = connect(address);
+                    if ask(&mut stream, &honest()[0]).is_some() {
+                        break stream;
+                    }
                 }
             })
             .collect();

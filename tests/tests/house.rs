@@ -35,8 +35,9 @@ const TENANTS: [Arrows; 6] = [
 ];
 
 /// The crates that test and measure both, and the broker of one machine.
-const BESIDE: [Arrows; 5] = [
+const BESIDE: [Arrows; 6] = [
     ("embedded-broker", &[]),
+    ("embedded-log", &[]),
     ("system-tests", &["event-store", "shop"]),
     ("fuzz-targets", &["event-sourcing", "codec", "event-store", "command-api", "domain", "schemas", "invoices", "shop"]),
     ("hot-paths", &["event-sourcing", "codec", "event-store", "projections", "domain", "schemas", "shop"]),
@@ -177,11 +178,12 @@ fn what_decides_is_pure() {
 
 #[test]
 fn only_the_event_store_names_rdkafka() {
-    // The tests and the benchmark measure the engine against the bare client, which they must name.
-    let may = BTreeSet::from(["event-store", "system-tests", "bench"]);
+    // The tests and the benchmark measure the engine against the bare client, which they must name; the embedded log's tests are its clients.
+    let may = BTreeSet::from(["event-store", "embedded-log", "system-tests", "bench"]);
     let others: Vec<_> = dependants(&["rdkafka"]).difference(&may).copied().collect();
     assert!(others.is_empty(), "{others:?} depend on rdkafka");
-    let free = ["event-store/", "tests/tests", "tests/benchmark/"];
+    assert!(!built_of("embedded-log").contains("rdkafka"), "the log serves clients, it is none");
+    let free = ["event-store/", "embedded-log/tests", "embedded-log/examples", "tests/tests", "tests/benchmark/"];
     for folder in code().into_iter().chain(tests()).filter(|folder| !free.iter().any(|start| folder.starts_with(start))) {
         assert_eq!(offending(&folder, |_, line| line.contains("rdkafka")), NOTHING);
     }

@@ -57,7 +57,7 @@ impl Broker {
         let topics = match request.topics {
             // In version 0 an empty list stands for all topics.
             Some(wanted) if !(version == 0 && wanted.is_empty()) => wanted.iter().map(|wanted| self.wanted_topic(wanted)).collect(),
-            _ => catalog.topics().map(|topic| topic_metadata(topic)).collect(),
+            _ => catalog.topics().map(topic_metadata).collect(),
         };
         MetadataResponse::default()
             .with_brokers(vec![broker])
@@ -72,7 +72,7 @@ impl Broker {
             Some(name) => (catalog.topic(name), ResponseError::UnknownTopicOrPartition),
             None => (catalog.topic_with_id(wanted.topic_id), ResponseError::UnknownTopicId),
         };
-        found.map_or_else(|| unknown_topic(wanted.name.clone(), wanted.topic_id, error), |topic| topic_metadata(topic))
+        found.map_or_else(|| unknown_topic(wanted.name.clone(), wanted.topic_id, error), topic_metadata)
     }
 
     pub fn describe_cluster(&self, request: &DescribeClusterRequest) -> DescribeClusterResponse {

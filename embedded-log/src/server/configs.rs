@@ -72,7 +72,8 @@ impl Broker {
             _ => None,
         };
         let Some(mut configs) = configs else {
-            let error = if resource.resource_type == TOPIC { ResponseError::UnknownTopicOrPartition } else { ResponseError::InvalidRequest };
+            let error =
+                if resource.resource_type == TOPIC { ResponseError::UnknownTopicOrPartition } else { ResponseError::InvalidRequest };
             return answer.with_error_code(error.code()).with_error_message(Some(text("there is no such resource")));
         };
         if let Some(keys) = &resource.configuration_keys {
@@ -92,7 +93,8 @@ impl Broker {
             let changes = resource.configs.iter().map(change).collect();
             let outcome = self.change(resource.resource_type, &resource.resource_name, changes, false, request.validate_only).await;
             let (code, message) = outcome_fields(outcome);
-            let answer = IncrementalResponse::default().with_resource_type(resource.resource_type).with_resource_name(resource.resource_name);
+            let answer =
+                IncrementalResponse::default().with_resource_type(resource.resource_type).with_resource_name(resource.resource_name);
             responses.push(answer.with_error_code(code).with_error_message(message));
         }
         IncrementalAlterConfigsResponse::default().with_responses(responses)
@@ -110,8 +112,9 @@ impl Broker {
             let changes = resource.configs.iter().map(change).collect();
             let outcome = self.change(resource.resource_type, &resource.resource_name, changes, true, request.validate_only).await;
             let (code, message) = outcome_fields(outcome);
-            let answer =
-                AlterConfigsResourceResponse::default().with_resource_type(resource.resource_type).with_resource_name(resource.resource_name);
+            let answer = AlterConfigsResourceResponse::default()
+                .with_resource_type(resource.resource_type)
+                .with_resource_name(resource.resource_name);
             responses.push(answer.with_error_code(code).with_error_message(message));
         }
         AlterConfigsResponse::default().with_responses(responses)

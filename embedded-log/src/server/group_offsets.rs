@@ -43,10 +43,16 @@ impl Broker {
         for topic in request.topics {
             let judged = topic.partitions.iter().map(|wanted| {
                 let judged = allowed.clone().map_err(|error| error.error()).and_then(|()| self.committed(&topic.name, wanted));
-                (wanted.partition_index, judged.map_or_else(|error| error.code(), |committed| {
-                    offsets.push(committed);
-                    0
-                }))
+                (
+                    wanted.partition_index,
+                    judged.map_or_else(
+                        |error| error.code(),
+                        |committed| {
+                            offsets.push(committed);
+                            0
+                        },
+                    ),
+                )
             });
             let judged = judged.collect();
             codes.push((topic.name, judged));
@@ -161,7 +167,8 @@ impl Broker {
                 let partition = self.partition(&topic.name, wanted.partition_index);
                 let code = partition.as_ref().map_or(ResponseError::UnknownTopicOrPartition.code(), |_| 0);
                 keys.extend(partition.map(|partition| partition.key()));
-                partitions.push(OffsetDeleteResponsePartition::default().with_partition_index(wanted.partition_index).with_error_code(code));
+                partitions
+                    .push(OffsetDeleteResponsePartition::default().with_partition_index(wanted.partition_index).with_error_code(code));
             }
             topics.push(OffsetDeleteResponseTopic::default().with_name(topic.name).with_partitions(partitions));
         }

@@ -11,7 +11,7 @@ use crate::{
 use kafka_protocol::{
     ResponseError,
     messages::{
-        InitProducerIdRequest, InitProducerIdResponse, ProducerId, ProduceRequest, ProduceResponse, TopicName,
+        InitProducerIdRequest, InitProducerIdResponse, ProduceRequest, ProduceResponse, ProducerId, TopicName,
         produce_request::{PartitionProduceData, TopicProduceData},
         produce_response::{PartitionProduceResponse, TopicProduceResponse},
     },

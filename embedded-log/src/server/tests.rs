@@ -15,7 +15,7 @@ async fn broker(directory: &std::path::Path) -> Broker {
     let store = Store::open(directory).expect("the store opens");
     let orders = NewTopic { name: "orders".into(), partitions: 2, settings: TopicSettings::new() };
     store.create_topic(orders).await.expect("created");
-    Broker::new(Arc::new(store), SocketAddr::from(([127, 0, 0, 1], 9092))).expect("a broker")
+    Broker::new(Arc::new(store), SocketAddr::from(([127, 0, 0, 1], 9092)), 1 << 20).expect("a broker")
 }
 
 /// The answer; none if it is one that waits.
@@ -42,7 +42,7 @@ async fn every_request_is_answered_in_every_version_whatever_it_says() {
                 let body = body(&mut numbers, offer.key, version);
                 let received = Received::decode(&frame(offer.key, version, round, &body)).expect("it has the right shape");
                 match answer(&broker, received).await {
-                    Some(Answer::Frame(frame)) => {
+                    Some(Answer::Frame(frame, _)) => {
                         assert_eq!(frame[4..8], round.to_be_bytes());
                         answered += 1;
                     }

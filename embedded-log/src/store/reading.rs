@@ -1,6 +1,6 @@
 //! Reading, each time on a snapshot of what is durable.
 
-use super::{Committed, Partition, PartitionKey, ReadError, StorageFailed, Store, tables};
+use super::{Committed, Partition, PartitionKey, ReadError, StorageFailed, Store, tables, writer::Job};
 use crate::batch::{Header, first_since, place};
 use bytes::{Bytes, BytesMut};
 use redb::{Database, ReadOnlyTable, ReadTransaction, ReadableDatabase};
@@ -89,7 +89,12 @@ impl Store {
         read.map_err(|offset| {
             let catalog = self.catalog();
             let topic = catalog.topic_with_number(key.topic).map_or("(deleted)", |topic| &topic.name);
-            tracing::error!(topic, partition = key.partition, offset, "the log is damaged: the batch at this offset is not what was appended");
+            tracing::error!(
+                topic,
+                partition = key.partition,
+                offset,
+                "the log is damaged: the batch at this offset is not what was appended"
+            );
             ReadError::Damaged(offset)
         })
     }
@@ -112,10 +117,10 @@ impl Store {
         Err(StorageFailed)
     }
 
-    /// The writer opens a database that was given up before it does anything else.
+    /// Waits until the writer has tried to open a database that was given up.
     fn wait_for_reopening(&self) {
         let (to, done) = mpsc::channel::<()>();
-        self.queue(Box::new(move |_| Ok(Box::new(move || drop(to)))));
+        self.queue(Job::Reopen(to));
         let _ = done.recv();
     }
 }
@@ -139,12 +144,7 @@ fn find(batches: &Batches, key: PartitionKey, offset: i64) -> Result<Result<Foun
 }
 
 /// The batches from an offset on. Fails with the offset of a damaged batch only if that is the first one.
-fn collect(
-    batches: &Batches,
-    key: PartitionKey,
-    offsets: std::ops::Range<i64>,
-    amount: Amount,
-) -> Result<Result<Bytes, i64>, redb::Error> {
+fn collect(batches: &Batches, key: PartitionKey, offsets: std::ops::Range<i64>, amount: Amount) -> Result<Result<Bytes, i64>, redb::Error> {
     let first = match find(batches, key, offsets.start)? {
         Ok(found) => found.base,
         Err(damaged) => return Ok(Err(damaged)),

@@ -14,12 +14,8 @@ const TEXTS: Kind = Kind::Values(&TEXT);
 
 pub(super) const API_VERSIONS: &[Field] = &[since(3, TEXT), since(3, TEXT)];
 
-pub(super) const METADATA: &[Field] = &[
-    always(Kind::Structs(&[since(10, ID), always(TEXT)])),
-    since(4, FLAG),
-    Field { kind: FLAG, since: 8, until: 10 },
-    since(8, FLAG),
-];
+pub(super) const METADATA: &[Field] =
+    &[always(Kind::Structs(&[since(10, ID), always(TEXT)])), since(4, FLAG), Field { kind: FLAG, since: 8, until: 10 }, since(8, FLAG)];
 
 pub(super) const PRODUCE: &[Field] = &[
     always(TEXT),
@@ -28,8 +24,7 @@ pub(super) const PRODUCE: &[Field] = &[
     always(Kind::Structs(&[always(TEXT), always(Kind::Structs(&[always(INT32), always(Kind::Blob)]))])),
 ];
 
-const FETCH_PARTITION: &[Field] =
-    &[always(INT32), since(9, INT32), always(INT64), since(12, INT32), since(5, INT64), always(INT32)];
+const FETCH_PARTITION: &[Field] = &[always(INT32), since(9, INT32), always(INT64), since(12, INT32), since(5, INT64), always(INT32)];
 
 pub(super) const FETCH: &[Field] = &[
     always(INT32),
@@ -51,10 +46,8 @@ pub(super) const LIST_OFFSETS: &[Field] = &[
     since(10, INT32),
 ];
 
-pub(super) const OFFSET_FOR_LEADER_EPOCH: &[Field] = &[
-    since(3, INT32),
-    always(Kind::Structs(&[always(TEXT), always(Kind::Structs(&[always(INT32), always(INT32), always(INT32)]))])),
-];
+pub(super) const OFFSET_FOR_LEADER_EPOCH: &[Field] =
+    &[since(3, INT32), always(Kind::Structs(&[always(TEXT), always(Kind::Structs(&[always(INT32), always(INT32), always(INT32)]))]))];
 
 const SETTING: &[Field] = &[always(TEXT), always(TEXT)];
 
@@ -70,14 +63,10 @@ pub(super) const CREATE_TOPICS: &[Field] = &[
     always(FLAG),
 ];
 
-pub(super) const DELETE_TOPICS: &[Field] =
-    &[since(6, Kind::Structs(&[always(TEXT), always(ID)])), until(5, TEXTS), always(INT32)];
+pub(super) const DELETE_TOPICS: &[Field] = &[since(6, Kind::Structs(&[always(TEXT), always(ID)])), until(5, TEXTS), always(INT32)];
 
-pub(super) const CREATE_PARTITIONS: &[Field] = &[
-    always(Kind::Structs(&[always(TEXT), always(INT32), always(Kind::Structs(&[always(NUMBERS)]))])),
-    always(INT32),
-    always(FLAG),
-];
+pub(super) const CREATE_PARTITIONS: &[Field] =
+    &[always(Kind::Structs(&[always(TEXT), always(INT32), always(Kind::Structs(&[always(NUMBERS)]))])), always(INT32), always(FLAG)];
 
 pub(super) const DESCRIBE_CONFIGS: &[Field] =
     &[always(Kind::Structs(&[always(INT8), always(TEXT), always(TEXTS)])), always(FLAG), since(3, FLAG)];
@@ -126,10 +115,7 @@ pub(super) const OFFSET_COMMIT: &[Field] = &[
     always(TEXT),
     since(7, TEXT),
     until(4, INT64),
-    always(Kind::Structs(&[
-        always(TEXT),
-        always(Kind::Structs(&[always(INT32), always(INT64), since(6, INT32), always(TEXT)])),
-    ])),
+    always(Kind::Structs(&[always(TEXT), always(Kind::Structs(&[always(INT32), always(INT64), since(6, INT32), always(TEXT)]))])),
 ];
 
 const OFFSETS_OF: &[Field] = &[always(TEXT), always(NUMBERS)];
@@ -141,8 +127,7 @@ pub(super) const OFFSET_FETCH: &[Field] = &[
     since(7, FLAG),
 ];
 
-pub(super) const OFFSET_DELETE: &[Field] =
-    &[always(TEXT), always(Kind::Structs(&[always(TEXT), always(Kind::Structs(&[always(INT32)]))]))];
+pub(super) const OFFSET_DELETE: &[Field] = &[always(TEXT), always(Kind::Structs(&[always(TEXT), always(Kind::Structs(&[always(INT32)]))]))];
 
 pub(super) const LIST_GROUPS: &[Field] = &[since(4, TEXTS), since(5, TEXTS)];
 
