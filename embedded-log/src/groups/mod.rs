@@ -7,6 +7,8 @@ mod coordinator;
 mod group;
 mod member;
 mod membership;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use coordinator::Coordinator;
 pub(crate) use group::State;

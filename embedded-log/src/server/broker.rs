@@ -4,7 +4,7 @@ use super::connection::{Answer, answer_with};
 use crate::{
     groups::Coordinator,
     store::{AppendError, Partition, ReadError, StorageFailed, Store, Topic, TopicError},
-    wire::Request,
+    wire::{Budget, Request},
 };
 use kafka_protocol::{
     ResponseError,
@@ -25,12 +25,14 @@ pub(super) struct Broker {
     pub(super) coordinator: Arc<Coordinator>,
     pub(super) address: SocketAddr,
     pub(super) cluster: StrBytes,
+    /// The memory that records on their way to clients may take.
+    pub(super) answers: Budget,
 }
 
 impl Broker {
-    pub fn new(store: Arc<Store>, address: SocketAddr) -> Result<Self, StorageFailed> {
+    pub fn new(store: Arc<Store>, address: SocketAddr, max_answer_bytes: usize) -> Result<Self, StorageFailed> {
         let cluster = text(store.cluster_id()?.simple());
-        Ok(Self { store, coordinator: Arc::default(), address, cluster })
+        Ok(Self { store, coordinator: Arc::default(), address, cluster, answers: Budget::new(max_answer_bytes) })
     }
 
     /// The answer to any request but an append.
@@ -50,7 +52,10 @@ impl Broker {
             Request::DescribeCluster(request) => answers!(self.describe_cluster(&request)),
             Request::FindCoordinator(request) => answers!(self.find_coordinator(version, &request)),
             Request::InitProducerId(request) => answers!(self.init_producer_id(&request).await),
-            Request::Fetch(request) => answers!(self.fetch(request).await),
+            Request::Fetch(request) => {
+                let (answer, share) = self.fetch(request).await;
+                answers!(answer).holding(share)
+            }
             Request::ListOffsets(request) => answers!(self.list_offsets(request).await),
             Request::OffsetForLeaderEpoch(request) => answers!(self.offsets_for_leader_epoch(request)),
             Request::CreateTopics(request) => answers!(self.create_topics(version, request).await),

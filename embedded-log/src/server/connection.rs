@@ -20,8 +20,8 @@ const TAKEN_WITHIN: Duration = Duration::from_secs(60);
 
 /// What goes back to the client.
 pub(super) enum Answer {
-    /// A frame.
-    Frame(Bytes),
+    /// A frame, and its share of the memory that all answers may take, if it is a large one.
+    Frame(Bytes, Option<Share>),
     /// Nothing: the client wants no answer.
     Nothing,
     /// There is no answer that the client would understand, so the connection is closed.
@@ -48,10 +48,20 @@ enum Ended {
 /// The answer as a frame.
 pub(super) fn answer_with<A: Encodable + HeaderVersion>(correlation: i32, version: i16, answer: &A) -> Answer {
     match encode(correlation, version, answer) {
-        Ok(frame) => Answer::Frame(frame),
+        Ok(frame) => Answer::Frame(frame, None),
         Err(error) => {
             tracing::error!(%error, version, answer = std::any::type_name::<A>(), "an answer cannot be encoded");
             Answer::None
+        }
+    }
+}
+
+impl Answer {
+    /// Holds the memory's share until the answer has been written.
+    pub fn holding(self, share: Share) -> Self {
+        match self {
+            Self::Frame(frame, _) => Self::Frame(frame, Some(share)),
+            other => other,
         }
     }
 }
@@ -118,8 +128,8 @@ impl Connection {
     }
 
     async fn write(&mut self, answer: Answer) -> Result<(), Ended> {
-        let frame = match answer {
-            Answer::Frame(frame) => frame,
+        let (frame, _share) = match answer {
+            Answer::Frame(frame, share) => (frame, share),
             Answer::Nothing => return Ok(()),
             Answer::None => return Err(Ended::NoAnswer),
         };

@@ -1,7 +1,10 @@
 //! Reading, and waiting for what is not there yet.
 
 use super::broker::{Broker, ErrorCode};
-use crate::store::{Amount, Partition, ReadError, Store};
+use crate::{
+    store::{Amount, Partition, ReadError, Store},
+    wire::Share,
+};
 use bytes::Bytes;
 use kafka_protocol::{
     ResponseError,
@@ -43,19 +46,25 @@ struct Batch {
 
 impl Broker {
     /// Answers when there are as many bytes as the client wants at least, or when it would wait no longer.
-    pub async fn fetch(&self, request: FetchRequest) -> FetchResponse {
+    /// The answer comes with the share of the memory that it takes.
+    pub async fn fetch(&self, request: FetchRequest) -> (FetchResponse, Share) {
         let until = Instant::now() + Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
-        let least = usize::try_from(request.min_bytes).unwrap_or(0).min(MOST_BYTES);
+        let mut least = usize::try_from(request.min_bytes).unwrap_or(0).min(MOST_BYTES);
         let most = usize::try_from(request.max_bytes).unwrap_or(0).min(MOST_BYTES);
         loop {
             let wanted = self.wanted(&request.topics);
             let waiting = Waiting::on(&wanted);
-            let got = self.read(wanted, most).await;
+            // Taken anew each time, since nothing is held while it waits.
+            let mut share = self.answers.nothing();
+            let got = self.read(wanted, share.grow_up_to(most)).await;
             if got.has_error || got.bytes >= least || Instant::now() >= until {
-                return answer(got);
+                let share = share.split(got.bytes);
+                return (answer(got), share);
             }
-            if !waiting.for_bytes(least - got.bytes, until).await {
-                return answer(got);
+            let before = got.bytes;
+            drop((got, share));
+            if !waiting.for_bytes(least - before, until).await {
+                least = 0;
             }
         }
     }

@@ -9,6 +9,8 @@ mod group_offsets;
 mod groups;
 mod list_offsets;
 mod produce;
+#[cfg(test)]
+mod tests;
 mod topics;
 
 use crate::{store::Store, wire::Budget};
@@ -30,13 +32,15 @@ pub struct ServerSettings {
     pub max_request_bytes: usize,
     /// How many bytes of unanswered requests all connections together may hold. A connection that needs more is closed.
     pub max_pending_bytes: usize,
+    /// How many bytes of records may be on their way to clients. When there are more, a client gets one batch at a time.
+    pub max_answer_bytes: usize,
     /// How many connections there may be. Further ones are closed at once.
     pub max_connections: usize,
 }
 
 impl Default for ServerSettings {
     fn default() -> Self {
-        Self { max_request_bytes: 100 << 20, max_pending_bytes: 256 << 20, max_connections: 1_000 }
+        Self { max_request_bytes: 100 << 20, max_pending_bytes: 256 << 20, max_answer_bytes: 256 << 20, max_connections: 1_000 }
     }
 }
 
@@ -59,7 +63,7 @@ impl Server {
     pub async fn bind_with(address: SocketAddr, store: Arc<Store>, settings: ServerSettings) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
-        let broker = Arc::new(Broker::new(store, address).map_err(io::Error::other)?);
+        let broker = Arc::new(Broker::new(store, address, settings.max_answer_bytes).map_err(io::Error::other)?);
         Ok(Self { listener, address, broker, settings })
     }
 

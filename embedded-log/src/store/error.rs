@@ -36,6 +36,16 @@ pub enum OpenError {
         /// The format that this version reads.
         reads: u128,
     },
+    /// A partition does not end where its last batch does.
+    #[error("the log is damaged: partition {partition} of topic {topic} does not end where its last batch does, near offset {offset}")]
+    Damaged {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: u32,
+        /// The smaller of the two offsets.
+        offset: i64,
+    },
     /// The file is damaged, or cannot be read or written.
     #[error("the log cannot be opened: {0}")]
     Database(String),

@@ -6,7 +6,10 @@ use super::{
     producers::{Appended, Producer, Producers},
     tables,
 };
-use crate::settings::{self, TopicSettings};
+use crate::{
+    batch::Header,
+    settings::{self, TopicSettings},
+};
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable};
 use std::{
     collections::{BTreeMap, HashMap},
@@ -45,8 +48,14 @@ impl PartitionState {
 
 impl Ledger {
     /// Reads the state of the log; the partitions that readers know of stay the same objects, so that those who wait on one are woken.
-    pub fn load(database: &Database, before: &Catalog) -> Result<Self, redb::Error> {
-        let read = database.begin_read()?;
+    pub fn load(database: &Database, before: &Catalog) -> Result<Self, OpenError> {
+        let read = database.begin_read().map_err(redb::Error::from)?;
+        let ledger = Self::load_rows(&read, before)?;
+        ledger.check_ends(&read)?;
+        Ok(ledger)
+    }
+
+    fn load_rows(read: &ReadTransaction, before: &Catalog) -> Result<Self, redb::Error> {
         let meta = read.open_table(tables::META)?;
         let number = |name| Ok::<_, redb::Error>(meta.get(name)?.map_or(0, |value| value.value()));
         let mut ledger = Self {
@@ -55,10 +64,27 @@ impl Ledger {
             next_topic: number(tables::NEXT_TOPIC)? as u32,
             next_producer: number(tables::NEXT_PRODUCER)? as i64,
         };
-        ledger.load_topics(&read, before)?;
-        ledger.load_ends(&read)?;
-        ledger.load_producers(&read)?;
+        ledger.load_topics(read, before)?;
+        ledger.load_ends(read)?;
+        ledger.load_producers(read)?;
         Ok(ledger)
+    }
+
+    /// Checks that each partition ends where its last batch does. If a damaged byte had moved an end, the next append would write over what
+    /// was acknowledged.
+    fn check_ends(&self, read: &ReadTransaction) -> Result<(), OpenError> {
+        for topic in self.topics.values() {
+            for partition in &topic.partitions {
+                let (key, end) = (partition.key(), self.partitions.get(&partition.key()).map_or(0, |state| state.end));
+                match last_end(read, key)? {
+                    Some(last) if last != end => {
+                        return Err(OpenError::Damaged { topic: topic.name.clone(), partition: key.partition, offset: end.min(last) });
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
     }
 
     fn load_topics(&mut self, read: &ReadTransaction, before: &Catalog) -> Result<(), redb::Error> {
@@ -126,6 +152,15 @@ impl PartitionState {
     pub fn publish(&mut self) {
         self.shared.publish(self.end, std::mem::take(&mut self.unpublished));
     }
+}
+
+/// Where the last batch of a partition ends; 0 if there is none, and nothing if it is damaged itself, which its readers are told.
+fn last_end(read: &ReadTransaction, key: PartitionKey) -> Result<Option<i64>, redb::Error> {
+    let batches = read.open_table(tables::BATCHES)?;
+    let Some(last) = batches.range(tables::rows_of(key))?.next_back() else { return Ok(Some(0)) };
+    let (row, value) = last?;
+    let header = tables::batch_in(value.value()).and_then(|(_, batch)| Header::checked(batch).ok());
+    Ok(header.map(|header| header.end(tables::number_in(row.value()))))
 }
 
 /// Makes the tables of an empty database, or checks that this version can read those that are there.

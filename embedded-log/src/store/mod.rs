@@ -182,11 +182,11 @@ impl Store {
         Work: FnOnce(&mut Draft<'_>) -> Result<T, redb::Error> + Send + 'static,
     {
         let (to, outcome) = oneshot::channel();
-        self.queue(Box::new(move |draft| {
+        self.queue(Job::Write(Box::new(move |draft| {
             let done = work(draft)?;
             let answer: Answer = Box::new(move || drop(to.send(done)));
             Ok(answer)
-        }));
+        })));
         async { outcome.await.map_err(|_| StorageFailed) }
     }
 

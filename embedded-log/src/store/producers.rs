@@ -111,8 +111,8 @@ mod tests {
     fn the_last_five_batches_are_known_again_and_an_older_one_is_out_of_order() {
         let batches: Vec<Stamp> = (0..7).map(|index| stamp(0, index * 2, index * 2 + 1)).collect();
         let producers = after(&batches);
-        for index in 2..7 {
-            assert_eq!(producers.judge(batches[index]), Verdict::Duplicate(100 * index as i64));
+        for (index, batch) in batches.iter().enumerate().skip(2) {
+            assert_eq!(producers.judge(*batch), Verdict::Duplicate(100 * index as i64));
         }
         assert_eq!(producers.judge(batches[1]), Verdict::OutOfOrder);
         assert_eq!(producers.judge(stamp(0, 15, 15)), Verdict::OutOfOrder);

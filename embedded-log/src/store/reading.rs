@@ -1,6 +1,6 @@
 //! Reading, each time on a snapshot of what is durable.
 
-use super::{Committed, Partition, PartitionKey, ReadError, StorageFailed, Store, tables};
+use super::{Committed, Partition, PartitionKey, ReadError, StorageFailed, Store, tables, writer::Job};
 use crate::batch::{Header, first_since, place};
 use bytes::{Bytes, BytesMut};
 use redb::{Database, ReadOnlyTable, ReadTransaction, ReadableDatabase};
@@ -117,10 +117,10 @@ impl Store {
         Err(StorageFailed)
     }
 
-    /// The writer opens a database that was given up before it does anything else.
+    /// Waits until the writer has tried to open a database that was given up.
     fn wait_for_reopening(&self) {
         let (to, done) = mpsc::channel::<()>();
-        self.queue(Box::new(move |_| Ok(Box::new(move || drop(to)))));
+        self.queue(Job::Reopen(to));
         let _ = done.recv();
     }
 }

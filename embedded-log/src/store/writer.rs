@@ -11,16 +11,24 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
-        mpsc::{Receiver, TryRecvError},
+        mpsc::{Receiver, Sender, TryRecvError},
     },
 };
 
 /// Tells whoever asked what became of it. It is dropped instead if the transaction fails, which tells them so.
 pub(super) type Answer = Box<dyn FnOnce() + Send>;
 /// What is to be done in a transaction.
-pub(super) type Job = Box<dyn FnOnce(&mut Draft<'_>) -> Result<Answer, redb::Error> + Send>;
+pub(super) type Work = Box<dyn FnOnce(&mut Draft<'_>) -> Result<Answer, redb::Error> + Send>;
 
-/// So many jobs go into one transaction at most; the rest waits for the next.
+/// What the writer is asked for.
+pub(super) enum Job {
+    /// To write.
+    Write(Work),
+    /// To open the database again if it was given up. A reader asks for it; the sender is dropped when it is done.
+    Reopen(Sender<()>),
+}
+
+/// So much work goes into one transaction at most; the rest waits for the next.
 const MOST_JOBS: usize = 4_096;
 
 pub(super) struct Writer {
@@ -42,8 +50,11 @@ impl Writer {
     /// Writes until nobody can ask for anything any more.
     pub fn run(mut self) {
         while let Ok(first) = self.jobs.recv() {
-            let group = self.gather(first);
+            let (group, _readers) = self.gather(first);
             let Some(database) = self.open() else { continue };
+            if group.is_empty() {
+                continue;
+            }
             match catch_unwind(AssertUnwindSafe(|| self.write(&database, group))) {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => self.fail(&database, &error.to_string()),
@@ -52,23 +63,28 @@ impl Writer {
         }
     }
 
-    fn gather(&self, first: Job) -> Vec<Job> {
-        let mut group = vec![first];
-        while group.len() < MOST_JOBS {
-            match self.jobs.try_recv() {
-                Ok(job) => group.push(job),
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
+    /// Everything that waits: what is to be written, and the readers that wait for the database.
+    fn gather(&self, first: Job) -> (Vec<Work>, Vec<Sender<()>>) {
+        let (mut group, mut readers, mut next) = (Vec::new(), Vec::new(), Ok(first));
+        loop {
+            match next {
+                Ok(Job::Write(work)) => group.push(work),
+                Ok(Job::Reopen(reader)) => readers.push(reader),
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => return (group, readers),
             }
+            if group.len() == MOST_JOBS {
+                return (group, readers);
+            }
+            next = self.jobs.try_recv();
         }
-        group
     }
 
-    fn write(&mut self, database: &Database, group: Vec<Job>) -> Result<(), redb::Error> {
+    fn write(&mut self, database: &Database, group: Vec<Work>) -> Result<(), redb::Error> {
         let Some(ledger) = self.ledger.as_mut() else { return Ok(()) };
         let mut write = database.begin_write()?;
         write.set_quick_repair(self.shared.settings.quick_repair);
         let mut draft = Draft::new(&write, ledger, super::now())?;
-        let answers = group.into_iter().map(|job| job(&mut draft)).collect::<Result<Vec<Answer>, _>>()?;
+        let answers = group.into_iter().map(|work| work(&mut draft)).collect::<Result<Vec<Answer>, _>>()?;
         if self.is_unsure {
             draft.set_number(tables::RECOVERIES, self.recoveries)?;
         }

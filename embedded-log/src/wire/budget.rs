@@ -1,4 +1,4 @@
-//! Bounds the memory that unanswered requests take.
+//! Bounds the memory that requests and answers take.
 
 use std::sync::{
     Arc,
@@ -41,6 +41,18 @@ impl Share {
         taken
     }
 
+    /// Takes as much more as there is, but not more than this; returns how much.
+    pub fn grow_up_to(&mut self, most: usize) -> usize {
+        let mut taken = 0;
+        let take = |left: usize| {
+            taken = left.min(most);
+            Some(left - taken)
+        };
+        let _ = self.budget.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, take);
+        self.bytes += taken;
+        taken
+    }
+
     /// A part of this share.
     pub fn split(&mut self, bytes: usize) -> Self {
         let bytes = bytes.min(self.bytes);
@@ -67,6 +79,7 @@ mod tests {
         let part = one.split(4);
         drop(one);
         assert!(!budget.nothing().grow(7) && budget.nothing().grow(6));
+        assert_eq!(budget.nothing().grow_up_to(100), 6);
         drop(part);
         assert!(budget.nothing().grow(10));
     }

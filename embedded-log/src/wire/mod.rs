@@ -3,6 +3,8 @@
 mod budget;
 mod frame;
 mod request;
+#[cfg(test)]
+pub(crate) mod sample;
 mod shape;
 mod shapes;
 

@@ -106,6 +106,12 @@ requests! {
     DescribeCluster = 60, 0..=2, DescribeClusterRequest, DESCRIBE_CLUSTER;
 }
 
+/// The shape of a request, and whether it is flexible.
+#[cfg(test)]
+pub(super) fn shape_in(key: i16, version: i16) -> (&'static [Field], bool) {
+    (shape_of(key), header_version(key, version) == 2)
+}
+
 const API_VERSIONS: i16 = 18;
 
 /// The first fields of a request.
@@ -193,4 +199,44 @@ pub(crate) fn encode<A: Encodable + HeaderVersion>(correlation: i32, version: i1
     let length = i32::try_from(frame.len() - 4).map_err(|_| EncodeError::TooLong)?;
     frame[..4].copy_from_slice(&length.to_be_bytes());
     Ok(frame.freeze())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::sample::{Numbers, frame};
+
+    /// The shapes are written down by hand, and the decoder is generated from Kafka's own definitions: they must agree to the byte.
+    #[test]
+    fn the_shapes_are_those_of_the_decoder() {
+        let mut numbers = Numbers::new(1);
+        for offer in OFFERED {
+            for version in offer.min..=offer.max {
+                for round in 0..200 {
+                    let body = crate::wire::sample::body(&mut numbers, offer.key, version);
+                    let (mut rest, is_flexible) = (Bytes::from(body.clone()), header_version(offer.key, version) == 2);
+                    assert!(shape::fits(&body, shape_of(offer.key), version, is_flexible));
+                    let decoded = decode_body(offer.key, version, &mut rest);
+                    assert!(decoded.is_some() && rest.is_empty(), "request {} in version {version}, round {round}: {body:?}", offer.key);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_list_that_announces_billions_of_elements_is_malformed() {
+        // Metadata in version 1: a list of topics.
+        let frame = Bytes::from_static(&[0, 3, 0, 1, 0, 0, 0, 9, 0xff, 0xff, 0x7f, 0xff, 0xff, 0xff]);
+        assert_eq!(Received::decode(&frame).expect_err("hostile"), RequestError::Malformed { key: 3, version: 1 });
+    }
+
+    #[test]
+    fn what_is_not_offered_is_refused_but_for_a_newer_api_versions() {
+        let of = |key, version| Received::decode(&frame(key, version, 7, &[]));
+        assert_eq!(of(0, 2).expect_err("too old"), RequestError::NotOffered { key: 0, version: 2 });
+        assert_eq!(of(999, 0).expect_err("unknown"), RequestError::NotOffered { key: 999, version: 0 });
+        let newer = of(18, 99).expect("it has an answer");
+        assert!(matches!(newer.request, Request::UnknownApiVersions) && newer.correlation == 7);
+        assert_eq!(Received::decode(&Bytes::from_static(&[0, 3])).expect_err("cut off"), RequestError::Header);
+    }
 }

@@ -1,5 +1,7 @@
 //! A server in the test's own runtime, and clients for it.
 
+#![allow(dead_code, reason = "each test file is a crate of its own, and uses a part of this")]
+
 use embedded_log::{Server, ServerSettings, Store};
 use rdkafka::{
     ClientConfig,
