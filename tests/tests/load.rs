@@ -22,6 +22,8 @@ const FINDING_OUT: Duration = Duration::from_secs(4);
 const OVERLOAD: Duration = Duration::from_secs(8);
 /// The overload, as a multiple of what the system can do.
 const TIMES: f64 = 3.0;
+/// How many MiB of memory the overload may cost. The log's cache is 64 of them.
+const MOST_GROWN: u64 = 192;
 /// Requests are sent in batches this far apart.
 const TICK: Duration = Duration::from_millis(5);
 
@@ -150,7 +152,7 @@ async fn past_what_it_can_do_it_sheds_and_what_it_takes_is_answered_in_time() {
     assert!(shed.len() > answers.len() / 3, "{} of {} were shed", shed.len(), answers.len());
     println!("{} shed, p50 {:?}, p99 {:?}; {grown} MiB more", shed.len(), at(&shed, 0.5), at(&shed, 0.99));
     assert!(at(&taken, 0.5) < Duration::from_millis(300) && at(&taken, 0.99) < Duration::from_secs(1));
-    assert!(grown < 100, "memory grew by {grown} MiB");
+    assert!(grown < MOST_GROWN, "memory grew by {grown} MiB");
 
     let calm = closed_loop(address, FEW).await;
     let (again, late) = (took(&calm, 201), took(&calm, 503).len());
