@@ -21,7 +21,7 @@ const FEW: usize = 32;
 const FINDING_OUT: Duration = Duration::from_secs(4);
 const OVERLOAD: Duration = Duration::from_secs(8);
 /// The overload, as a multiple of what the system can do.
-const TIMES: f64 = 3.0;
+const TIMES: f64 = 2.0;
 /// How many MiB of memory the overload may cost. The log's cache is 64 of them.
 const MOST_GROWN: u64 = 192;
 /// Requests are sent in batches this far apart.
