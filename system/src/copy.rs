@@ -6,7 +6,7 @@ use event_store::{
     kafka::{CopyError, KafkaConfig, PartitionCopy, Profile, TopicPlan, Topics},
 };
 use indicatif::ProgressBar;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::{collections::BTreeMap, process::ExitCode, sync::Arc};
 
 /// Copies what the target lacks of each log, and proves the copy; exit code 4 when the target holds another log.
@@ -27,33 +27,53 @@ async fn copy_all(system: &System, arguments: &CopyArguments) -> Result<ExitCode
     }
     let partitions: BTreeMap<_, _> = partitions.into_iter().collect();
     make_topics(&to, arguments, &partitions).await?;
-    let mut told = Vec::new();
-    for partition in each(&partitions) {
-        let copy = Arc::new(PartitionCopy::new(partition.clone(), from.clone(), to.clone()));
-        match tokio::task::spawn_blocking(move || copy_one(&copy)).await.map_err(Failure::failed)? {
-            Ok(records) => told.push((partition, records)),
-            Err(CopyError::Log(error)) => return Err(Failure::failed(format!("{error}; run it again, and it goes on where it stopped"))),
-            Err(other) => return found(arguments.json, &other),
-        }
-        if let Some((partition, records)) = told.last().filter(|_| !arguments.json) {
-            println!("{:20} {records:>12} records, equal", partition.to_string());
-        }
-    }
-    if arguments.json {
-        let logs: Vec<_> =
-            told.iter().map(|(partition, records)| json!({"partition": partition.to_string(), "records": records})).collect();
-        println!("{}", json!({"equal": true, "partitions": logs}));
-    } else {
-        println!("{} is a copy of {}: each record stands at its own offset", to.brokers, from.brokers);
+    let copies: Vec<_> = each(&partitions).map(|partition| Arc::new(PartitionCopy::new(partition, from.clone(), to.clone()))).collect();
+    match each_in_turn(copies, arguments.json).await? {
+        Ok(records) if arguments.json => println!("{}", json!({"equal": true, "partitions": records})),
+        Ok(_) => println!("{} is a copy of {}: each record stands at its own offset", to.brokers, from.brokers),
+        Err(error) => return end_with(arguments.json, error),
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn found(as_json: bool, what: &CopyError) -> Result<ExitCode, Failure> {
-    if as_json {
-        println!("{}", json!({"equal": false, "why": what.to_string()}));
-    } else {
-        println!("{what}");
+/// Copies the partitions one after another, once all of them were looked at. Returns how many records each has.
+async fn each_in_turn(copies: Vec<Arc<PartitionCopy>>, json: bool) -> Result<Result<Vec<Value>, CopyError>, Failure> {
+    let all = copies.clone();
+    if let Err(refused) = blocking(move || check_all(&all)).await? {
+        return Ok(Err(refused));
+    }
+    let mut records = Vec::new();
+    for copy in copies {
+        let partition = copy.partition().to_string();
+        match blocking(move || copy_one(&copy)).await? {
+            Ok(count) if json => records.push(json!({"partition": partition, "records": count})),
+            Ok(count) => println!("{partition:20} {count:>12} records, equal"),
+            Err(error) => return Ok(Err(error)),
+        }
+    }
+    Ok(Ok(records))
+}
+
+/// Refuses a target that holds another log, before anything is written to it.
+fn check_all(copies: &[Arc<PartitionCopy>]) -> Result<(), CopyError> {
+    copies.iter().try_for_each(|copy| {
+        let (end, _) = copy.ends()?;
+        copy.check(end).map(drop)
+    })
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, CopyError> + Send + 'static,
+) -> Result<Result<T, CopyError>, Failure> {
+    tokio::task::spawn_blocking(work).await.map_err(Failure::failed)
+}
+
+/// A cluster that does not answer is a failure; anything else was found.
+fn end_with(as_json: bool, error: CopyError) -> Result<ExitCode, Failure> {
+    match error {
+        CopyError::Log(error) => return Err(Failure::failed(format!("{error}; run it again, and it goes on where it stopped"))),
+        found if as_json => println!("{}", json!({"equal": false, "why": found.to_string()})),
+        found => println!("{found}"),
     }
     Ok(ExitCode::from(FOUND))
 }
