@@ -14,7 +14,7 @@ pub(crate) async fn run(system: &System, arguments: CopyArguments) -> Result<Exi
     let log = EmbeddedLog::start_unless_served(&arguments.store).await?;
     let copied = copy_all(system, &arguments).await;
     if let Some(log) = log {
-        log.stop().await;
+        log.stop().await?;
     }
     copied
 }

@@ -14,6 +14,8 @@ use tokio_util::sync::CancellationToken;
 pub(crate) struct EmbeddedLog {
     stop: CancellationToken,
     serving: JoinHandle<()>,
+    /// Cancelled when the server has ended.
+    ended: CancellationToken,
 }
 
 impl EmbeddedLog {
@@ -29,8 +31,13 @@ impl EmbeddedLog {
         let store = open(&arguments.data)?;
         let server = Server::bind(address, Arc::new(store)).await.map_err(in_use)?;
         let stop = CancellationToken::new();
-        let serving = tokio::spawn(server.run(stop.clone().cancelled_owned()));
-        Ok(Self { stop, serving })
+        let (until, ended) = (stop.clone(), CancellationToken::new());
+        let guard = ended.clone().drop_guard();
+        let serving = tokio::spawn(async move {
+            let _guard = guard;
+            server.run(until.cancelled_owned()).await;
+        });
+        Ok(Self { stop, serving, ended })
     }
 
     /// Serves the log where it is the one to use and no other process serves it yet.
@@ -42,11 +49,26 @@ impl EmbeddedLog {
         if arguments.kafka.is_embedded() && !is_served() { Self::start(arguments).await.map(Some) } else { Ok(None) }
     }
 
+    /// Cancels a token when the server has ended, however it did: nothing can be done without the log.
+    pub fn stop_with_it(&self, token: CancellationToken) {
+        let ended = self.ended.clone();
+        tokio::spawn(async move {
+            ended.cancelled().await;
+            token.cancel();
+        });
+    }
+
     /// Ends the server, and closes the log.
-    pub async fn stop(self) {
+    ///
+    /// # Errors
+    /// The server has ended by itself, which it never should.
+    pub async fn stop(self) -> Result<(), Failure> {
+        let by_itself = self.ended.is_cancelled();
         self.stop.cancel();
-        if let Err(error) = self.serving.await {
-            tracing::error!(%error, "the embedded log did not end in good order");
+        match self.serving.await {
+            Ok(()) if !by_itself => Ok(()),
+            Ok(()) => Err(Failure::failed("the embedded log has ended by itself")),
+            Err(error) => Err(Failure::failed(format!("the embedded log met a defect: {error}"))),
         }
     }
 }

@@ -30,7 +30,7 @@ pub(crate) async fn replay(system: &System, arguments: ReplayArguments) -> Resul
             records += read;
         }
     }
-    store.close().await;
+    store.close().await?;
     let equal = compared.iter().all(Comparison::is_equal);
     let seconds = began.elapsed().as_secs_f64();
     if arguments.json {
@@ -65,7 +65,7 @@ pub(crate) async fn rebuild(system: &System, arguments: RebuildArguments) -> Res
     bar.finish_and_clear();
     let comparison = comparison.map_err(Failure::failed)?;
     rebuilding.swap().await.map_err(Failure::failed)?;
-    store.close().await;
+    store.close().await?;
     if arguments.json {
         println!("{}", json!({"comparison": comparison, "records": bar.position()}));
     } else {

@@ -27,6 +27,9 @@ pub async fn run(system: &System, arguments: &RunArguments, children: Children) 
     let stop = until_signal();
     let http = TcpListener::bind(arguments.http).await.map_err(|error| Failure::in_use("HTTP", &arguments.http, &error, "DAYBOOK_HTTP"))?;
     let log = if arguments.store.kafka.is_embedded() { Some(EmbeddedLog::start(&arguments.store).await?) } else { None };
+    if let Some(log) = &log {
+        log.stop_with_it(stop.clone());
+    }
     let schemas = arguments.store.schemas(system).await?;
     let codecs = system.codecs(schemas.clone());
     let config = arguments.store.kafka.config(&arguments.node_name());
@@ -49,7 +52,7 @@ pub async fn run(system: &System, arguments: &RunArguments, children: Children) 
     writing.stop().await;
     children.stop().await;
     if let Some(log) = log {
-        log.stop().await;
+        log.stop().await?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -38,9 +38,10 @@ impl Store {
     }
 
     /// Closes the log that was opened for it.
-    pub async fn close(self) {
-        if let Some(log) = self.log {
-            log.stop().await;
+    pub async fn close(self) -> Result<(), Failure> {
+        match self.log {
+            Some(log) => log.stop().await,
+            None => Ok(()),
         }
     }
 }

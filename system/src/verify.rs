@@ -26,7 +26,7 @@ pub(crate) async fn run(system: &System, arguments: VerifyArguments) -> Result<E
             found.push((source, findings));
         }
     }
-    store.close().await;
+    store.close().await?;
     let violations: u64 = found.iter().map(|(_, findings)| findings.violations).sum();
     if arguments.json {
         let partitions: Vec<_> =
