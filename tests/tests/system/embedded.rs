@@ -90,6 +90,42 @@ async fn the_second_process_on_a_port_is_told_so_in_one_line() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_data_directory_has_one_owner() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let Some(daybook) = Daybook::embedded(directory.path(), free_port()).await else { return };
+    let (code, said) = start_in(directory.path());
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.lines().count() == 1 && said.contains(&daybook.id().to_string()), "it names the first: {said}");
+    let shop = Shop::open(daybook.client(), "owner", 10).await;
+    let order = shop.order("unharmed", 1, "card").await;
+    shop.ended(&order, "confirmed").await;
+}
+
+#[test]
+fn a_directory_of_the_former_broker_is_refused() {
+    let directory = tempfile::tempdir().expect("a directory");
+    if required("DAYBOOK_PROGRAM").is_none() {
+        return;
+    }
+    std::fs::create_dir(directory.path().join("broker")).expect("a directory");
+    std::fs::write(directory.path().join("broker/broker.db"), "SQLite format 3").expect("a file");
+    let (code, said) = start_in(directory.path());
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.lines().count() == 1 && said.contains("broker"), "{said}");
+}
+
+/// Starts a node on a data directory, on ports of its own: its exit code, and what it says on standard error without its log's lines.
+fn start_in(data: &std::path::Path) -> (Option<i32>, String) {
+    let mut command = std::process::Command::new(required("DAYBOOK_PROGRAM").expect("it was there before"));
+    for name in ["DAYBOOK_KAFKA", "DAYBOOK_POSTGRES", "SCHEMA_REGISTRY_URL"] {
+        command.env_remove(name);
+    }
+    command.args(["run", "--http", "127.0.0.1:0", "--broker-port", &free_port().to_string()]).env("DAYBOOK_DATA", data);
+    let ended = command.env("DAYBOOK_LOG", "off").output().expect("it runs");
+    (ended.status.code(), String::from_utf8_lossy(&ended.stderr).into_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_confirmed_order_takes_less_than_a_second_even_unoptimised() {
     let directory = tempfile::tempdir().expect("a directory");
     let Some(daybook) = Daybook::embedded(directory.path(), free_port()).await else { return };
