@@ -76,7 +76,9 @@ impl EmbeddedLog {
 /// The directory bears the name of the former broker's, whose files the store recognises.
 fn open(data: &Path) -> Result<Store, Failure> {
     Store::open(&data.join("broker")).map_err(|error| match error {
-        OpenError::Owned { .. } | OpenError::FormerBroker { .. } => Failure::usage(error),
+        OpenError::Owned { .. } | OpenError::FormerBroker { .. } => {
+            Failure::usage(format!("{error}; choose another directory with DAYBOOK_DATA"))
+        }
         other => Failure::failed(other),
     })
 }
