@@ -1,10 +1,12 @@
 //! Where the database's bytes are.
 
-use redb::StorageBackend;
+use redb::{Database, StorageBackend};
 use std::{
     fs::File,
     io,
+    ops::Deref,
     os::unix::fs::FileExt,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -81,5 +83,33 @@ impl StorageBackend for Opening {
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         self.writable()?.write(offset, data)
+    }
+}
+
+/// A database that can be closed whatever its file holds. Closing writes, and a damaged file can make that panic where nobody could do anything
+/// about it.
+#[derive(Debug)]
+pub(super) struct OpenDatabase(Option<Database>);
+
+impl OpenDatabase {
+    pub fn new(database: Database) -> Self {
+        Self(Some(database))
+    }
+}
+
+impl Deref for OpenDatabase {
+    type Target = Database;
+
+    fn deref(&self) -> &Database {
+        self.0.as_ref().expect("it is there until it is dropped")
+    }
+}
+
+impl Drop for OpenDatabase {
+    fn drop(&mut self) {
+        let database = self.0.take();
+        if catch_unwind(AssertUnwindSafe(|| drop(database))).is_err() {
+            tracing::error!("the log's file is damaged: it was not closed in good order");
+        }
     }
 }

@@ -23,7 +23,7 @@ pub use error::{AppendError, OpenError, ReadError, StorageFailed, TopicError};
 pub use reading::Amount;
 
 use crate::{batch::Batch, settings::TopicSettings};
-use disk::{LogFile, Opening};
+use disk::{LogFile, OpenDatabase, Opening};
 use draft::Draft;
 use ledger::Ledger;
 use owner::Owner;
@@ -82,7 +82,7 @@ struct Shared {
 
 #[derive(Debug)]
 struct Current {
-    database: Arc<Database>,
+    database: Arc<OpenDatabase>,
     opening: Opening,
 }
 
@@ -209,12 +209,12 @@ impl Drop for Store {
 }
 
 impl Shared {
-    fn current(&self) -> Option<Arc<Database>> {
+    fn current(&self) -> Option<Arc<OpenDatabase>> {
         self.current.read().as_ref().map(|current| current.database.clone())
     }
 
     /// Gives a database up that has failed, unless another one has taken its place.
-    fn discard(&self, failed: &Arc<Database>) {
+    fn discard(&self, failed: &Arc<OpenDatabase>) {
         let mut current = self.current.write();
         if let Some(gone) = current.take_if(|current| Arc::ptr_eq(&current.database, failed)) {
             gone.opening.give_up();
@@ -222,7 +222,7 @@ impl Shared {
     }
 
     /// Opens the database, in the place of the one before.
-    fn reopen(&self) -> Result<(Arc<Database>, Ledger), OpenError> {
+    fn reopen(&self) -> Result<(Arc<OpenDatabase>, Ledger), OpenError> {
         if let Some(gone) = self.current.write().take() {
             gone.opening.give_up();
         }
@@ -234,10 +234,10 @@ impl Shared {
         Ok((database, ledger))
     }
 
-    fn load(&self, opening: Opening) -> Result<(Arc<Database>, Ledger), OpenError> {
+    fn load(&self, opening: Opening) -> Result<(Arc<OpenDatabase>, Ledger), OpenError> {
         let mut builder = Database::builder();
         builder.set_cache_size(self.settings.cache_bytes);
-        let database = builder.create_with_backend(opening).map_err(redb::Error::from)?;
+        let database = OpenDatabase::new(builder.create_with_backend(opening).map_err(redb::Error::from)?);
         ledger::prepare(&database)?;
         let ledger = Ledger::load(&database, &self.catalog.read())?;
         Ok((Arc::new(database), ledger))

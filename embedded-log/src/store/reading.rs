@@ -1,9 +1,9 @@
 //! Reading, each time on a snapshot of what is durable.
 
-use super::{Committed, Partition, PartitionKey, ReadError, StorageFailed, Store, tables, writer::Job};
+use super::{Committed, Partition, PartitionKey, ReadError, StorageFailed, Store, disk::OpenDatabase, tables, writer::Job};
 use crate::batch::{Header, first_since, place};
 use bytes::{Bytes, BytesMut};
-use redb::{Database, ReadOnlyTable, ReadTransaction, ReadableDatabase};
+use redb::{ReadOnlyTable, ReadTransaction, ReadableDatabase};
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, mpsc},
@@ -125,7 +125,7 @@ impl Store {
     }
 }
 
-fn attempt_read<T>(database: &Arc<Database>, work: impl Fn(&ReadTransaction) -> Result<T, redb::Error>) -> Result<T, String> {
+fn attempt_read<T>(database: &Arc<OpenDatabase>, work: impl Fn(&ReadTransaction) -> Result<T, redb::Error>) -> Result<T, String> {
     // A damaged page can make the database panic where it does not expect it.
     let read = catch_unwind(AssertUnwindSafe(|| work(&database.begin_read()?)));
     read.map_err(|_| "the database panicked".to_owned())?.map_err(|error| error.to_string())

@@ -2,6 +2,7 @@
 
 use super::{
     Shared,
+    disk::OpenDatabase,
     draft::{Changes, Draft},
     ledger::Ledger,
     tables,
@@ -118,14 +119,14 @@ impl Writer {
         }
     }
 
-    fn fail(&mut self, database: &Arc<Database>, why: &str) {
+    fn fail(&mut self, database: &Arc<OpenDatabase>, why: &str) {
         tracing::error!(why, "the log cannot be written; what was being appended is refused");
         self.shared.discard(database);
         self.ledger = None;
     }
 
     /// The database; it is opened again if it has failed. None if that fails, too: then the next request tries.
-    fn open(&mut self) -> Option<Arc<Database>> {
+    fn open(&mut self) -> Option<Arc<OpenDatabase>> {
         if let Some(database) = self.shared.current()
             && self.ledger.is_some()
         {
