@@ -172,6 +172,23 @@ fn a_damaged_batch_is_named_and_the_others_are_read() {
 }
 
 #[test]
+fn a_partition_whose_end_was_moved_is_not_opened() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let disk = with_topic(directory.path());
+    let store = on(&disk, directory.path());
+    let sent = append_until_power_fails(&store);
+    drop(store);
+    // The end and the newest time, as they stand side by side; an append behind a wrong end would write over a batch.
+    let row = [(sent.len() as i64).to_le_bytes(), 1_000_i64.to_le_bytes()].concat();
+    let bytes = disk.bytes();
+    let places: Vec<usize> = (0..bytes.len() - row.len()).filter(|at| bytes[*at..].starts_with(&row)).collect();
+    assert!(!places.is_empty());
+    places.iter().for_each(|at| disk.flip(*at));
+    let refused = try_on(&disk, directory.path()).expect_err("it is damaged");
+    assert!(matches!(&refused, OpenError::Damaged { topic, partition: 0, .. } if topic == "orders"), "{refused}");
+}
+
+#[test]
 fn no_damaged_byte_makes_up_a_record_or_ends_the_process() {
     let directory = tempfile::tempdir().expect("a directory");
     let disk = with_topic(directory.path());
@@ -194,6 +211,9 @@ fn no_damaged_byte_makes_up_a_record_or_ends_the_process() {
             }
         }
         whole += usize::from(read(&store, &orders, 0).is_ok_and(|found| found == sent));
+        if let Ok(appended) = wait(store.append(orders.key(), one("next"))) {
+            assert_eq!(appended.base, sent.len() as i64, "byte {at} was turned over");
+        }
     }
     assert!(opened > 100 && whole > 100, "{opened} were opened, {whole} of them whole");
 }

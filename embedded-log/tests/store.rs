@@ -74,6 +74,9 @@ async fn all_that_waits_together_is_synced_together() {
     let key = create(&store, "orders", 1).await.partitions[0].key();
     disk.hold(true);
     let first = store.append(key, one("first"));
+    // The batch is written before the second sync at the latest, of two or three.
+    disk.wait_for_sync();
+    disk.pass_one();
     disk.wait_for_sync();
     let before = disk.syncs();
     let rest: Vec<_> = (0..50).map(|index| store.append(key, one(&index.to_string()))).collect();

@@ -81,6 +81,7 @@ impl Server {
             () = shutdown => {}
             () = self.accept(&mut tasks) => {}
         }
+        tasks.shutdown().await;
     }
 
     async fn accept(&self, tasks: &mut JoinSet<()>) {

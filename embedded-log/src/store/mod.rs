@@ -30,7 +30,7 @@ use owner::Owner;
 use parking_lot::RwLock;
 use redb::{Database, StorageBackend};
 use std::{
-    fs::OpenOptions,
+    fs::{File, OpenOptions},
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     sync::{Arc, mpsc},
@@ -245,8 +245,10 @@ impl Shared {
 }
 
 fn file_in(directory: &Path) -> Result<Arc<dyn StorageBackend>, OpenError> {
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(directory.join(FILE));
-    let file = file.map_err(|why| OpenError::Directory { directory: directory.to_owned(), why })?;
+    let unusable = |why| OpenError::Directory { directory: directory.to_owned(), why };
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(directory.join(FILE)).map_err(unusable)?;
+    // A new file's name is on the disk only when its directory is.
+    File::open(directory).and_then(|directory| directory.sync_all()).map_err(unusable)?;
     Ok(Arc::new(LogFile(file)))
 }
 
