@@ -241,6 +241,16 @@ async fn a_list_of_billions_costs_no_memory() {
     .expect("it is survived");
 }
 
+/// A connection that the server has a place for: those that were closed before may hold theirs for a moment yet.
+fn served(address: SocketAddr) -> TcpStream {
+    loop {
+        let mut stream = connect(address);
+        if ask(&mut stream, &honest()[0]).is_some() {
+            return stream;
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn limits_of_frames_memory_and_connections_hold() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -256,7 +266,7 @@ async fn limits_of_frames_memory_and_connections_hold() {
         }
         // Two connections want more memory than there is.
         let part = |stream: &mut TcpStream| stream.write_all(&[&99_999_i32.to_be_bytes()[..], &[0; 90_000]].concat());
-        let (mut one, mut two) = (connect(address), connect(address));
+        let (mut one, mut two) = (served(address), served(address));
         part(&mut one).expect("taken");
         let _ = part(&mut two);
         one.set_read_timeout(Some(Duration::from_millis(500))).expect("a limit");
@@ -267,16 +277,7 @@ async fn limits_of_frames_memory_and_connections_hold() {
         assert_eq!(closed, 1, "one of the two is closed, the other one waits for its rest");
         drop((one, two));
         // More connections than there may be.
-        let held: Vec<TcpStream> = (0..4)
-            .map(|_| {
-                loop {
-                    let mut stream = connect(address);
-                    if ask(&mut stream, &honest()[0]).is_some() {
-                        break stream;
-                    }
-                }
-            })
-            .collect();
+        let held: Vec<TcpStream> = (0..4).map(|_| served(address)).collect();
         assert_eq!(ask(&mut connect(address), &honest()[0]), None);
         drop(held);
     })
