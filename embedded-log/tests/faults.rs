@@ -187,33 +187,3 @@ fn a_partition_whose_end_was_moved_is_not_opened() {
     let refused = try_on(&disk, directory.path()).expect_err("it is damaged");
     assert!(matches!(&refused, OpenError::Damaged { topic, partition: 0, .. } if topic == "orders"), "{refused}");
 }
-
-#[test]
-fn no_damaged_byte_makes_up_a_record_or_ends_the_process() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let disk = with_topic(directory.path());
-    let store = on(&disk, directory.path());
-    let sent = append_until_power_fails(&store);
-    drop(store);
-    let bytes = disk.bytes();
-    let used: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at] != 0).collect();
-    let step = (used.len() / 400).max(1);
-    let (mut opened, mut whole) = (0, 0);
-    for at in used.into_iter().step_by(step) {
-        let damaged = Disk::holding(bytes.clone());
-        damaged.flip(at);
-        let Ok(store) = try_on(&damaged, directory.path()) else { continue };
-        opened += 1;
-        let Some(orders) = store.catalog().partition("orders", 0).cloned() else { continue };
-        for from in 0..sent.len() as i64 {
-            for (offset, value) in read(&store, &orders, from).unwrap_or_default() {
-                assert_eq!(sent[offset as usize], (offset, value), "byte {at} was turned over");
-            }
-        }
-        whole += usize::from(read(&store, &orders, 0).is_ok_and(|found| found == sent));
-        if let Ok(appended) = wait(store.append(orders.key(), one("next"))) {
-            assert_eq!(appended.base, sent.len() as i64, "byte {at} was turned over");
-        }
-    }
-    assert!(opened > 100 && whole > 100, "{opened} were opened, {whole} of them whole");
-}
