@@ -3,33 +3,14 @@
 
 mod common;
 
-use common::{create, disk::Disk, one, partition, read};
-use embedded_log::{OpenError, Store, StoreSettings};
+use common::{
+    disk::{Disk, on, try_on, wait, with_topic},
+    one, partition, read,
+};
 use std::{
-    future::Future,
     os::unix::process::ExitStatusExt,
-    path::Path,
     process::{Command, ExitStatus, Stdio},
 };
-
-fn try_on(disk: &Disk, directory: &Path) -> Result<Store, OpenError> {
-    Store::open_with(directory, StoreSettings { storage: Some(disk.storage()), ..StoreSettings::default() })
-}
-
-fn on(disk: &Disk, directory: &Path) -> Store {
-    try_on(disk, directory).expect("the store opens")
-}
-
-fn wait<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(future)
-}
-
-/// A disk with an empty topic on it.
-fn with_topic(directory: &Path) -> Disk {
-    let disk = Disk::default();
-    wait(create(&on(&disk, directory), "orders", 1));
-    Disk::holding(disk.bytes())
-}
 
 /// Tells a process of its own which part of the bytes to turn over, and the file that holds them.
 const DAMAGE: &str = "EMBEDDED_LOG_TEST_DAMAGE";

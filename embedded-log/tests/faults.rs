@@ -2,28 +2,11 @@
 
 mod common;
 
-use common::{create, disk::Disk, one, partition, read};
-use embedded_log::{AppendError, OpenError, ReadError, StorageFailed, Store, StoreSettings};
-use std::{future::Future, path::Path};
-
-fn try_on(disk: &Disk, directory: &Path) -> Result<Store, OpenError> {
-    Store::open_with(directory, StoreSettings { storage: Some(disk.storage()), ..StoreSettings::default() })
-}
-
-fn on(disk: &Disk, directory: &Path) -> Store {
-    try_on(disk, directory).expect("the store opens")
-}
-
-fn wait<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(future)
-}
-
-/// A disk with an empty topic on it.
-fn with_topic(directory: &Path) -> Disk {
-    let disk = Disk::default();
-    wait(create(&on(&disk, directory), "orders", 1));
-    Disk::holding(disk.bytes())
-}
+use common::{
+    disk::{Disk, on, try_on, wait, with_topic},
+    one, partition, read,
+};
+use embedded_log::{AppendError, OpenError, ReadError, StorageFailed, Store};
 
 /// Numbers from a seed, for which writes reach the disk.
 fn coin(seed: u64) -> impl FnMut() -> bool {

@@ -286,6 +286,24 @@ async fn limits_of_frames_memory_and_connections_hold() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_begins_a_request_and_sends_no_more_is_shut_out_and_who_is_silent_is_not() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let settings = ServerSettings { request_within: Duration::from_millis(200), ..ServerSettings::default() };
+    let running = running(directory.path(), settings).await;
+    let address = running.address;
+    tokio::task::spawn_blocking(move || {
+        let (mut silent, mut slow) = (served(address), served(address));
+        slow.write_all(&[0, 0, 1]).expect("taken");
+        slow.set_read_timeout(Some(Duration::from_secs(5))).expect("a limit");
+        let closed = slow.read(&mut [0]);
+        assert!(!matches!(&closed, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock), "{closed:?}");
+        assert!(ask(&mut silent, &honest()[0]).is_some(), "it was silent for as long");
+    })
+    .await
+    .expect("it is survived");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_damaged_batch_is_refused_and_a_waiting_fetch_holds_up_nobody_else() {
     let directory = tempfile::tempdir().expect("a directory");
     let running = running(directory.path(), ServerSettings::default()).await;

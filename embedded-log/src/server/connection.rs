@@ -1,6 +1,6 @@
 //! One connection: its requests are answered in the order in which they came.
 
-use super::broker::Broker;
+use super::{ServerSettings, broker::Broker};
 use crate::wire::{Budget, FrameError, Frames, Received, Request, RequestError, Share, encode};
 use bytes::Bytes;
 use kafka_protocol::protocol::{Encodable, HeaderVersion};
@@ -75,12 +75,13 @@ struct Connection {
 }
 
 /// Serves a connection to its end.
-pub(super) async fn serve(stream: TcpStream, broker: Arc<Broker>, max_request_bytes: usize, budget: Budget) {
+pub(super) async fn serve(stream: TcpStream, broker: Arc<Broker>, settings: ServerSettings, budget: Budget) {
     let peer = stream.peer_addr().ok();
     // Answers are small and each is waited for.
     let _ = stream.set_nodelay(true);
     let (from, to) = stream.into_split();
-    let connection = Connection { frames: Frames::new(from, max_request_bytes, &budget), to, broker, pending: VecDeque::new() };
+    let frames = Frames::new(from, settings.max_request_bytes, settings.request_within, &budget);
+    let connection = Connection { frames, to, broker, pending: VecDeque::new() };
     if let Err(why) = connection.run().await {
         tracing::debug!(?peer, %why, "a connection is closed");
     }

@@ -30,6 +30,8 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 pub struct ServerSettings {
     /// The largest request. A connection that sends a larger one is closed.
     pub max_request_bytes: usize,
+    /// A connection that has begun a request and does not end it within this time is closed.
+    pub request_within: Duration,
     /// How many bytes of unanswered requests all connections together may hold. A connection that needs more is closed.
     pub max_pending_bytes: usize,
     /// How many bytes of records may be on their way to clients. When there are more, a client gets one batch at a time.
@@ -40,7 +42,13 @@ pub struct ServerSettings {
 
 impl Default for ServerSettings {
     fn default() -> Self {
-        Self { max_request_bytes: 100 << 20, max_pending_bytes: 256 << 20, max_answer_bytes: 256 << 20, max_connections: 1_000 }
+        Self {
+            max_request_bytes: 100 << 20,
+            request_within: Duration::from_secs(60),
+            max_pending_bytes: 256 << 20,
+            max_answer_bytes: 256 << 20,
+            max_connections: 1_000,
+        }
     }
 }
 
@@ -94,7 +102,7 @@ impl Server {
                 tracing::warn!(most = self.settings.max_connections, "too many connections: a new one is closed");
                 continue;
             };
-            let serving = connection::serve(stream, self.broker.clone(), self.settings.max_request_bytes, budget.clone());
+            let serving = connection::serve(stream, self.broker.clone(), self.settings, budget.clone());
             tasks.spawn(async move {
                 serving.await;
                 drop(place);

@@ -2,7 +2,11 @@
 
 use super::budget::{Budget, Share};
 use bytes::{Buf, Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt};
+use std::time::Duration;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt},
+    time::{Instant, timeout_at},
+};
 
 const PREFIX: usize = 4;
 /// How much is read ahead of the request that is being answered.
@@ -17,6 +21,8 @@ pub(crate) enum FrameError {
     Length { length: i32, most: usize },
     #[error("the connection ended within a frame")]
     CutOff,
+    #[error("a frame was begun and not ended within {0:?}")]
+    Slow(Duration),
     #[error("all connections together hold as many unanswered bytes as they may")]
     Full,
     #[error(transparent)]
@@ -36,12 +42,16 @@ pub(crate) struct Frames<R> {
     buffer: BytesMut,
     share: Share,
     most: usize,
+    /// A frame that is begun must be whole within this time: a peer that sends nothing more holds memory and a place.
+    within: Duration,
+    /// Since when the rest of a frame is waited for.
+    begun: Option<Instant>,
     is_at_end: bool,
 }
 
 impl<R: AsyncRead + Unpin> Frames<R> {
-    pub fn new(peer: R, most: usize, budget: &Budget) -> Self {
-        Self { peer, buffer: BytesMut::new(), share: budget.nothing(), most, is_at_end: false }
+    pub fn new(peer: R, most: usize, within: Duration, budget: &Budget) -> Self {
+        Self { peer, buffer: BytesMut::new(), share: budget.nothing(), most, within, begun: None, is_at_end: false }
     }
 
     /// The next frame; none when the peer has ended the connection. It may be dropped and called again: what has come
@@ -49,18 +59,30 @@ impl<R: AsyncRead + Unpin> Frames<R> {
     pub async fn next(&mut self) -> Result<Option<Frame>, FrameError> {
         loop {
             if let Some(frame) = self.take()? {
+                self.begun = None;
                 return Ok(Some(frame));
             }
             if self.is_at_end {
                 return if self.buffer.is_empty() { Ok(None) } else { Err(FrameError::CutOff) };
             }
-            self.read().await?;
+            self.read_on().await?;
         }
+    }
+
+    /// Reads; a frame that is begun has its time, and a peer that has sent none may be silent.
+    async fn read_on(&mut self) -> Result<(), FrameError> {
+        if self.buffer.is_empty() {
+            return self.read().await;
+        }
+        let until = *self.begun.get_or_insert_with(Instant::now) + self.within;
+        timeout_at(until, self.read()).await.unwrap_or(Err(FrameError::Slow(self.within)))
     }
 
     /// Ends when the peer has ended the connection. It reads on meanwhile, but not without a limit: a peer that sends more than that is taken
     /// to be there.
     pub async fn closed(&mut self) {
+        // While a request is answered it is this side that lets the next one wait.
+        self.begun = None;
         while !self.is_at_end {
             if self.buffer.len() >= READ_AHEAD {
                 return std::future::pending().await;

@@ -1,8 +1,12 @@
 //! A disk in memory that loses what was not synced, is full, breaks, or turns bytes over.
 
+use super::create;
+use embedded_log::{OpenError, Store, StoreSettings};
 use redb::StorageBackend;
 use std::{
+    future::Future,
     io,
+    path::Path,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
 };
 
@@ -186,4 +190,26 @@ impl StorageBackend for Disk {
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         self.write(Unsynced::Bytes(offset as usize, data.to_vec()))
     }
+}
+
+/// A store on a disk, or why there is none.
+pub fn try_on(disk: &Disk, directory: &Path) -> Result<Store, OpenError> {
+    Store::open_with(directory, StoreSettings { storage: Some(disk.storage()), ..StoreSettings::default() })
+}
+
+/// A store on a disk.
+pub fn on(disk: &Disk, directory: &Path) -> Store {
+    try_on(disk, directory).expect("the store opens")
+}
+
+/// Waits for what a store answers, without a runtime of the test's own.
+pub fn wait<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(future)
+}
+
+/// A disk with an empty topic on it.
+pub fn with_topic(directory: &Path) -> Disk {
+    let disk = Disk::default();
+    wait(create(&on(&disk, directory), "orders", 1));
+    Disk::holding(disk.bytes())
 }
