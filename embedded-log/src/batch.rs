@@ -239,4 +239,6 @@ pub(crate) fn first_since(batch: &[u8], base: i64, time: i64) -> Option<(i64, i6
     std::iter::from_fn(|| next_record(&mut bytes))
         .map(|record| (base + i64::from(record.offset_delta), header.base_timestamp.saturating_add(record.timestamp_delta)))
         .find(|(_, timestamp)| *timestamp >= time)
+        // The producer's word, which its records need not bear out.
+        .or_else(|| (header.max_timestamp >= time).then_some((base, header.max_timestamp)))
 }

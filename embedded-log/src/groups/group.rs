@@ -8,6 +8,9 @@ use std::{
 };
 use uuid::Uuid;
 
+/// The shortest time that a rebalance waits for its members.
+const SHORTEST_REBALANCE: Duration = Duration::from_millis(100);
+
 /// Where a group stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub(crate) enum State {
@@ -194,7 +197,9 @@ impl Group {
     }
 
     fn longest_rebalance(&self) -> Duration {
-        self.members.values().map(|member| member.rebalance).max().unwrap_or_default()
+        let longest = self.members.values().map(|member| member.rebalance).max().unwrap_or_default();
+        // Without an end to wait for, a rebalance that nobody joins would begin again at once, for ever.
+        longest.max(SHORTEST_REBALANCE)
     }
 
     pub(super) fn complete_if_all_joined(&mut self, now: Instant) {

@@ -113,10 +113,12 @@ impl Connection {
         }
         self.drain().await?;
         let answering = self.broker.answer(correlation, version, client, request);
+        // The request is begun in any case: what it asks to be written is written, though nobody waits for the answer.
         tokio::select! {
+            biased;
             answer = answering => self.write(answer).await,
             // Nobody is there for the answer, which may be one that is waited for.
-            () = self.frames.closed() => Ok(()),
+            gone = self.frames.closed() => Ok(gone?),
         }
     }
 

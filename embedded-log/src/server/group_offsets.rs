@@ -133,11 +133,11 @@ impl Broker {
         let stored = self.reading(move |store| store.offsets(&name), Err).await;
         let stored = stored.map_err(|_| ResponseError::CoordinatorNotAvailable)?;
         let Some(wanted) = wanted else { return Ok(self.by_topic(stored)) };
-        let mut stored: HashMap<PartitionKey, Committed> = stored.into_iter().map(|committed| (committed.key, committed)).collect();
+        let stored: HashMap<PartitionKey, Committed> = stored.into_iter().map(|committed| (committed.key, committed)).collect();
         let mut of_topic = |(topic, partitions): (TopicName, Vec<i32>)| {
             let found = partitions.into_iter().map(|number| {
                 let partition = self.partition(&topic, number);
-                (number, partition.and_then(|partition| stored.remove(&partition.key())))
+                (number, partition.and_then(|partition| stored.get(&partition.key()).cloned()))
             });
             let found = found.collect();
             (topic, found)

@@ -96,7 +96,11 @@ impl Server {
         let (places, budget) = (Arc::new(Semaphore::new(self.settings.max_connections)), Budget::new(self.settings.max_pending_bytes));
         loop {
             // Takes the tasks that have ended out of the set.
-            while tasks.try_join_next().is_some() {}
+            while let Some(ended) = tasks.try_join_next() {
+                if let Err(error) = ended {
+                    tracing::error!(%error, "a task of the server met a defect");
+                }
+            }
             let Some(stream) = self.next_connection().await else { continue };
             let Ok(place) = places.clone().try_acquire_owned() else {
                 tracing::warn!(most = self.settings.max_connections, "too many connections: a new one is closed");

@@ -80,17 +80,16 @@ impl<R: AsyncRead + Unpin> Frames<R> {
 
     /// Ends when the peer has ended the connection. It reads on meanwhile, but not without a limit: a peer that sends more than that is taken
     /// to be there.
-    pub async fn closed(&mut self) {
+    pub async fn closed(&mut self) -> Result<(), FrameError> {
         // While a request is answered it is this side that lets the next one wait.
         self.begun = None;
         while !self.is_at_end {
             if self.buffer.len() >= READ_AHEAD {
                 return std::future::pending().await;
             }
-            if self.read().await.is_err() {
-                return;
-            }
+            self.read().await?;
         }
+        Ok(())
     }
 
     async fn read(&mut self) -> Result<(), FrameError> {
