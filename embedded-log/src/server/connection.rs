@@ -81,14 +81,18 @@ pub(super) async fn serve(stream: TcpStream, broker: Arc<Broker>, settings: Serv
     let _ = stream.set_nodelay(true);
     let (from, to) = stream.into_split();
     let frames = Frames::new(from, settings.max_request_bytes, settings.request_within, &budget);
-    let connection = Connection { frames, to, broker, pending: VecDeque::new() };
+    let mut connection = Connection { frames, to, broker, pending: VecDeque::new() };
     if let Err(why) = connection.run().await {
         tracing::debug!(?peer, %why, "a connection is closed");
+    }
+    // Appends that are queued hold memory until the disk has them, so their share is held as long, whatever became of the connection.
+    while !connection.pending.is_empty() {
+        drop(next_pending(&mut connection.pending).await);
     }
 }
 
 impl Connection {
-    async fn run(mut self) -> Result<(), Ended> {
+    async fn run(&mut self) -> Result<(), Ended> {
         loop {
             tokio::select! {
                 biased;

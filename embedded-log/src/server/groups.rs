@@ -69,7 +69,7 @@ impl Broker {
             session: millis(request.session_timeout_ms),
             rebalance: millis(rebalance),
             protocol_type: request.protocol_type.to_string(),
-            protocols: request.protocols.into_iter().map(|protocol| (protocol.name.to_string(), protocol.metadata)).collect(),
+            protocols: request.protocols.into_iter().map(|protocol| (protocol.name.to_string(), kept(&protocol.metadata))).collect(),
             joins_twice: version >= JOINS_TWICE,
             may_skip: version >= MAY_SKIP,
         };
@@ -85,7 +85,7 @@ impl Broker {
             generation: request.generation_id,
             protocol_type: request.protocol_type.map(|name| name.to_string()),
             protocol: request.protocol_name.map(|name| name.to_string()),
-            assignments: request.assignments.into_iter().map(|part| (part.member_id.to_string(), part.assignment)).collect(),
+            assignments: request.assignments.into_iter().map(|part| (part.member_id.to_string(), kept(&part.assignment))).collect(),
         };
         let answer = SyncGroupResponse::default();
         match self.coordinator.sync(&request.group_id, sync).await {
@@ -232,4 +232,9 @@ fn described_group(described: Described) -> DescribedGroup {
         .with_protocol_type(text(described.protocol_type))
         .with_protocol_data(text(described.protocol))
         .with_members(described.members.into_iter().map(member).collect())
+}
+
+/// A copy: the bytes of a request are a part of its whole frame, which a member must not keep in memory.
+fn kept(bytes: &Bytes) -> Bytes {
+    Bytes::copy_from_slice(bytes)
 }
