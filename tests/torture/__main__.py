@@ -15,8 +15,9 @@ from pathlib import Path
 
 from .checker import evidence, report, several
 from .checker.check import check
-from .nemesis.plan import KINDS
-from .settings import ROOT, SHORT_FAULTS, Settings
+from .nemesis.plan import EMBEDDED_KINDS, KINDS
+from .settings import ROOT, SHORT_EMBEDDED_FAULTS, SHORT_FAULTS, Settings
+from .world import layout
 
 PREFIX = "daybook-torture."
 
@@ -31,9 +32,10 @@ def arguments(words: list[str]) -> argparse.Namespace:
         "--seed", type=int, default=None, help="what all decisions follow from (default: a new one, which is printed)"
     )
     parser.add_argument("--short", action="store_true", help="a handful of faults, under four minutes in all")
+    parser.add_argument("--embedded", action="store_true", help="break one machine with its embedded log, instead of three nodes on three brokers")
     parser.add_argument("--daybook", type=Path, default=ROOT / "target" / "release" / "daybook", help="the program to break")
     parser.add_argument("--keep", type=Path, help="keep the evidence and the logs in this directory")
-    parser.add_argument("--faults", help="only these kinds, with commas: " + ", ".join(KINDS))
+    parser.add_argument("--faults", help=f"only these kinds, with commas: {', '.join(KINDS)}; with --embedded: {', '.join(EMBEDDED_KINDS)}")
     parser.add_argument("--clients", type=int, default=10, help="how many callers at once (default 10)")
     parser.add_argument(
         "--env", action="append", default=[], metavar="NAME=VALUE", help="a variable for the nodes; repeat for several"
@@ -54,10 +56,11 @@ def usage(why: str) -> SystemExit:
 
 def kinds_of(asked: argparse.Namespace) -> tuple[str, ...]:
     """The kinds of faults that were asked for; refuses what cannot be run."""
-    kinds = tuple(asked.faults.split(",")) if asked.faults else SHORT_FAULTS if asked.short else KINDS
-    unknown = [kind for kind in kinds if kind not in KINDS]
+    there, short = (EMBEDDED_KINDS, SHORT_EMBEDDED_FAULTS) if asked.embedded else (KINDS, SHORT_FAULTS)
+    kinds = tuple(asked.faults.split(",")) if asked.faults else short if asked.short else there
+    unknown = [kind for kind in kinds if kind not in there]
     if unknown:
-        raise usage(f"no such fault: {', '.join(unknown)} (there are: {', '.join(KINDS)})")
+        raise usage(f"no such fault: {', '.join(unknown)} (there are: {', '.join(there)})")
     if not asked.daybook.is_file():
         raise usage(f"{asked.daybook} is not there: build it (cargo build --release -p daybook) or name it with --daybook")
     if any("=" not in pair for pair in asked.env):
@@ -71,7 +74,8 @@ def settings_of(asked: argparse.Namespace, kinds: tuple[str, ...], work: Path) -
     shutil.copy2(asked.daybook, program)
     env = dict(pair.split("=", 1) for pair in asked.env)
     seed = random.SystemRandom().randrange(1_000_000) if asked.seed is None else asked.seed
-    return Settings(seed, work, program, asked.short, asked.minutes, kinds, asked.clients, node_env=env)
+    partitions = 1 if asked.embedded else 2
+    return Settings(seed, work, program, asked.short, asked.minutes, kinds, asked.clients, partitions, asked.embedded, env)
 
 
 def say(text: str) -> None:
@@ -98,6 +102,8 @@ def broken(asked: argparse.Namespace) -> Path:
     work = Path(tempfile.mkdtemp(prefix=PREFIX))
     (work / "pid").write_text(str(os.getpid()))
     work.chmod(0o711)
+    if asked.embedded:
+        layout.one_machine()
     try:
         run(settings_of(asked, kinds, work), say)
         return keep(work, asked.keep)

@@ -8,12 +8,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from .evidence import mails, quiet
+from .evidence import mails, quiet, tables
+from .evidence.ends import Ends
 from .evidence.topics import Reader
 from .nemesis.nemesis import Nemesis
 from .settings import Settings
 from .workload.clients import Workload
 from .workload.history import History
+from .world import layout
 from .world.cluster import Cluster
 
 Say = Callable[[str], None]
@@ -26,12 +28,17 @@ def run(settings: Settings, say: Say) -> Path:
     for path in (folder, settings.work / "logs", settings.work / "disks"):
         path.mkdir(parents=True, exist_ok=True)
     cluster = Cluster(settings)
+    if settings.embedded:
+        tables.in_files(cluster.nodes[layout.NODES[0]].disk.path / "views")
     begun = time.monotonic()
     try:
         cluster.build()
         say(f"ready after {time.monotonic() - begun:.0f} s; seed {settings.seed}; faults: {', '.join(settings.kinds)}")
+        ends = Ends(settings.partitions)
+        if settings.embedded:
+            ends.start()
         facts = work_and_break(settings, cluster, folder, say)
-        gather(settings, cluster, folder, facts, say)
+        gather(settings, cluster, folder, facts, ends, say)
     finally:
         cluster.destroy()
     return folder
@@ -55,16 +62,18 @@ def work_and_break(settings: Settings, cluster: Cluster, folder: Path, say: Say)
     if left:
         raise RuntimeError(f"{left} clients did not end")
     say(f"mended; {sum(history.counts.values())} operations: {history.counts}")
-    return {"seed": settings.seed, "kinds": settings.kinds, "workload_seconds": time.monotonic() - begun}
+    return {"embedded": settings.embedded, "seed": settings.seed, "kinds": settings.kinds, "workload_seconds": time.monotonic() - begun}
 
 
-def gather(settings: Settings, cluster: Cluster, folder: Path, facts: dict, say: Say) -> None:
+def gather(settings: Settings, cluster: Cluster, folder: Path, facts: dict, ends: Ends, say: Say) -> None:
     """Waits for quiet and writes down what is there then."""
     reader = Reader(settings.partitions)
     try:
         late, seconds = quiet.wait(cluster, reader, say)
         say(f"quiet after {seconds:.0f} s" if not late else f"NOT quiet after {seconds:.0f} s: {late[0]}")
-        quiet.dump(reader, folder)
+        if settings.embedded:
+            ends.stop()
+        quiet.dump(reader, folder, ends.stamped if settings.embedded else dict)
     finally:
         reader.close()
     cluster.stop_nodes()

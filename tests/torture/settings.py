@@ -11,6 +11,8 @@ SHORT_FAULTS = (
     "node-kill", "node-pause-long", "broker-kill", "network-cut", "postgres-stall", "gateway-refuses-one", "recipient-refuses",
 )
 
+SHORT_EMBEDDED_FAULTS = ("node-kill", "disk-full-machine", "clock-step")
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -24,6 +26,7 @@ class Settings:
     kinds: tuple[str, ...] = ()
     clients: int = 10
     partitions: int = 2
+    embedded: bool = False
     node_env: dict[str, str] = field(default_factory=dict)
 
     @property

@@ -15,7 +15,8 @@ from pathlib import Path
 from .checker import report, sagas, several
 from .checker.check import check
 from .checker.evidence import lines, log_of
-from .nemesis.plan import HOLDS, KINDS, aims, steps
+from .evidence.growth import Growth
+from .nemesis.plan import EMBEDDED_KINDS, HOLDS, KINDS, aims, steps
 from .settings import Settings
 from .synthetic import (
     OFF,
@@ -111,7 +112,16 @@ class CleanShop(unittest.TestCase):
         plan = lambda seed: [step for step, _ in zip(steps(seed, KINDS, False), range(40))]  # noqa: E731
         self.assertEqual(plan(7), plan(7))
         self.assertNotEqual(plan(7), plan(8))
-        self.assertEqual({step.kind for step in plan(7)}, set(HOLDS))
+        self.assertEqual({step.kind for step in plan(7)}, set(KINDS))
+        self.assertEqual({*KINDS, *EMBEDDED_KINDS}, set(HOLDS))
+
+    def test_a_record_was_appended_between_two_looks_at_the_end_of_its_log(self) -> None:
+        growth = Growth()
+        for end, asked, told in ((0, 1.0, 1.1), (0, 2.0, 2.1), (3, 3.0, 3.1), (3, 4.0, 4.1), (4, 5.0, 5.1)):
+            growth.take(end, asked, told)
+        self.assertEqual([growth.around(offset) for offset in (0, 2, 3)], [(2.0, 3.1), (2.0, 3.1), (4.0, 5.1)])
+        self.assertEqual(growth.around(4), (5.0, float("inf")), "nobody saw it")
+        self.assertEqual(Growth().around(0), (0.0, float("inf")))
 
     def test_a_split_aims_at_what_the_keeper_of_the_group_leads(self) -> None:
         known = [("orders/0", "node1", "kafka1"), ("users/1", "node2", "kafka3")]
@@ -239,6 +249,16 @@ class Refusals(Spoiled):
 
     def test_refused_before_it_was_so(self) -> None:
         def harm(made: Made) -> None:
+            late = operation(made, "too-late").last
+            confirmed = record(made, "OrderConfirmed")["time"]
+            late.start, late.end = confirmed - 0.3, confirmed - 0.2
+
+        self.spoil("wrong-refusal", harm, PAID)
+
+    def test_refused_before_it_can_have_been_so_where_only_growth_was_watched(self) -> None:
+        def harm(made: Made) -> None:
+            for each in made.records:
+                each |= {"time": each["time"] - 0.04, "by": each["time"] + 0.04}
             late = operation(made, "too-late").last
             confirmed = record(made, "OrderConfirmed")["time"]
             late.start, late.end = confirmed - 0.3, confirmed - 0.2

@@ -11,7 +11,7 @@ from typing import Any
 from ..workload.history import Attempt, Operation, Read
 from .runs import Group, Partition, Record
 
-GIVEN = ("service", "partition", "offset", "time", "key", "headers", "value")
+GIVEN = ("service", "partition", "offset", "time", "key", "headers", "value", "by")
 
 
 @dataclass

@@ -67,10 +67,10 @@ def sightings(evidence: Evidence) -> dict[str, list[tuple[int, float]]]:
     for record in evidence.log.records:
         cause = places.get(record.headers.get("causation-id"))
         if cause is not None:
-            seen[f"{cause.service}/{cause.partition}"].append((cause.offset, record.time))
+            seen[f"{cause.service}/{cause.partition}"].append((cause.offset, record.appended_by))
         run = record.headers.get("run", "")
         if run.isdigit() and record.counts and record.headers.get("ce_type") != CLAIM:
-            seen[f"{record.service}/{record.partition}"].append((int(run), record.time))
+            seen[f"{record.service}/{record.partition}"].append((int(run), record.appended_by))
     return seen
 
 

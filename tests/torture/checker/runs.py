@@ -26,6 +26,7 @@ class Record:
     key: str
     headers: dict[str, str]
     value: dict | None
+    by: float | None = None
     counts: bool = False
     why: str = ""
 
@@ -33,6 +34,11 @@ class Record:
     def type(self) -> str:
         """The event's short name."""
         return self.headers.get("ce_type", "?").rsplit(".", 1)[-1]
+
+    @property
+    def appended_by(self) -> float:
+        """By when it was certainly appended. `time` is when it was, or, where only the log's growth was watched, after when."""
+        return self.time if self.by is None else self.by
 
     @property
     def position(self) -> str:

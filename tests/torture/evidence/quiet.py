@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import psycopg
 from confluent_kafka import KafkaException
 
 from ..checker import sagas
@@ -37,7 +36,7 @@ def wait(cluster: Cluster, reader: Reader, say: Callable[[str], None]) -> tuple[
         cluster.hold(1.0)
 
 
-def dump(reader: Reader, folder: Path) -> None:
+def dump(reader: Reader, folder: Path, stamped: Callable[[dict], dict]) -> None:
     """Writes logs, tables and dead letters as of one moment: when what is still tried adds a record meanwhile, they are read again."""
     for _ in range(DUMPS):
         ends = reader.read_to_end()
@@ -47,7 +46,7 @@ def dump(reader: Reader, folder: Path) -> None:
         if reader.read_to_end() == ends and not late:
             break
         time.sleep(0.5)
-    reader.write(folder / "records.jsonl")
+    reader.write(folder / "records.jsonl", stamped)
 
 
 def look(reader: Reader) -> tuple[list[str], list[str]]:
@@ -55,7 +54,7 @@ def look(reader: Reader) -> tuple[list[str], list[str]]:
     try:
         ends = reader.read_to_end(20)
         late = tables.behind(ends, tables.checkpoints())
-    except (psycopg.Error, TimeoutError, KafkaException) as error:
+    except (*tables.UNREACHABLE, TimeoutError, KafkaException) as error:
         return [f"{type(error).__name__}: {error}"], []
     if late:
         return late, []

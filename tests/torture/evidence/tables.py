@@ -1,8 +1,11 @@
-"""The views and checkpoints as they stand in PostgreSQL, and who must have read how far."""
+"""The views and checkpoints as they stand in PostgreSQL or in SQLite's files, and who must have read how far."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -33,9 +36,42 @@ READERS: dict[str, dict[str, tuple[str, ...]]] = {
 }
 
 
-def connect(service: str) -> psycopg.Connection:
-    """A service's database."""
-    return psycopg.connect(postgres.url(f"daybook_{service}"), autocommit=True, connect_timeout=5)
+# How it shows that a database cannot be asked.
+UNREACHABLE = (psycopg.Error, sqlite3.Error)
+# The folder of SQLite's files, where the views are not in PostgreSQL.
+_files: Path | None = None
+
+
+def in_files(folder: Path) -> None:
+    """From now on the views are those in this folder."""
+    global _files  # noqa: PLW0603 - said once, before anything is read
+    _files = folder
+
+
+@contextlib.contextmanager
+def connect(service: str) -> Iterator[psycopg.Connection | sqlite3.Connection]:
+    """A service's database, to be read."""
+    if _files is None:
+        with psycopg.connect(postgres.url(f"daybook_{service}"), autocommit=True, connect_timeout=5) as connection:
+            yield connection
+        return
+    with contextlib.closing(sqlite3.connect(f"file:{_files / f'{service}.db'}?mode=ro", uri=True, timeout=5)) as connection:
+        yield connection
+
+
+def rows(connection: psycopg.Connection | sqlite3.Connection, table: str) -> Iterator[dict]:
+    """Every row of a table."""
+    if isinstance(connection, psycopg.Connection):
+        yield from (json.loads(row) for (row,) in connection.execute(f'SELECT to_jsonb(t)::text FROM "{table}" t').fetchall())
+        return
+    found = connection.execute(f'SELECT * FROM "{table}"')
+    names = [column[0] for column in found.description]
+    yield from ({name: plain(value) for name, value in zip(names, row)} for row in found)
+
+
+def plain(value: object) -> object:
+    """SQLite keeps JSON as text; no name or address of the workload begins like a list or an object."""
+    return json.loads(value) if isinstance(value, str) and value[:1] in ("[", "{") else value
 
 
 def checkpoints() -> dict[str, int]:
@@ -43,8 +79,8 @@ def checkpoints() -> dict[str, int]:
     found = {}
     for database in TABLES:
         with connect(database) as connection:
-            rows = connection.execute('SELECT reader, service, "partition", next_offset FROM checkpoints').fetchall()
-        found.update({f"{database}:{reader}:{service}/{partition}": next_ for reader, service, partition, next_ in rows})
+            standing = connection.execute('SELECT reader, service, "partition", next_offset FROM checkpoints').fetchall()
+        found.update({f"{database}:{reader}:{service}/{partition}": next_ for reader, service, partition, next_ in standing})
     return found
 
 
@@ -67,5 +103,5 @@ def dump(path: Path) -> None:
         for database, tables in TABLES.items():
             with connect(database) as connection:
                 for table in tables:
-                    for (row,) in connection.execute(f'SELECT to_jsonb(t)::text FROM "{table}" t').fetchall():
-                        out.write(json.dumps({"database": database, "table": table, "row": json.loads(row)}) + "\n")
+                    for row in rows(connection, table):
+                        out.write(json.dumps({"database": database, "table": table, "row": row}) + "\n")

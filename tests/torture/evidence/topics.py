@@ -7,6 +7,7 @@ import io
 import json
 import struct
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -51,17 +52,18 @@ class Schemas:
 
 
 def consumer() -> Consumer:
-    """A consumer that commits nothing."""
+    """A consumer that commits nothing, and is back soon when the brokers are."""
+    soon = {"reconnect.backoff.ms": 50, "reconnect.backoff.max.ms": 200}
     settings = {"bootstrap.servers": layout.bootstrap(), "group.id": "torture", "auto.offset.reset": "earliest"}
-    return Consumer({**settings, "enable.auto.commit": False, "enable.partition.eof": True, "log_level": 0})
+    return Consumer({**settings, **soon, "enable.auto.commit": False, "enable.partition.eof": True, "log_level": 0})
 
 
-def ends(client: Consumer, partitions: int) -> dict[str, int]:
+def ends(client: Consumer, partitions: int, within: float = 10.0) -> dict[str, int]:
     """Where each log ends, by `service/partition`."""
     found = {}
     for service in SERVICES:
         for partition in range(partitions):
-            _, end = client.get_watermark_offsets(TopicPartition(f"{service}.events", partition), timeout=10)
+            _, end = client.get_watermark_offsets(TopicPartition(f"{service}.events", partition), timeout=within)
             found[f"{service}/{partition}"] = end
     return found
 
@@ -117,12 +119,12 @@ class Reader:
             record["undecodable"], record["payload"] = str(error), base64.b64encode(message.value() or b"").decode()
         return record
 
-    def write(self, path: Path) -> None:
-        """Writes what was read, partition by partition, in order."""
+    def write(self, path: Path, stamped: Callable[[dict], dict]) -> None:
+        """Writes what was read, partition by partition, in order, each record as `stamped` has it."""
         place = lambda record: (record["service"], record["partition"], record["offset"])  # noqa: E731
         with path.open("w") as out:
             for record in sorted(self.records, key=place):
-                out.write(json.dumps(record) + "\n")
+                out.write(json.dumps(stamped(record)) + "\n")
 
     def close(self) -> None:
         """Leaves the brokers."""

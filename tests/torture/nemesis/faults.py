@@ -7,7 +7,6 @@ from collections.abc import Callable
 from ..workload import stuck
 from ..world import layout
 from ..world.cluster import Cluster, listening
-from ..world.daybook import CLOCK_NODE
 from ..world.processes import Process, wait_until
 from ..world.whereabouts import keeper_of_group, owners_and_leaders
 from .plan import Step, aims
@@ -184,6 +183,13 @@ def disk_full_node(cluster: Cluster, step: Step, note: Note) -> None:
     node.disk.free()
 
 
+def disk_full_machine(cluster: Cluster, step: Step, note: Note) -> None:
+    """The disk of the one machine is full: its log, its views and its snapshots. Nothing is started again afterwards."""
+    node = cluster.nodes[layout.NODES[0]]
+    disk_full_node(cluster, step, note)
+    note("space again; " + ("it still runs" if node.process.alive else f"it has ended with {node.process.code}"))
+
+
 def disk_full_broker(cluster: Cluster, step: Step, note: Note) -> None:
     """The disk of a broker's log is full: the broker gives the directory up, and ends; it is started again when there is space."""
     name = step.choose(layout.BROKERS)
@@ -200,7 +206,7 @@ def disk_full_broker(cluster: Cluster, step: Step, note: Note) -> None:
 
 def clock_step(cluster: Cluster, step: Step, note: Note) -> None:
     """The wall clock of one node steps, forward or backward, and back again."""
-    node = cluster.nodes[CLOCK_NODE]
+    node = cluster.nodes[layout.clock_node()]
     seconds = step.choose((-3600, -120, -30, 30, 120, 3600))
     note(f"the clock of {node.name} steps by {seconds:+d} s")
     node.set_clock(seconds)
@@ -250,6 +256,7 @@ FAULTS: dict[str, Callable[[Cluster, Step, Note], None]] = {
     "gateway-hang": gateway_hang,
     "disk-full-node": disk_full_node,
     "disk-full-broker": disk_full_broker,
+    "disk-full-machine": disk_full_machine,
     "clock-step": clock_step,
     "gateway-refuses-one": gateway_refuses_one,
     "recipient-refuses": recipient_refuses,
@@ -287,9 +294,10 @@ def mend_all(cluster: Cluster) -> None:
             process.resume()
     for disk in [*cluster.brokers.disks.values(), *(node.disk for node in cluster.nodes.values())]:
         disk.free()
-    cluster.nodes[layout.EXTRA_NODE].process.terminate(30)
+    if extra := cluster.nodes.get(layout.EXTRA_NODE):
+        extra.process.terminate(30)
     if "clock-step" in cluster.settings.kinds:
-        cluster.nodes[CLOCK_NODE].set_clock(0)
+        cluster.nodes[layout.clock_node()].set_clock(0)
     for process in cluster.all_processes():
         if process.name != layout.EXTRA_NODE:
             process.start()

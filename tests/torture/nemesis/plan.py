@@ -28,6 +28,21 @@ KINDS = (
     "recipient-refuses",
 )
 
+# The kinds for one machine with its embedded log.
+EMBEDDED_KINDS = (
+    "node-kill",
+    "node-pause-short",
+    "node-pause-long",
+    "rolling-restart",
+    "network-cut",
+    "network-one-way",
+    "gateway-hang",
+    "disk-full-machine",
+    "clock-step",
+    "gateway-refuses-one",
+    "recipient-refuses",
+)
+
 # Seconds for which a fault is held. A node's session in its group lasts 6 s, a broker's in the cluster 6 s, a follower is
 # left out after 10 s, an append is in doubt after 10 s, a request is answered within 10 s.
 HOLDS = {
@@ -48,6 +63,7 @@ HOLDS = {
     "gateway-hang": (3.0, 15.0),
     "disk-full-node": (5.0, 12.0),
     "disk-full-broker": (5.0, 12.0),
+    "disk-full-machine": (5.0, 12.0),
     "clock-step": (5.0, 15.0),
     "gateway-refuses-one": (3.0, 10.0),
     "recipient-refuses": (3.0, 10.0),
@@ -58,6 +74,8 @@ SHORT_HOLDS = {
     "broker-kill": (6.0, 8.0),
     "network-cut": (6.0, 8.0),
     "postgres-stall": (4.0, 6.0),
+    "disk-full-machine": (5.0, 7.0),
+    "clock-step": (4.0, 6.0),
     "gateway-refuses-one": (4.0, 6.0),
     "recipient-refuses": (4.0, 6.0),
 }

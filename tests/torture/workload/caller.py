@@ -48,7 +48,8 @@ class Caller:
             self._turn_to_another()
 
     def _turn_to_another(self) -> None:
-        self.node = self.rng.choice([node for node in layout.NODES if node != self.node and node not in self.shunned])
+        others = [node for node in layout.NODES if node != self.node and node not in self.shunned]
+        self.node = self.rng.choice(others or layout.NODES)
 
     def _attempt(self, operation: Operation) -> tuple[Attempt, float]:
         attempt = Attempt(node=self.node, start=time.time())

@@ -17,16 +17,18 @@ from .processes import Process, wait_until
 
 
 class Cluster:
-    """Three nodes (and a fourth that comes and goes), three brokers, PostgreSQL, the gateway, and a mail server where one is needed."""
+    """Three nodes (and a fourth that comes and goes), three brokers, PostgreSQL, the gateway, and a mail server where one is needed; or one
+    node that keeps log and views itself, and the gateway."""
 
     def __init__(self, settings: Settings):
         self.settings = settings
         self.network = Network()
         self.brokers = Brokers(settings)
-        self.postgres = Postgres(settings)
+        self.postgres = None if settings.embedded else Postgres(settings)
         self.gateway = gateway(settings)
         self.mail = mail_server(settings)
-        self.nodes = {name: Node(settings, name) for name in (*layout.NODES, layout.EXTRA_NODE)}
+        extra = () if settings.embedded else (layout.EXTRA_NODE,)
+        self.nodes = {name: Node(settings, name) for name in (*layout.NODES, *extra)}
         self.notes: Callable[[str, str], None] = lambda what, detail: None
         self.ambush: Callable[[str, str | None], None] = lambda node, about: None
         self.shun: Callable[[set[str]], None] = lambda nodes: None
@@ -36,18 +38,20 @@ class Cluster:
     def build(self) -> None:
         """Makes everything and waits until the nodes are ready."""
         self.network.build()
-        network.enter(layout.CLIENT)
-        self.brokers.prepare()
-        for process in self.brokers.processes.values():
+        # The embedded log is to be had on its own machine only.
+        network.enter(layout.NODES[0] if self.settings.embedded else layout.CLIENT)
+        if self.postgres:
+            self.brokers.prepare()
+            self.postgres.prepare()
+        for process in (*self.brokers.processes.values(), *self._databases()):
             process.start()
-        self.postgres.prepare()
-        self.postgres.process.start()
         self.gateway.start()
         if self.mail:
             self.mail.start()
         for broker in layout.BROKERS:
             wait_until(f"{broker} listens", 90, lambda broker=broker: listening(broker, layout.KAFKA_PORT))
-        wait_until("PostgreSQL listens", 30, lambda: listening(layout.POSTGRES, layout.POSTGRES_PORT))
+        if self.postgres:
+            wait_until("PostgreSQL listens", 30, lambda: listening(layout.POSTGRES, layout.POSTGRES_PORT))
         wait_until("the gateway listens", 30, lambda: listening(layout.GATEWAY, layout.GATEWAY_PORT))
         if self.mail:
             wait_until("the mail server listens", 30, lambda: listening(layout.MAIL, layout.MAIL_PORT))
@@ -82,11 +86,14 @@ class Cluster:
         """Every process of the world."""
         nodes = [node.process for node in self.nodes.values()]
         mail = [self.mail] if self.mail else []
-        return [*nodes, self.gateway, *mail, self.postgres.process, *self.brokers.processes.values()]
+        return [*nodes, self.gateway, *mail, *self._databases(), *self.brokers.processes.values()]
+
+    def _databases(self) -> list[Process]:
+        return [self.postgres.process] if self.postgres else []
 
     def pairs(self) -> list[tuple[str, str]]:
         """The pairs of hosts between which the network may fail."""
-        return layout.pairs((layout.POSTGRES, layout.GATEWAY, *([layout.MAIL] if self.mail else [])))
+        return layout.pairs((*([layout.POSTGRES] if self.postgres else []), layout.GATEWAY, *([layout.MAIL] if self.mail else [])))
 
     def supervise(self) -> None:
         """Starts again what ended by itself, as an operator's supervisor would, and notes that it did."""

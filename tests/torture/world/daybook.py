@@ -14,7 +14,6 @@ from .disks import Disk
 from .processes import Process
 
 CLOCK_SOURCE = Path(__file__).with_name("clock.c")
-CLOCK_NODE = "node3"
 # What is refused for ever is given up within 36 s, or a minute where each attempt waits 2 s in vain, so that a short run sees it. Nothing else
 # may be given up: no fault keeps a node from the gateway or the mail server for longer than 18 s, and so many attempts that wait in vain take
 # 42 s at least; no node's disk is full for longer than 12 s, and so many attempts that fail at once take 18 s at least.
@@ -27,7 +26,7 @@ class Node:
 
     def __init__(self, settings: Settings, name: str):
         self.name = name
-        self.disk = Disk(settings.work / "disks" / name, 32 + int(8 * settings.minutes))
+        self.disk = Disk(settings.work / "disks" / name, megabytes(settings))
         self.clock = settings.work / f"{name}.clock"
         env = {**environment(settings, name, self.disk.path), **self._clock(settings), **settings.node_env}
         log = settings.work / "logs" / f"{name}.log"
@@ -35,7 +34,7 @@ class Node:
 
     def _clock(self, settings: Settings) -> dict[str, str]:
         """The wall clock of one node can be moved while it runs; what measures durations is left alone."""
-        if self.name != CLOCK_NODE or "clock-step" not in settings.kinds:
+        if self.name != layout.clock_node() or "clock-step" not in settings.kinds:
             return {}
         self.set_clock(0)
         return {"LD_PRELOAD": str(built_clock(settings.work)), "TORTURE_CLOCK": str(self.clock)}
@@ -48,6 +47,11 @@ class Node:
     def ready(self) -> bool:
         """Whether it says that it is ready."""
         return self.process.alive and not self.process.paused and get(self.name, "/health/ready")[0] == 200
+
+
+def megabytes(settings: Settings) -> int:
+    """The size of a node's disk. On one machine it holds the log and the views too."""
+    return 256 + int(48 * settings.minutes) if settings.embedded else 32 + int(8 * settings.minutes)
 
 
 def built_clock(work: Path) -> Path:
@@ -68,17 +72,24 @@ def environment(settings: Settings, name: str, data: Path) -> dict[str, str]:
         "DAYBOOK_HTTP": f"{address}:{layout.HTTP_PORT}",
         "DAYBOOK_NODE": f"{address}:{layout.NODE_PORT}",
         "DAYBOOK_DATA": str(data),
-        "DAYBOOK_KAFKA": layout.bootstrap(),
         "DAYBOOK_PARTITIONS": str(settings.partitions),
-        "DAYBOOK_REPLICATION": "3",
-        "DAYBOOK_MIN_INSYNC": "2",
-        "DAYBOOK_POSTGRES": postgres.url(),
+        **({} if settings.embedded else shared_parts()),
         "DAYBOOK_GATEWAY_URL": f"http://{layout.ADDRESSES[layout.GATEWAY]}:{layout.GATEWAY_PORT}",
         "DAYBOOK_ORDER_DEADLINE": str(settings.order_deadline),
         "DAYBOOK_EFFECT_ATTEMPTS": str(EFFECT_ATTEMPTS),
         "DAYBOOK_EFFECT_LONGEST_PAUSE": str(EFFECT_LONGEST_PAUSE),
         **mail.environment(settings),
         "NO_COLOR": "1",
+    }
+
+
+def shared_parts() -> dict[str, str]:
+    """Where the brokers and PostgreSQL are. A node that is not told keeps its log and its views itself."""
+    return {
+        "DAYBOOK_KAFKA": layout.bootstrap(),
+        "DAYBOOK_REPLICATION": "3",
+        "DAYBOOK_MIN_INSYNC": "2",
+        "DAYBOOK_POSTGRES": postgres.url(),
     }
 
 

@@ -6,8 +6,8 @@ CLIENT = "client"
 GATEWAY = "gateway"
 POSTGRES = "postgres"
 MAIL = "mail"
-BROKERS = ("kafka1", "kafka2", "kafka3")
-NODES = ("node1", "node2", "node3")
+BROKERS: tuple[str, ...] = ("kafka1", "kafka2", "kafka3")
+NODES: tuple[str, ...] = ("node1", "node2", "node3")
 EXTRA_NODE = "node4"
 
 ADDRESSES = {
@@ -34,12 +34,25 @@ GATEWAY_PORT = 9300
 MAIL_PORT = 2525
 
 
+def one_machine() -> None:
+    """From now on there is one node with its embedded log, and no broker."""
+    global NODES, BROKERS  # noqa: PLW0603 - said once, before anything is built
+    NODES, BROKERS = NODES[:1], ()
+
+
+def clock_node() -> str:
+    """The node whose wall clock can be stepped."""
+    return NODES[-1]
+
+
 def bootstrap() -> str:
-    """The brokers as clients are told them."""
+    """The brokers as clients are told them. The embedded log listens on its machine's loopback only."""
+    if not BROKERS:
+        return f"127.0.0.1:{KAFKA_PORT}"
     return ",".join(f"{ADDRESSES[broker]}:{KAFKA_PORT}" for broker in BROKERS)
 
 
-def pairs(shared: tuple[str, ...] = (POSTGRES, GATEWAY)) -> list[tuple[str, str]]:
+def pairs(shared: tuple[str, ...]) -> list[tuple[str, str]]:
     """The pairs between which the network may fail: all that talk to each other, the client's own wire left out."""
     found = [(node, other) for node in NODES for other in (*BROKERS, *shared)]
     found += [(a, b) for index, a in enumerate(NODES) for b in NODES[index + 1 :]]
