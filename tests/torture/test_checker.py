@@ -416,6 +416,10 @@ class RefusedForEver(Spoiled):
         stuck_order(given_up)
         refused_recipient(given_up)
         self.assertEqual(sagas.tried_on(given_up.evidence()), [])
+        untold = shop()
+        refused_recipient(untold, given_up=False)
+        letter(untold, "notifications", "deliver", "mail-refused")
+        self.assertEqual(sagas.tried_on(untold.evidence()), [], "it stands in the dead letters, and the log says nothing of it")
 
     def test_a_stuck_payment_that_its_order_voids_keeps_its_hold_at_the_gateway(self) -> None:
         def void(made: Made, method: str) -> None:

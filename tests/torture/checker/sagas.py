@@ -31,13 +31,14 @@ def check(evidence: Evidence) -> list[Violation]:
 
 
 def tried_on(evidence: Evidence) -> list[str]:
-    """What is refused for ever and was not given up yet."""
+    """What is refused for ever and was not given up yet. A mail that is given up leaves no event: it stands in the dead letters."""
     shop = Shop(evidence)
+    given_up = {each["letter"]["aggregate_id"] for each in evidence.letters if each["database"] == "notifications"}
     payments = [f"the payment {id_} is still tried" for id_, payment in shop.payments.items() if shop.may_be_open(payment)]
     mails = [
         f"the notification {id_} is still tried"
         for id_, notification in shop.notifications.items()
-        if notification.status == "requested" and shop.is_refused(notification)
+        if notification.status == "requested" and shop.is_refused(notification) and id_ not in given_up
     ]
     return payments + mails
 
