@@ -1,5 +1,5 @@
-//! Compares brokers by one client: `cargo run --profile production -p embedded-log --example compare -- NAME=HOST:PORT…`. In each of three rounds each broker
-//! is asked for appends of 1 and of 32 clients that wait for each answer, and for a log that is read from its beginning.
+//! Compares brokers by one client: `cargo run --profile production -p embedded-log --example compare -- RECORDS NAME=HOST:PORT…`. In each of three rounds each
+//! broker is asked for appends of 1 and of 32 clients that wait for each answer, and for a log of so many records, read from its beginning.
 
 use rdkafka::{
     ClientConfig, Offset, TopicPartitionList,
@@ -15,12 +15,12 @@ use std::{
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
+const USAGE: &str = "usage: compare RECORDS NAME=HOST:PORT…";
 const ROUNDS: usize = 3;
 const APPENDING: Duration = Duration::from_secs(5);
 const WITHIN: Duration = Duration::from_secs(30);
 /// What a command's event comes to with its headers.
 const RECORD: [u8; 500] = [b'x'; 500];
-const RECORDS_TO_READ: i64 = 400_000;
 
 struct Broker {
     name: String,
@@ -29,7 +29,7 @@ struct Broker {
 
 impl Broker {
     fn parse(word: &str) -> Outcome<Self> {
-        let (name, address) = word.split_once('=').ok_or("usage: compare NAME=HOST:PORT…")?;
+        let (name, address) = word.split_once('=').ok_or(USAGE)?;
         Ok(Self { name: name.to_owned(), address: address.to_owned() })
     }
 
@@ -72,14 +72,14 @@ impl Broker {
         Ok(f64::from(appended) / began.elapsed().as_secs_f64())
     }
 
-    async fn fill(&self, topic: &str) -> Outcome<()> {
+    async fn fill(&self, topic: &str, records: i64) -> Outcome<()> {
         let mut config = self.client();
         let producer: FutureProducer = config.set("linger.ms", "5").set("batch.num.messages", "100").create()?;
         let mut sent = Vec::with_capacity(10_000);
-        for number in 0..RECORDS_TO_READ {
+        for number in 0..records {
             let record = FutureRecord::<(), _>::to(topic).partition(0).payload(&RECORD[..]);
             sent.push(producer.send_result(record).map_err(|(error, _)| error)?);
-            if sent.len() == 10_000 || number + 1 == RECORDS_TO_READ {
+            if sent.len() == 10_000 || number + 1 == records {
                 for delivery in sent.drain(..) {
                     delivery.await?.map_err(|(error, _)| error)?;
                 }
@@ -89,13 +89,13 @@ impl Broker {
     }
 
     /// Records a second of one consumer that reads everything.
-    fn reads(&self, topic: &str) -> Outcome<f64> {
+    fn reads(&self, topic: &str, wanted: i64) -> Outcome<f64> {
         let consumer: BaseConsumer = self.client().set("group.id", "compare").set("enable.auto.commit", "false").create()?;
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(topic, 0, Offset::Beginning)?;
         consumer.assign(&list)?;
         let (began, mut records) = (Instant::now(), 0);
-        while records < RECORDS_TO_READ {
+        while records < wanted {
             if let Some(message) = consumer.poll(WITHIN) {
                 message?;
                 records += 1;
@@ -114,10 +114,12 @@ fn say(broker: &Broker, what: &str, mut figures: Vec<f64>) {
 
 #[tokio::main]
 async fn main() -> Outcome<()> {
-    let brokers: Vec<Broker> = std::env::args().skip(1).map(|word| Broker::parse(&word)).collect::<Outcome<_>>()?;
+    let mut words = std::env::args().skip(1);
+    let records: i64 = words.next().ok_or(USAGE)?.parse()?;
+    let brokers: Vec<Broker> = words.map(|word| Broker::parse(&word)).collect::<Outcome<_>>()?;
     for broker in &brokers {
         broker.topic("compare-read").await?;
-        broker.fill("compare-read").await?;
+        broker.fill("compare-read", records).await?;
     }
     let mut figures = vec![[Vec::new(), Vec::new(), Vec::new()]; brokers.len()];
     for round in 0..ROUNDS {
@@ -126,7 +128,7 @@ async fn main() -> Outcome<()> {
             broker.topic(&topic).await?;
             figures[0].push(broker.appends(&topic, 1).await?);
             figures[1].push(broker.appends(&topic, 32).await?);
-            figures[2].push(tokio::task::block_in_place(|| broker.reads("compare-read"))?);
+            figures[2].push(tokio::task::block_in_place(|| broker.reads("compare-read", records))?);
         }
     }
     println!("records a second | broker | rounds | median\n--- | --- | --- | ---");
