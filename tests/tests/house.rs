@@ -38,7 +38,7 @@ const TENANTS: [Arrows; 6] = [
 /// The crates that test and measure both.
 const BESIDE: [Arrows; 4] = [
     ("system-tests", &["embedded-log", "event-store", "shop"]),
-    ("fuzz-targets", &["event-sourcing", "codec", "event-store", "command-api", "domain", "schemas", "invoices", "shop"]),
+    ("fuzz-targets", &["embedded-log", "event-sourcing", "codec", "event-store", "command-api", "domain", "schemas", "invoices", "shop"]),
     ("hot-paths", &["event-sourcing", "codec", "event-store", "projections", "domain", "schemas", "shop"]),
     ("bench", &["event-sourcing", "codec", "event-store", "projections", "command-api", "domain", "schemas", "shop"]),
 ];

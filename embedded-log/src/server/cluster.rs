@@ -22,8 +22,9 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 const PRODUCE: i16 = 0;
-/// The key type of a consumer group in FindCoordinator; the others are transactions and share groups.
+// The key types of FindCoordinator; there is one more, for share groups.
 const GROUP: i8 = 0;
+const TRANSACTION: i8 = 1;
 /// The endpoint type of a broker in DescribeCluster.
 const BROKER: i8 = 1;
 
@@ -95,18 +96,32 @@ impl Broker {
 
     fn find_one_coordinator(&self, key_type: i8) -> FindCoordinatorResponse {
         let answer = FindCoordinatorResponse::default();
-        if key_type == GROUP {
-            return answer.with_node_id(NODE).with_host(self.host()).with_port(self.port());
+        match no_coordinator(key_type) {
+            None => answer.with_node_id(NODE).with_host(self.host()).with_port(self.port()),
+            Some((error, why)) => {
+                answer.with_error_code(error.code()).with_error_message(Some(text(why))).with_node_id((-1).into()).with_port(-1)
+            }
         }
-        answer.with_error_code(ResponseError::CoordinatorNotAvailable.code()).with_node_id((-1).into()).with_port(-1)
     }
 
     fn coordinator_of(&self, key_type: i8, key: StrBytes) -> Coordinator {
         let answer = Coordinator::default().with_key(key);
-        if key_type == GROUP {
-            return answer.with_node_id(NODE).with_host(self.host()).with_port(self.port());
+        match no_coordinator(key_type) {
+            None => answer.with_node_id(NODE).with_host(self.host()).with_port(self.port()),
+            Some((error, why)) => {
+                answer.with_error_code(error.code()).with_error_message(Some(text(why))).with_node_id((-1).into()).with_port(-1)
+            }
         }
-        answer.with_error_code(ResponseError::CoordinatorNotAvailable.code()).with_node_id((-1).into()).with_port(-1)
+    }
+}
+
+/// Why a kind of key has no coordinator here. No client asks again after one of these errors, as each does where the coordinator is said to
+/// be away for the moment.
+fn no_coordinator(key_type: i8) -> Option<(ResponseError, &'static str)> {
+    match key_type {
+        GROUP => None,
+        TRANSACTION => Some((ResponseError::TransactionalIdAuthorizationFailed, "this log has no transactions")),
+        _ => Some((ResponseError::InvalidRequest, "this log coordinates consumer groups only")),
     }
 }
 

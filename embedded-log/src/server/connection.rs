@@ -6,11 +6,8 @@ use bytes::Bytes;
 use kafka_protocol::protocol::{Encodable, HeaderVersion};
 use std::{collections::VecDeque, io, pin::Pin, sync::Arc, time::Duration};
 use tokio::{
-    io::AsyncWriteExt,
-    net::{
-        TcpStream,
-        tcp::{OwnedReadHalf, OwnedWriteHalf},
-    },
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
+    net::TcpStream,
 };
 
 /// So many appends of a connection may wait for the disk at once. An idempotent producer has at most five on the way for each partition.
@@ -32,7 +29,7 @@ pub(super) type PendingAnswer = Pin<Box<dyn Future<Output = Answer> + Send>>;
 
 /// Why a connection ends before its peer ends it.
 #[derive(Debug, thiserror::Error)]
-enum Ended {
+pub(super) enum Ended {
     #[error(transparent)]
     Frame(#[from] FrameError),
     #[error(transparent)]
@@ -66,32 +63,44 @@ impl Answer {
     }
 }
 
-struct Connection {
-    frames: Frames<OwnedReadHalf>,
-    to: OwnedWriteHalf,
+struct Connection<R, W> {
+    frames: Frames<R>,
+    to: W,
     broker: Arc<Broker>,
     /// Appends that are on their way to the disk, each with its request's share of the memory.
     pending: VecDeque<(PendingAnswer, Share)>,
 }
 
 /// Serves a connection to its end.
-pub(super) async fn serve(stream: TcpStream, broker: Arc<Broker>, settings: ServerSettings, budget: Budget) {
+pub(super) async fn serve_socket(stream: TcpStream, broker: Arc<Broker>, settings: ServerSettings, budget: Budget) {
     let peer = stream.peer_addr().ok();
     // Answers are small and each is waited for.
     let _ = stream.set_nodelay(true);
     let (from, to) = stream.into_split();
-    let frames = Frames::new(from, settings.max_request_bytes, settings.request_within, &budget);
-    let mut connection = Connection { frames, to, broker, pending: VecDeque::new() };
-    if let Err(why) = connection.run().await {
+    if let Err(why) = serve(from, to, broker, settings, budget).await {
         tracing::debug!(?peer, %why, "a connection is closed");
     }
+}
+
+/// Serves whoever is at the other end, and says why it did not serve on.
+pub(super) async fn serve(
+    from: impl AsyncRead + Unpin,
+    to: impl AsyncWrite + Unpin,
+    broker: Arc<Broker>,
+    settings: ServerSettings,
+    budget: Budget,
+) -> Result<(), Ended> {
+    let frames = Frames::new(from, settings.max_request_bytes, settings.request_within, &budget);
+    let mut connection = Connection { frames, to, broker, pending: VecDeque::new() };
+    let ended = connection.run().await;
     // Appends that are queued hold memory until the disk has them, so their share is held as long, whatever became of the connection.
     while !connection.pending.is_empty() {
         drop(next_pending(&mut connection.pending).await);
     }
+    ended
 }
 
-impl Connection {
+impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     async fn run(&mut self) -> Result<(), Ended> {
         loop {
             tokio::select! {

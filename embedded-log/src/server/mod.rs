@@ -17,6 +17,7 @@ use crate::{store::Store, wire::Budget};
 use broker::Broker;
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::Semaphore,
     task::JoinSet,
@@ -92,6 +93,16 @@ impl Server {
         tasks.shutdown().await;
     }
 
+    /// Serves a peer that is no socket until its connection ends, with budgets of its own. Returns how many bytes of them are still taken then,
+    /// which must be none. For fuzzing.
+    #[doc(hidden)]
+    pub async fn serve_peer(&self, peer: impl AsyncRead + AsyncWrite + Unpin) -> usize {
+        let (from, to) = tokio::io::split(peer);
+        let requests = Budget::new(self.settings.max_pending_bytes);
+        let _ = connection::serve(from, to, self.broker.clone(), self.settings, requests.clone()).await;
+        self.settings.max_pending_bytes - requests.left() + self.settings.max_answer_bytes - self.broker.answers.left()
+    }
+
     async fn accept(&self, tasks: &mut JoinSet<()>) {
         let (places, budget) = (Arc::new(Semaphore::new(self.settings.max_connections)), Budget::new(self.settings.max_pending_bytes));
         loop {
@@ -106,7 +117,7 @@ impl Server {
                 tracing::warn!(most = self.settings.max_connections, "too many connections: a new one is closed");
                 continue;
             };
-            let serving = connection::serve(stream, self.broker.clone(), self.settings, budget.clone());
+            let serving = connection::serve_socket(stream, self.broker.clone(), self.settings, budget.clone());
             tasks.spawn(async move {
                 serving.await;
                 drop(place);

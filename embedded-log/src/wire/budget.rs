@@ -19,6 +19,11 @@ impl Budget {
         Share { budget: self.clone(), bytes: 0 }
     }
 
+    /// How much there is to take.
+    pub fn left(&self) -> usize {
+        self.0.load(Ordering::Acquire)
+    }
+
     fn take(&self, bytes: usize) -> bool {
         self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(bytes)).is_ok()
     }

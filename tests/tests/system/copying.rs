@@ -2,13 +2,20 @@
 
 use super::shop::Shop;
 use embedded_log::{Server, Store};
+use rdkafka::{
+    ClientConfig,
+    consumer::{BaseConsumer, Consumer},
+};
 use std::{
     net::SocketAddr,
     path::Path,
     process::{Command, Stdio},
     sync::Arc,
+    time::Duration,
 };
 use system_tests::process::{Daybook, eventually, free_port, required, tool};
+
+const ANSWERS_WITHIN: Duration = Duration::from_secs(20);
 
 /// Another cluster: a log served by the test itself.
 async fn another(directory: &Path) -> String {
@@ -35,11 +42,13 @@ async fn a_shop_moves_with_its_log_and_goes_on_where_it_was() {
     assert!(daybook.terminate(), "it ends in good order");
     let brokers = another(there).await;
     let copy = ["copy", "--to", &brokers];
-    cut_off(&program, here, port, &copy).await;
+    let partly = cut_off(&program, here, port, &copy, &brokers).await;
     let copied = tool(&program, here, port, &copy);
     let said = String::from_utf8_lossy(&copied.stdout).into_owned() + &String::from_utf8_lossy(&copied.stderr);
     assert_eq!(copied.status.code(), Some(0), "{said}");
     assert!(said.contains("orders/0") && said.contains("each record stands at its own offset"), "{said}");
+    let all = records(&brokers);
+    assert!(0 < partly && partly < all, "it was killed when {partly} of {all} records were copied");
     let settings = [("DAYBOOK_KAFKA", brokers.as_str()), ("DAYBOOK_PARTITIONS", "1")];
     let moved = Daybook::start(other_data, &[], &settings, &["DAYBOOK_POSTGRES", "SCHEMA_REGISTRY_URL"]).await.expect("it starts there");
     let shop = Shop { client: moved.client(), ..shop };
@@ -55,13 +64,25 @@ async fn a_shop_moves_with_its_log_and_goes_on_where_it_was() {
     assert!(said.contains("the target holds another log") || said.contains("no copy of the source"), "{said}");
 }
 
-/// Begins to copy, and is killed once it has copied something.
-async fn cut_off(program: &str, here: &Path, port: u16, copy: &[&str]) {
+/// Begins to copy, and is killed once the target has some of it. Returns how many records the target has then.
+pub async fn cut_off(program: &str, here: &Path, port: u16, copy: &[&str], target: &str) -> i64 {
     let mut command = Command::new(program);
     command.args(copy).env("DAYBOOK_DATA", here).env("DAYBOOK_BROKER_PORT", port.to_string()).env_remove("DAYBOOK_KAFKA");
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it runs");
-    tokio::time::sleep(std::time::Duration::from_millis(400)).await;
+    eventually("something is copied", async || (records(target) > 0).then_some(())).await;
     child.kill().expect("it can be killed");
-    child.wait().expect("it ends");
+    let ended = child.wait().expect("it ends");
+    assert_eq!(ended.code(), None, "it had ended by itself");
     eventually("the port is free", async || std::net::TcpListener::bind(("127.0.0.1", port)).ok().map(drop)).await;
+    records(target)
+}
+
+/// How many records all logs of a cluster have.
+pub fn records(brokers: &str) -> i64 {
+    let consumer: BaseConsumer = ClientConfig::new().set("bootstrap.servers", brokers).create().expect("a consumer");
+    let metadata = consumer.fetch_metadata(None, ANSWERS_WITHIN).expect("an answer");
+    let logs = metadata.topics().iter().filter(|topic| topic.name().ends_with(".events"));
+    let partitions = logs.flat_map(|topic| topic.partitions().iter().map(|partition| (topic.name(), partition.id())));
+    // A topic that is being made or deleted has no records.
+    partitions.map(|(topic, partition)| consumer.fetch_watermarks(topic, partition, ANSWERS_WITHIN).map_or(0, |(_, end)| end)).sum()
 }

@@ -6,6 +6,7 @@ mod completions;
 mod copying;
 mod embedded;
 mod import;
+mod moving;
 mod ownerless;
 mod reactions;
 mod real;
