@@ -127,6 +127,9 @@ impl ErrorCode for AppendError {
             Self::TooLarge(_) => ResponseError::MessageTooLarge,
             Self::OutOfOrder => ResponseError::OutOfOrderSequenceNumber,
             Self::StaleEpoch => ResponseError::InvalidProducerEpoch,
+            // Not UNKNOWN_PRODUCER_ID: to that librdkafka and Kafka's own client answer with another epoch of the same id, again and again.
+            // This one they report at once.
+            Self::UnknownProducer => ResponseError::InvalidProducerIdMapping,
             Self::Storage(failed) => failed.error(),
         }
     }
@@ -148,6 +151,7 @@ impl ErrorCode for TopicError {
             Self::Unknown => ResponseError::UnknownTopicOrPartition,
             Self::Name => ResponseError::InvalidTopicException,
             Self::Partitions { .. } => ResponseError::InvalidPartitions,
+            Self::TooManyPartitions { .. } => ResponseError::PolicyViolation,
             Self::Setting(_) => ResponseError::InvalidConfig,
             Self::Storage(failed) => failed.error(),
         }

@@ -45,7 +45,7 @@ impl ErrorCode for GroupError {
             Self::MemberIdRequired(_) => ResponseError::MemberIdRequired,
             Self::InvalidSession => ResponseError::InvalidSessionTimeout,
             Self::InvalidGroup => ResponseError::InvalidGroupId,
-            Self::TooMany => ResponseError::GroupMaxSizeReached,
+            Self::TooMany | Self::TooLarge => ResponseError::GroupMaxSizeReached,
             Self::NotEmpty => ResponseError::NonEmptyGroup,
             Self::NotFound => ResponseError::GroupIdNotFound,
         }
