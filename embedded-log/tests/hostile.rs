@@ -29,7 +29,10 @@ use running::Running;
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
-    sync::Arc,
+    sync::{
+        Arc, Once,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 use wire::{ask, connect, frame};
@@ -127,6 +130,24 @@ impl Sent {
     }
 }
 
+/// How often anything in this process has panicked. A handler that panics closes its connection, as a refusal does.
+static PANICS: AtomicUsize = AtomicUsize::new(0);
+
+fn count_panics() {
+    static COUNTS: Once = Once::new();
+    COUNTS.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            PANICS.fetch_add(1, Ordering::SeqCst);
+            before(panic);
+        }));
+    });
+}
+
+fn assert_no_panic() {
+    assert_eq!(PANICS.load(Ordering::SeqCst), 0, "a refusal must not be a panic; what has panicked stands above");
+}
+
 /// Sends bytes, ends the connection, and waits until the server has ended it, too.
 fn throw(address: SocketAddr, bytes: &[u8]) {
     let mut stream = connect(address);
@@ -157,6 +178,7 @@ fn resident() -> usize {
 
 async fn running(directory: &std::path::Path, settings: ServerSettings) -> Running {
     let store = Arc::new(Store::open(directory).expect("the store opens"));
+    count_panics();
     create(&store, "orders", 1).await;
     // The ids that the honest requests bear.
     for id in 0..2 {
@@ -188,6 +210,7 @@ async fn any_bytes_are_survived() {
             }
         }
         assert_is_served(address);
+        assert_no_panic();
         let grown = resident().saturating_sub(before);
         assert!(grown < 100 << 20, "{grown} bytes more than before");
     })
@@ -213,6 +236,7 @@ async fn a_list_of_billions_costs_no_memory() {
             }
         }
         assert_is_served(address);
+        assert_no_panic();
         let grown = resident().saturating_sub(before);
         assert!(grown < 50 << 20, "{grown} bytes more than before");
     })

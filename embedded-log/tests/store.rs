@@ -72,7 +72,7 @@ async fn all_that_waits_together_is_synced_together() {
     let (disk, directory) = (Disk::default(), tempfile::tempdir().expect("a directory"));
     let store = on(&disk, directory.path());
     let key = create(&store, "orders", 1).await.partitions[0].key();
-    disk.hold(true);
+    let held = disk.held();
     let first = store.append(key, one("first"));
     // The batch is written before the second sync at the latest, of two or three.
     disk.wait_for_sync();
@@ -81,7 +81,7 @@ async fn all_that_waits_together_is_synced_together() {
     let before = disk.syncs();
     let rest: Vec<_> = (0..50).map(|index| store.append(key, one(&index.to_string()))).collect();
     assert_eq!(partition(&store, "orders").end(), 0, "nobody sees what is not on the disk");
-    disk.hold(false);
+    drop(held);
     assert_eq!(first.await.expect("appended").base, 0);
     for (index, append) in (1..).zip(rest) {
         assert_eq!(append.await.expect("appended").base, index);
@@ -232,11 +232,12 @@ async fn a_record_is_found_by_its_time() {
     assert_eq!([since(0), since(11), since(13), since(30)], [Some((0, 10)), Some((1, 11)), Some((3, 30)), Some((3, 30))]);
     assert_eq!([since(31), since(41), since(42)], [Some((5, 40)), Some((6, 41)), None]);
     assert_eq!(store.newest(&orders), Ok(Some((6, 41))));
-    // A batch whose header names a time that none of its records has, and one whose first time and differences are more than any time.
+    // A batch whose header names a time that none of its records has, and one with a record that is older than any time.
     let mut lying = batch_bytes(&[b"x"], None, 50);
     lying[35..43].copy_from_slice(&90_i64.to_be_bytes());
     let mut overflowing = batch_bytes(&[b"x", b"y"], None, 95);
-    overflowing[27..35].copy_from_slice(&i64::MAX.to_be_bytes());
+    overflowing[27..35].copy_from_slice(&i64::MIN.to_be_bytes());
+    overflowing[63] = 1; // -1 as a zigzag number
     overflowing[35..43].copy_from_slice(&i64::MAX.to_be_bytes());
     for bytes in [lying, overflowing] {
         store.append(key, Batch::parse(sealed(bytes)).expect("sound")).await.expect("appended");

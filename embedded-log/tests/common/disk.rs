@@ -109,6 +109,12 @@ impl Disk {
         self.state.1.notify_all();
     }
 
+    /// Makes syncs wait for as long as this is kept, or until they are let go: a test that fails must not wait for them.
+    pub fn held(&self) -> Held {
+        self.hold(true);
+        Held(self.clone())
+    }
+
     /// Lets one sync go on that waits.
     pub fn pass_one(&self) {
         self.state().passes += 1;
@@ -151,6 +157,15 @@ impl Disk {
         apply(&mut state.seen, &write);
         state.unsynced.push(write);
         Ok(())
+    }
+}
+
+/// A disk whose syncs wait.
+pub struct Held(Disk);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.hold(false);
     }
 }
 
