@@ -30,6 +30,8 @@ struct State {
     left: Option<usize>,
     done: usize,
     syncs: usize,
+    /// So many more syncs succeed before one fails. What was written is seen all the same, but is not on the disk.
+    sync_fails_after: Option<usize>,
     /// Syncs wait while this is true.
     is_held: bool,
     /// But so many may go on.
@@ -92,6 +94,11 @@ impl Disk {
     /// After so many more writes and syncs everything fails, and nothing reaches the disk any more.
     pub fn fail_after(&self, left: usize) {
         self.state().left = Some(left);
+    }
+
+    /// One sync fails, after so many that succeed.
+    pub fn fail_a_sync_after(&self, syncs: usize) {
+        self.state().sync_fails_after = Some(syncs);
     }
 
     /// How many writes and syncs there were.
@@ -195,6 +202,9 @@ impl StorageBackend for Disk {
             state.waiting -= 1;
         }
         state.passes = state.passes.saturating_sub(1);
+        if let Some(left) = state.sync_fails_after.take() {
+            state.sync_fails_after = Some(left.checked_sub(1).ok_or_else(|| io::Error::other("a sync has failed"))?);
+        }
         Self::step(&mut state)?;
         state.syncs += 1;
         state.synced = state.seen.clone();
