@@ -1,7 +1,7 @@
 //! Measures the log: `cargo run --release -p embedded-log --example measure -- DIRECTORY`. The directory's disk is what counts.
 
 use bytes::{BufMut, BytesMut};
-use embedded_log::{Amount, Batch, NewTopic, Partition, Server, Store, StoreSettings, TopicSettings};
+use embedded_log::{Amount, Batch, NewTopic, Partition, Server, Store, TopicSettings};
 use rdkafka::{
     ClientConfig, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
@@ -93,8 +93,8 @@ fn disk(directory: &Path) -> Outcome<()> {
     Ok(())
 }
 
-async fn appends(directory: &Path, clients: usize, quick_repair: bool) -> Outcome<()> {
-    let store = Arc::new(Store::open_with(directory, StoreSettings { quick_repair, ..StoreSettings::default() })?);
+async fn appends(directory: &Path, clients: usize) -> Outcome<()> {
+    let store = Arc::new(Store::open(directory)?);
     let partition = topic(&store).await?;
     let began = Instant::now();
     let client = || {
@@ -113,7 +113,7 @@ async fn appends(directory: &Path, clients: usize, quick_repair: bool) -> Outcom
     for client in (0..clients).map(|_| client()).collect::<Vec<_>>() {
         latencies.extend(client.await??);
     }
-    report(&format!("the store, {clients} clients, quick repair {quick_repair}"), latencies, began.elapsed());
+    report(&format!("the store, {clients} clients"), latencies, began.elapsed());
     Ok(())
 }
 
@@ -262,13 +262,6 @@ async fn opened(directory: &Path) -> Outcome<()> {
     copy(directory, &killed)?;
     drop(store);
     drop(open(&killed, "after a kill")?);
-    // The same without what quick repair saves.
-    let store = Store::open_with(&killed, StoreSettings { quick_repair: false, ..StoreSettings::default() })?;
-    store.append(partition.key(), batch(1, RECORD)?).await?;
-    let again = directory.join("again");
-    copy(&killed, &again)?;
-    drop(store);
-    drop(open(&again, "after a kill without quick repair")?);
     let size = std::fs::metadata(directory.join("log.redb"))?.len();
     println!("the file has {:.2} GB", size as f64 / 1e9);
     Ok(())
@@ -285,8 +278,8 @@ async fn main() -> Outcome<()> {
     disk(&fresh("disk")?)?;
     // Twice in turns, since a shared disk's speed changes by the minute.
     for _ in 0..2 {
-        for (clients, quick_repair) in [(1, true), (1, false), (32, true), (32, false)] {
-            appends(&fresh("appends")?, clients, quick_repair).await?;
+        for clients in [1, 32] {
+            appends(&fresh("appends")?, clients).await?;
         }
     }
     served(&fresh("served")?).await?;

@@ -3,19 +3,21 @@
 mod common;
 #[path = "common/running.rs"]
 mod running;
+#[path = "common/wire.rs"]
+mod wire;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use common::{batch_bytes, create, sealed};
 use embedded_log::{ServerSettings, Store};
 use kafka_protocol::{
     messages::{
         ApiKey, ApiVersionsRequest, CreateTopicsRequest, FetchRequest, FindCoordinatorRequest, JoinGroupRequest, ListOffsetsRequest,
-        MetadataRequest, OffsetCommitRequest, OffsetFetchRequest, ProduceRequest, RequestHeader, SyncGroupRequest, TopicName,
+        MetadataRequest, OffsetCommitRequest, OffsetFetchRequest, ProduceRequest, SyncGroupRequest, TopicName,
         create_topics_request::CreatableTopic,
         fetch_request::{FetchPartition, FetchTopic},
         produce_request::{PartitionProduceData, TopicProduceData},
     },
-    protocol::{Encodable, StrBytes},
+    protocol::StrBytes,
 };
 use proptest::{
     collection::vec,
@@ -27,23 +29,15 @@ use running::Running;
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
-    sync::Arc,
+    sync::{
+        Arc, Once,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
+use wire::{ask, connect, frame};
 
 const ORDERS: TopicName = TopicName(StrBytes::from_static_str("orders"));
-
-fn frame(key: ApiKey, version: i16, correlation: i32, body: &impl Encodable) -> Vec<u8> {
-    let header = RequestHeader::default().with_request_api_key(key as i16).with_request_api_version(version);
-    let header = header.with_correlation_id(correlation).with_client_id(Some(StrBytes::from_static_str("test")));
-    let mut bytes = BytesMut::new();
-    bytes.put_i32(0);
-    header.encode(&mut bytes, key.request_header_version(version)).expect("a header");
-    body.encode(&mut bytes, version).expect("a body");
-    let length = bytes.len() as i32 - 4;
-    bytes[..4].copy_from_slice(&length.to_be_bytes());
-    bytes.to_vec()
-}
 
 fn produce(batch: Bytes) -> ProduceRequest {
     let data = PartitionProduceData::default().with_records(Some(batch));
@@ -136,10 +130,22 @@ impl Sent {
     }
 }
 
-fn connect(address: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect(address).expect("it listens");
-    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a limit");
-    stream
+/// How often anything in this process has panicked. A handler that panics closes its connection, as a refusal does.
+static PANICS: AtomicUsize = AtomicUsize::new(0);
+
+fn count_panics() {
+    static COUNTS: Once = Once::new();
+    COUNTS.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            PANICS.fetch_add(1, Ordering::SeqCst);
+            before(panic);
+        }));
+    });
+}
+
+fn assert_no_panic() {
+    assert_eq!(PANICS.load(Ordering::SeqCst), 0, "a refusal must not be a panic; what has panicked stands above");
 }
 
 /// Sends bytes, ends the connection, and waits until the server has ended it, too.
@@ -153,16 +159,6 @@ fn throw(address: SocketAddr, bytes: &[u8]) {
         Ok(_) => {}
         Err(error) => assert_ne!(error.kind(), std::io::ErrorKind::WouldBlock, "the server neither answers nor closes"),
     }
-}
-
-/// Sends a frame and returns the answer's body, or none if the connection is closed instead.
-fn ask(stream: &mut TcpStream, frame: &[u8]) -> Option<Vec<u8>> {
-    stream.write_all(frame).ok()?;
-    let mut length = [0; 4];
-    stream.read_exact(&mut length).ok()?;
-    let mut answer = vec![0; u32::from_be_bytes(length) as usize];
-    stream.read_exact(&mut answer).ok()?;
-    Some(answer)
 }
 
 /// A client that means well appends a record and lists the topics.
@@ -182,7 +178,12 @@ fn resident() -> usize {
 
 async fn running(directory: &std::path::Path, settings: ServerSettings) -> Running {
     let store = Arc::new(Store::open(directory).expect("the store opens"));
+    count_panics();
     create(&store, "orders", 1).await;
+    // The ids that the honest requests bear.
+    for id in 0..2 {
+        assert_eq!(store.new_producer().await, Ok(id));
+    }
     Running::serve(store, settings).await
 }
 
@@ -209,6 +210,7 @@ async fn any_bytes_are_survived() {
             }
         }
         assert_is_served(address);
+        assert_no_panic();
         let grown = resident().saturating_sub(before);
         assert!(grown < 100 << 20, "{grown} bytes more than before");
     })
@@ -234,6 +236,7 @@ async fn a_list_of_billions_costs_no_memory() {
             }
         }
         assert_is_served(address);
+        assert_no_panic();
         let grown = resident().saturating_sub(before);
         assert!(grown < 50 << 20, "{grown} bytes more than before");
     })

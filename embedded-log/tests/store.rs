@@ -72,7 +72,7 @@ async fn all_that_waits_together_is_synced_together() {
     let (disk, directory) = (Disk::default(), tempfile::tempdir().expect("a directory"));
     let store = on(&disk, directory.path());
     let key = create(&store, "orders", 1).await.partitions[0].key();
-    disk.hold(true);
+    let held = disk.held();
     let first = store.append(key, one("first"));
     // The batch is written before the second sync at the latest, of two or three.
     disk.wait_for_sync();
@@ -81,7 +81,7 @@ async fn all_that_waits_together_is_synced_together() {
     let before = disk.syncs();
     let rest: Vec<_> = (0..50).map(|index| store.append(key, one(&index.to_string()))).collect();
     assert_eq!(partition(&store, "orders").end(), 0, "nobody sees what is not on the disk");
-    disk.hold(false);
+    drop(held);
     assert_eq!(first.await.expect("appended").base, 0);
     for (index, append) in (1..).zip(rest) {
         assert_eq!(append.await.expect("appended").base, index);
@@ -113,6 +113,44 @@ async fn an_idempotent_batch_stands_in_the_log_once() {
     assert_eq!(store.append(key, sent(0, 6)).await, Err(AppendError::StaleEpoch));
     assert_eq!(partition(&store, "orders").end(), 9);
     assert!(store.new_producer().await.expect("an id") > producer);
+}
+
+#[tokio::test]
+async fn a_producer_whose_id_was_not_given_is_refused_and_spoils_no_later_one() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = Store::open(directory.path()).expect("a new store");
+    let key = create(&store, "orders", 1).await.partitions[0].key();
+    let given = store.new_producer().await.expect("an id");
+    let sent = |producer, value: &'static [u8]| batch(&[value], Some((producer, 0, 0)));
+    for made_up in [given + 1, i64::MAX] {
+        assert_eq!(store.append(key, sent(made_up, b"made up")).await, Err(AppendError::UnknownProducer));
+    }
+    store.append(key, sent(given, b"a")).await.expect("appended");
+    let next = store.new_producer().await.expect("an id");
+    let appended = store.append(key, sent(next, b"b")).await.expect("appended");
+    assert_eq!((appended.base, appended.is_duplicate), (1, false), "nobody has appended under this id before");
+    drop(store);
+
+    let store = Store::open(directory.path()).expect("the same store");
+    assert_eq!(store.append(key, sent(next + 1, b"made up")).await, Err(AppendError::UnknownProducer));
+    assert!(store.append(key, sent(next, b"b")).await.expect("it is there").is_duplicate, "an id that was given stays good");
+    assert!(store.append(key, one("no producer")).await.is_ok());
+}
+
+#[tokio::test]
+async fn all_topics_together_have_so_many_partitions_at_most() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = Store::open(directory.path()).expect("a new store");
+    let new = |name: &str, partitions| NewTopic { name: name.into(), partitions, settings: TopicSettings::new() };
+    create(&store, "large", 9_000).await;
+    create(&store, "small", 999).await;
+    let refused = |are, more| TopicError::TooManyPartitions { most: 10_000, are, more };
+    assert_eq!(store.create_topic(new("two", 2)).await.expect_err("too many"), refused(9_999, 2));
+    create(&store, "one", 1).await;
+    assert_eq!(store.add_partitions("one", 2).await.expect_err("too many"), refused(10_000, 1));
+    assert_eq!(store.create_topic(new("one", 1)).await.expect_err("there is one"), TopicError::Exists);
+    store.delete_topic("small").await.expect("it goes");
+    assert_eq!(store.add_partitions("one", 1_000).await.expect("there is room again").partitions.len(), 1_000);
 }
 
 #[tokio::test]
@@ -194,6 +232,19 @@ async fn a_record_is_found_by_its_time() {
     assert_eq!([since(0), since(11), since(13), since(30)], [Some((0, 10)), Some((1, 11)), Some((3, 30)), Some((3, 30))]);
     assert_eq!([since(31), since(41), since(42)], [Some((5, 40)), Some((6, 41)), None]);
     assert_eq!(store.newest(&orders), Ok(Some((6, 41))));
+    // A batch whose header names a time that none of its records has, and one with a record that is older than any time.
+    let mut lying = batch_bytes(&[b"x"], None, 50);
+    lying[35..43].copy_from_slice(&90_i64.to_be_bytes());
+    let mut overflowing = batch_bytes(&[b"x", b"y"], None, 95);
+    overflowing[27..35].copy_from_slice(&i64::MIN.to_be_bytes());
+    overflowing[63] = 1; // -1 as a zigzag number
+    overflowing[35..43].copy_from_slice(&i64::MAX.to_be_bytes());
+    for bytes in [lying, overflowing] {
+        store.append(key, Batch::parse(sealed(bytes)).expect("sound")).await.expect("appended");
+    }
+    assert_eq!([since(42), since(50), since(51), since(90)], [Some((7, 50)), Some((7, 50)), Some((7, 90)), Some((7, 90))]);
+    assert_eq!([since(91), since(i64::MAX)], [Some((8, i64::MAX)); 2]);
+    assert_eq!(store.newest(&orders), Ok(Some((8, i64::MAX))));
 }
 
 #[tokio::test]

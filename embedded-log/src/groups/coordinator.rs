@@ -6,7 +6,7 @@ use super::{
 };
 use parking_lot::Mutex;
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     ops::RangeInclusive,
     time::{Duration, Instant},
 };
@@ -14,13 +14,35 @@ use tokio::sync::{Notify, oneshot};
 
 /// Sessions shorter than a pause of a busy machine, or longer than anybody waits, are refused.
 const SESSIONS: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(30 * 60);
-/// So many members, of all groups together.
-const MOST_MEMBERS: usize = 10_000;
+/// How much there may be of what clients make the coordinator remember.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Members of all groups together.
+    pub members: usize,
+    /// Bytes that the members of a group keep: what they say of themselves, and their parts. In Apache Kafka they must fit into one record,
+    /// which has 1 MB at most.
+    pub group_bytes: usize,
+    /// Bytes that the members of all groups together keep.
+    pub bytes: usize,
+    /// Ids that were given to clients that have not joined with them yet. For another one the oldest is taken back, so clients that ask for
+    /// ids and never join lock nobody out.
+    pub given: usize,
+    /// Bytes of those ids and their groups' names.
+    pub given_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { members: 10_000, group_bytes: 4 << 20, bytes: 64 << 20, given: 10_000, given_bytes: 4 << 20 }
+    }
+}
 
 /// The coordinator of all groups.
 #[derive(Debug, Default)]
 pub(crate) struct Coordinator {
+    pub(super) limits: Limits,
     groups: Mutex<HashMap<String, Group>>,
+    given: Mutex<Given>,
     /// Rings when a deadline may have come nearer.
     sooner: Notify,
 }
@@ -37,23 +59,38 @@ impl Coordinator {
         let (reply, joined) = oneshot::channel();
         {
             let mut groups = self.groups.lock();
-            if groups.values().map(Group::size).sum::<usize>() >= MOST_MEMBERS {
-                return Err(GroupError::TooMany);
-            }
+            self.check_room(&groups, group, &join)?;
             groups.entry(group.to_owned()).or_default().join(join, reply, Instant::now());
             forget_if_unused(&mut groups, group);
         }
         self.sooner.notify_one();
-        joined.await.unwrap_or(Err(GroupError::RebalanceInProgress))
+        let outcome = joined.await.unwrap_or(Err(GroupError::RebalanceInProgress));
+        if let Err(GroupError::MemberIdRequired(id)) = &outcome {
+            self.remember_given(group, id);
+        }
+        outcome
+    }
+
+    fn remember_given(&self, group: &str, id: &str) {
+        let too_many = self.given.lock().add(group.to_owned(), id.to_owned(), &self.limits);
+        let mut groups = self.groups.lock();
+        for (name, id) in too_many {
+            if let Some(group) = groups.get_mut(&name) {
+                group.take_back(&id, Instant::now());
+            }
+            forget_if_unused(&mut groups, &name);
+        }
     }
 
     /// Asks for the member's part; the answer comes when the leader has assigned.
     pub async fn sync(&self, group: &str, sync: Sync) -> Result<Synced, GroupError> {
         let (reply, synced) = oneshot::channel();
-        self.of(group, |group| {
-            group.sync(sync, reply, Instant::now());
-            Ok(())
-        })?;
+        {
+            let mut groups = self.groups.lock();
+            let most = self.most_bytes(&groups, group);
+            groups.get_mut(group).ok_or(GroupError::UnknownMember)?.sync(sync, most, reply, Instant::now());
+            forget_if_unused(&mut groups, group);
+        }
         self.sooner.notify_one();
         synced.await.unwrap_or(Err(GroupError::RebalanceInProgress))
     }
@@ -119,6 +156,24 @@ impl Coordinator {
         groups.retain(|_, group| !group.is_unused());
     }
 
+    /// How many bytes the members of a group may keep, beside those of the others.
+    fn most_bytes(&self, groups: &HashMap<String, Group>, name: &str) -> usize {
+        let of_others = groups.iter().filter(|(other, _)| *other != name).map(|(other, group)| other.len() + group.bytes());
+        self.limits.bytes.saturating_sub(of_others.sum::<usize>() + name.len()).min(self.limits.group_bytes)
+    }
+
+    /// Whether there is room for what a client says of itself, and for another member. One that is in the group is counted already, and one
+    /// that was given an id was let in when it asked for that.
+    fn check_room(&self, groups: &HashMap<String, Group>, name: &str, join: &Join) -> Result<(), GroupError> {
+        let group = groups.get(name);
+        let is_new = join.who.member.is_empty() && group.is_none_or(|group| group.former_self(&join.who).is_none());
+        if is_new && groups.values().map(Group::size).sum::<usize>() >= self.limits.members {
+            return Err(GroupError::TooMany);
+        }
+        let bytes = group.map_or_else(|| join.bytes(), |group| group.bytes_with(join));
+        if bytes > self.most_bytes(groups, name) { Err(GroupError::TooLarge) } else { Ok(()) }
+    }
+
     fn of<T>(&self, name: &str, work: impl FnOnce(&mut Group) -> Result<T, GroupError>) -> Result<T, GroupError> {
         let mut groups = self.groups.lock();
         let done = work(groups.get_mut(name).ok_or(GroupError::UnknownMember)?);
@@ -130,5 +185,27 @@ impl Coordinator {
 fn forget_if_unused(groups: &mut HashMap<String, Group>, name: &str) {
     if groups.get(name).is_some_and(Group::is_unused) {
         groups.remove(name);
+    }
+}
+
+/// Ids that were given, the oldest first. Some of them may have been used or have lapsed.
+#[derive(Debug, Default)]
+struct Given {
+    ids: VecDeque<(String, String)>,
+    bytes: usize,
+}
+
+impl Given {
+    /// Remembers another one, and names those for which there is no room any more.
+    fn add(&mut self, group: String, id: String, limits: &Limits) -> Vec<(String, String)> {
+        self.bytes += group.len() + id.len();
+        self.ids.push_back((group, id));
+        let mut too_many = Vec::new();
+        while self.ids.len() > limits.given || self.bytes > limits.given_bytes {
+            let Some((group, id)) = self.ids.pop_front() else { break };
+            self.bytes -= group.len() + id.len();
+            too_many.push((group, id));
+        }
+        too_many
     }
 }

@@ -10,6 +10,8 @@ use uuid::Uuid;
 
 /// The shortest time that a rebalance waits for its members.
 const SHORTEST_REBALANCE: Duration = Duration::from_millis(100);
+/// A client that is given an id joins with it at once. One that comes later is told that nobody knows it, and asks for another.
+const GIVEN_FOR: Duration = Duration::from_secs(10);
 
 /// Where a group stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -54,6 +56,21 @@ pub(super) struct Group {
 }
 
 impl Group {
+    /// The bytes that its members keep.
+    pub fn bytes(&self) -> usize {
+        self.members.values().map(Member::bytes).sum()
+    }
+
+    /// The bytes that its members would keep if this one joined.
+    pub fn bytes_with(&self, join: &Join) -> usize {
+        self.bytes() - self.former_self(&join.who).map_or(0, |member| member.joined_bytes) + join.bytes()
+    }
+
+    /// The member whose place this one keeps or takes.
+    pub fn former_self(&self, who: &Identity) -> Option<&Member> {
+        self.members.get(&who.member).or_else(|| self.members.get(self.instances.get(who.instance.as_ref()?)?))
+    }
+
     /// Takes a member in, or back. It is answered when all have joined, or at once if nothing changes.
     pub fn join(&mut self, join: Join, reply: Reply<Joined>, now: Instant) {
         let placed = self.place(&join, now);
@@ -89,7 +106,7 @@ impl Group {
         if !join.joins_twice {
             return Ok(Place::New(id));
         }
-        self.given.insert(id.clone(), now + join.session);
+        self.given.insert(id.clone(), now + join.session.min(GIVEN_FOR));
         Err(GroupError::MemberIdRequired(id))
     }
 

@@ -25,6 +25,8 @@ pub(crate) enum GroupError {
     InvalidGroup,
     #[error("there are too many members")]
     TooMany,
+    #[error("the group's members hold more bytes than a group may, or all groups together")]
+    TooLarge,
     #[error("the group has members")]
     NotEmpty,
     #[error("there is no such group")]
@@ -57,6 +59,15 @@ pub(crate) struct Join {
     pub joins_twice: bool,
     /// The client can be told that it leads and need not assign anything.
     pub may_skip: bool,
+}
+
+impl Join {
+    /// The bytes that a member keeps of this.
+    pub fn bytes(&self) -> usize {
+        let Identity { member, instance } = &self.who;
+        let names = member.len() + instance.as_ref().map_or(0, String::len) + self.client.len() + self.protocol_type.len();
+        names + self.protocols.iter().map(|(name, metadata)| name.len() + metadata.len()).sum::<usize>()
+    }
 }
 
 /// What a member is told when all have joined.
@@ -125,6 +136,8 @@ pub(super) struct Member {
     pub session: Duration,
     pub rebalance: Duration,
     pub protocols: Vec<(String, Bytes)>,
+    /// The bytes that it keeps of its request to join.
+    pub joined_bytes: usize,
     pub assignment: Bytes,
     /// It waits for the others to join.
     pub joining: Option<Reply<Joined>>,
@@ -139,6 +152,7 @@ pub(super) struct Member {
 impl Member {
     pub fn new(join: Join, order: u64, now: Instant) -> Self {
         Self {
+            joined_bytes: join.bytes(),
             instance: join.who.instance,
             client: join.client,
             expires: now + join.session,
@@ -153,7 +167,12 @@ impl Member {
     }
 
     pub fn update(&mut self, join: Join) {
+        self.joined_bytes = join.bytes();
         (self.session, self.rebalance, self.protocols, self.client) = (join.session, join.rebalance, join.protocols, join.client);
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.joined_bytes + self.assignment.len()
     }
 
     pub fn refresh(&mut self, now: Instant) {

@@ -8,16 +8,13 @@ use bytes::Bytes;
 use std::{collections::HashMap, time::Instant};
 
 impl Group {
-    /// Gives a member its part: at once, or when the leader has assigned.
-    pub fn sync(&mut self, sync: Sync, reply: Reply<Synced>, now: Instant) {
-        match self.check_sync(&sync, now) {
+    /// Gives a member its part: at once, or when the leader has assigned. The members may keep so many bytes.
+    pub fn sync(&mut self, sync: Sync, most: usize, reply: Reply<Synced>, now: Instant) {
+        match self.check_sync(&sync, now).and_then(|id| self.assign_if_leader(&id, sync.assignments, most).map(|()| id)) {
             Err(refused) => drop(reply.send(Err(refused))),
             Ok(id) => {
                 if let Some(member) = self.members.get_mut(&id) {
                     member.syncing = Some(reply);
-                }
-                if matches!(self.state, State::Completing { .. }) && self.leader == id {
-                    self.assign(sync.assignments);
                 }
                 if self.state == State::Stable {
                     self.tell_synced();
@@ -35,12 +32,22 @@ impl Group {
         if matches!(self.state, State::Preparing { .. }) { Err(GroupError::RebalanceInProgress) } else { Ok(id) }
     }
 
-    fn assign(&mut self, assignments: Vec<(String, Bytes)>) {
+    fn assign_if_leader(&mut self, id: &str, assignments: Vec<(String, Bytes)>, most: usize) -> Result<(), GroupError> {
+        if !matches!(self.state, State::Completing { .. }) || self.leader != id {
+            return Ok(());
+        }
         let mut assignments: HashMap<String, Bytes> = assignments.into_iter().collect();
+        assignments.retain(|id, _| self.members.contains_key(id));
+        let assigned: usize = assignments.values().map(Bytes::len).sum();
+        let joined: usize = self.members.values().map(|member| member.joined_bytes).sum();
+        if joined + assigned > most {
+            return Err(GroupError::TooLarge);
+        }
         for (id, member) in &mut self.members {
             member.assignment = assignments.remove(id).unwrap_or_default();
         }
         self.state = State::Stable;
+        Ok(())
     }
 
     fn tell_synced(&mut self) {
@@ -79,8 +86,8 @@ impl Group {
     }
 
     pub fn leave(&mut self, who: &Identity, now: Instant) -> Result<(), GroupError> {
-        if self.given.remove(&who.member).is_some() {
-            self.complete_if_all_joined(now);
+        if self.given.contains_key(&who.member) {
+            self.take_back(&who.member, now);
             return Ok(());
         }
         let id = self.known(who)?;
@@ -139,7 +146,14 @@ impl Group {
     }
 
     pub fn size(&self) -> usize {
-        self.members.len() + self.given.len()
+        self.members.len()
+    }
+
+    /// Takes back an id that was given and not used.
+    pub fn take_back(&mut self, id: &str, now: Instant) {
+        if self.given.remove(id).is_some() {
+            self.complete_if_all_joined(now);
+        }
     }
 
     pub fn describe(&self, group: &str) -> Described {

@@ -8,6 +8,8 @@ mod group;
 mod member;
 mod membership;
 #[cfg(test)]
+mod room_tests;
+#[cfg(test)]
 mod tests;
 
 pub(crate) use coordinator::Coordinator;

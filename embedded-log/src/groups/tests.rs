@@ -18,11 +18,11 @@ struct Test {
     now: Instant,
 }
 
-fn who(member: &str, instance: Option<&str>) -> Identity {
+pub(super) fn who(member: &str, instance: Option<&str>) -> Identity {
     Identity { member: member.to_owned(), instance: instance.map(str::to_owned) }
 }
 
-fn wants(member: &str, instance: Option<&str>, metadata: &'static str) -> Join {
+pub(super) fn wants(member: &str, instance: Option<&str>, metadata: &'static str) -> Join {
     Join {
         who: who(member, instance),
         client: "client".into(),
@@ -58,7 +58,7 @@ impl Test {
         let assignments = parts.iter().map(|(member, part)| ((*member).to_owned(), Bytes::from_static(part.as_bytes()))).collect();
         let sync = Sync { who: who(member, None), generation, assignments, ..Sync::default() };
         let (reply, outcome) = oneshot::channel();
-        self.group.sync(sync, reply, self.now);
+        self.group.sync(sync, usize::MAX, reply, self.now);
         outcome
     }
 
@@ -164,11 +164,13 @@ fn a_client_that_joins_twice_is_waited_for_between() {
     assert!(waits(&mut other));
     let mut joined = test.join(join(&id));
     assert_eq!((told(&mut joined).expect("joined").member, told(&mut other).expect("joined").generation), (id, 1));
-    // One that never comes back is waited for until its session ends.
-    told(&mut test.join(join(""))).expect_err("an id first");
-    assert_eq!(test.group.size(), 3);
+    // One that never comes back is waited for, but not for as long as it would like.
+    told(&mut test.join(Join { session: SESSION * 100, ..join("") })).expect_err("an id first");
+    let mut third = test.join(wants("", None, "3"));
+    assert!(waits(&mut third));
+    assert_eq!(test.group.given.len(), 1);
     test.pass(SESSION);
-    assert_eq!(test.group.size(), 0);
+    assert_eq!(test.group.given.len(), 0);
 }
 
 #[test]
@@ -213,4 +215,23 @@ fn the_protocol_is_one_that_all_have() {
     let mut two = test.join(with("", &["range"]));
     let one = told(&mut test.join(with(&one.member, &["cooperative-sticky", "range"]))).expect("joined");
     assert_eq!((one.protocol, told(&mut two).expect("joined").protocol), ("range".to_owned(), "range".to_owned()));
+}
+
+#[test]
+fn a_rebalance_that_gives_no_time_waits_a_moment_all_the_same() {
+    let mut test = Test::new();
+    let hasty = |member: &str, instance| Join { rebalance: Duration::ZERO, ..wants(member, instance, "1") };
+    let one = told(&mut test.join(hasty("", Some("a")))).expect("joined");
+    let mut other = test.join(hasty("", Some("b")));
+    told(&mut test.join(hasty(&one.member, Some("a")))).expect("joined");
+    told(&mut other).expect("joined");
+    // One leaves, and the other one does not join again.
+    test.group.leave(&who("", Some("b")), test.now).expect("it leaves");
+    let (mut steps, begun) = (0, test.now);
+    while let Some(next) = test.group.next_deadline() {
+        (test.now, steps) = (next, steps + 1);
+        test.group.expire(next);
+        assert!(steps < 200, "it begins again at once: {steps} times within {:?}", test.now - begun);
+    }
+    assert!(test.group.is_unused(), "and ends when nobody is left");
 }

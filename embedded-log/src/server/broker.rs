@@ -1,6 +1,6 @@
 //! Which part answers which request.
 
-use super::connection::{Answer, answer_with};
+use super::connection::{Answer, answer_with, budgeted_answer};
 use crate::{
     groups::Coordinator,
     store::{AppendError, Partition, ReadError, StorageFailed, Store, Topic, TopicError},
@@ -11,7 +11,7 @@ use kafka_protocol::{
     messages::{BrokerId, TopicName},
     protocol::StrBytes,
 };
-use std::{net::SocketAddr, sync::Arc};
+use std::{collections::HashSet, hash::Hash, net::SocketAddr, sync::Arc};
 
 /// The only broker's id.
 pub(super) const NODE: BrokerId = BrokerId(1);
@@ -25,7 +25,7 @@ pub(super) struct Broker {
     pub(super) coordinator: Arc<Coordinator>,
     pub(super) address: SocketAddr,
     pub(super) cluster: StrBytes,
-    /// The memory that records on their way to clients may take.
+    /// The memory that answers on their way to clients may take.
     pub(super) answers: Budget,
 }
 
@@ -40,7 +40,7 @@ impl Broker {
         // Each answer has a type of its own, so each arm encodes its own.
         macro_rules! answers {
             ($answer:expr) => {
-                answer_with(correlation, version, &$answer)
+                budgeted_answer(&self.answers, correlation, version, &$answer)
             };
         }
         match request {
@@ -54,7 +54,7 @@ impl Broker {
             Request::InitProducerId(request) => answers!(self.init_producer_id(&request).await),
             Request::Fetch(request) => {
                 let (answer, share) = self.fetch(request).await;
-                answers!(answer).holding(share)
+                answer_with(correlation, version, &answer).holding(share)
             }
             Request::ListOffsets(request) => answers!(self.list_offsets(request).await),
             Request::OffsetForLeaderEpoch(request) => answers!(self.offsets_for_leader_epoch(request)),
@@ -97,6 +97,12 @@ impl Broker {
     }
 }
 
+/// The elements whose keys are named for the first time: who names something twice is told once, however large the answer is.
+pub(super) fn once<T, K: Eq + Hash>(elements: Vec<T>, key: impl Fn(&T) -> K) -> Vec<T> {
+    let mut seen = HashSet::with_capacity(elements.len());
+    elements.into_iter().filter(|element| seen.insert(key(element))).collect()
+}
+
 pub(super) fn text(value: impl ToString) -> StrBytes {
     StrBytes::from_string(value.to_string())
 }
@@ -127,6 +133,9 @@ impl ErrorCode for AppendError {
             Self::TooLarge(_) => ResponseError::MessageTooLarge,
             Self::OutOfOrder => ResponseError::OutOfOrderSequenceNumber,
             Self::StaleEpoch => ResponseError::InvalidProducerEpoch,
+            // Not UNKNOWN_PRODUCER_ID: to that librdkafka and Kafka's own client answer with another epoch of the same id, again and again.
+            // This one they report at once.
+            Self::UnknownProducer => ResponseError::InvalidProducerIdMapping,
             Self::Storage(failed) => failed.error(),
         }
     }
@@ -148,6 +157,7 @@ impl ErrorCode for TopicError {
             Self::Unknown => ResponseError::UnknownTopicOrPartition,
             Self::Name => ResponseError::InvalidTopicException,
             Self::Partitions { .. } => ResponseError::InvalidPartitions,
+            Self::TooManyPartitions { .. } => ResponseError::PolicyViolation,
             Self::Setting(_) => ResponseError::InvalidConfig,
             Self::Storage(failed) => failed.error(),
         }

@@ -1,6 +1,6 @@
 //! What the server says of itself: requests that it understands, the one broker, topics, coordinators.
 
-use super::broker::{Broker, LEADER_EPOCH, NODE, text};
+use super::broker::{Broker, LEADER_EPOCH, NODE, once, text};
 use crate::{
     store::{Partition, Topic},
     wire::OFFERED,
@@ -57,7 +57,10 @@ impl Broker {
         let catalog = self.store.catalog();
         let topics = match request.topics {
             // In version 0 an empty list stands for all topics.
-            Some(wanted) if !(version == 0 && wanted.is_empty()) => wanted.iter().map(|wanted| self.wanted_topic(wanted)).collect(),
+            Some(wanted) if !(version == 0 && wanted.is_empty()) => {
+                let wanted = once(wanted, |wanted| (wanted.name.clone(), wanted.topic_id));
+                wanted.iter().map(|wanted| self.wanted_topic(wanted)).collect()
+            }
             _ => catalog.topics().map(topic_metadata).collect(),
         };
         MetadataResponse::default()

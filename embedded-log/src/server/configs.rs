@@ -1,6 +1,6 @@
 //! Reading and changing the settings of topics.
 
-use super::broker::{Broker, ErrorCode, NODE, text};
+use super::broker::{Broker, ErrorCode, NODE, once, text};
 use crate::{
     settings::{self, Setting, SettingError, TopicSettings, ValueType},
     store::{Topic, TopicError},
@@ -60,7 +60,8 @@ pub(super) fn source_of(topic: &Topic, setting: &str) -> i8 {
 impl Broker {
     pub fn describe_configs(&self, _version: i16, request: DescribeConfigsRequest) -> DescribeConfigsResponse {
         let describe = |resource: &DescribeConfigsResource| self.describe(resource, request.include_synonyms);
-        DescribeConfigsResponse::default().with_results(request.resources.iter().map(describe).collect())
+        let resources = once(request.resources, |resource| (resource.resource_type, resource.resource_name.clone()));
+        DescribeConfigsResponse::default().with_results(resources.iter().map(describe).collect())
     }
 
     fn describe(&self, resource: &DescribeConfigsResource, with_synonyms: bool) -> DescribeConfigsResult {

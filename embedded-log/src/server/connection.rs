@@ -12,6 +12,9 @@ use tokio::{
 
 /// So many appends of a connection may wait for the disk at once. An idempotent producer has at most five on the way for each partition.
 const MOST_IN_FLIGHT: usize = 64;
+/// An answer up to this size takes no share of the memory that all answers may take: a connection has one at a time, and connections are
+/// limited.
+const SMALL_ANSWER: usize = 64 << 10;
 /// A peer that does not take an answer for so long is given up, and with it the memory of the answer.
 const TAKEN_WITHIN: Duration = Duration::from_secs(60);
 
@@ -40,6 +43,18 @@ pub(super) enum Ended {
     NoAnswer,
     #[error("an answer was not taken within {TAKEN_WITHIN:?}")]
     NotTaken,
+}
+
+/// The answer as a frame that holds its share of the memory that all answers may take. There is none if that is not to be had: the connection is
+/// closed.
+pub(super) fn budgeted_answer<A: Encodable + HeaderVersion>(budget: &Budget, correlation: i32, version: i16, answer: &A) -> Answer {
+    let size = answer.compute_size(version).unwrap_or(0);
+    let mut share = budget.nothing();
+    if size > SMALL_ANSWER && !share.grow(size) {
+        tracing::warn!(size, answer = std::any::type_name::<A>(), "there is no room for a large answer: its connection is closed");
+        return Answer::None;
+    }
+    answer_with(correlation, version, answer).holding(share)
 }
 
 /// The answer as a frame.
@@ -90,7 +105,7 @@ pub(super) async fn serve(
     settings: ServerSettings,
     budget: Budget,
 ) -> Result<(), Ended> {
-    let frames = Frames::new(from, settings.max_request_bytes, settings.request_within, &budget);
+    let frames = Frames::new(from, settings.frame_limits(), &budget);
     let mut connection = Connection { frames, to, broker, pending: VecDeque::new() };
     let ended = connection.run().await;
     // Appends that are queued hold memory until the disk has them, so their share is held as long, whatever became of the connection.
@@ -103,10 +118,11 @@ pub(super) async fn serve(
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     async fn run(&mut self) -> Result<(), Ended> {
         loop {
+            let is_waited_for = !self.pending.is_empty();
             tokio::select! {
                 biased;
                 answer = next_pending(&mut self.pending) => self.write(answer).await?,
-                frame = self.frames.next(), if self.pending.len() < MOST_IN_FLIGHT => match frame? {
+                frame = self.frames.next(is_waited_for), if self.pending.len() < MOST_IN_FLIGHT => match frame? {
                     Some(frame) => {
                         let received = Received::decode(&frame.bytes)?;
                         self.take(received, frame.share).await?;

@@ -26,6 +26,8 @@ struct Wanted {
     number: i32,
     /// None if there is no such partition.
     partition: Option<Arc<Partition>>,
+    /// Where the partition ended when this was looked at last.
+    end: i64,
     from: i64,
     most: usize,
 }
@@ -75,6 +77,7 @@ impl Broker {
             let wanted = |wanted: &FetchPartition| Wanted {
                 number: wanted.partition,
                 partition: catalog.partition(&topic.topic, wanted.partition).cloned(),
+                end: -1,
                 from: wanted.fetch_offset,
                 most: usize::try_from(wanted.partition_max_bytes).unwrap_or(0),
             };
@@ -83,43 +86,55 @@ impl Broker {
         topics.iter().map(of_topic).collect()
     }
 
-    async fn read(&self, wanted: Vec<(TopicName, Vec<Wanted>)>, most: usize) -> Batch {
+    /// Reads where it holds up no other connection; where there is nothing to read, which is so each time before a fetch waits, it answers
+    /// without the store.
+    async fn read(&self, mut wanted: Vec<(TopicName, Vec<Wanted>)>, most: usize) -> Batch {
+        wanted.iter_mut().flat_map(|(_, partitions)| partitions).for_each(Wanted::look);
         if wanted.iter().flat_map(|(_, partitions)| partitions).all(|wanted| !wanted.has_something()) {
-            return read_all(&self.store, wanted, most);
+            return gather(wanted, |wanted, _| wanted.nothing());
         }
         let nothing = |_| Batch { topics: Vec::new(), bytes: 0, has_error: true };
-        self.reading(move |store| read_all(store, wanted, most), nothing).await
+        let read_all = move |store: &Store| gather(wanted, |wanted, bytes| wanted.read(store, most.saturating_sub(bytes), bytes == 0));
+        self.reading(read_all, nothing).await
     }
 }
 
 impl Wanted {
+    fn look(&mut self) {
+        self.end = self.partition.as_ref().map_or(-1, |partition| partition.end());
+    }
+
     /// Whether there is anything to read from the disk.
     fn has_something(&self) -> bool {
-        self.partition.as_ref().is_some_and(|partition| (0..partition.end()).contains(&self.from))
+        (0..self.end).contains(&self.from)
+    }
+
+    /// The answer where there is nothing to read.
+    fn nothing(&self) -> Got {
+        let read = match &self.partition {
+            None => Err(ResponseError::UnknownTopicOrPartition),
+            Some(_) if self.from == self.end => Ok(Bytes::new()),
+            Some(_) => Err(ResponseError::OffsetOutOfRange),
+        };
+        Got { number: self.number, end: self.end, read }
     }
 
     fn read(&self, store: &Store, left: usize, is_first: bool) -> Got {
-        let Some(partition) = &self.partition else {
-            return Got { number: self.number, end: -1, read: Err(ResponseError::UnknownTopicOrPartition) };
-        };
-        let end = partition.end();
-        let read = if (0..=end).contains(&self.from) {
-            let amount = Amount { bytes: self.most.min(left), at_least_one: is_first };
-            store.read_batches(partition, self.from, amount).map_err(|error: ReadError| error.error())
-        } else {
-            Err(ResponseError::OffsetOutOfRange)
-        };
+        let Some(partition) = self.partition.as_ref().filter(|_| self.has_something()) else { return self.nothing() };
+        let amount = Amount { bytes: self.most.min(left), at_least_one: is_first };
+        let read = store.read_batches(partition, self.from, amount).map_err(|error: ReadError| error.error());
         // The end is read again: an answer must not hold records behind the end that it names.
         Got { number: self.number, end: partition.end(), read }
     }
 }
 
-fn read_all(store: &Store, wanted: Vec<(TopicName, Vec<Wanted>)>, most: usize) -> Batch {
+/// Gets each partition in turn; `get` is told how many bytes there are already.
+fn gather(wanted: Vec<(TopicName, Vec<Wanted>)>, get: impl Fn(&Wanted, usize) -> Got) -> Batch {
     let mut batch = Batch { topics: Vec::with_capacity(wanted.len()), bytes: 0, has_error: false };
     for (topic, partitions) in wanted {
         let mut of_topic = Vec::with_capacity(partitions.len());
         for wanted in partitions {
-            let got = wanted.read(store, most.saturating_sub(batch.bytes), batch.bytes == 0);
+            let got = get(&wanted, batch.bytes);
             match &got.read {
                 Ok(records) => batch.bytes += records.len(),
                 Err(_) => batch.has_error = true,

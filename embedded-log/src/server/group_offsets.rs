@@ -1,12 +1,12 @@
 //! Offsets that groups commit.
 
 use super::{
-    broker::{Broker, ErrorCode, text, topic_name},
+    broker::{Broker, ErrorCode, once, text, topic_name},
     groups::identity,
 };
 use crate::{
     groups::GroupError,
-    store::{Committed, PartitionKey},
+    store::{Committed, PartitionKey, StorageFailed},
 };
 use kafka_protocol::{
     ResponseError,
@@ -22,15 +22,20 @@ use kafka_protocol::{
         },
     },
 };
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// From this version on a request asks about several groups.
 const MANY_GROUPS: i16 = 8;
 /// The longest text that a client may commit with an offset, as in Kafka.
 const LONGEST_METADATA: usize = 4_096;
 
+/// The bytes of offsets in an answer. Those of one group fit, even if it has committed the longest text for each partition that there may be.
+const MOST_FOUND_BYTES: usize = 64 << 20;
+
 /// What somebody wants to know of a group: these partitions, or all that it has committed.
 type Wanted = Option<Vec<(TopicName, Vec<i32>)>>;
+/// Topics, and what becomes of each partition's offset: where it is stored, if nothing forbids it.
+type Judged = Vec<(TopicName, Vec<(i32, Result<PartitionKey, i16>)>)>;
 /// A partition's committed offset, or none.
 type Found = (i32, Option<Committed>);
 
@@ -38,28 +43,18 @@ impl Broker {
     pub async fn commit_offsets(&self, request: OffsetCommitRequest) -> OffsetCommitResponse {
         let who = identity(&request.member_id, request.group_instance_id.as_ref());
         let allowed = self.coordinator.may_commit(&request.group_id, &who, request.generation_id_or_member_epoch);
-        let mut codes: Vec<(TopicName, Vec<(i32, i16)>)> = Vec::new();
-        let mut offsets = Vec::new();
+        let (mut judged, mut offsets) = (Judged::new(), Vec::new());
         for topic in request.topics {
-            let judged = topic.partitions.iter().map(|wanted| {
-                let judged = allowed.clone().map_err(|error| error.error()).and_then(|()| self.committed(&topic.name, wanted));
-                (
-                    wanted.partition_index,
-                    judged.map_or_else(
-                        |error| error.code(),
-                        |committed| {
-                            offsets.push(committed);
-                            0
-                        },
-                    ),
-                )
-            });
-            let judged = judged.collect();
-            codes.push((topic.name, judged));
+            let mut partitions = Vec::with_capacity(topic.partitions.len());
+            for wanted in &topic.partitions {
+                let committed = allowed.clone().map_err(|error| error.error()).and_then(|()| self.committed(&topic.name, wanted));
+                partitions.push((wanted.partition_index, committed.as_ref().map(|offset| offset.key).map_err(ResponseError::code)));
+                offsets.extend(committed);
+            }
+            judged.push((topic.name, partitions));
         }
         let stored = if offsets.is_empty() { Ok(Vec::new()) } else { self.store.commit_offsets(&request.group_id, offsets).await };
-        let failed = stored.as_ref().err().map(|_| ResponseError::CoordinatorNotAvailable.code());
-        committed_response(codes, failed)
+        committed_response(judged, &stored)
     }
 
     fn committed(&self, topic: &str, wanted: &OffsetCommitRequestPartition) -> Result<Committed, ResponseError> {
@@ -77,16 +72,17 @@ impl Broker {
             let wanted = request.topics.map(|topics| topics.into_iter().map(|topic| (topic.name, topic.partition_indexes)).collect());
             return self.fetch_one_group(&request.group_id, wanted).await;
         }
+        let mut left = MOST_FOUND_BYTES;
         let mut groups = Vec::with_capacity(request.groups.len());
-        for group in request.groups {
+        for group in once(request.groups, |group| group.group_id.clone()) {
             let wanted = group.topics.map(|topics| topics.into_iter().map(|topic| (topic.name, topic.partition_indexes)).collect());
-            groups.push(self.fetch_group(group.group_id, wanted).await);
+            groups.push(self.fetch_group(group.group_id, wanted, &mut left).await);
         }
         OffsetFetchResponse::default().with_groups(groups)
     }
 
     async fn fetch_one_group(&self, group: &str, wanted: Wanted) -> OffsetFetchResponse {
-        let found = match self.find_offsets(group, wanted).await {
+        let found = match self.find_offsets(group, wanted, &mut { MOST_FOUND_BYTES }).await {
             Ok(found) => found,
             Err(error) => return OffsetFetchResponse::default().with_error_code(error.code()),
         };
@@ -106,9 +102,9 @@ impl Broker {
         OffsetFetchResponse::default().with_topics(found.into_iter().map(topic).collect())
     }
 
-    async fn fetch_group(&self, group: GroupId, wanted: Wanted) -> OffsetFetchResponseGroup {
+    async fn fetch_group(&self, group: GroupId, wanted: Wanted, left: &mut usize) -> OffsetFetchResponseGroup {
         let answer = OffsetFetchResponseGroup::default().with_group_id(group.clone());
-        let found = match self.find_offsets(&group, wanted).await {
+        let found = match self.find_offsets(&group, wanted, left).await {
             Ok(found) => found,
             Err(error) => return answer.with_error_code(error.code()),
         };
@@ -128,13 +124,18 @@ impl Broker {
         answer.with_topics(found.into_iter().map(topic).collect())
     }
 
-    async fn find_offsets(&self, group: &str, wanted: Wanted) -> Result<Vec<(TopicName, Vec<Found>)>, ResponseError> {
+    /// The offsets that are wanted, each once. They take their bytes off those that are left, and are refused where these are too few.
+    async fn find_offsets(&self, group: &str, wanted: Wanted, left: &mut usize) -> Result<Vec<(TopicName, Vec<Found>)>, ResponseError> {
         let name = group.to_owned();
         let stored = self.reading(move |store| store.offsets(&name), Err).await;
         let stored = stored.map_err(|_| ResponseError::CoordinatorNotAvailable)?;
+        let bytes: usize = stored.iter().map(|committed| committed.metadata.len() + size_of::<Committed>()).sum();
+        *left = left.checked_sub(bytes).ok_or(ResponseError::InvalidRequest)?;
         let Some(wanted) = wanted else { return Ok(self.by_topic(stored)) };
         let stored: HashMap<PartitionKey, Committed> = stored.into_iter().map(|committed| (committed.key, committed)).collect();
-        let mut of_topic = |(topic, partitions): (TopicName, Vec<i32>)| {
+        let mut seen = HashSet::new();
+        let mut of_topic = |(topic, mut partitions): (TopicName, Vec<i32>)| {
+            partitions.retain(|number| seen.insert((topic.clone(), *number)));
             let found = partitions.into_iter().map(|number| {
                 let partition = self.partition(&topic, number);
                 (number, partition.and_then(|partition| stored.get(&partition.key()).cloned()))
@@ -179,13 +180,18 @@ impl Broker {
     }
 }
 
-fn committed_response(codes: Vec<(TopicName, Vec<(i32, i16)>)>, failed: Option<i16>) -> OffsetCommitResponse {
-    let topic = |(name, partitions): (TopicName, Vec<(i32, i16)>)| {
-        let partition = |(number, code): (i32, i16)| {
-            let code = if code == 0 { failed.unwrap_or(0) } else { code };
-            OffsetCommitResponsePartition::default().with_partition_index(number).with_error_code(code)
-        };
+fn committed_response(judged: Judged, stored: &Result<Vec<PartitionKey>, StorageFailed>) -> OffsetCommitResponse {
+    // Their topics were deleted while the offsets waited to be stored.
+    let gone: HashSet<PartitionKey> = stored.iter().flatten().copied().collect();
+    let code = |judged: Result<PartitionKey, i16>| match judged {
+        Err(refused) => refused,
+        Ok(_) if stored.is_err() => ResponseError::CoordinatorNotAvailable.code(),
+        Ok(key) if gone.contains(&key) => ResponseError::UnknownTopicOrPartition.code(),
+        Ok(_) => 0,
+    };
+    let partition = |(number, judged)| OffsetCommitResponsePartition::default().with_partition_index(number).with_error_code(code(judged));
+    let topic = |(name, partitions): (TopicName, Vec<_>)| {
         OffsetCommitResponseTopic::default().with_name(name).with_partitions(partitions.into_iter().map(partition).collect())
     };
-    OffsetCommitResponse::default().with_topics(codes.into_iter().map(topic).collect())
+    OffsetCommitResponse::default().with_topics(judged.into_iter().map(topic).collect())
 }

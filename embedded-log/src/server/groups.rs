@@ -1,6 +1,6 @@
 //! Consumer groups, as the protocol speaks of them.
 
-use super::broker::{Broker, ErrorCode, text};
+use super::broker::{Broker, ErrorCode, once, text};
 use crate::groups::{Described, DescribedMember, GroupError, Identity, Join, Joined, JoinedMember, State, Sync};
 use bytes::Bytes;
 use kafka_protocol::{
@@ -45,7 +45,7 @@ impl ErrorCode for GroupError {
             Self::MemberIdRequired(_) => ResponseError::MemberIdRequired,
             Self::InvalidSession => ResponseError::InvalidSessionTimeout,
             Self::InvalidGroup => ResponseError::InvalidGroupId,
-            Self::TooMany => ResponseError::GroupMaxSizeReached,
+            Self::TooMany | Self::TooLarge => ResponseError::GroupMaxSizeReached,
             Self::NotEmpty => ResponseError::NonEmptyGroup,
             Self::NotFound => ResponseError::GroupIdNotFound,
         }
@@ -132,7 +132,7 @@ impl Broker {
 
     pub async fn describe_groups(&self, version: i16, request: DescribeGroupsRequest) -> DescribeGroupsResponse {
         let mut groups = Vec::with_capacity(request.groups.len());
-        for group in request.groups {
+        for group in once(request.groups, GroupId::clone) {
             groups.push(self.describe_group(version, group).await);
         }
         DescribeGroupsResponse::default().with_groups(groups)
@@ -161,7 +161,7 @@ impl Broker {
 
     pub async fn delete_groups(&self, request: DeleteGroupsRequest) -> DeleteGroupsResponse {
         let mut results = Vec::with_capacity(request.groups_names.len());
-        for group in request.groups_names {
+        for group in once(request.groups_names, GroupId::clone) {
             let code = self.delete_group(&group).await;
             results.push(DeletableGroupResult::default().with_group_id(group).with_error_code(code));
         }

@@ -13,7 +13,10 @@ mod produce;
 mod tests;
 mod topics;
 
-use crate::{store::Store, wire::Budget};
+use crate::{
+    store::Store,
+    wire::{Budget, FrameLimits},
+};
 use broker::Broker;
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
@@ -29,23 +32,38 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 /// Limits of a server.
 #[derive(Clone, Copy, Debug)]
 pub struct ServerSettings {
-    /// The largest request. A connection that sends a larger one is closed.
+    /// The largest request to append. A connection that sends a larger one is closed.
     pub max_request_bytes: usize,
+    /// The largest request of any other kind: none of them holds records, and each name in one can make its answer larger.
+    pub max_other_request_bytes: usize,
     /// A connection that has begun a request and does not end it within this time is closed.
     pub request_within: Duration,
+    /// A connection that has sent nothing for this long is closed, unless something that it has asked for is still being done. Clients connect
+    /// again when they have something to ask, since Apache Kafka does the same (`connections.max.idle.ms`).
+    pub idle_within: Duration,
     /// How many bytes of unanswered requests all connections together may hold. A connection that needs more is closed.
     pub max_pending_bytes: usize,
-    /// How many bytes of records may be on their way to clients. When there are more, a client gets one batch at a time.
+    /// How many bytes of answers may be on their way to clients. When there are more, a reader gets one batch at a time, and a connection that
+    /// has asked for another large answer is closed.
     pub max_answer_bytes: usize,
     /// How many connections there may be. Further ones are closed at once.
     pub max_connections: usize,
+}
+
+impl ServerSettings {
+    fn frame_limits(&self) -> FrameLimits {
+        let (most, most_others) = (self.max_request_bytes, self.max_other_request_bytes);
+        FrameLimits { most, most_others, within: self.request_within, idle: self.idle_within }
+    }
 }
 
 impl Default for ServerSettings {
     fn default() -> Self {
         Self {
             max_request_bytes: 100 << 20,
+            max_other_request_bytes: 1 << 20,
             request_within: Duration::from_secs(60),
+            idle_within: Duration::from_secs(600),
             max_pending_bytes: 256 << 20,
             max_answer_bytes: 256 << 20,
             max_connections: 1_000,

@@ -9,7 +9,21 @@ use crate::{
         sample::{Numbers, body, frame},
     },
 };
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use kafka_protocol::{
+    ResponseError,
+    messages::{
+        GroupId, OffsetCommitRequest, TopicName,
+        offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic},
+    },
+    protocol::StrBytes,
+};
+use std::{
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::{Arc, mpsc},
+    task::Poll,
+    time::Duration,
+};
 
 async fn broker(directory: &std::path::Path) -> Broker {
     let store = Store::open(directory).expect("the store opens");
@@ -54,4 +68,50 @@ async fn every_request_is_answered_in_every_version_whatever_it_says() {
             assert!(answered > 0, "request {} in version {version} always waits", offer.key);
         }
     }
+}
+
+/// Begins something that cannot be done yet.
+async fn begin<T>(mut work: Pin<&mut impl Future<Output = T>>) {
+    std::future::poll_fn(|context| {
+        assert!(work.as_mut().poll(context).is_pending());
+        Poll::Ready(())
+    })
+    .await;
+}
+
+/// Commits offset 1 of the first partition of each topic.
+fn commit(topics: &[&'static str]) -> OffsetCommitRequest {
+    let topic = |name: &&'static str| {
+        let partition = OffsetCommitRequestPartition::default().with_committed_offset(1);
+        OffsetCommitRequestTopic::default().with_name(TopicName(StrBytes::from_static_str(name))).with_partitions(vec![partition])
+    };
+    let request = OffsetCommitRequest::default().with_group_id(GroupId(StrBytes::from_static_str("readers")));
+    request.with_generation_id_or_member_epoch(-1).with_topics(topics.iter().map(topic).collect())
+}
+
+#[tokio::test]
+async fn an_offset_whose_topic_is_deleted_before_it_is_stored_is_not_said_to_be_stored() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let broker = broker(directory.path()).await;
+    let other = NewTopic { name: "other".into(), partitions: 1, settings: TopicSettings::new() };
+    broker.store.create_topic(other).await.expect("created");
+    // The writer is busy while the deletion and the offsets are queued, in this order.
+    let ((is_busy, busy), (go_on, free)) = (mpsc::channel(), mpsc::channel::<()>());
+    let mut keeping = pin!(broker.store.set_topic_settings("other", move |_| {
+        let _ = is_busy.send(());
+        let _ = free.recv();
+    }));
+    begin(keeping.as_mut()).await;
+    busy.recv().expect("it is busy");
+    let mut deleting = pin!(broker.store.delete_topic("orders"));
+    begin(deleting.as_mut()).await;
+    let mut committing = pin!(broker.commit_offsets(commit(&["orders", "other", "none"])));
+    begin(committing.as_mut()).await;
+    go_on.send(()).expect("it waits");
+    let (_, deleted, answer) = tokio::join!(keeping, deleting, committing);
+    deleted.expect("deleted");
+    let codes: Vec<i16> = answer.topics.iter().map(|topic| topic.partitions[0].error_code).collect();
+    let unknown = ResponseError::UnknownTopicOrPartition.code();
+    assert_eq!(codes, [unknown, 0, unknown]);
+    assert_eq!(broker.store.offsets("readers").expect("read").len(), 1, "that of the other topic");
 }

@@ -3,7 +3,7 @@
 use super::broker::{Broker, ErrorCode, text};
 use crate::{
     settings,
-    store::{NewTopic, Topic, TopicError, check_partitions},
+    store::{NewTopic, Topic, TopicError, check_growth, check_room},
 };
 use kafka_protocol::{
     ResponseError,
@@ -52,6 +52,7 @@ impl Broker {
         if self.topic(&new.name).is_some() {
             return Err(refusal(&TopicError::Exists));
         }
+        check_room(self.store.catalog().partitions(), new.partitions as usize).map_err(|error| refusal(&error))?;
         Ok(Topic { name: new.name, number: 0, id: Uuid::nil(), settings: new.settings, partitions: Vec::new() })
     }
 
@@ -100,11 +101,8 @@ impl Broker {
             return self.store.add_partitions(&wanted.name, count).await.map(drop).map_err(|error| refusal(&error));
         }
         let topic = self.topic(&wanted.name).ok_or_else(|| refusal(&TopicError::Unknown))?;
-        check_partitions(count).map_err(|error| refusal(&error))?;
-        if count as usize > topic.partitions.len() {
-            return Ok(());
-        }
-        Err((ResponseError::InvalidPartitions, "a topic never has fewer partitions than before".to_owned()))
+        let more = (count as usize).saturating_sub(topic.partitions.len());
+        check_growth(&topic, count).and_then(|()| check_room(self.store.catalog().partitions(), more)).map_err(|error| refusal(&error))
     }
 }
 

@@ -53,6 +53,11 @@ impl Catalog {
         self.topics.values()
     }
 
+    /// How many partitions all topics have together.
+    pub(crate) fn partitions(&self) -> usize {
+        self.topics().map(|topic| topic.partitions.len()).sum()
+    }
+
     /// The topic of this name.
     pub fn topic(&self, name: &str) -> Option<&Arc<Topic>> {
         self.topics.get(name)

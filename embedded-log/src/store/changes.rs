@@ -6,7 +6,7 @@ use redb::ReadableTable;
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// More partitions than one machine has use for; a request for a billion of them must not fill its memory.
+/// More partitions than one machine has use for, of one topic or of all together: each takes memory, and is looked at when the log is opened.
 const MOST_PARTITIONS: u32 = 10_000;
 const LONGEST_NAME: usize = 249;
 
@@ -49,8 +49,16 @@ impl NewTopic {
     }
 }
 
-pub(crate) fn check_partitions(count: u32) -> Result<(), TopicError> {
+fn check_partitions(count: u32) -> Result<(), TopicError> {
     if (1..=MOST_PARTITIONS).contains(&count) { Ok(()) } else { Err(TopicError::Partitions { most: MOST_PARTITIONS }) }
+}
+
+/// Checks that there is room for more partitions beside those of all topics.
+pub(crate) fn check_room(are: usize, more: usize) -> Result<(), TopicError> {
+    if are + more > MOST_PARTITIONS as usize {
+        return Err(TopicError::TooManyPartitions { most: MOST_PARTITIONS, are, more });
+    }
+    Ok(())
 }
 
 impl Draft<'_> {
@@ -62,6 +70,9 @@ impl Draft<'_> {
         if self.ledger.topics.contains_key(&new.name) {
             return Ok(Err(TopicError::Exists));
         }
+        if let Err(refused) = check_room(self.ledger.partitions.len(), new.partitions as usize) {
+            return Ok(Err(refused));
+        }
         let number = self.ledger.next_topic;
         self.ledger.next_topic += 1;
         self.set_number(tables::NEXT_TOPIC, self.ledger.next_topic.into())?;
@@ -72,7 +83,8 @@ impl Draft<'_> {
     /// Gives a topic more partitions.
     pub fn add_partitions(&mut self, name: &str, count: u32) -> Changed<Arc<Topic>> {
         let Some(topic) = self.ledger.topics.get(name) else { return Ok(Err(TopicError::Unknown)) };
-        if let Err(refused) = check_growth(topic, count) {
+        let more = (count as usize).saturating_sub(topic.partitions.len());
+        if let Err(refused) = check_growth(topic, count).and_then(|()| check_room(self.ledger.partitions.len(), more)) {
             return Ok(Err(refused));
         }
         let topic = Topic::clone(topic);
@@ -152,7 +164,8 @@ impl Draft<'_> {
     }
 }
 
-fn check_growth(topic: &Topic, count: u32) -> Result<(), TopicError> {
+/// Checks that a topic may have so many partitions, and has fewer now.
+pub(crate) fn check_growth(topic: &Topic, count: u32) -> Result<(), TopicError> {
     check_partitions(count)?;
     let is_growth = count as usize > topic.partitions.len();
     if is_growth { Ok(()) } else { Err(TopicError::Partitions { most: MOST_PARTITIONS }) }

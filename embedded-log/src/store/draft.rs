@@ -63,6 +63,9 @@ impl<'t> Draft<'t> {
         if batch.size() > state.max_batch_bytes {
             return Ok(Err(AppendError::TooLarge(state.max_batch_bytes)));
         }
+        if batch.stamp().is_some_and(|stamp| stamp.producer >= self.ledger.next_producer) {
+            return Ok(Err(AppendError::UnknownProducer));
+        }
         match batch.stamp().map_or(Verdict::Next, |stamp| state.producers.judge(stamp)) {
             Verdict::Duplicate(base) => return Ok(Ok(Appended { base, is_duplicate: true })),
             Verdict::OutOfOrder => return Ok(Err(AppendError::OutOfOrder)),
@@ -113,16 +116,23 @@ impl<'t> Draft<'t> {
 
     fn write_producers(&mut self) -> Result<(), redb::Error> {
         let mut producers = self.write.open_table(tables::PRODUCERS)?;
+        // Partitions that have a producer that they did not have before.
+        let mut joined = HashSet::new();
         for (key, id) in &self.active {
-            let Some(state) = self.ledger.partitions.get_mut(key) else { continue };
+            let Some(state) = self.ledger.partitions.get(key) else { continue };
             if let Some(producer) = state.producers.get(*id) {
                 let batches = producer.batches.iter().map(|batch| (batch.first, batch.last, batch.base)).collect::<Vec<_>>();
                 let is_new = producers.insert(tables::row_in(*key, *id), (producer.epoch, producer.last_used, batches))?.is_none();
                 // Only a new producer adds a row, so only then others are looked through.
-                let silent = if is_new { state.producers.forget_silent(self.now) } else { Vec::new() };
-                for id in silent {
-                    producers.remove(tables::row_in(*key, id))?;
+                if is_new {
+                    joined.insert(*key);
                 }
+            }
+        }
+        for key in joined {
+            let silent = self.ledger.partitions.get_mut(&key).map(|state| state.producers.forget_silent(self.now));
+            for id in silent.unwrap_or_default() {
+                producers.remove(tables::row_in(key, id))?;
             }
         }
         Ok(())

@@ -78,6 +78,10 @@ pub enum AppendError {
     /// A newer incarnation of the producer has appended.
     #[error("a newer incarnation of the producer has appended")]
     StaleEpoch,
+    /// This log has not given the producer's id to anybody. It will be given to another producer, whose batches would be taken for repeated
+    /// ones if this one were appended.
+    #[error("this log has given the producer's id to nobody: begin anew with an id of its own")]
+    UnknownProducer,
     /// The storage refused it.
     #[error(transparent)]
     Storage(#[from] StorageFailed),
@@ -111,6 +115,16 @@ pub enum TopicError {
     Partitions {
         /// The largest number.
         most: u32,
+    },
+    /// All topics together would have too many partitions.
+    #[error("all topics together have at most {most} partitions: there are {are}, and {more} more are wanted")]
+    TooManyPartitions {
+        /// The largest number.
+        most: u32,
+        /// How many there are.
+        are: usize,
+        /// How many there would be in addition.
+        more: usize,
     },
     /// A setting that it cannot have.
     #[error(transparent)]

@@ -16,8 +16,8 @@ mod tables;
 mod writer;
 
 pub use catalog::{Catalog, Partition, PartitionKey, Topic};
-pub(crate) use changes::check_partitions;
 pub use changes::{Committed, NewTopic};
+pub(crate) use changes::{check_growth, check_room};
 pub use draft::Appended;
 pub use error::{AppendError, OpenError, ReadError, StorageFailed, TopicError};
 pub use reading::Amount;
@@ -49,15 +49,13 @@ const FILE: &str = "log.redb";
 pub struct StoreSettings {
     /// How many bytes of the file are kept in memory.
     pub cache_bytes: usize,
-    /// Save with each transaction what a start after a crash needs. It costs a second sync; without it such a start reads the whole file.
-    pub quick_repair: bool,
     /// Where the bytes are, if not in a file of the directory: for tests of failing disks.
     pub storage: Option<Arc<dyn StorageBackend>>,
 }
 
 impl Default for StoreSettings {
     fn default() -> Self {
-        Self { cache_bytes: 64 << 20, quick_repair: true, storage: None }
+        Self { cache_bytes: 64 << 20, storage: None }
     }
 }
 

@@ -8,6 +8,9 @@ const REMEMBERED: usize = 5;
 /// A producer that has appended nothing for this long is forgotten, as in Kafka.
 const FORGOTTEN_AFTER_MILLIS: i64 = 24 * 60 * 60 * 1000;
 
+/// So often a partition looks for silent producers: each look goes through all of them.
+const LOOKED_FOR_EVERY_MILLIS: i64 = 60 * 1000;
+
 /// A batch that a producer has appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Appended {
@@ -39,11 +42,15 @@ pub(super) enum Verdict {
 
 /// The producers of one partition, by id.
 #[derive(Debug, Default)]
-pub(super) struct Producers(HashMap<i64, Producer>);
+pub(super) struct Producers {
+    known: HashMap<i64, Producer>,
+    /// When it was looked for silent ones.
+    looked: i64,
+}
 
 impl Producers {
     pub fn judge(&self, stamp: Stamp) -> Verdict {
-        let Some(producer) = self.0.get(&stamp.producer) else { return Verdict::Next };
+        let Some(producer) = self.known.get(&stamp.producer) else { return Verdict::Next };
         if stamp.epoch < producer.epoch {
             return Verdict::StaleEpoch;
         }
@@ -60,7 +67,7 @@ impl Producers {
 
     /// Remembers a batch that was appended at `base`.
     pub fn record(&mut self, stamp: Stamp, base: i64, now: i64) {
-        let producer = self.0.entry(stamp.producer).or_default();
+        let producer = self.known.entry(stamp.producer).or_default();
         if producer.epoch != stamp.epoch {
             producer.batches.clear();
         }
@@ -72,19 +79,24 @@ impl Producers {
     }
 
     pub fn get(&self, id: i64) -> Option<&Producer> {
-        self.0.get(&id)
+        self.known.get(&id)
     }
 
     pub fn restore(&mut self, id: i64, producer: Producer) {
-        self.0.insert(id, producer);
+        self.known.insert(id, producer);
     }
 
-    /// Forgets the producers that have been silent for long, and names them.
+    /// Forgets the producers that have been silent for long, and names them; none if it did so a moment ago.
     pub fn forget_silent(&mut self, now: i64) -> Vec<i64> {
+        // A clock that was put back must not keep it from looking.
+        if (0..LOOKED_FOR_EVERY_MILLIS).contains(&(now - self.looked)) {
+            return Vec::new();
+        }
+        self.looked = now;
         let silent = |(id, producer): (&i64, &Producer)| (now - producer.last_used > FORGOTTEN_AFTER_MILLIS).then_some(*id);
-        let silent: Vec<i64> = self.0.iter().filter_map(silent).collect();
+        let silent: Vec<i64> = self.known.iter().filter_map(silent).collect();
         for id in &silent {
-            self.0.remove(id);
+            self.known.remove(id);
         }
         silent
     }
@@ -138,7 +150,8 @@ mod tests {
     fn a_silent_producer_is_forgotten_after_a_day() {
         let mut producers = after(&[stamp(0, 0, 0)]);
         assert_eq!(producers.forget_silent(FORGOTTEN_AFTER_MILLIS), Vec::<i64>::new());
-        assert_eq!(producers.forget_silent(FORGOTTEN_AFTER_MILLIS + 1), vec![7]);
+        assert_eq!(producers.forget_silent(FORGOTTEN_AFTER_MILLIS + 1), Vec::<i64>::new(), "it has just looked");
+        assert_eq!(producers.forget_silent(FORGOTTEN_AFTER_MILLIS + LOOKED_FOR_EVERY_MILLIS), vec![7]);
         assert_eq!(producers.judge(stamp(0, 9, 9)), Verdict::Next);
     }
 }

@@ -83,7 +83,8 @@ impl Writer {
     fn write(&mut self, database: &Database, group: Vec<Work>) -> Result<(), redb::Error> {
         let Some(ledger) = self.ledger.as_mut() else { return Ok(()) };
         let mut write = database.begin_write()?;
-        write.set_quick_repair(self.shared.settings.quick_repair);
+        // A second sync, which saves what a start after a crash needs: without it such a start reads the whole file.
+        write.set_quick_repair(true);
         let mut draft = Draft::new(&write, ledger, super::now())?;
         let answers = group.into_iter().map(|work| work(&mut draft)).collect::<Result<Vec<Answer>, _>>()?;
         if self.is_unsure {

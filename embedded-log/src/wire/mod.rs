@@ -9,5 +9,5 @@ mod shape;
 mod shapes;
 
 pub(crate) use budget::{Budget, Share};
-pub(crate) use frame::{FrameError, Frames};
+pub(crate) use frame::{FrameError, FrameLimits, Frames};
 pub(crate) use request::{OFFERED, Offer, Received, Request, RequestError, encode};

@@ -30,6 +30,8 @@ struct State {
     left: Option<usize>,
     done: usize,
     syncs: usize,
+    /// So many more syncs succeed before one fails. What was written is seen all the same, but is not on the disk.
+    sync_fails_after: Option<usize>,
     /// Syncs wait while this is true.
     is_held: bool,
     /// But so many may go on.
@@ -94,6 +96,11 @@ impl Disk {
         self.state().left = Some(left);
     }
 
+    /// One sync fails, after so many that succeed.
+    pub fn fail_a_sync_after(&self, syncs: usize) {
+        self.state().sync_fails_after = Some(syncs);
+    }
+
     /// How many writes and syncs there were.
     pub fn done(&self) -> usize {
         self.state().done
@@ -107,6 +114,12 @@ impl Disk {
     pub fn hold(&self, is_held: bool) {
         self.state().is_held = is_held;
         self.state.1.notify_all();
+    }
+
+    /// Makes syncs wait for as long as this is kept, or until they are let go: a test that fails must not wait for them.
+    pub fn held(&self) -> Held {
+        self.hold(true);
+        Held(self.clone())
     }
 
     /// Lets one sync go on that waits.
@@ -154,6 +167,15 @@ impl Disk {
     }
 }
 
+/// A disk whose syncs wait.
+pub struct Held(Disk);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.hold(false);
+    }
+}
+
 impl StorageBackend for Disk {
     fn len(&self) -> io::Result<u64> {
         Ok(self.state().seen.len() as u64)
@@ -180,6 +202,9 @@ impl StorageBackend for Disk {
             state.waiting -= 1;
         }
         state.passes = state.passes.saturating_sub(1);
+        if let Some(left) = state.sync_fails_after.take() {
+            state.sync_fails_after = Some(left.checked_sub(1).ok_or_else(|| io::Error::other("a sync has failed"))?);
+        }
         Self::step(&mut state)?;
         state.syncs += 1;
         state.synced = state.seen.clone();

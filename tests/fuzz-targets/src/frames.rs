@@ -20,7 +20,9 @@ use tokio::{
 /// Small, so that inputs of a few thousand bytes reach each limit.
 const SETTINGS: ServerSettings = ServerSettings {
     max_request_bytes: 1_024,
+    max_other_request_bytes: 1_024,
     request_within: Duration::from_secs(60),
+    idle_within: Duration::from_secs(600),
     max_pending_bytes: 3_000,
     max_answer_bytes: 2_048,
     max_connections: 1,
