@@ -4,7 +4,9 @@ use super::{
     orders::OrderStatus,
     timeline::{StoryEvent, TimelineRow},
 };
-use domain::{Timestamp, notification::NotificationEvent, order::OrderEvent, payment::PaymentEvent, product::ProductEvent};
+use domain::{
+    Timestamp, notification::NotificationEvent, order::OrderEvent, payment::PaymentEvent, product::ProductEvent, user::UserEvent,
+};
 use serde::{Deserialize, Serialize};
 use std::{
     cmp::Reverse,
@@ -17,6 +19,8 @@ use std::{
 pub enum Step {
     /// The order was placed.
     Placed,
+    /// Its customer has an open account.
+    Accepted,
     /// All its lines are reserved and priced.
     Reserved,
     /// It is paid for.
@@ -59,6 +63,14 @@ impl Step {
         match event {
             StoryEvent::Order(event) => Self::of_order(event),
             StoryEvent::Product(event) => Self::of_product(event),
+            // The order's own event that follows says what it leads to.
+            StoryEvent::User(
+                UserEvent::Registered(_)
+                | UserEvent::ProfileChanged(_)
+                | UserEvent::Closed(_)
+                | UserEvent::Vouched(_)
+                | UserEvent::Refused(_),
+            ) => Self::Noted,
             StoryEvent::Payment(event) => Self::of_payment(event),
             StoryEvent::Notification(NotificationEvent::Requested(_) | NotificationEvent::Delivered(_) | NotificationEvent::Failed(_)) => {
                 Self::Noted
@@ -69,6 +81,7 @@ impl Step {
     fn of_order(event: &OrderEvent) -> Self {
         match event {
             OrderEvent::Placed(_) => Self::Placed,
+            OrderEvent::Accepted(_) => Self::Accepted,
             OrderEvent::LineReserved(_) | OrderEvent::LineRejected(_) => Self::Noted,
             OrderEvent::Reserved(_) => Self::Reserved,
             OrderEvent::Confirmed(_) => Self::Confirmed,
@@ -109,6 +122,8 @@ impl Step {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Wait {
+    /// The word of the customer's account.
+    Customer,
     /// The products' answers to its lines.
     Stock,
     /// The gateway's answer.
@@ -142,6 +157,8 @@ pub struct Saga {
 struct Facts {
     status: Option<OrderStatus>,
     expires_at: Option<Timestamp>,
+    /// True until the customer's account has answered, or stock is reserved without its answer, by a node of an earlier build.
+    awaits_customer: bool,
     all_reserved: bool,
     /// The number of lines whose pieces are reserved now.
     kept: i64,
@@ -155,12 +172,17 @@ impl Facts {
             Step::Placed => {
                 self.status = Some(OrderStatus::Placed);
                 self.expires_at = entry.data["expires_at"].as_i64().map(Timestamp);
+                self.awaits_customer = entry.data["awaits_customer"].as_bool().unwrap_or_default();
             }
+            Step::Accepted => self.awaits_customer = false,
             Step::Reserved => self.all_reserved = true,
             Step::Confirmed => self.status = Some(OrderStatus::Confirmed),
             Step::Cancelled => self.status = Some(OrderStatus::Cancelled),
             Step::Expired => self.status = Some(OrderStatus::Expired),
-            Step::StockReserved => self.kept += 1,
+            Step::StockReserved => {
+                self.kept += 1;
+                self.awaits_customer = false;
+            }
             Step::StockShipped => self.kept -= 1,
             Step::StockReleased => {
                 self.kept -= 1;
@@ -189,6 +211,7 @@ impl Facts {
 
     fn waiting_for(&self, status: OrderStatus) -> Option<Wait> {
         match status {
+            OrderStatus::Placed if self.awaits_customer => Some(Wait::Customer),
             OrderStatus::Placed if !self.all_reserved => Some(Wait::Stock),
             OrderStatus::Placed if matches!(self.payment, None | Some(Step::PaymentRequested)) => Some(Wait::Payment),
             OrderStatus::Placed => Some(Wait::Decision),
@@ -295,7 +318,7 @@ mod tests {
             actor: "a".into(),
             event: format!("{step:?}"),
             step,
-            data: json!({ "expires_at": 900 }),
+            data: json!({ "expires_at": 900, "awaits_customer": true }),
         }
     }
 
@@ -310,13 +333,21 @@ mod tests {
     }
 
     #[test]
-    fn an_order_waits_for_stock_then_payment_then_its_decision_until_its_deadline() {
-        use Step::{PaymentAuthorised, PaymentRequested, Placed, Reserved, StockReserved};
+    fn an_order_waits_for_its_customer_then_stock_then_payment_then_its_decision_until_its_deadline() {
+        use Step::{Accepted, PaymentAuthorised, PaymentRequested, Placed, Reserved, StockReserved};
+        assert_eq!(waits_for(&[Placed]), Some(Wait::Customer));
+        assert_eq!(waits_for(&[Placed, Accepted]), Some(Wait::Stock));
         assert_eq!(waits_for(&[Placed, StockReserved]), Some(Wait::Stock));
         assert_eq!(waits_for(&[Placed, StockReserved, Reserved]), Some(Wait::Payment));
         assert_eq!(waits_for(&[Placed, StockReserved, Reserved, PaymentRequested]), Some(Wait::Payment));
         assert_eq!(waits_for(&[Placed, StockReserved, Reserved, PaymentRequested, PaymentAuthorised]), Some(Wait::Decision));
         assert_eq!(stands(&[Placed]).unwrap().until, Some(Timestamp(900)));
+    }
+
+    #[test]
+    fn an_order_of_an_earlier_build_waits_for_no_customer() {
+        let placed = TimelineRow { data: json!({ "expires_at": 900 }), ..entry("orders", 0, 0, Step::Placed) };
+        assert_eq!(saga(&[placed]).unwrap().waiting_for, Some(Wait::Stock));
     }
 
     #[test]
