@@ -1,6 +1,6 @@
 //! A row per event that concerns an order, whichever service it happened in.
 
-use super::saga::Step;
+use super::step::Step;
 use domain::{
     OrderId,
     notification::{NotificationEvent, NotificationRequested},
