@@ -7,11 +7,13 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
+mod email;
 mod id;
 pub mod notification;
 pub mod order;
 pub mod payment;
 pub mod product;
+mod shown;
 pub mod user;
 mod value;
 

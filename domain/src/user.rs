@@ -1,13 +1,27 @@
-//! A user: registers, changes the profile, closes the account.
+//! A user: registers, changes the profile, closes the account, and is vouched for when an order is placed.
 
 #![expect(missing_docs, reason = "the fields of a fact say what they are, and their types say the units")]
 
-use crate::{Aggregate, Command, Email, Intent, Refusal, Text};
+mod vouching;
+
+pub use vouching::{ANSWERED_ORDERS, Answered, CustomerRefused, CustomerVouched};
+
+use crate::{Aggregate, Command, Email, Intent, OrderId, Refusal, Text};
 use serde::{Deserialize, Serialize};
+
+/// A user: the account, and the orders for which it was asked.
+///
+/// The answers stand beside the account, not inside one of its states: an order may name an identity that nobody has registered, and that may
+/// still register.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    account: Account,
+    answered: Answered,
+}
 
 /// A user's account.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum User {
+pub enum Account {
     /// Nobody has registered under this identity.
     #[default]
     NotRegistered,
@@ -31,15 +45,15 @@ pub struct Profile {
 impl User {
     /// The profile of an open account.
     pub fn profile(&self) -> Option<&Profile> {
-        match self {
-            Self::Open(profile) => Some(profile),
-            Self::NotRegistered | Self::Closed => None,
+        match &self.account {
+            Account::Open(profile) => Some(profile),
+            Account::NotRegistered | Account::Closed => None,
         }
     }
 
     /// True once the account was closed.
     pub fn is_closed(&self) -> bool {
-        *self == Self::Closed
+        self.account == Account::Closed
     }
 }
 
@@ -52,6 +66,8 @@ pub enum UserCommand {
     ChangeProfile { email: Option<Email>, name: Option<Text>, address: Option<Text> },
     /// Closes the account for good.
     Close { reason: Option<Text> },
+    /// Asks whether an order may be this customer's; the answer is an event. The first answer for an order stands.
+    VouchFor { order_id: OrderId },
 }
 
 impl Command for UserCommand {
@@ -64,6 +80,7 @@ impl Command for UserCommand {
                 Intent::of("change-profile").with("email", email).with("name", name).with("address", address)
             }
             Self::Close { reason } => Intent::of("close").with("reason", reason),
+            Self::VouchFor { order_id } => Intent::of("vouch-for").with("order_id", order_id),
         }
     }
 }
@@ -77,6 +94,10 @@ event_sourcing::events! {
         ProfileChanged(UserProfileChanged),
         /// The account was closed.
         Closed(UserClosed),
+        /// The customer of an order has an open account.
+        Vouched(CustomerVouched),
+        /// The customer of an order has none.
+        Refused(CustomerRefused),
     }
 }
 
@@ -139,28 +160,32 @@ impl Aggregate for User {
 
     fn handle(&self, command: UserCommand) -> Result<Vec<UserEvent>, UserRefusal> {
         match command {
-            UserCommand::Register { email, name, address } => self.register(UserRegistered { email, name, address }),
-            UserCommand::ChangeProfile { email, name, address } => self.change(UserProfileChanged { email, name, address }),
-            UserCommand::Close { reason } => self.close(reason),
+            UserCommand::Register { email, name, address } => self.account.register(UserRegistered { email, name, address }),
+            UserCommand::ChangeProfile { email, name, address } => self.account.change(UserProfileChanged { email, name, address }),
+            UserCommand::Close { reason } => self.account.close(reason),
+            UserCommand::VouchFor { order_id } => Ok(self.vouch_for(order_id)),
         }
     }
 
     fn apply(&mut self, event: &UserEvent) {
         match event {
             UserEvent::Registered(UserRegistered { email, name, address }) => {
-                *self = Self::Open(Profile { email: email.clone(), name: name.clone(), address: address.clone() });
+                self.account = Account::Open(Profile { email: email.clone(), name: name.clone(), address: address.clone() });
             }
             UserEvent::ProfileChanged(changed) => {
-                if let Self::Open(profile) = self {
+                if let Account::Open(profile) = &mut self.account {
                     profile.take_over(changed);
                 }
             }
-            UserEvent::Closed(UserClosed { reason: _ }) => *self = Self::Closed,
+            UserEvent::Closed(UserClosed { reason: _ }) => self.account = Account::Closed,
+            UserEvent::Vouched(CustomerVouched { order_id }) | UserEvent::Refused(CustomerRefused { order_id, reason: _ }) => {
+                self.answered.add(*order_id);
+            }
         }
     }
 }
 
-impl User {
+impl Account {
     fn register(&self, registered: UserRegistered) -> Result<Vec<UserEvent>, UserRefusal> {
         match self {
             Self::NotRegistered => Ok(vec![UserEvent::Registered(registered)]),

@@ -1,6 +1,7 @@
 //! Values that are parsed once, at the edge, and trusted from there on. `Deserialize` does not check the rules again: values that an older
 //! version wrote must stay readable when a rule gets stricter.
 
+use crate::{email, shown};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
@@ -156,56 +157,55 @@ macro_rules! text {
 }
 
 text!(
-    /// An address for electronic mail: something, one `@`, a domain; at most 254 bytes (RFC 5321).
+    /// An address that mail can be sent to: `local@domain` in ASCII, at most 254 bytes (RFC 5321). A domain in another script is kept in its
+    /// A-labels.
     Email
 );
 text!(
-    /// A stock-keeping unit: 1 to 64 letters, digits, dots, dashes, underscores or spaces.
+    /// A stock-keeping unit, in NFC: 1 to [`Sku::MAX`] letters, digits, dots, dashes, underscores or inner spaces, all of which can be seen.
     Sku
 );
 text!(
-    /// A line of text for people: 1 to 200 characters after trimming, no control characters.
+    /// A line of text for people, trimmed and in NFC: 1 to [`Text::MAX`] characters, at least one of which can be seen; none is a control
+    /// character or turns the direction of the line around.
     Text
 );
 
 impl FromStr for Email {
     type Err = Invalid;
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let plain = text.len() <= 254 && !text.chars().any(|c| c.is_whitespace() || c.is_control());
-        let parts = text
-            .split_once('@')
-            .is_some_and(|(who, at)| !who.is_empty() && !at.contains('@') && at.split('.').all(|label| !label.is_empty()));
-        if plain && parts {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(Invalid("must be an e-mail address such as ada@example.com, of at most 254 bytes".into()))
-        }
+        email::parse(text).map(Self)
     }
+}
+
+impl Sku {
+    /// The most characters of a SKU.
+    pub const MAX: usize = 64;
 }
 
 impl FromStr for Sku {
     type Err = Invalid;
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let allowed = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ' ');
-        let right = (1..=64).contains(&text.chars().count()) && text.chars().all(allowed) && text.trim() == text;
-        if right {
-            Ok(Self(text.to_owned()))
+        let sku = shown::composed(text);
+        shown::check_length(&sku, Self::MAX)?;
+        let allowed = |c: char| c == ' ' || !shown::is_invisible(c) && (c.is_alphanumeric() || matches!(c, '.' | '-' | '_'));
+        if sku.chars().all(allowed) && sku.trim() == sku {
+            Ok(Self(sku))
         } else {
-            Err(Invalid("must be 1 to 64 letters, digits, dots, dashes, underscores or inner spaces".into()))
+            Err(Invalid(format!("must be 1 to {} letters, digits, dots, dashes, underscores or inner spaces", Self::MAX)))
         }
     }
+}
+
+impl Text {
+    /// The most characters of a text.
+    pub const MAX: usize = 200;
 }
 
 impl FromStr for Text {
     type Err = Invalid;
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let trimmed = text.trim();
-        let right = (1..=200).contains(&trimmed.chars().count()) && !trimmed.chars().any(char::is_control);
-        if right {
-            Ok(Self(trimmed.to_owned()))
-        } else {
-            Err(Invalid("must be 1 to 200 characters, none of them a control character".into()))
-        }
+        shown::line(text, Self::MAX).map(Self)
     }
 }
 

@@ -61,6 +61,7 @@ fn user_commands() -> Vec<UserCommand> {
             ChangeProfile { email: None, name: Some(text("Ada")), address: None }
         ],
         Close: [Close { reason: Some(text("moved")) }, Close { reason: None }],
+        VouchFor: [VouchFor { order_id: order_id() }],
     } }
 }
 
@@ -93,6 +94,8 @@ fn order_commands() -> Vec<OrderCommand> {
     let payment_id = PaymentId::for_order(order_id());
     samples! { OrderCommand {
         Place: [place(0, 1)],
+        AcceptCustomer: [AcceptCustomer],
+        RefuseCustomer: [RefuseCustomer { reason: "unknown-customer".into() }],
         RecordReservation: [RecordReservation { line: 0, unit_price: money(295) }],
         RecordRejection: [RecordRejection { line: 1, reason: "insufficient-stock".into() }],
         Confirm: [Confirm { payment_id }],

@@ -9,7 +9,7 @@ use domain::notification::Notification;
 use domain::order::{Order, OrderEvent, OrderLine};
 use domain::payment::{Payment, PaymentCommand, PaymentEvent, PaymentRefundSettled, PaymentRefusal};
 use domain::product::{Product, ProductCommand, ProductEvent, Stock};
-use domain::user::User;
+use domain::user::{User, UserEvent};
 use domain::{Aggregate, Money, testing::fold};
 use proptest::prelude::*;
 use std::{
@@ -188,6 +188,30 @@ proptest! {
         ends_are_final(&run, &["confirmed", "cancelled", "expired"], Order::status)?;
     }
 
+    /// Whatever comes when: stock is asked for once, and never for an order that has ended.
+    #[test]
+    fn an_order_is_accepted_once_and_while_it_is_open(commands in order_commands()) {
+        let run = Run::<Order>::of(commands);
+        let accepted = |events: &[OrderEvent]| events.iter().any(|event| matches!(event, OrderEvent::Accepted(_)));
+        prop_assert!(run.groups.iter().filter(|events| accepted(events)).count() <= 1);
+        for (before, events) in run.states.iter().zip(&run.groups) {
+            prop_assert!(!accepted(events) || before.open().is_some_and(domain::order::OpenOrder::awaits_customer));
+        }
+    }
+
+    #[test]
+    fn a_customer_is_answered_for_once_for_each_order(commands in user_commands()) {
+        let run = Run::<User>::of(commands);
+        let mut answered = BTreeSet::new();
+        for event in run.events() {
+            match event {
+                UserEvent::Vouched(event) => prop_assert!(answered.insert(event.order_id)),
+                UserEvent::Refused(event) => prop_assert!(answered.insert(event.order_id)),
+                UserEvent::Registered(_) | UserEvent::ProfileChanged(_) | UserEvent::Closed(_) => {}
+            }
+        }
+    }
+
     #[test]
     fn an_order_is_charged_what_its_lines_cost(commands in order_commands()) {
         let run = Run::<Order>::of(commands);
@@ -205,7 +229,7 @@ proptest! {
                     let one_currency = |line: &OrderLine| line.agreed_price.as_ref().map(|price| &price.currency) == Some(&event.total.currency);
                     prop_assert!(event.lines.iter().all(one_currency));
                 }
-                OrderEvent::Placed(_) | OrderEvent::LineReserved(_) | OrderEvent::LineRejected(_)
+                OrderEvent::Placed(_) | OrderEvent::Accepted(_) | OrderEvent::LineReserved(_) | OrderEvent::LineRejected(_)
                 | OrderEvent::Cancelled(_) | OrderEvent::Expired(_) => {}
             }
         }
@@ -287,7 +311,11 @@ proptest! {
     #[test]
     fn a_closed_account_stays_closed(commands in user_commands()) {
         let run = Run::<User>::of(commands);
-        ends_are_final(&run, &["closed"], |user| user.is_closed().then_some("closed"))?;
+        let closed = run.states.iter().position(User::is_closed).unwrap_or(run.states.len());
+        prop_assert!(run.states[closed..].iter().all(User::is_closed));
+        // It still answers for orders, with no.
+        let later = run.groups.iter().skip(closed).flatten();
+        prop_assert!(later.into_iter().all(|event| matches!(event, UserEvent::Refused(_))));
     }
 
     #[test]

@@ -16,7 +16,8 @@ macro_rules! records {
     };
 }
 
-// 1 and 29 are the log's own. 24 is the first version of PaymentVoided, in which old logs hold bytes: no other record may get it.
+// 1 and 29 are the log's own. 13 and 24 are the first versions of OrderPlaced and PaymentVoided, in which old logs hold bytes: no other
+// record may get them.
 records! {
     2 "user/UserRegistered"
     3 "user/UserProfileChanged"
@@ -29,7 +30,7 @@ records! {
     10 "product/StockReleased"
     11 "product/StockShipped"
     12 "product/ProductWithdrawn"
-    13 "order/OrderPlaced"
+    13 "history/OrderPlaced/v1"
     14 "order/OrderLineReserved"
     15 "order/OrderLineRejected"
     16 "order/OrderReserved"
@@ -50,6 +51,10 @@ records! {
     32 "payment/PaymentRefundSettled"
     33 "payment/PaymentRefundFailed"
     34 "payment/PaymentVoided"
+    35 "order/OrderPlaced"
+    36 "order/OrderAccepted"
+    37 "user/CustomerVouched"
+    38 "user/CustomerRefused"
 }
 
 /// The records of the shop's events.

@@ -7,8 +7,8 @@ use domain::{
         Notification, NotificationCommand, NotificationDelivered, NotificationEvent, NotificationFailed, NotificationRequested,
     },
     order::{
-        Order, OrderCancelled, OrderCommand, OrderConfirmed, OrderEvent, OrderExpired, OrderLine, OrderLineRejected, OrderLineReserved,
-        OrderPlaced, OrderReserved,
+        Order, OrderAccepted, OrderCancelled, OrderCommand, OrderConfirmed, OrderEvent, OrderExpired, OrderLine, OrderLineRejected,
+        OrderLineReserved, OrderPlaced, OrderReserved,
     },
     payment::{
         Payment, PaymentAuthorised, PaymentCaptureFailed, PaymentCaptured, PaymentCommand, PaymentDeclined, PaymentEvent,
@@ -17,6 +17,7 @@ use domain::{
     product::{
         PriceChanged, Product, ProductCommand, ProductEvent, ReservationRejected, StockReceived, StockReleased, StockReserved, StockShipped,
     },
+    user::{CustomerRefused, CustomerVouched, User, UserClosed, UserCommand, UserEvent},
 };
 use event_sourcing::{AnyEvent, Cause, Context, Event, Position, Recorded};
 use shop::{
@@ -26,7 +27,7 @@ use shop::{
         self,
         effects::{AUTHORISE, Authorise, CAPTURE, REFUND, Refund, VOID},
     },
-    products,
+    products, users,
 };
 use uuid::Uuid;
 
@@ -88,7 +89,8 @@ fn of_product(event: ProductEvent) -> Recorded<AnyEvent> {
 
 /// The reactions of all services to an event.
 fn then(given: &Recorded<AnyEvent>) -> Vec<(&'static str, Reaction)> {
-    let all: [(&'static str, Vec<Reactor>); 4] = [
+    let all: [(&'static str, Vec<Reactor>); 5] = [
+        ("users", users::reactors::reactors()),
         ("products", products::reactors::reactors()),
         ("orders", orders::reactors::reactors()),
         ("payments", payments::reactors::reactors()),
@@ -141,18 +143,50 @@ fn kinds(messages: &[(String, String)]) -> Vec<&str> {
     messages.iter().map(|(kind, _)| kind.as_str()).collect()
 }
 
-#[test]
-fn an_order_placed_reserves_each_line() {
-    let given = of_order(OrderEvent::Placed(OrderPlaced {
+fn of_user(event: UserEvent) -> Recorded<AnyEvent> {
+    of(user().0, event)
+}
+
+fn placed(awaits_customer: bool) -> Recorded<AnyEvent> {
+    of_order(OrderEvent::Placed(OrderPlaced {
         user_id: user(),
         lines: lines(),
         payment_method: "card".parse().expect("a text"),
         placed_at: Timestamp(1),
         expires_at: Timestamp(2),
-    }));
-    let reserve =
-        |line: i32| ProductCommand::Reserve { order_id: order(), line, quantity: lines()[line as usize].quantity, agreed_price: None };
-    assert_eq!(then(&given), each_line("reserve-stock", reserve));
+        awaits_customer,
+    }))
+}
+
+fn reserve(line: i32) -> ProductCommand {
+    ProductCommand::Reserve { order_id: order(), line, quantity: lines()[line as usize].quantity, agreed_price: None }
+}
+
+#[test]
+fn an_order_placed_asks_its_customers_account_and_reserves_nothing() {
+    let vouch = Reaction::command::<User>("vouch-for-customer", user().0, &UserCommand::VouchFor { order_id: order() });
+    assert_eq!(then(&placed(true)), [("users", vouch)]);
+}
+
+#[test]
+fn the_accounts_word_accepts_the_order_or_takes_it_off() {
+    let vouched = of_user(UserEvent::Vouched(CustomerVouched { order_id: order() }));
+    assert_eq!(then(&vouched), [to_order("accept-customer", &OrderCommand::AcceptCustomer)]);
+    let refused = of_user(UserEvent::Refused(CustomerRefused { order_id: order(), reason: "closed-account".into() }));
+    let refuse = OrderCommand::RefuseCustomer { reason: "closed-account".into() };
+    assert_eq!(then(&refused), [to_order("refuse-customer", &refuse)]);
+}
+
+#[test]
+fn an_accepted_order_reserves_each_line() {
+    let accepted = of_order(OrderEvent::Accepted(OrderAccepted { user_id: user(), lines: lines() }));
+    assert_eq!(then(&accepted), each_line("reserve-stock", reserve));
+}
+
+/// After an upgrade the users' reader begins at the start of the orders' log, and the products' reader goes on where it stood.
+#[test]
+fn an_order_of_an_earlier_build_asks_nobody_and_reserves_at_once() {
+    assert_eq!(then(&placed(false)), each_line("reserve-stock", reserve));
 }
 
 #[test]
@@ -285,6 +319,7 @@ fn a_notification_requested_is_delivered_unless_it_was() {
 fn what_ends_a_branch_leads_to_nothing() {
     let id = NotificationId::derive("t", "n").0;
     let ends = [
+        of_user(UserEvent::Closed(UserClosed { reason: None })),
         of_order(OrderEvent::LineReserved(OrderLineReserved { line: 0, unit_price: gbp(1) })),
         of_order(OrderEvent::LineRejected(OrderLineRejected { line: 0, reason: "r".into() })),
         of_payment(PaymentEvent::Captured(PaymentCaptured { order_id: order(), amount: gbp(700) })),

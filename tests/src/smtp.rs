@@ -22,6 +22,8 @@ struct State {
     taken: HashMap<String, usize>,
     /// What is answered to a recipient whose address contains this.
     refused: Option<(&'static str, &'static str)>,
+    /// How many recipients were refused.
+    refusals: usize,
     /// What is answered to every sender.
     closed: Option<&'static str>,
 }
@@ -45,6 +47,11 @@ impl MailServer {
     /// Answers recipients whose address contains `part` with `answer`.
     pub fn refuse(&self, part: &'static str, answer: &'static str) {
         self.state.lock().expect("not poisoned").refused = Some((part, answer));
+    }
+
+    /// How many recipients it has refused so far.
+    pub fn refusals(&self) -> usize {
+        self.state.lock().expect("not poisoned").refusals
     }
 
     /// Answers every sender with this; with none, lets everybody in again.
@@ -78,8 +85,10 @@ impl MailServer {
     }
 
     fn recipient(&self, line: &str) -> &'static str {
-        let refused = self.state.lock().expect("not poisoned").refused;
-        refused.filter(|(part, _)| line.contains(part)).map_or("250 well", |(_, answer)| answer)
+        let mut state = self.state.lock().expect("not poisoned");
+        let Some((_, answer)) = state.refused.filter(|(part, _)| line.contains(part)) else { return "250 well" };
+        state.refusals += 1;
+        answer
     }
 
     async fn message(&self, connection: &mut BufReader<TcpStream>) -> Option<()> {

@@ -204,7 +204,10 @@ def placed(made: Made, order: str, method: str = "card", user: str = USER) -> di
     """An order of two pieces; answers the record."""
     lines = [{"product_id": PRODUCT, "quantity": 2, "agreed_price": None}]
     event = {"user_id": user, "lines": lines, "payment_method": method, "placed_at": 1, "expires_at": 2}
+    event["awaits_customer"] = True
     made.asked(f"place-{order}", "place-order", "orders", order, [("OrderPlaced", event)])
+    react(made, "users", user, [("CustomerVouched", {"order_id": order})], order)
+    react(made, "orders", order, [("OrderAccepted", {"user_id": user, "lines": lines})], order)
     return event
 
 
@@ -287,6 +290,20 @@ def cancelled_order(made: Made) -> None:
     made.asked("cancel", "cancel-order", "orders", OFF, [("OrderCancelled", off)])
     react(made, "products", PRODUCT, [("StockReleased", line)], OFF)
     tell(made, "mail-2", OFF, "order-cancelled")
+
+
+def order_of_nobody(made: Made) -> None:
+    """An order that names a customer whom nobody has registered: off before anything is reserved, and told to nobody."""
+    whose, order, mail = "user-nobody", "order-nobody", "mail-nobody"
+    lines = [{"product_id": PRODUCT, "quantity": 2, "agreed_price": None}]
+    event = {"user_id": whose, "lines": lines, "payment_method": "card", "placed_at": 1, "expires_at": 2, "awaits_customer": True}
+    made.asked(f"place-{order}", "place-order", "orders", order, [("OrderPlaced", event)])
+    react(made, "users", whose, [("CustomerRefused", {"order_id": order, "reason": "unknown-customer"})], order)
+    react(made, "orders", order, [("OrderCancelled", {"user_id": whose, "lines": lines, "reason": "unknown-customer"})], order)
+    asked = {"user_id": whose, "order_id": order, "kind": "order-cancelled", "subject": "s", "body": "b"}
+    react(made, "notifications", mail, [("NotificationRequested", asked)], order)
+    react(made, "notifications", mail, [("NotificationFailed", {"user_id": whose, "reason": "no address is known"})], order)
+    made.fill_tables()
 
 
 def tell(made: Made, id_: str, order: str, kind: str) -> None:

@@ -31,6 +31,7 @@ from .synthetic import (
     fail_capture,
     gbp,
     letter,
+    order_of_nobody,
     react,
     refused_recipient,
     shop,
@@ -165,6 +166,40 @@ class Logs(Spoiled):
 
     def test_more_stock_reserved_than_there_is(self) -> None:
         self.spoil("illegal-event", lambda made: record(made, "StockReserved")["value"].update(quantity=11), PRODUCT)
+
+    def test_stock_reserved_before_the_customer_is_known(self) -> None:
+        def harm(made: Made) -> None:
+            early = record(made, "OrderAccepted")
+            early["headers"]["ce_type"], early["value"] = "daybook.order.OrderLineReserved", {"line": 0, "unit_price": gbp(100)}
+
+        self.spoil("illegal-event", harm, PAID)
+        self.spoil("reserved-for-nobody", harm, PAID)
+
+    def test_an_order_that_its_customers_account_refused_and_that_goes_on(self) -> None:
+        def harm(made: Made) -> None:
+            no = record(made, "CustomerVouched")
+            no["headers"]["ce_type"] = "daybook.user.CustomerRefused"
+            no["value"]["reason"] = "closed-account"
+
+        self.spoil("illegal-event", harm, USER)
+        self.spoil("answered-otherwise", harm, PAID)
+
+    def test_an_order_that_is_off_as_of_nobody_though_its_customer_is_known(self) -> None:
+        self.spoil("answered-otherwise", lambda made: record(made, "OrderCancelled")["value"].update(reason="unknown-customer"), OFF)
+
+    def test_an_order_whose_customer_nobody_asked(self) -> None:
+        self.spoil("saga-open", lambda made: record(made, "CustomerVouched")["value"].update(order_id="order-9"), PAID)
+
+    def test_an_account_that_answers_twice_for_an_order(self) -> None:
+        def harm(made: Made) -> None:
+            made.command("users", USER, "again", [("CustomerVouched", {"order_id": PAID})], "x", "reactor/users")
+
+        self.spoil("illegal-event", harm, USER)
+
+    def test_an_order_of_nobody_is_off_and_its_mail_fails(self) -> None:
+        made = shop()
+        order_of_nobody(made)
+        self.assertEqual([str(violation) for violation in check(made.evidence())], [])
 
     def test_an_order_that_goes_on_after_its_end(self) -> None:
         def harm(made: Made) -> None:

@@ -1,4 +1,4 @@
-//! An order: placed, reserved line by line, paid and confirmed; or cancelled; or expired. The last three are terminal.
+//! An order: placed, accepted once its customer is known, reserved line by line, paid and confirmed; or cancelled; or expired. The last three are terminal.
 //!
 //! The events are fat: they carry what the next step of the saga needs, so that a reactor stays a pure function.
 
@@ -21,7 +21,7 @@ pub enum Order {
     /// Not created yet.
     #[default]
     NotPlaced,
-    /// It waits for its lines to be reserved, or for its payment.
+    /// It waits for its customer to be known, for its lines to be reserved, or for its payment.
     Placed(OpenOrder),
     /// It is paid for.
     Confirmed,
@@ -74,6 +74,10 @@ pub struct OrderLine {
 pub enum OrderCommand {
     /// Places the order; it must be confirmed before `expires_at`.
     Place { user_id: UserId, lines: Vec<OrderLine>, payment_method: Text, placed_at: Timestamp, expires_at: Timestamp },
+    /// Records that the customer has an open account, after which stock is reserved.
+    AcceptCustomer,
+    /// Records that the customer has no open account, which cancels the order.
+    RefuseCustomer { reason: String },
     /// Records that the product has reserved the line's pieces, at this price a piece.
     RecordReservation { line: i32, unit_price: Money },
     /// Records that the product cannot reserve the line's pieces, which cancels the order.
@@ -95,6 +99,8 @@ impl Command for OrderCommand {
             Self::Place { user_id, lines, payment_method, placed_at: _, expires_at: _ } => {
                 Intent::of("place").with("user_id", user_id).with("lines", lines).with("payment_method", payment_method)
             }
+            Self::AcceptCustomer => Intent::of("accept-customer"),
+            Self::RefuseCustomer { reason } => Intent::of("refuse-customer").with("reason", reason),
             Self::RecordReservation { line, unit_price } => {
                 Intent::of("record-reservation").with("line", line).with("unit_price", unit_price)
             }
@@ -113,6 +119,7 @@ event_sourcing::events! {
     /// The events of an order.
     pub enum OrderEvent in "orders", "daybook.order" {
         Placed(OrderPlaced),
+        Accepted(OrderAccepted),
         LineReserved(OrderLineReserved),
         LineRejected(OrderLineRejected),
         Reserved(OrderReserved),
@@ -130,6 +137,17 @@ pub struct OrderPlaced {
     pub payment_method: Text,
     pub placed_at: Timestamp,
     pub expires_at: Timestamp,
+    /// True where the customer's account is asked before stock is reserved. An order of an earlier build is reserved at once: it may be, or
+    /// have ended, long before this build reads it.
+    #[serde(default)]
+    pub awaits_customer: bool,
+}
+
+/// The customer has an open account; the lines are to be reserved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderAccepted {
+    pub user_id: UserId,
+    pub lines: Vec<OrderLine>,
 }
 
 /// One line's pieces are reserved.
@@ -168,7 +186,7 @@ pub struct OrderConfirmed {
 pub struct OrderCancelled {
     pub user_id: UserId,
     pub lines: Vec<OrderLine>,
-    /// A rule's stable name (`insufficient-stock`, `payment-declined`, ...) or the caller's words.
+    /// A rule's stable name (`unknown-customer`, `closed-account`, `insufficient-stock`, `payment-declined`, ...) or the caller's words.
     pub reason: String,
 }
 
@@ -190,8 +208,10 @@ impl Aggregate for Order {
     fn handle(&self, command: OrderCommand) -> Result<Vec<OrderEvent>, OrderRefusal> {
         match command {
             OrderCommand::Place { user_id, lines, payment_method, placed_at, expires_at } => {
-                self.place(OrderPlaced { user_id, lines, payment_method, placed_at, expires_at })
+                self.place(OrderPlaced { user_id, lines, payment_method, placed_at, expires_at, awaits_customer: true })
             }
+            OrderCommand::AcceptCustomer => self.advance(|open| Ok(open.accept())),
+            OrderCommand::RefuseCustomer { reason } => self.advance(|open| Ok(open.refuse(&reason))),
             OrderCommand::RecordReservation { line, unit_price } => {
                 self.advance(|open| open.record_reservation(OrderLineReserved { line, unit_price }))
             }
@@ -208,6 +228,11 @@ impl Aggregate for Order {
     fn apply(&mut self, event: &OrderEvent) {
         match event {
             OrderEvent::Placed(placed) => *self = Self::Placed(OpenOrder::new(placed.clone())),
+            OrderEvent::Accepted(_) => {
+                if let Self::Placed(open) = self {
+                    open.keep_accepted();
+                }
+            }
             OrderEvent::LineReserved(reserved) => {
                 if let Self::Placed(open) = self {
                     open.keep(reserved);

@@ -1,4 +1,6 @@
-use super::{OrderCancelled, OrderConfirmed, OrderEvent, OrderExpired, OrderLine, OrderLineRejected, OrderLineReserved, OrderPlaced};
+use super::{
+    OrderAccepted, OrderCancelled, OrderConfirmed, OrderEvent, OrderExpired, OrderLine, OrderLineRejected, OrderLineReserved, OrderPlaced,
+};
 use super::{OrderRefusal, OrderReserved};
 use crate::{Money, PaymentId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -7,6 +9,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenOrder {
     placed: OrderPlaced,
+    /// True once the customer's account has answered for it.
+    accepted: bool,
     /// The price of one piece of each line, in the sequence of the lines; `Some` once the line is reserved.
     prices: Vec<Option<Money>>,
 }
@@ -14,7 +18,7 @@ pub struct OpenOrder {
 impl OpenOrder {
     pub(super) fn new(placed: OrderPlaced) -> Self {
         let prices = vec![None; placed.lines.len()];
-        Self { placed, prices }
+        Self { placed, accepted: false, prices }
     }
 
     /// What was placed.
@@ -30,6 +34,25 @@ impl OpenOrder {
     /// How many lines are reserved.
     pub fn reserved_lines(&self) -> usize {
         self.prices.iter().flatten().count()
+    }
+
+    /// True while nothing may be reserved, since the customer's account has not answered yet. A line that is reserved all the same was
+    /// reserved by a node of an earlier build, which does not wait; then the order goes on as it did there.
+    pub fn awaits_customer(&self) -> bool {
+        self.placed.awaits_customer && !self.accepted && self.reserved_lines() == 0
+    }
+
+    pub(super) fn keep_accepted(&mut self) {
+        self.accepted = true;
+    }
+
+    pub(super) fn accept(&self) -> Vec<OrderEvent> {
+        let OrderPlaced { user_id, lines, .. } = self.placed.clone();
+        if self.awaits_customer() { vec![OrderEvent::Accepted(OrderAccepted { user_id, lines })] } else { vec![] }
+    }
+
+    pub(super) fn refuse(&self, reason: &str) -> Vec<OrderEvent> {
+        if self.awaits_customer() { vec![self.cancelled(reason)] } else { vec![] }
     }
 
     pub(super) fn keep(&mut self, reserved: &OrderLineReserved) {

@@ -42,7 +42,21 @@ fn place_until(lines: Vec<OrderLine>, expires_at: i64) -> OrderCommand {
 
 fn placed_with(lines: Vec<OrderLine>) -> OrderEvent {
     let (placed_at, expires_at) = (Timestamp(1000), Timestamp(2000));
-    OrderEvent::Placed(OrderPlaced { user_id: user(), lines, payment_method: card(), placed_at, expires_at })
+    OrderEvent::Placed(OrderPlaced { user_id: user(), lines, payment_method: card(), placed_at, expires_at, awaits_customer: true })
+}
+
+/// As an earlier build wrote it.
+fn placed_before() -> OrderEvent {
+    let OrderEvent::Placed(placed) = placed() else { panic!("placed") };
+    OrderEvent::Placed(OrderPlaced { awaits_customer: false, ..placed })
+}
+
+fn accepted() -> OrderEvent {
+    OrderEvent::Accepted(OrderAccepted { user_id: user(), lines: lines() })
+}
+
+fn refuse() -> OrderCommand {
+    OrderCommand::RefuseCustomer { reason: "unknown-customer".into() }
 }
 
 fn placed() -> OrderEvent {
@@ -101,7 +115,7 @@ fn expired(at: i64) -> OrderEvent {
 
 /// Placed and reserved to the last line.
 fn complete() -> Vec<OrderEvent> {
-    vec![placed(), line_reserved(0, gbp(100)), line_reserved(1, gbp(10)), reserved(gbp(230))]
+    vec![placed(), accepted(), line_reserved(0, gbp(100)), line_reserved(1, gbp(10)), reserved(gbp(230))]
 }
 
 /// The events of an ended order, one list for each way to end.
@@ -205,6 +219,39 @@ fn an_order_of_gifts_totals_nothing() {
 }
 
 #[test]
+fn an_order_is_accepted_once_its_customer_is_known() {
+    let accept = OrderCommand::AcceptCustomer;
+    let given = given::<Order>([placed()]).when(accept.clone()).then([accepted()]);
+    assert_eq!(given.state().status(), Some("placed"));
+    given.when(accept).then_nothing().when(refuse()).then_nothing();
+}
+
+#[test]
+fn an_order_of_nobody_is_cancelled_before_anything_is_reserved() {
+    let given = given::<Order>([placed()]).when(refuse()).then([cancelled("unknown-customer")]);
+    given.when(OrderCommand::AcceptCustomer).then_nothing().when(refuse()).then_nothing();
+}
+
+#[test]
+fn an_order_of_an_earlier_build_asks_no_customer() {
+    let reserved = [placed_before(), line_reserved(0, gbp(100))];
+    for past in [vec![placed_before()], reserved.to_vec()] {
+        let given = given::<Order>(past).when(OrderCommand::AcceptCustomer).then_nothing();
+        given.when(refuse()).then_nothing();
+    }
+    given::<Order>(reserved).when(reserve(1, gbp(10))).then([line_reserved(1, gbp(10)), super::tests::reserved(gbp(230))]);
+    let json = serde_json::json!({"user_id": user(), "lines": [], "payment_method": "card", "placed_at": 1, "expires_at": 2});
+    assert!(!serde_json::from_value::<OrderPlaced>(json).unwrap().awaits_customer);
+}
+
+#[test]
+fn a_line_that_an_earlier_builds_node_reserved_lets_the_order_go_on() {
+    let past = [placed(), line_reserved(0, gbp(100))];
+    given::<Order>(past.clone()).when(OrderCommand::AcceptCustomer).then_nothing();
+    given::<Order>(past).when(refuse()).then_nothing();
+}
+
+#[test]
 fn a_rejected_line_cancels_the_order() {
     let events = [line_rejected(1), cancelled("insufficient-stock")];
     let given = given::<Order>([placed(), line_reserved(0, gbp(100))]).when(reject(1)).then(events);
@@ -262,6 +309,7 @@ fn steps_of_the_saga_that_come_after_the_end_make_no_event() {
         let end = given::<Order>(past);
         assert!(end.state().is_terminal());
         let end = end.when(reserve(0, gbp(1))).then_nothing().when(reject(0)).then_nothing();
+        let end = end.when(OrderCommand::AcceptCustomer).then_nothing().when(refuse()).then_nothing();
         let end = end.when(reserve(99, gbp(1))).then_nothing().when(confirm()).then_nothing();
         end.when(decline()).then_nothing().when(expire(0)).then_nothing().when(expire(9999)).then_nothing();
     }
@@ -269,7 +317,7 @@ fn steps_of_the_saga_that_come_after_the_end_make_no_event() {
 
 #[test]
 fn an_order_that_was_never_placed_is_not_found() {
-    for command in [reserve(0, gbp(1)), reject(0), confirm(), decline(), cancel(), expire(9999)] {
+    for command in [OrderCommand::AcceptCustomer, refuse(), reserve(0, gbp(1)), reject(0), confirm(), decline(), cancel(), expire(9999)] {
         given::<Order>([]).when(command).not_found("unknown-order");
     }
 }

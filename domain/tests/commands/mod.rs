@@ -65,7 +65,8 @@ pub fn user_commands() -> impl Strategy<Value = Vec<UserCommand>> {
     let change = (option::of(email()), option::of(text()), option::of(text()))
         .prop_map(|(email, name, address)| UserCommand::ChangeProfile { email, name, address });
     let close = option::of(text()).prop_map(|reason| UserCommand::Close { reason });
-    vec(prop_oneof![3 => register, 12 => change, 1 => close], 0..40)
+    let vouch = order_id().prop_map(|order_id| UserCommand::VouchFor { order_id });
+    vec(prop_oneof![3 => register, 12 => change, 1 => close, 6 => vouch], 0..40)
 }
 
 pub fn product_commands() -> impl Strategy<Value = Vec<ProductCommand>> {
@@ -96,6 +97,8 @@ pub fn order_commands() -> impl Strategy<Value = Vec<OrderCommand>> {
     let payment_id = PaymentId::for_order(OrderId::derive("laws", "0"));
     let any = prop_oneof![
         1 => any_place,
+        4 => Just(OrderCommand::AcceptCustomer),
+        1 => name().prop_map(|reason| OrderCommand::RefuseCustomer { reason }),
         12 => (line_number(), money()).prop_map(|(line, unit_price)| OrderCommand::RecordReservation { line, unit_price }),
         1 => (line_number(), name()).prop_map(|(line, reason)| OrderCommand::RecordRejection { line, reason }),
         3 => Just(OrderCommand::Confirm { payment_id }),

@@ -212,10 +212,12 @@ fn spread(mut matching: Vec<&mut Left>, line: &Line, name: &str) -> Option<Vec<P
     Some(refunds)
 }
 
-/// A description as a name that the domain accepts: printable, at most 200 characters.
+/// A description as a name that the domain accepts, without the characters that it does not; empty where nothing is left to be seen.
 fn name_of(description: &str) -> String {
-    let printable: String = description.chars().filter(|c| !c.is_control()).take(200).collect();
-    printable.trim().to_owned()
+    let accepted = |c: &char| format!("x{c}x").parse::<domain::Text>().is_ok();
+    let name = |text: &str| text.parse::<domain::Text>().map(|name| name.to_string());
+    let left = || description.chars().filter(accepted).take(domain::Text::MAX).collect::<String>();
+    name(description).or_else(|_| name(&left())).unwrap_or_default()
 }
 
 fn fingerprint(bytes: &[u8]) -> String {

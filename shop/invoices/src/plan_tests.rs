@@ -67,6 +67,12 @@ fn bytes_that_are_not_text_spoil_their_own_line_only() {
 }
 
 #[test]
+fn a_description_loses_what_the_shop_takes_in_no_name() {
+    let plan = plan("1,10001,A\u{202e}B\u{200f} C,1,2011-01-01 10:00:00,1,7,UK\n1,10002,\u{200b}\u{3164},1,2011-01-01 10:00:00,1,7,UK\n");
+    assert_eq!((&*plan.products["10001"].name, &*plan.products["10002"].name), ("AB C", "10002"));
+}
+
+#[test]
 fn columns_may_stand_elsewhere_but_not_be_missing() {
     let moved = "\u{feff}Country,Extra,CustomerID,UnitPrice,InvoiceDate,Quantity,Description,StockCode,InvoiceNo\nUK,?,7,1.5,2011-01-01 10:00:00,2,x,10001,1\n";
     assert_eq!(Plan::read(moved.as_bytes()).expect("all are there").orders[0].lines[0].pence, 150);

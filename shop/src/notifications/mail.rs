@@ -1,10 +1,10 @@
 //! Delivers messages, to a mail server or into a local folder.
 
 use consumers::{Fault, NotNow};
-use domain::{Email, NotificationId, UserId};
+use domain::{Email, NotificationId, Text, UserId};
 use lettre::{
     AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor,
-    message::{Mailbox, header::ContentType},
+    message::{Mailbox, SinglePart},
     transport::smtp::{Error as SmtpError, response::Severity},
 };
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -12,14 +12,26 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 /// How long a mail server may take for each of its answers.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
+/// The reason of a failure where there is nobody to write to.
+pub const NO_ADDRESS: &str = "no address is known: the account is closed, or nobody registered it";
+
+/// Whom a message goes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recipient {
+    /// The address.
+    pub email: Email,
+    /// What the user is called.
+    pub name: Text,
+}
+
 /// Looks up the addresses of users.
 #[async_trait::async_trait]
 pub trait Contacts: Send + Sync + 'static {
-    /// A user's address; none where the user does not exist, or has closed the account.
+    /// A user's address and name; none where the user does not exist, or had closed the account before this was asked.
     ///
     /// # Errors
     /// The reason, in words, why the address cannot be known now (the view of addresses may be behind).
-    async fn email_of(&self, user: UserId) -> Result<Option<Email>, String>;
+    async fn recipient(&self, user: UserId) -> Result<Option<Recipient>, String>;
 }
 
 /// The outcome of a delivery.
@@ -89,23 +101,27 @@ impl Post {
         Ok(Self { contacts, carrier: Carrier::Server(server.timeout(Some(ANSWER_WITHIN)).build()), from: sender(from)? })
     }
 
-    /// Delivers one message. Its `Message-ID` is derived from the notification's id, so that a repeat can be recognised.
+    /// Delivers one message. Its `Message-ID` is derived from the notification's id, so that a repeat can be recognised. Each attempt looks
+    /// the address up anew: the account may have been closed since the last one.
     pub async fn deliver(&self, notification: NotificationId, user: UserId, subject: &str, body: &str) -> Delivery {
-        let address = match self.contacts.email_of(user).await {
-            Ok(Some(address)) => address,
-            Ok(None) => return Delivery::Impossible("no address is known".into()),
+        let recipient = match self.contacts.recipient(user).await {
+            Ok(Some(recipient)) => recipient,
+            Ok(None) => return Delivery::Impossible(NO_ADDRESS.into()),
             Err(reason) => return Delivery::NotNow(NotNow::new(Fault::Ours, format!("the addresses cannot be read: {reason}"))),
         };
-        let to = match address.as_str().parse() {
-            Ok(to) => to,
-            Err(error) => return Delivery::Impossible(format!("the address is not one: {error}")),
-        };
-        let message = Message::builder().message_id(Some(format!("<{notification}@daybook>"))).from(self.from.clone()).to(to);
-        // Without a charset, a reader's program would show the pound sign as two strange letters.
-        match message.subject(subject).header(ContentType::TEXT_PLAIN).body(body.to_owned()) {
+        match self.compose(notification, &recipient, subject, body) {
             Ok(message) => self.hand_over(notification, message).await,
-            Err(error) => Delivery::Impossible(error.to_string()),
+            Err(reason) => Delivery::Impossible(reason),
         }
+    }
+
+    /// A whole message (RFC 5322, MIME): words beyond ASCII in its headers are encoded words, its text is UTF-8 in lines that every server
+    /// takes. A name or a subject that an earlier build let in may have control characters; none of them reaches a header.
+    fn compose(&self, notification: NotificationId, recipient: &Recipient, subject: &str, body: &str) -> Result<Message, String> {
+        let address = recipient.email.as_str().parse().map_err(|error| format!("the address is not one: {error}"))?;
+        let to = Mailbox::new(Some(one_line(recipient.name.as_str())), address);
+        let message = Message::builder().message_id(Some(format!("<{notification}@daybook>"))).from(self.from.clone()).to(to);
+        message.subject(one_line(subject)).singlepart(SinglePart::plain(body.to_owned())).map_err(|error| error.to_string())
     }
 
     async fn hand_over(&self, notification: NotificationId, message: Message) -> Delivery {
@@ -123,6 +139,11 @@ impl Post {
             },
         }
     }
+}
+
+/// The text with spaces in the place of control characters.
+fn one_line(text: &str) -> String {
+    text.replace(char::is_control, " ")
 }
 
 /// Codes by which a server refuses us, whatever the message: after a password was rotated, say (RFC 4954).

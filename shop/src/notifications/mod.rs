@@ -8,10 +8,10 @@ pub mod views;
 
 use crate::Settings;
 use consumers::{Destination, DestinationConfig, EffectKind};
-use domain::{Email, UserId, notification::Notification};
+use domain::{UserId, notification::Notification};
 use event_sourcing::Event;
 use event_store::Aggregates;
-use mail::{Contacts, Post};
+use mail::{Contacts, Post, Recipient};
 use projections::{Database, View};
 use std::{sync::Arc, time::Duration};
 use system::{Failure, Service, Surroundings};
@@ -44,29 +44,24 @@ fn kinds(settings: &Settings, surroundings: &Surroundings<'_>) -> Result<Vec<(&'
     Ok(vec![(effects::DELIVER, EffectKind { performer, destination, patience: surroundings.patience })])
 }
 
-/// Looks up addresses in a view. Where it shows none, asks the user's owner how far the view must have come, and waits for that.
+/// Looks up addresses in a view, after it has come as far as the user's owner says: the account may be closed, and its address must not be
+/// written to from the moment on when that was acknowledged.
 struct Addresses {
     database: Database,
     aggregates: Aggregates,
 }
 
-impl Addresses {
-    async fn seen(&self, user: UserId) -> Result<Option<Email>, String> {
-        let contact = views::contacts::email_of(&self.database, user).await.map_err(|error| error.to_string())?;
-        Ok(contact.map(|contact| contact.email))
-    }
-}
-
 #[async_trait::async_trait]
 impl Contacts for Addresses {
-    async fn email_of(&self, user: UserId) -> Result<Option<Email>, String> {
-        if let Some(email) = self.seen(user).await? {
-            return Ok(Some(email));
-        }
+    async fn recipient(&self, user: UserId) -> Result<Option<Recipient>, String> {
         let service = domain::user::UserEvent::SERVICE;
         let settled = self.aggregates.read(service, user.0).await.map_err(|error| error.to_string())?.position;
         let view = <views::contacts::Contacts as View>::NAME;
         let shows = self.database.wait_for(&[view], &settled, VIEW_WITHIN).await.map_err(|error| error.to_string())?;
-        if shows { self.seen(user).await } else { Err(format!("the view of addresses has not applied {settled} yet")) }
+        if !shows {
+            return Err(format!("the view of addresses has not applied {settled} yet"));
+        }
+        let contact = views::contacts::contact_of(&self.database, user).await.map_err(|error| error.to_string())?;
+        Ok(contact.map(|contact| Recipient { email: contact.email, name: contact.name }))
     }
 }

@@ -49,7 +49,11 @@ fn on_order(event: &Recorded<OrderEvent>) -> Vec<Reaction> {
             let body = format!("Your order {order} could not be completed in time. You pay nothing.");
             told(expired.user_id, "order-expired", "Your order has expired", body)
         }
-        OrderEvent::Placed(_) | OrderEvent::LineReserved(_) | OrderEvent::LineRejected(_) | OrderEvent::Reserved(_) => Vec::new(),
+        OrderEvent::Placed(_)
+        | OrderEvent::Accepted(_)
+        | OrderEvent::LineReserved(_)
+        | OrderEvent::LineRejected(_)
+        | OrderEvent::Reserved(_) => Vec::new(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The reactors of orders: they tell an order what its products and its payment answered.
+//! The reactors of orders: they tell an order what its customer's account, its products and its payment answered.
 
 use consumers::{Reaction, Reactor};
 use domain::{
@@ -6,16 +6,27 @@ use domain::{
     order::{Order, OrderCommand},
     payment::PaymentEvent,
     product::{ProductEvent, ReservationRejected, StockReserved},
+    user::{CustomerRefused, CustomerVouched, UserEvent},
 };
 use event_sourcing::Recorded;
 
 /// The order service's reactors.
 pub fn reactors() -> Vec<Reactor> {
-    vec![Reactor::of::<ProductEvent>(on_product), Reactor::of::<PaymentEvent>(on_payment)]
+    vec![Reactor::of::<UserEvent>(on_user), Reactor::of::<ProductEvent>(on_product), Reactor::of::<PaymentEvent>(on_payment)]
 }
 
 fn ask(reactor: &'static str, order: OrderId, command: &OrderCommand) -> Vec<Reaction> {
     vec![Reaction::command::<Order>(reactor, order.0, command)]
+}
+
+fn on_user(event: &Recorded<UserEvent>) -> Vec<Reaction> {
+    match &event.event {
+        UserEvent::Vouched(CustomerVouched { order_id }) => ask("accept-customer", *order_id, &OrderCommand::AcceptCustomer),
+        UserEvent::Refused(CustomerRefused { order_id, reason }) => {
+            ask("refuse-customer", *order_id, &OrderCommand::RefuseCustomer { reason: reason.clone() })
+        }
+        UserEvent::Registered(_) | UserEvent::ProfileChanged(_) | UserEvent::Closed(_) => Vec::new(),
+    }
 }
 
 fn on_product(event: &Recorded<ProductEvent>) -> Vec<Reaction> {

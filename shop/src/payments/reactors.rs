@@ -25,7 +25,7 @@ fn on_order(event: &Recorded<OrderEvent>) -> Vec<Reaction> {
         OrderEvent::Confirmed(confirmed) => capture(confirmed),
         OrderEvent::Cancelled(cancelled) => void(order, &cancelled.reason),
         OrderEvent::Expired(_) => void(order, "order-expired"),
-        OrderEvent::Placed(_) | OrderEvent::LineReserved(_) | OrderEvent::LineRejected(_) => Vec::new(),
+        OrderEvent::Placed(_) | OrderEvent::Accepted(_) | OrderEvent::LineReserved(_) | OrderEvent::LineRejected(_) => Vec::new(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The reactors of products, by which stock follows orders: reserve when one is placed, release when it is off, ship when it is paid.
+//! The reactors of products, by which stock follows orders: reserve when one is accepted, release when it is off, ship when it is paid.
 
 use consumers::{Reaction, Reactor};
 use domain::{
@@ -16,7 +16,10 @@ pub fn reactors() -> Vec<Reactor> {
 fn on_order(event: &Recorded<OrderEvent>) -> Vec<Reaction> {
     let order = OrderId(event.aggregate_id);
     match &event.event {
+        OrderEvent::Placed(placed) if placed.awaits_customer => Vec::new(),
+        // An order of an earlier build, which nobody vouches for.
         OrderEvent::Placed(placed) => reserve(order, &placed.lines),
+        OrderEvent::Accepted(accepted) => reserve(order, &accepted.lines),
         OrderEvent::Cancelled(cancelled) => each("release-stock", order, &cancelled.lines, release),
         OrderEvent::Expired(expired) => each("release-stock", order, &expired.lines, release),
         OrderEvent::Confirmed(confirmed) => each("ship-stock", order, &confirmed.lines, ship),

@@ -75,6 +75,8 @@ impl View for Users {
             UserEvent::Registered(event) => Some(registered(event, record)),
             UserEvent::ProfileChanged(event) => row.map(|row| changed(row, event)),
             UserEvent::Closed(UserClosed { reason: _ }) => row.map(|row| closed(row, record.time)),
+            // What an account says of an order stands in the order's timeline.
+            UserEvent::Vouched(_) | UserEvent::Refused(_) => row,
         };
         row.map(|row| UserRow { version: record.version, ..row })
     }
@@ -111,6 +113,7 @@ fn closed(row: UserRow, at: Timestamp) -> UserRow {
 mod tests {
     use super::*;
     use crate::testing::{folded, text};
+    use domain::user::{CustomerRefused, CustomerVouched};
 
     fn ada() -> UserEvent {
         UserEvent::Registered(UserRegistered { email: text("ada@example.com"), name: text("Ada"), address: Some(text("1 Lane")) })
@@ -129,6 +132,15 @@ mod tests {
         let row = folded::<Users>([ada(), UserEvent::Closed(UserClosed { reason: None })]).unwrap();
         assert_eq!((row.status, row.email, row.name, row.address), (UserStatus::Closed, None, None, None));
         assert_eq!(row.closed_at, Some(Timestamp(2000)));
+    }
+
+    #[test]
+    fn an_identity_that_was_refused_before_it_registered_has_a_row_from_then_on() {
+        let order_id = domain::OrderId::derive("t", "o");
+        let refused = || UserEvent::Refused(CustomerRefused { order_id, reason: "unknown-customer".into() });
+        assert_eq!(folded::<Users>([refused()]), None);
+        let row = folded::<Users>([refused(), ada(), UserEvent::Vouched(CustomerVouched { order_id })]).unwrap();
+        assert_eq!((row.status, row.registered_at, row.version), (UserStatus::Active, Timestamp(2000), 3));
     }
 
     #[test]

@@ -72,6 +72,17 @@ async fn fields_that_break_a_rule() {
     let prices = format!("/products/{ID}/price-changes");
     check(vec![
         invalid("/users", &json!({"email": "nobody", "name": "Ada"}), "email", "such as ada@example.com"),
+        invalid("/users", &json!({"email": "a..b@example.com", "name": "Ada"}), "email", "two in a row"),
+        invalid("/users", &json!({"email": "ada@example.com>", "name": "Ada"}), "email", "inner dashes"),
+        invalid("/users", &json!({"email": "ada@-x-", "name": "Ada"}), "email", "a dot within"),
+        invalid("/users", &json!({"email": "a@b.c", "name": "\u{3164}"}), "name", "can be seen"),
+        invalid("/users", &json!({"email": "a@b.c", "name": "Ada\u{202e}"}), "name", "U+202E"),
+        invalid("/users", &json!({"email": "a@b.c", "name": "Ada", "address": "\u{200b}"}), "address", "can be seen"),
+        invalid(&format!("/users/{ID}/closure"), &json!({"reason": "\u{2067}x"}), "reason", "U+2067"),
+        invalid("/products", &json!({"sku": "A\u{115f}", "name": "B", "price": {"amount": 1, "currency": "GBP"}}), "sku", "1 to 64"),
+        invalid("/products", &json!({"sku": "A", "name": "\u{feff}", "price": {"amount": 1, "currency": "GBP"}}), "name", "can be seen"),
+        invalid(&format!("/products/{ID}/withdrawal"), &json!({"reason": "\u{2800}"}), "reason", "can be seen"),
+        invalid(&format!("/orders/{ID}/cancellation"), &json!({"reason": "x\u{2028}y"}), "reason", "U+2028"),
         invalid("/users", &json!({"email": "a@b.c", "name": "  "}), "name", "must be 1 to 200 characters"),
         invalid("/users", &json!({"email": "a@b.c", "name": "a\u{0}b"}), "name", "control character"),
         invalid("/users", &json!({"email": "a@b.c", "name": "x".repeat(201)}), "name", "must be 1 to 200 characters"),

@@ -102,7 +102,7 @@ fn lines() -> Vec<OrderLine> {
 pub fn placed(by: &str, at: i64) -> OrderEvent {
     let (placed_at, expires_at) = (Timestamp(at), Timestamp(at + 900_000));
     let payment_method = "card".parse().unwrap();
-    OrderEvent::Placed(OrderPlaced { user_id: user(by), lines: lines(), payment_method, placed_at, expires_at })
+    OrderEvent::Placed(OrderPlaced { user_id: user(by), lines: lines(), payment_method, placed_at, expires_at, awaits_customer: true })
 }
 
 pub fn line_reserved() -> OrderEvent {

@@ -4,6 +4,7 @@ mod bad_input;
 mod books;
 mod completions;
 mod copying;
+mod customers;
 mod embedded;
 mod import;
 mod moving;

@@ -83,8 +83,9 @@ def given_up(evidence: Evidence, shop: Shop) -> Iterator[Violation]:
 
 def span(groups: list[Group]) -> tuple[float, float]:
     """From when to when a user's account is open."""
-    closed = [record.time for group in groups for record in group.records if record.type == "UserClosed"]
-    return groups[0].first.time, min(closed, default=NEVER)
+    records = [record for group in groups for record in group.records]
+    times = {kind: [record.time for record in records if record.type == kind] for kind in ("UserRegistered", "UserClosed")}
+    return min(times["UserRegistered"], default=NEVER), min(times["UserClosed"], default=NEVER)
 
 
 def repeats(evidence: Evidence) -> Counter:

@@ -46,6 +46,7 @@ class User(Model):
     """A user's account."""
 
     profile: dict = field(default_factory=dict)
+    answered: set[str] = field(default_factory=set)
 
     def UserRegistered(self, event: dict) -> None:  # noqa: N802 - the event's own name
         need(self.status is None, f"the user is {self.status}")
@@ -60,6 +61,19 @@ class User(Model):
     def UserClosed(self, _: dict) -> None:  # noqa: N802
         need(self.status == "open", f"the user is {self.status}")
         self.status, self.profile = "closed", {}
+
+    def CustomerVouched(self, event: dict) -> None:  # noqa: N802
+        self._answer(event)
+        need(self.status == "open", f"the user is {self.status}")
+
+    def CustomerRefused(self, event: dict) -> None:  # noqa: N802
+        self._answer(event)
+        why = {None: "unknown-customer", "closed": "closed-account"}.get(self.status)
+        need(event["reason"] == why, f"the user is {self.status}, and the order was refused as {event['reason']}")
+
+    def _answer(self, event: dict) -> None:
+        need(event["order_id"] not in self.answered, f"the order {event['order_id']} was answered for before")
+        self.answered.add(event["order_id"])
 
     def glance(self) -> dict:
         return {**super().glance(), "profile": self.profile}
@@ -140,6 +154,7 @@ class Order(Model):
     """An order."""
 
     placed: dict = field(default_factory=dict)
+    accepted: bool = False
     prices: dict[int, dict] = field(default_factory=dict)
     total: dict | None = None
     payment: str | None = None
@@ -149,8 +164,18 @@ class Order(Model):
         need(self.status is None, f"the order is {self.status}")
         self.status, self.placed = "placed", event
 
+    def OrderAccepted(self, event: dict) -> None:  # noqa: N802
+        self._open()
+        need(self.placed["awaits_customer"], "it asks no customer")
+        need(not self.accepted, "it was accepted before")
+        need(not self.prices, "stock was reserved before")
+        self.accepted = True
+        for name in ("user_id", "lines"):
+            need(event[name] == self.placed[name], f"its {name} are others")
+
     def OrderLineReserved(self, event: dict) -> None:  # noqa: N802
         self._open()
+        need(self.accepted or not self.placed["awaits_customer"], "its customer was not known yet")
         need(0 <= event["line"] < len(self.placed["lines"]), "no such line")
         need(event["line"] not in self.prices, "the line was reserved before")
         self.prices[event["line"]] = event["unit_price"]

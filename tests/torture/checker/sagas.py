@@ -20,6 +20,7 @@ def check(evidence: Evidence) -> list[Violation]:
     found: list[Violation] = []
     for order_id, order in shop.orders.items():
         found += ended(order_id, order, shop)
+        found += vouched(order_id, order, shop)
     for product_id, product in shop.products.items():
         found += balanced(product_id, product)
     for payment_id, payment in shop.payments.items():
@@ -51,6 +52,15 @@ class Shop:
         for aggregate, groups in evidence.log.by_aggregate.items():
             service = groups[0].first.service
             self._models[service][aggregate] = folded(service, groups)
+        # How a customer's account answered for each order.
+        self.answers = {
+            record.value["order_id"]: record.value.get("reason")
+            for record in evidence.log.counted("users")
+            if record.value and record.type in ("CustomerVouched", "CustomerRefused")
+        }
+        self.reserved = {
+            record.value["order_id"] for record in evidence.log.counted("products") if record.value and record.type == "StockReserved"
+        }
         self.payment_of = {payment.asked.get("order_id"): payment for payment in self.payments.values()}
         self.told: dict[str, list] = defaultdict(list)
         for notification in self.notifications.values():
@@ -123,6 +133,23 @@ def ended(order_id: str, order, shop: Shop) -> Iterator[Violation]:
             yield Violation(
                 "shipped-unpaid", f"of the order {order_id}, which is {order.status}, {dict(shipped)} was shipped", order_id
             )
+
+
+def vouched(order_id: str, order, shop: Shop) -> Iterator[Violation]:
+    """An order goes as far as its customer's account lets it."""
+    if not order.placed.get("awaits_customer"):
+        return
+    if order_id not in shop.answers:
+        yield Violation("saga-open", f"nobody has answered for the customer of the order {order_id}", order_id)
+        return
+    why = shop.answers[order_id]
+    if order.accepted and why is not None:
+        yield Violation("answered-otherwise", f"the order {order_id} was accepted, and its customer's account said {why}", order_id)
+    if why is None and order.reason in ("unknown-customer", "closed-account"):
+        text = f"the order {order_id} is off as of an {order.reason}, and its customer's account vouched for it"
+        yield Violation("answered-otherwise", text, order_id)
+    if order_id in shop.reserved and not order.accepted:
+        yield Violation("reserved-for-nobody", f"stock was reserved for the order {order_id}, which was not accepted", order_id)
 
 
 def settled(payment_id: str, payment, shop: Shop) -> Iterator[Violation]:

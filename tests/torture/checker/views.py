@@ -77,7 +77,8 @@ def order(row: Row | None, record: Record, event: dict) -> Row | None:
             wanted = enumerate(event["lines"])
             lines = [{"line": n, "product_id": w["product_id"], "quantity": w["quantity"], "unit_price": None} for n, w in wanted]
             empty = {"status": "placed", "total": None, "payment_id": None, "reason": None, "closed_at": None}
-            row = {"order_id": record.key, **event, "lines": lines, **empty}
+            told = {name: value for name, value in event.items() if name != "awaits_customer"}
+            row = {"order_id": record.key, **told, "lines": lines, **empty}
         case "OrderLineReserved" if row:
             price = lambda line: event["unit_price"] if line["line"] == event["line"] else line["unit_price"]  # noqa: E731
             row = {**row, "lines": [{**line, "unit_price": price(line)} for line in row["lines"]]}

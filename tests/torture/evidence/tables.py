@@ -22,13 +22,13 @@ TABLES = {
 }
 # Which logs each reader of a database follows, as the service inventory has it.
 READERS: dict[str, dict[str, tuple[str, ...]]] = {
-    "users": {"users": ("users",)},
+    "users": {"users": ("users",), "reactors": ("orders",)},
     "products": {"products": ("products",), "reactors": ("orders",)},
     "orders": {
         "orders": ("orders",),
-        "timeline": ("orders", "products", "payments", "notifications"),
+        "timeline": ("orders", "users", "products", "payments", "notifications"),
         "deadlines": ("orders",),
-        "reactors": ("products", "payments"),
+        "reactors": ("users", "products", "payments"),
     },
     "payments": {"payments": ("payments",), "reactors": ("orders", "payments")},
     "notifications": {"notifications": ("notifications",), "contacts": ("users",), "reactors": ("orders", "notifications")},

@@ -27,6 +27,8 @@ WEIGHTS = {
 }
 METHODS = ["card"] * 8 + ["invoice"] * 3 + ["card-declined"] * 3 + ["card-slow", "card-flaky", "card-forgetful", "beads"]
 NOWHERE = "00000000-0000-4000-8000-00000000{:04x}"
+# How many of the orders name a customer whom nobody has registered.
+NOBODY = 0.03
 
 
 @dataclass
@@ -159,7 +161,9 @@ class Asker:
         if user is None or None in wanted:
             return None
         lines = [{"product_id": product.id, "quantity": self.rng.randint(1, 5)} for product in wanted]
-        body = {"user_id": user.id, "lines": lines, "payment": {"method": self.rng.choice(METHODS)}}
+        # Now and then somebody mistypes the customer: the order must end without stock or money.
+        whose = NOWHERE.format(self.rng.randint(0, 0xFFFF)) if self.rng.random() < NOBODY else user.id
+        body = {"user_id": whose, "lines": lines, "payment": {"method": self.rng.choice(METHODS)}}
         return self._operation("place-order", "orders", "/orders", body)
 
     def buy(self, user: Known, product: Known, method: str) -> Operation:

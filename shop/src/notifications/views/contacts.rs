@@ -1,4 +1,4 @@
-//! The addresses of users: the notification service's own copy, so that a delivery asks a user's owner only where this shows none.
+//! The addresses of users: the notification service's own copy. A delivery asks a user's owner only how far this must have come.
 
 use domain::{
     Email, Text, UserId,
@@ -55,12 +55,13 @@ impl View for Contacts {
                 row.map(|row| Contact { email: email.clone().unwrap_or(row.email), name: name.clone().unwrap_or(row.name), ..row })
             }
             UserEvent::Closed(UserClosed { reason: _ }) => None,
+            UserEvent::Vouched(_) | UserEvent::Refused(_) => row,
         }
     }
 }
 
 /// A user's address; none for a user who is unknown, not known here yet, or gone. `database` is the notification service's.
-pub async fn email_of(database: &Database, user: UserId) -> Result<Option<Contact>, DatabaseError> {
+pub async fn contact_of(database: &Database, user: UserId) -> Result<Option<Contact>, DatabaseError> {
     database.row(&user.to_string()).await
 }
 

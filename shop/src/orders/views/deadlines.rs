@@ -48,7 +48,7 @@ impl View for Deadlines {
             OrderEvent::Placed(OrderPlaced { expires_at, .. }) => {
                 Some(Deadline { order_id: OrderId(record.aggregate_id), due_at: *expires_at })
             }
-            OrderEvent::LineReserved(_) | OrderEvent::LineRejected(_) | OrderEvent::Reserved(_) => row,
+            OrderEvent::Accepted(_) | OrderEvent::LineReserved(_) | OrderEvent::LineRejected(_) | OrderEvent::Reserved(_) => row,
             OrderEvent::Confirmed(_) | OrderEvent::Cancelled(_) | OrderEvent::Expired(_) => None,
         }
     }
@@ -58,13 +58,13 @@ impl View for Deadlines {
 mod tests {
     use super::*;
     use crate::{
-        orders::views::orders::tests::{all_reserved, cancelled, line_reserved, placed},
+        orders::views::orders::tests::{accepted, all_reserved, cancelled, line_reserved, placed},
         testing::folded,
     };
 
     #[test]
     fn an_order_has_a_deadline_as_long_as_it_is_open() {
-        let row = folded::<Deadlines>([placed(), line_reserved(0, 100), all_reserved()]).unwrap();
+        let row = folded::<Deadlines>([placed(), accepted(), line_reserved(0, 100), all_reserved()]).unwrap();
         assert_eq!(row.due_at, Timestamp(900_005));
         assert_eq!(folded::<Deadlines>([placed(), cancelled()]), None);
     }

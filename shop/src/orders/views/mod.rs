@@ -3,4 +3,5 @@
 pub mod deadlines;
 pub mod orders;
 pub mod saga;
+pub mod step;
 pub mod timeline;

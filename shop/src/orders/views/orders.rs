@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum OrderStatus {
-    /// It waits for stock or for its payment.
+    /// It waits for its customer to be known, for stock or for its payment.
     Placed,
     /// It is paid for.
     Confirmed,
@@ -104,8 +104,8 @@ impl View for Orders {
         let row = match &record.event {
             OrderEvent::Placed(event) => Some(placed(event, record)),
             OrderEvent::LineReserved(event) => row.map(|row| priced(row, event)),
-            // The cancellation that comes with it gives the reason.
-            OrderEvent::LineRejected(_) => row,
+            // What comes next shows: the reservations, or the cancellation that stands beside a rejection and gives the reason.
+            OrderEvent::Accepted(_) | OrderEvent::LineRejected(_) => row,
             OrderEvent::Reserved(OrderReserved { total, .. }) => row.map(|row| reserved(row, total)),
             OrderEvent::Confirmed(event) => row.map(|row| confirmed(row, event, record.time)),
             OrderEvent::Cancelled(OrderCancelled { reason, .. }) => {
@@ -118,7 +118,7 @@ impl View for Orders {
 }
 
 fn placed(event: &OrderPlaced, record: &Recorded<OrderEvent>) -> OrderRow {
-    let OrderPlaced { user_id, lines, payment_method, placed_at, expires_at } = event;
+    let OrderPlaced { user_id, lines, payment_method, placed_at, expires_at, awaits_customer: _ } = event;
     let lines = lines.iter().zip(0..).map(|(line, number)| Line {
         line: number,
         product_id: line.product_id,
@@ -166,7 +166,7 @@ fn closed(row: OrderRow, status: OrderStatus, at: Timestamp) -> OrderRow {
 pub(crate) mod tests {
     use super::*;
     use crate::testing::{folded, gbp, pieces, text};
-    use domain::order::OrderLine;
+    use domain::order::{OrderAccepted, OrderLine};
 
     pub(crate) fn lines() -> Vec<OrderLine> {
         let line = |key: &str, count| OrderLine { product_id: ProductId::derive("t", key), quantity: pieces(count), agreed_price: None };
@@ -179,7 +179,12 @@ pub(crate) mod tests {
 
     pub(crate) fn placed() -> OrderEvent {
         let (user_id, lines, payment_method) = (ada(), lines(), text("card"));
-        OrderEvent::Placed(OrderPlaced { user_id, lines, payment_method, placed_at: Timestamp(5), expires_at: Timestamp(900_005) })
+        let (placed_at, expires_at) = (Timestamp(5), Timestamp(900_005));
+        OrderEvent::Placed(OrderPlaced { user_id, lines, payment_method, placed_at, expires_at, awaits_customer: true })
+    }
+
+    pub(crate) fn accepted() -> OrderEvent {
+        OrderEvent::Accepted(OrderAccepted { user_id: ada(), lines: lines() })
     }
 
     pub(crate) fn line_reserved(line: i32, pence: i64) -> OrderEvent {
@@ -196,7 +201,7 @@ pub(crate) mod tests {
 
     #[test]
     fn prices_arrive_line_by_line_and_the_total_with_the_last() {
-        let row = folded::<Orders>([placed(), line_reserved(1, 200)]).unwrap();
+        let row = folded::<Orders>([placed(), accepted(), line_reserved(1, 200)]).unwrap();
         assert_eq!(row.lines[0].unit_price, None);
         assert_eq!((row.lines[1].unit_price.clone(), row.total), (Some(gbp(200)), None));
         let row = folded::<Orders>([placed(), line_reserved(1, 200), line_reserved(0, 250), all_reserved()]).unwrap();

@@ -1,114 +1,19 @@
 //! The state of an order's saga: a pure fold of its timeline.
 
-use super::{
-    orders::OrderStatus,
-    timeline::{StoryEvent, TimelineRow},
-};
-use domain::{Timestamp, notification::NotificationEvent, order::OrderEvent, payment::PaymentEvent, product::ProductEvent};
-use serde::{Deserialize, Serialize};
+use super::{orders::OrderStatus, step::Step, timeline::TimelineRow};
+use domain::Timestamp;
+use serde::Serialize;
 use std::{
     cmp::Reverse,
     collections::{BinaryHeap, HashMap},
 };
 
-/// The meaning of an event to the saga.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Step {
-    /// The order was placed.
-    Placed,
-    /// All its lines are reserved and priced.
-    Reserved,
-    /// It is paid for.
-    Confirmed,
-    /// It was called off.
-    Cancelled,
-    /// It was not confirmed in time.
-    Expired,
-    /// A product has reserved a line's pieces.
-    StockReserved,
-    /// A line's pieces are free again.
-    StockReleased,
-    /// A line's pieces have left the house.
-    StockShipped,
-    /// The money is asked for.
-    PaymentRequested,
-    /// The money is held.
-    PaymentAuthorised,
-    /// The gateway declined.
-    PaymentDeclined,
-    /// The money was taken.
-    PaymentCaptured,
-    /// The money is held and could not be taken.
-    PaymentCaptureFailed,
-    /// The hold was lifted.
-    PaymentVoided,
-    /// Money is to be given back.
-    RefundRequested,
-    /// Money could not be given back.
-    RefundFailed,
-    /// Money was given back.
-    PaymentRefunded,
-    /// The event does not change the saga's state.
-    Noted,
-}
-
-impl Step {
-    /// The meaning of this event.
-    pub fn of(event: &StoryEvent) -> Self {
-        match event {
-            StoryEvent::Order(event) => Self::of_order(event),
-            StoryEvent::Product(event) => Self::of_product(event),
-            StoryEvent::Payment(event) => Self::of_payment(event),
-            StoryEvent::Notification(NotificationEvent::Requested(_) | NotificationEvent::Delivered(_) | NotificationEvent::Failed(_)) => {
-                Self::Noted
-            }
-        }
-    }
-
-    fn of_order(event: &OrderEvent) -> Self {
-        match event {
-            OrderEvent::Placed(_) => Self::Placed,
-            OrderEvent::LineReserved(_) | OrderEvent::LineRejected(_) => Self::Noted,
-            OrderEvent::Reserved(_) => Self::Reserved,
-            OrderEvent::Confirmed(_) => Self::Confirmed,
-            OrderEvent::Cancelled(_) => Self::Cancelled,
-            OrderEvent::Expired(_) => Self::Expired,
-        }
-    }
-
-    fn of_product(event: &ProductEvent) -> Self {
-        match event {
-            ProductEvent::StockReserved(_) => Self::StockReserved,
-            ProductEvent::StockReleased(_) => Self::StockReleased,
-            ProductEvent::StockShipped(_) => Self::StockShipped,
-            ProductEvent::Listed(_)
-            | ProductEvent::PriceChanged(_)
-            | ProductEvent::StockReceived(_)
-            | ProductEvent::ReservationRejected(_)
-            | ProductEvent::Withdrawn(_) => Self::Noted,
-        }
-    }
-
-    fn of_payment(event: &PaymentEvent) -> Self {
-        match event {
-            PaymentEvent::Requested(_) => Self::PaymentRequested,
-            PaymentEvent::Authorised(_) => Self::PaymentAuthorised,
-            PaymentEvent::Declined(_) => Self::PaymentDeclined,
-            PaymentEvent::Captured(_) => Self::PaymentCaptured,
-            PaymentEvent::CaptureFailed(_) => Self::PaymentCaptureFailed,
-            PaymentEvent::Voided(_) => Self::PaymentVoided,
-            PaymentEvent::RefundRequested(_) => Self::RefundRequested,
-            PaymentEvent::RefundFailed(_) => Self::RefundFailed,
-            PaymentEvent::RefundSettled(_) | PaymentEvent::Refunded(_) => Self::PaymentRefunded,
-        }
-    }
-}
-
 /// What a saga waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Wait {
+    /// The word of the customer's account.
+    Customer,
     /// The products' answers to its lines.
     Stock,
     /// The gateway's answer.
@@ -142,6 +47,8 @@ pub struct Saga {
 struct Facts {
     status: Option<OrderStatus>,
     expires_at: Option<Timestamp>,
+    /// True until the customer's account has answered, or stock is reserved without its answer, by a node of an earlier build.
+    awaits_customer: bool,
     all_reserved: bool,
     /// The number of lines whose pieces are reserved now.
     kept: i64,
@@ -155,12 +62,17 @@ impl Facts {
             Step::Placed => {
                 self.status = Some(OrderStatus::Placed);
                 self.expires_at = entry.data["expires_at"].as_i64().map(Timestamp);
+                self.awaits_customer = entry.data["awaits_customer"].as_bool().unwrap_or_default();
             }
+            Step::Accepted => self.awaits_customer = false,
             Step::Reserved => self.all_reserved = true,
             Step::Confirmed => self.status = Some(OrderStatus::Confirmed),
             Step::Cancelled => self.status = Some(OrderStatus::Cancelled),
             Step::Expired => self.status = Some(OrderStatus::Expired),
-            Step::StockReserved => self.kept += 1,
+            Step::StockReserved => {
+                self.kept += 1;
+                self.awaits_customer = false;
+            }
             Step::StockShipped => self.kept -= 1,
             Step::StockReleased => {
                 self.kept -= 1;
@@ -189,6 +101,7 @@ impl Facts {
 
     fn waiting_for(&self, status: OrderStatus) -> Option<Wait> {
         match status {
+            OrderStatus::Placed if self.awaits_customer => Some(Wait::Customer),
             OrderStatus::Placed if !self.all_reserved => Some(Wait::Stock),
             OrderStatus::Placed if matches!(self.payment, None | Some(Step::PaymentRequested)) => Some(Wait::Payment),
             OrderStatus::Placed => Some(Wait::Decision),
@@ -295,7 +208,7 @@ mod tests {
             actor: "a".into(),
             event: format!("{step:?}"),
             step,
-            data: json!({ "expires_at": 900 }),
+            data: json!({ "expires_at": 900, "awaits_customer": true }),
         }
     }
 
@@ -310,13 +223,21 @@ mod tests {
     }
 
     #[test]
-    fn an_order_waits_for_stock_then_payment_then_its_decision_until_its_deadline() {
-        use Step::{PaymentAuthorised, PaymentRequested, Placed, Reserved, StockReserved};
+    fn an_order_waits_for_its_customer_then_stock_then_payment_then_its_decision_until_its_deadline() {
+        use Step::{Accepted, PaymentAuthorised, PaymentRequested, Placed, Reserved, StockReserved};
+        assert_eq!(waits_for(&[Placed]), Some(Wait::Customer));
+        assert_eq!(waits_for(&[Placed, Accepted]), Some(Wait::Stock));
         assert_eq!(waits_for(&[Placed, StockReserved]), Some(Wait::Stock));
         assert_eq!(waits_for(&[Placed, StockReserved, Reserved]), Some(Wait::Payment));
         assert_eq!(waits_for(&[Placed, StockReserved, Reserved, PaymentRequested]), Some(Wait::Payment));
         assert_eq!(waits_for(&[Placed, StockReserved, Reserved, PaymentRequested, PaymentAuthorised]), Some(Wait::Decision));
         assert_eq!(stands(&[Placed]).unwrap().until, Some(Timestamp(900)));
+    }
+
+    #[test]
+    fn an_order_of_an_earlier_build_waits_for_no_customer() {
+        let placed = TimelineRow { data: json!({ "expires_at": 900 }), ..entry("orders", 0, 0, Step::Placed) };
+        assert_eq!(saga(&[placed]).unwrap().waiting_for, Some(Wait::Stock));
     }
 
     #[test]

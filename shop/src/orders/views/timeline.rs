@@ -1,6 +1,6 @@
 //! A row per event that concerns an order, whichever service it happened in.
 
-use super::saga::Step;
+use super::step::Step;
 use domain::{
     OrderId,
     notification::{NotificationEvent, NotificationRequested},
@@ -10,6 +10,7 @@ use domain::{
         PaymentRefundRequested, PaymentRefundSettled, PaymentRefunded, PaymentRequested, PaymentVoided,
     },
     product::{ProductEvent, ReservationRejected, StockReleased, StockReserved, StockShipped},
+    user::{CustomerRefused, CustomerVouched, UserEvent},
 };
 use event_sourcing::{AnyEvent, Cause, Context, Event, Position, Recorded, Timestamp, WrongRecord, from_json, to_json};
 use projections::{Column, Table, TableSpec, View};
@@ -20,6 +21,7 @@ event_sourcing::union! {
     /// The events of an order's story.
     pub enum StoryEvent {
         Order(OrderEvent),
+        User(UserEvent),
         Product(ProductEvent),
         Payment(PaymentEvent),
         Notification(NotificationEvent),
@@ -31,6 +33,7 @@ impl StoryEvent {
     fn to_json(&self) -> Value {
         match self {
             Self::Order(event) => to_json(event),
+            Self::User(event) => to_json(event),
             Self::Product(event) => to_json(event),
             Self::Payment(event) => to_json(event),
             Self::Notification(event) => to_json(event),
@@ -118,9 +121,18 @@ impl View for Timeline {
 fn order_of(record: &Recorded<StoryEvent>) -> Option<OrderId> {
     match &record.event {
         StoryEvent::Order(_) => Some(OrderId(record.aggregate_id)),
+        StoryEvent::User(event) => user(event),
         StoryEvent::Product(event) => product(event),
         StoryEvent::Payment(event) => Some(payment(event)),
         StoryEvent::Notification(event) => notification(event),
+    }
+}
+
+/// Of a user's events only the answers about an order: who the customer is stays out of the order's story.
+fn user(event: &UserEvent) -> Option<OrderId> {
+    match event {
+        UserEvent::Vouched(CustomerVouched { order_id }) | UserEvent::Refused(CustomerRefused { order_id, .. }) => Some(*order_id),
+        UserEvent::Registered(_) | UserEvent::ProfileChanged(_) | UserEvent::Closed(_) => None,
     }
 }
 
@@ -204,6 +216,16 @@ mod tests {
         assert_eq!(Timeline::keys(&record).map(|key| key.to_string()).collect::<Vec<_>>(), ["products/2/4"]);
         let row = Timeline::apply(None, &record).unwrap();
         assert_eq!((row.order_id, row.step, row.data["quantity"].as_i64()), (order_id, Step::StockShipped, Some(1)));
+    }
+
+    #[test]
+    fn an_account_tells_of_an_order_only_whether_it_vouches_for_it() {
+        let order_id = OrderId::derive("t", "o");
+        let refused = UserEvent::Refused(CustomerRefused { order_id, reason: "closed-account".into() });
+        let row = Timeline::apply(None, &recorded("users", 3, refused.into())).unwrap();
+        assert_eq!((row.order_id, row.step, row.data["reason"].as_str()), (order_id, Step::Noted, Some("closed-account")));
+        let closed = UserEvent::Closed(domain::user::UserClosed { reason: None });
+        assert_eq!(Timeline::keys(&recorded("users", 2, closed.into())).count(), 0);
     }
 
     #[test]

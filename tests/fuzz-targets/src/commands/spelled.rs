@@ -25,6 +25,7 @@ fn user(command: &UserCommand) -> Value {
         UserCommand::Register { email, name, address } => json!({"email": email, "name": name, "address": address}),
         UserCommand::ChangeProfile { email, name, address } => json!({"email": email, "name": name, "address": address}),
         UserCommand::Close { reason } => json!({"reason": reason}),
+        other @ UserCommand::VouchFor { .. } => panic!("no route makes {other:?}"),
     }
 }
 
