@@ -164,7 +164,7 @@ fn what_decides_is_built_of_little() {
         assert!(others.is_empty(), "{name} depends on {others:?}");
     };
     may("event-sourcing", &["serde", "serde_json", "thiserror", "uuid"]);
-    may("domain", &["event-sourcing", "iso_currency", "serde", "thiserror", "uuid"]);
+    may("domain", &["caseless", "event-sourcing", "idna", "iso_currency", "serde", "thiserror", "unicode-normalization", "uuid"]);
 }
 
 #[test]

@@ -33,7 +33,8 @@ fn on_product(event: &Recorded<ProductEvent>) -> Vec<Reaction> {
         | ProductEvent::StockReceived(_)
         | ProductEvent::StockReleased(_)
         | ProductEvent::StockShipped(_)
-        | ProductEvent::Withdrawn(_) => Vec::new(),
+        | ProductEvent::Withdrawn(_)
+        | ProductEvent::SkuForgone(_) => Vec::new(),
     }
 }
 

@@ -86,7 +86,8 @@ impl Step {
             | ProductEvent::PriceChanged(_)
             | ProductEvent::StockReceived(_)
             | ProductEvent::ReservationRejected(_)
-            | ProductEvent::Withdrawn(_) => Self::Noted,
+            | ProductEvent::Withdrawn(_)
+            | ProductEvent::SkuForgone(_) => Self::Noted,
         }
     }
 

@@ -130,7 +130,11 @@ fn product(event: &ProductEvent) -> Option<OrderId> {
         | ProductEvent::ReservationRejected(ReservationRejected { order_id, .. })
         | ProductEvent::StockReleased(StockReleased { order_id, .. })
         | ProductEvent::StockShipped(StockShipped { order_id, .. }) => Some(*order_id),
-        ProductEvent::Listed(_) | ProductEvent::PriceChanged(_) | ProductEvent::StockReceived(_) | ProductEvent::Withdrawn(_) => None,
+        ProductEvent::Listed(_)
+        | ProductEvent::PriceChanged(_)
+        | ProductEvent::StockReceived(_)
+        | ProductEvent::Withdrawn(_)
+        | ProductEvent::SkuForgone(_) => None,
     }
 }
 
