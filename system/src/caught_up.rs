@@ -5,7 +5,7 @@ use consumers::READER;
 use event_sourcing::AnyCommand;
 use event_store::{Aggregates, Log, PartitionId};
 use projections::Database;
-use std::{sync::Arc, time::Duration};
+use std::{fmt::Display, future::Future, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 /// How often it is looked whether they have.
@@ -60,7 +60,7 @@ impl CatchingUp {
     }
 
     /// Asks until there is an answer.
-    async fn until<T, E: std::fmt::Display>(&self, ask: impl AsyncFn() -> Result<T, E>) -> T {
+    async fn until<T, E: Display, F: Future<Output = Result<T, E>>>(&self, ask: impl Fn() -> F) -> T {
         loop {
             match ask().await {
                 Ok(answer) => return answer,

@@ -8,7 +8,7 @@ use crate::{
 use axum::{extract::State, response::Response};
 use command_api::{Body, Caller, Changed, Checks, Made, PathId, PostHeaders, Problem, created, done};
 use domain::{
-    ProductId, ReservationId,
+    ProductId, ReservationId, Sku, Text,
     product::{Product, ProductCommand},
 };
 use serde::Deserialize;
@@ -42,7 +42,8 @@ struct Listing {
 #[utoipa::path(post, path = "/products", tag = "products", params(PostHeaders), request_body = Listing, responses(Made))]
 async fn list(State(products): Products, caller: Caller, Body(body): Body<Listing>) -> Result<Response, Problem> {
     let mut checks = Checks::default();
-    let (sku, name, price) = (checks.text("sku", &body.sku), checks.text("name", &body.name), money(&mut checks, "price", &body.price));
+    let (sku, name, price) =
+        (checks.text::<Sku>("sku", &body.sku), checks.text::<Text>("name", &body.name), money(&mut checks, "price", &body.price));
     let ((sku, name), price) = checks.done(sku.zip(name).zip(price))?;
     let id = caller.creates(ProductId::derive, ProductId);
     let (reservation, meta) = (ReservationId::of_sku(&sku), caller.meta());

@@ -30,12 +30,17 @@ pub(crate) struct Addresses(Uses);
 
 impl Check for Addresses {
     fn take(&mut self, event: &Recorded<AnyEvent>) {
-        let uses = &mut self.0.0;
-        let mut set = |email| drop(uses.insert(event.aggregate_id, ReservationId::of_email(email)));
+        let (uses, user) = (&mut self.0.0, event.aggregate_id);
         match event.event.downcast::<UserEvent>() {
-            Some(UserEvent::Registered(registered)) => set(&registered.email),
-            Some(UserEvent::ProfileChanged(changed)) => changed.email.iter().for_each(set),
-            Some(UserEvent::Closed(_)) => drop(uses.remove(&event.aggregate_id)),
+            Some(UserEvent::Registered(registered)) => {
+                uses.insert(user, ReservationId::of_email(&registered.email));
+            }
+            Some(UserEvent::ProfileChanged(changed)) => {
+                uses.extend(changed.email.as_ref().map(|email| (user, ReservationId::of_email(email))))
+            }
+            Some(UserEvent::Closed(_)) => {
+                uses.remove(&user);
+            }
             Some(UserEvent::EmailForgone(_)) | None => {}
         }
     }
@@ -53,8 +58,12 @@ impl Check for Units {
     fn take(&mut self, event: &Recorded<AnyEvent>) {
         let uses = &mut self.0.0;
         match event.event.downcast::<ProductEvent>() {
-            Some(ProductEvent::Listed(listed)) => drop(uses.insert(event.aggregate_id, ReservationId::of_sku(&listed.sku))),
-            Some(ProductEvent::Withdrawn(_)) => drop(uses.remove(&event.aggregate_id)),
+            Some(ProductEvent::Listed(listed)) => {
+                uses.insert(event.aggregate_id, ReservationId::of_sku(&listed.sku));
+            }
+            Some(ProductEvent::Withdrawn(_)) => {
+                uses.remove(&event.aggregate_id);
+            }
             Some(
                 ProductEvent::PriceChanged(_)
                 | ProductEvent::StockReceived(_)

@@ -8,7 +8,7 @@ mod unique;
 pub(crate) use doubles::{Addresses, Units};
 pub(crate) use unique::{Unique, Wanted};
 
-use consumers::{Destination, EffectKind};
+use consumers::{Destination, EffectKind, Patience};
 use domain::{
     ReservationId,
     reservation::{Reservation, ReservationCommand},
@@ -24,7 +24,9 @@ pub(crate) fn service() -> Service {
 
 /// The one kind of effect. It goes to the system's own aggregates, which the limits of a destination suit as well.
 fn kinds(surroundings: &Surroundings<'_>) -> Result<Vec<(&'static str, EffectKind)>, Failure> {
+    // An aggregate that cannot be asked now can be later; until all is reserved nothing else is.
+    let patience = Patience { attempts: u32::MAX, ..surroundings.patience };
     let performer = Arc::new(effects::InUse::of(surroundings.aggregates));
     let destination = Arc::new(Destination::new("the reservations", surroundings.destination));
-    Ok(vec![(effects::RESERVE_IN_USE, EffectKind { performer, destination, patience: surroundings.patience })])
+    Ok(vec![(effects::RESERVE_IN_USE, EffectKind { performer, destination, patience })])
 }

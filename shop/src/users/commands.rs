@@ -7,7 +7,7 @@ use crate::{
 use axum::{extract::State, response::Response};
 use command_api::{Body, Caller, Changed, Checks, Made, PathId, PostHeaders, Problem, created, done};
 use domain::{
-    ReservationId, UserId,
+    Email, ReservationId, Text, UserId,
     user::{User, UserCommand},
 };
 use serde::Deserialize;
@@ -36,8 +36,8 @@ struct Registration {
 #[utoipa::path(post, path = "/users", tag = "users", params(PostHeaders), request_body = Registration, responses(Made))]
 async fn register(State(users): Users, caller: Caller, Body(body): Body<Registration>) -> Result<Response, Problem> {
     let mut checks = Checks::default();
-    let (email, name) = (checks.text("email", &body.email), checks.text("name", &body.name));
-    let address = checks.maybe("address", body.address.as_deref());
+    let (email, name) = (checks.text::<Email>("email", &body.email), checks.text::<Text>("name", &body.name));
+    let address = checks.maybe::<Text>("address", body.address.as_deref());
     let (email, name) = checks.done(email.zip(name))?;
     let id = caller.creates(UserId::derive, UserId);
     let (reservation, meta) = (ReservationId::of_email(&email), caller.meta());
@@ -67,8 +67,8 @@ async fn change_profile(
 ) -> Result<Response, Problem> {
     let mut checks = Checks::default();
     let id = checks.id::<UserId>("id", &id);
-    let (email, name) = (checks.maybe("email", body.email.as_deref()), checks.maybe("name", body.name.as_deref()));
-    let address = checks.maybe("address", body.address.as_deref());
+    let (email, name) = (checks.maybe::<Email>("email", body.email.as_deref()), checks.maybe::<Text>("name", body.name.as_deref()));
+    let address = checks.maybe::<Text>("address", body.address.as_deref());
     let id = checks.done(id)?;
     let meta = caller.meta();
     let command = |reserved| UserCommand::ChangeProfile { email: email.clone(), name: name.clone(), address: address.clone(), reserved };

@@ -10,3 +10,4 @@ mod ownerless;
 mod reactions;
 mod real;
 mod shop;
+mod unique;
