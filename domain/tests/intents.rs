@@ -151,6 +151,7 @@ fn reservation_commands() -> Vec<ReservationCommand> {
     let holder = HolderId(user_id().0);
     samples! { ReservationCommand {
         Reserve: [Reserve { kind: Kind::Email, holder, now: Timestamp(0) }, Reserve { kind: Kind::Sku, holder, now: Timestamp(0) }],
+        Await: [Await { kind: Kind::Email, holder, now: Timestamp(0) }],
         End: [End { holder, number: 3 }],
         Open: [Open],
         MayReserve: [MayReserve],

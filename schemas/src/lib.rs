@@ -61,6 +61,7 @@ records! {
     47 "reservation/ReservationMade"
     48 "reservation/ReservationEnded"
     49 "reservation/ReservationsOpened"
+    50 "reservation/ReservationAwaited"
 }
 
 /// The records of the shop's events.

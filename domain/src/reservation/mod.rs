@@ -130,6 +130,8 @@ pub struct Reservation {
     /// The number of its events so far, so that each reservation gets a number of its own.
     events: i64,
     held: Option<Held>,
+    /// Who used it beside its holder before there were reservations, in the order in which that was told.
+    awaited_by: Vec<(HolderId, Kind)>,
     open: bool,
 }
 
@@ -145,7 +147,10 @@ impl Reservation {
 pub enum ReservationCommand {
     /// Reserves for a holder; where that one holds it already it makes no event.
     Reserve { kind: Kind, holder: HolderId, now: Timestamp },
-    /// Ends the reservation that was made for this holder under this number; where there is no such it makes no event.
+    /// Notes a further user from before there were reservations: it is made for that one when the present one ends.
+    Await { kind: Kind, holder: HolderId, now: Timestamp },
+    /// Ends the reservation that was made for this holder under this number, and makes it for the next who awaits it; where there is no such
+    /// it makes no event.
     End { holder: HolderId, number: i64 },
     /// To the gate: all that was in use before there were reservations is reserved now.
     Open,
@@ -157,6 +162,7 @@ impl Command for ReservationCommand {
     fn intent(&self) -> Intent {
         match self {
             Self::Reserve { kind, holder, now: _ } => Intent::of("reserve").with("kind", kind).with("holder", holder),
+            Self::Await { kind, holder, now: _ } => Intent::of("await").with("kind", kind).with("holder", holder),
             Self::End { holder, number } => Intent::of("end-reservation").with("holder", holder).with("number", number),
             Self::Open => Intent::of("open-reservations"),
             Self::MayReserve => Intent::of("may-reserve"),
@@ -169,6 +175,8 @@ event_sourcing::events! {
     pub enum ReservationEvent in "reservations", "daybook.reservation" {
         /// It was made for a holder.
         Made(ReservationMade),
+        /// A further user awaits it.
+        Awaited(ReservationAwaited),
         /// It is free again.
         Ended(ReservationEnded),
         /// From now on anything may be reserved.
@@ -182,6 +190,13 @@ pub struct ReservationMade {
     pub kind: Kind,
     pub holder: HolderId,
     pub reserved_at: Timestamp,
+}
+
+/// Another uses the same since before there were reservations: it is made for that one once it ends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReservationAwaited {
+    pub kind: Kind,
+    pub holder: HolderId,
 }
 
 /// The reservation of this holder under this number ended.
@@ -230,6 +245,10 @@ impl Aggregate for Reservation {
     fn handle(&self, command: ReservationCommand) -> Result<Vec<ReservationEvent>, ReservationRefusal> {
         match command {
             ReservationCommand::Reserve { kind, holder, now } => self.reserve(ReservationMade { kind, holder, reserved_at: now }),
+            ReservationCommand::Await { kind, holder, now } => {
+                let made = ReservationMade { kind, holder, reserved_at: now };
+                Ok(self.reserve(made).unwrap_or_else(|_| self.wait(ReservationAwaited { kind, holder })))
+            }
             ReservationCommand::End { holder, number } => Ok(self.end(ReservationEnded { holder, number })),
             ReservationCommand::Open if self.open => Ok(vec![]),
             ReservationCommand::Open => Ok(vec![ReservationEvent::Opened(ReservationsOpened {})]),
@@ -243,7 +262,9 @@ impl Aggregate for Reservation {
         match event {
             ReservationEvent::Made(ReservationMade { kind: _, holder, reserved_at }) => {
                 self.held = Some(Held { holder: *holder, number: self.events, since: *reserved_at });
+                self.awaited_by.retain(|(awaiting, _)| awaiting != holder);
             }
+            ReservationEvent::Awaited(ReservationAwaited { kind, holder }) => self.awaited_by.push((*holder, *kind)),
             ReservationEvent::Ended(ReservationEnded { holder: _, number: _ }) => self.held = None,
             ReservationEvent::Opened(ReservationsOpened {}) => self.open = true,
         }
@@ -259,8 +280,15 @@ impl Reservation {
         }
     }
 
+    fn wait(&self, awaited: ReservationAwaited) -> Vec<ReservationEvent> {
+        let waits = self.awaited_by.iter().any(|(holder, _)| *holder == awaited.holder);
+        if waits { vec![] } else { vec![ReservationEvent::Awaited(awaited)] }
+    }
+
     fn end(&self, ended: ReservationEnded) -> Vec<ReservationEvent> {
-        let is_it = self.held.is_some_and(|held| (held.holder, held.number) == (ended.holder, ended.number));
-        if is_it { vec![ReservationEvent::Ended(ended)] } else { vec![] }
+        let Some(held) = self.held.filter(|held| (held.holder, held.number) == (ended.holder, ended.number)) else { return vec![] };
+        let next = self.awaited_by.first();
+        let made = next.map(|(holder, kind)| ReservationMade { kind: *kind, holder: *holder, reserved_at: held.since });
+        [ReservationEvent::Ended(ended)].into_iter().chain(made.map(ReservationEvent::Made)).collect()
     }
 }

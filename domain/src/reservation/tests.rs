@@ -46,6 +46,16 @@ fn it_ends_for_the_one_for_whom_it_was_made_and_under_its_number_only() {
 }
 
 #[test]
+fn two_who_used_the_same_before_have_it_one_after_the_other() {
+    let wait = |holder| ReservationCommand::Await { kind: Kind::Email, holder, now: Timestamp(9) };
+    let awaited = ReservationEvent::Awaited(ReservationAwaited { kind: Kind::Email, holder: BOB });
+    let both = given::<Reservation>([made(ADA)]).when(wait(ADA)).then_nothing().when(wait(BOB)).then([awaited]);
+    let handed_on = both.when(wait(BOB)).then_nothing().when(end(ADA, 1)).then([ended(ADA, 1), made(BOB)]);
+    assert_eq!(handed_on.state().held(), Some(Held { holder: BOB, number: 4, since: Timestamp(7) }));
+    handed_on.when(end(BOB, 4)).then([ended(BOB, 4)]).when(reserve(ADA)).then([made(ADA)]);
+}
+
+#[test]
 fn the_gate_opens_once() {
     let opened = ReservationEvent::Opened(ReservationsOpened {});
     given::<Reservation>([]).when(ReservationCommand::MayReserve).refused("reservations-not-open");

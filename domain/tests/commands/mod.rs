@@ -85,7 +85,8 @@ pub fn reservation_commands() -> impl Strategy<Value = Vec<ReservationCommand>> 
     let holder = || (0..3_u128).prop_map(|number| HolderId(Uuid::from_u128(number)));
     let reserve = (holder(), moment()).prop_map(|(holder, now)| ReservationCommand::Reserve { kind: Kind::Sku, holder, now });
     let end = (holder(), 1..9_i64).prop_map(|(holder, number)| ReservationCommand::End { holder, number });
-    vec(prop_oneof![4 => reserve, 4 => end, 1 => Just(ReservationCommand::Open)], 0..40)
+    let wait = (holder(), moment()).prop_map(|(holder, now)| ReservationCommand::Await { kind: Kind::Sku, holder, now });
+    vec(prop_oneof![4 => reserve, 4 => end, 1 => wait, 1 => Just(ReservationCommand::Open)], 0..40)
 }
 
 pub fn product_commands() -> impl Strategy<Value = Vec<ProductCommand>> {

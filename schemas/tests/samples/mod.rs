@@ -69,6 +69,7 @@ pub fn all() -> Vec<Sample> {
         sample(ProductEvent::Withdrawn(ProductWithdrawn { reason: Some(text("sold out")), left: Some(unit) })),
         sample(ProductEvent::SkuForgone(ProductSkuForgone { reserved: unit })),
         sample(ReservationEvent::Made(ReservationMade { kind: Kind::Email, holder, reserved_at: at })),
+        sample(ReservationEvent::Awaited(ReservationAwaited { kind: Kind::Email, holder })),
         sample(ReservationEvent::Ended(ReservationEnded { holder, number: 1 })),
         sample(ReservationEvent::Opened(ReservationsOpened {})),
         sample(OrderEvent::Placed(OrderPlaced {

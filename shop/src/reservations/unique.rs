@@ -152,9 +152,21 @@ impl<A: Holder> Unique<A> {
     /// Reserves for a holder what it uses already, if it does.
     pub async fn reserve_in_use(&self, holder: Uuid, reservation: ReservationId, meta: &CommandMeta) -> Reserving {
         match self.uses(holder, reservation, meta).await {
-            Err(Reserving::Taken(_)) => self.reserve(Wanted { holder, reservation, meta }, 0).await,
+            Err(Reserving::Taken(_)) => match self.reserve(Wanted { holder, reservation, meta }, 0).await {
+                Reserving::Taken(refused) => self.wait_for(holder, reservation, meta, refused).await,
+                other => other,
+            },
             Err(other) => other,
             Ok(()) => Reserving::Unused,
+        }
+    }
+
+    /// Two used the same before there were reservations: the second gets it after the first, so that no third one does.
+    async fn wait_for(&self, holder: Uuid, reservation: ReservationId, meta: &CommandMeta, refused: Refused) -> Reserving {
+        let command = ReservationCommand::Await { kind: A::KIND, holder: HolderId(holder), now: now() };
+        match self.reservations.execute(reservation.0, command, aside(meta)).await {
+            Ok(_) => Reserving::Taken(refused),
+            Err(error) => Reserving::Failed(error),
         }
     }
 

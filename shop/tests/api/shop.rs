@@ -28,6 +28,7 @@ pub struct Shop {
     pub payments: Arc<dyn Execute<Payment>>,
     pub users: Arc<dyn Execute<User>>,
     pub reservations: Arc<dyn Execute<Reservation>>,
+    pub aggregates: Aggregates,
 }
 
 impl Shop {
@@ -51,7 +52,7 @@ impl Shop {
         let routes =
             system.services().iter().fold(OpenApiRouter::new(), |routes, service| routes.merge(service.command_routes(&aggregates)));
         let served = Served::start(routes, schemas::bundled(), EdgeConfig::default()).await;
-        Self { served, payments, users, reservations }
+        Self { served, payments, users, reservations, aggregates }
     }
 }
 

@@ -1,6 +1,7 @@
 //! One account for an address, one product for a stock-keeping unit: as a caller sees it, without the reactors.
 
 use crate::{shop::Shop, support::answer::Answer};
+use consumers::{Outcome, Perform};
 use domain::{
     HolderId, ReservationId, Timestamp, UserId,
     reservation::{Kind, Reservation, ReservationCommand, Reserved},
@@ -9,6 +10,7 @@ use domain::{
 use event_store::{Accepted, Cause, CommandError, CommandMeta, Execute};
 use futures::future::join_all;
 use serde_json::{Value, json};
+use shop::reservations::effects::InUse;
 use uuid::Uuid;
 
 fn user(email: &str) -> Value {
@@ -130,6 +132,35 @@ async fn an_address_that_is_left_can_be_had_again_by_the_same_account() {
         let changed = shop.served.posted(&change, &json!({"email": email}), 200).await;
         assert_eq!(changed.body["version"], version, "{email}");
     }
+}
+
+/// As it is on a log that was begun before there were reservations: accounts use what nobody has reserved.
+#[tokio::test]
+async fn what_was_in_use_before_is_reserved_for_those_who_still_use_it() {
+    let shop = Shop::open().await;
+    let mut twins: Vec<Uuid> = Vec::new();
+    for _ in 0..2 {
+        let made = shop.served.posted("/users", &user("twin@example.com"), 201).await;
+        twins.push(made.id().parse().unwrap());
+        let number = if twins.len() == 1 { 1 } else { 3 };
+        assert_eq!(end(&shop, "twin@example.com", twins[twins.len() - 1], number).await.events, 1);
+    }
+    let reserve = async |holder| {
+        let effect = InUse::effect(Kind::Email, holder, reservation_of("twin@example.com"));
+        assert_eq!(InUse::of(&shop.aggregates).perform(&effect).await, Outcome::Done(None));
+    };
+    for _ in 0..2 {
+        reserve(twins[0]).await;
+        reserve(twins[1]).await;
+        reserve(Uuid::now_v7()).await;
+    }
+    for twin in twins {
+        shop.served.posted("/users", &user("twin@example.com"), 422).await.is_problem("email-taken", "email", "");
+        shop.served.posted(&format!("/users/{twin}/closure"), &json!({}), 200).await;
+        let held = left_behind(&*shop.reservations, "twin@example.com", twin).await;
+        assert!(end(&shop, "twin@example.com", twin, held.number).await.events > 0, "{twin} had it");
+    }
+    shop.served.posted("/users", &user("twin@example.com"), 201).await;
 }
 
 #[tokio::test]

@@ -316,6 +316,9 @@ class Reservation(Model):
         need(self.holder is None, f"it is held by {self.holder}")
         self.status, self.holder, self.number = "held", event["holder"], self.version
 
+    def ReservationAwaited(self, event: dict) -> None:  # noqa: N802
+        need(self.holder not in (None, event["holder"]), f"it is held by {self.holder}")
+
     def ReservationEnded(self, event: dict) -> None:  # noqa: N802
         held = (self.holder, self.number)
         need(held == (event["holder"], event["number"]), f"it is held by {held}")
