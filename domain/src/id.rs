@@ -74,6 +74,18 @@ identity!(
     "notification"
 );
 
+identity!(
+    /// Names the reservation of an address or of a stock-keeping unit.
+    ReservationId,
+    "reservation"
+);
+
+identity!(
+    /// Names whoever holds a reservation: a user or a product.
+    HolderId,
+    "holder"
+);
+
 impl PaymentId {
     /// The one payment of an order.
     pub fn for_order(order: OrderId) -> Self {

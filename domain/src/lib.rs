@@ -1,4 +1,4 @@
-//! The business rules of the shop: user, product, order, payment and notification.
+//! The business rules of the shop: user, product, order, payment, notification, and the reservations of what only one may have.
 //!
 //! Everything here is pure. This crate never does I/O, never reads a clock, never draws a random number and never
 //! awaits: time, identities and prices that were looked up elsewhere arrive inside the command.
@@ -13,12 +13,13 @@ pub mod notification;
 pub mod order;
 pub mod payment;
 pub mod product;
+pub mod reservation;
 mod shown;
 pub mod user;
 mod value;
 
 pub use event_sourcing::{Aggregate, Command, Event, Intent, Refusal, Timestamp, testing};
-pub use id::{NotificationId, OrderId, PaymentId, ProductId, UserId};
+pub use id::{HolderId, NotificationId, OrderId, PaymentId, ProductId, ReservationId, UserId};
 pub use value::{Currency, Email, Invalid, Money, Quantity, Sku, Text};
 
 /// A hash of this crate's sources, by `build.rs`: a snapshot that was folded by other rules is not trusted.

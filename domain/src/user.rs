@@ -2,11 +2,18 @@
 
 #![expect(missing_docs, reason = "the fields of a fact say what they are, and their types say the units")]
 
+mod holding;
+#[cfg(test)]
+mod tests;
 mod vouching;
 
 pub use vouching::{ANSWERED_ORDERS, Answered, CustomerRefused, CustomerVouched};
 
-use crate::{Aggregate, Command, Email, Intent, OrderId, Refusal, Text};
+use crate::{
+    Aggregate, Command, Email, Intent, OrderId, Refusal, ReservationId, Text,
+    reservation::{FORGONE, Forgone, Holder, Reserved, UNRESERVED},
+};
+use holding::usable;
 use serde::{Deserialize, Serialize};
 
 /// A user: the account, and the orders for which it was asked.
@@ -20,11 +27,10 @@ pub struct User {
 }
 
 /// A user's account.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Account {
-    /// Nobody has registered under this identity.
-    #[default]
-    NotRegistered,
+    /// Nobody has registered under this identity; the addresses that were reserved for it in vain.
+    NotRegistered(Forgone),
     /// The account is open.
     Open(Profile),
     /// The account was closed for good; the profile is forgotten.
@@ -40,6 +46,16 @@ pub struct Profile {
     pub name: Text,
     /// Where parcels go, if anywhere.
     pub address: Option<Text>,
+    /// The reservation of the address; none where it was written before there were reservations.
+    pub reserved: Option<Reserved>,
+    /// The reservations of addresses that the account never uses again.
+    pub forgone: Forgone,
+}
+
+impl Default for Account {
+    fn default() -> Self {
+        Self::NotRegistered(Forgone::default())
+    }
 }
 
 impl User {
@@ -47,7 +63,7 @@ impl User {
     pub fn profile(&self) -> Option<&Profile> {
         match &self.account {
             Account::Open(profile) => Some(profile),
-            Account::NotRegistered | Account::Closed => None,
+            Account::NotRegistered(_) | Account::Closed => None,
         }
     }
 
@@ -60,27 +76,58 @@ impl User {
 /// The commands to a user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum UserCommand {
-    /// Opens the account.
-    Register { email: Email, name: Text, address: Option<Text> },
-    /// Changes the fields that are given; if none of them differs it makes no event.
-    ChangeProfile { email: Option<Email>, name: Option<Text>, address: Option<Text> },
+    /// Opens the account, with the reservation of its address.
+    Register {
+        email: Email,
+        name: Text,
+        address: Option<Text>,
+        #[serde(default)]
+        reserved: Option<Reserved>,
+    },
+    /// Changes the fields that are given; if none of them differs it makes no event. Another address needs a reservation.
+    ChangeProfile {
+        email: Option<Email>,
+        name: Option<Text>,
+        address: Option<Text>,
+        #[serde(default)]
+        reserved: Option<Reserved>,
+    },
     /// Closes the account for good.
     Close { reason: Option<Text> },
     /// Asks whether an order may be this customer's; the answer is an event. The first answer for an order stands.
     VouchFor { order_id: OrderId },
+    /// Never to use this reservation of an address; refused where the account uses the address.
+    ForgoEmail { reserved: Reserved },
+    /// A question: refused where the account uses the address of this reservation.
+    UsesEmail { reservation_id: ReservationId },
 }
 
 impl Command for UserCommand {
+    const VERSION: u32 = 2;
+
+    fn version(&self) -> u32 {
+        match self {
+            Self::Register { reserved: None, .. } | Self::ChangeProfile { reserved: None, .. } | Self::Close { .. } => 1,
+            Self::Register { .. }
+            | Self::ChangeProfile { .. }
+            | Self::VouchFor { .. }
+            | Self::ForgoEmail { .. }
+            | Self::UsesEmail { .. } => 2,
+        }
+    }
+
     fn intent(&self) -> Intent {
         match self {
-            Self::Register { email, name, address } => {
+            Self::Register { email, name, address, reserved: _ } => {
                 Intent::of("register").with("email", email).with("name", name).with("address", address)
             }
-            Self::ChangeProfile { email, name, address } => {
+            Self::ChangeProfile { email, name, address, reserved: _ } => {
                 Intent::of("change-profile").with("email", email).with("name", name).with("address", address)
             }
             Self::Close { reason } => Intent::of("close").with("reason", reason),
             Self::VouchFor { order_id } => Intent::of("vouch-for").with("order_id", order_id),
+            Self::ForgoEmail { reserved } => Intent::of("forgo-email").with("reserved", reserved),
+            Self::UsesEmail { reservation_id } => Intent::of("uses-email").with("reservation_id", reservation_id),
         }
     }
 }
@@ -98,6 +145,8 @@ event_sourcing::events! {
         Vouched(CustomerVouched),
         /// The customer of an order has none.
         Refused(CustomerRefused),
+        /// A reservation of an address will never be used.
+        EmailForgone(UserEmailForgone),
     }
 }
 
@@ -107,6 +156,8 @@ pub struct UserRegistered {
     pub email: Email,
     pub name: Text,
     pub address: Option<Text>,
+    /// None where it was written before there were reservations.
+    pub reserved: Option<Reserved>,
 }
 
 /// Part of the profile changed; a field that is none stayed as it was.
@@ -115,12 +166,24 @@ pub struct UserProfileChanged {
     pub email: Option<Email>,
     pub name: Option<Text>,
     pub address: Option<Text>,
+    /// The reservation of the new address.
+    pub reserved: Option<Reserved>,
+    /// The reservation of the former address, where that one is left and was reserved: it is never used again.
+    pub left: Option<Reserved>,
 }
 
 /// The account was closed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserClosed {
     pub reason: Option<Text>,
+    /// The reservation of the address, where it was reserved.
+    pub left: Option<Reserved>,
+}
+
+/// A reservation of an address will never be used by this account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserEmailForgone {
+    pub reserved: Reserved,
 }
 
 /// Why a user's command was refused.
@@ -135,6 +198,15 @@ pub enum UserRefusal {
     /// The account is closed.
     #[error("the user's account is closed for good: nothing about it can be changed")]
     Closed,
+    /// An account uses the address. It says no more than that: who asks may be anybody.
+    #[error("is the address of an account already: each address has one account")]
+    EmailTaken,
+    /// The command bears no reservation of its address.
+    #[error("must be reserved first: a node of an earlier version has sent this, send it again")]
+    Unreserved,
+    /// The account has forgone the reservation.
+    #[error("its reservation was given up meanwhile: reserve it again")]
+    Forgone,
 }
 
 impl Refusal for UserRefusal {
@@ -143,6 +215,16 @@ impl Refusal for UserRefusal {
             Self::Unknown => "unknown-user",
             Self::AlreadyRegistered => "already-registered",
             Self::Closed => "user-closed",
+            Self::EmailTaken => User::TAKEN,
+            Self::Unreserved => UNRESERVED,
+            Self::Forgone => FORGONE,
+        }
+    }
+
+    fn field(&self) -> Option<&'static str> {
+        match self {
+            Self::Unknown | Self::AlreadyRegistered | Self::Closed => None,
+            Self::EmailTaken | Self::Unreserved | Self::Forgone => Some("email"),
         }
     }
 
@@ -160,24 +242,29 @@ impl Aggregate for User {
 
     fn handle(&self, command: UserCommand) -> Result<Vec<UserEvent>, UserRefusal> {
         match command {
-            UserCommand::Register { email, name, address } => self.account.register(UserRegistered { email, name, address }),
-            UserCommand::ChangeProfile { email, name, address } => self.account.change(UserProfileChanged { email, name, address }),
+            UserCommand::Register { email, name, address, reserved } => {
+                self.account.register(UserRegistered { email, name, address, reserved })
+            }
+            UserCommand::ChangeProfile { email, name, address, reserved } => {
+                self.account.change(UserProfileChanged { email, name, address, reserved, left: None })
+            }
             UserCommand::Close { reason } => self.account.close(reason),
+            UserCommand::ForgoEmail { reserved } => self.forgo(reserved),
+            UserCommand::UsesEmail { reservation_id } => self.parts_with(reservation_id).map(|()| vec![]),
             UserCommand::VouchFor { order_id } => Ok(self.vouch_for(order_id)),
         }
     }
 
     fn apply(&mut self, event: &UserEvent) {
         match event {
-            UserEvent::Registered(UserRegistered { email, name, address }) => {
-                self.account = Account::Open(Profile { email: email.clone(), name: name.clone(), address: address.clone() });
-            }
+            UserEvent::Registered(registered) => self.account = Account::Open(Profile::of(registered, self.account.forgone())),
             UserEvent::ProfileChanged(changed) => {
                 if let Account::Open(profile) = &mut self.account {
                     profile.take_over(changed);
                 }
             }
-            UserEvent::Closed(UserClosed { reason: _ }) => self.account = Account::Closed,
+            UserEvent::Closed(UserClosed { reason: _, left: _ }) => self.account = Account::Closed,
+            UserEvent::EmailForgone(UserEmailForgone { reserved }) => self.account.forgo(*reserved),
             UserEvent::Vouched(CustomerVouched { order_id }) | UserEvent::Refused(CustomerRefused { order_id, reason: _ }) => {
                 self.answered.add(*order_id);
             }
@@ -188,7 +275,10 @@ impl Aggregate for User {
 impl Account {
     fn register(&self, registered: UserRegistered) -> Result<Vec<UserEvent>, UserRefusal> {
         match self {
-            Self::NotRegistered => Ok(vec![UserEvent::Registered(registered)]),
+            Self::NotRegistered(forgone) => {
+                usable(&registered.email, registered.reserved, forgone)?;
+                Ok(vec![UserEvent::Registered(registered)])
+            }
             Self::Open(_) => Err(UserRefusal::AlreadyRegistered),
             Self::Closed => Err(UserRefusal::Closed),
         }
@@ -196,119 +286,56 @@ impl Account {
 
     fn change(&self, wanted: UserProfileChanged) -> Result<Vec<UserEvent>, UserRefusal> {
         match self {
-            Self::NotRegistered => Err(UserRefusal::Unknown),
-            Self::Open(profile) => Ok(profile.difference(wanted).map(UserEvent::ProfileChanged).into_iter().collect()),
+            Self::NotRegistered(_) => Err(UserRefusal::Unknown),
+            Self::Open(profile) => Ok(profile.difference(wanted)?.map(UserEvent::ProfileChanged).into_iter().collect()),
             Self::Closed => Err(UserRefusal::Closed),
         }
     }
 
     fn close(&self, reason: Option<Text>) -> Result<Vec<UserEvent>, UserRefusal> {
         match self {
-            Self::NotRegistered => Err(UserRefusal::Unknown),
-            Self::Open(_) => Ok(vec![UserEvent::Closed(UserClosed { reason })]),
+            Self::NotRegistered(_) => Err(UserRefusal::Unknown),
+            Self::Open(profile) => Ok(vec![UserEvent::Closed(UserClosed { reason, left: profile.reserved })]),
             Self::Closed => Ok(vec![]),
         }
     }
 }
 
 impl Profile {
+    fn of(registered: &UserRegistered, forgone: Forgone) -> Self {
+        let UserRegistered { email, name, address, reserved } = registered.clone();
+        Self { email, name, address, reserved, forgone }
+    }
+
     /// The fields of `wanted` that differ from the profile; none if no field does.
-    fn difference(&self, wanted: UserProfileChanged) -> Option<UserProfileChanged> {
+    fn difference(&self, wanted: UserProfileChanged) -> Result<Option<UserProfileChanged>, UserRefusal> {
         let email = wanted.email.filter(|email| *email != self.email);
         let name = wanted.name.filter(|name| *name != self.name);
         let address = wanted.address.filter(|address| self.address.as_ref() != Some(address));
-        let differs = email.is_some() || name.is_some() || address.is_some();
-        differs.then_some(UserProfileChanged { email, name, address })
+        if email.is_none() && name.is_none() && address.is_none() {
+            return Ok(None);
+        }
+        let moves = email.as_ref().is_some_and(|email| self.leaves_for(email));
+        if let Some(email) = email.as_ref().filter(|_| moves) {
+            usable(email, wanted.reserved, &self.forgone)?;
+        }
+        let (reserved, left) = if moves { (wanted.reserved, self.reserved) } else { (None, None) };
+        Ok(Some(UserProfileChanged { email, name, address, reserved, left }))
+    }
+
+    /// True where this is another address, and not another spelling of the present one.
+    fn leaves_for(&self, email: &Email) -> bool {
+        ReservationId::of_email(email) != ReservationId::of_email(&self.email)
     }
 
     fn take_over(&mut self, changed: &UserProfileChanged) {
-        let UserProfileChanged { email, name, address } = changed.clone();
+        let UserProfileChanged { email, name, address, reserved, left: _ } = changed.clone();
+        if email.as_ref().is_some_and(|email| self.leaves_for(email)) {
+            let left = std::mem::replace(&mut self.reserved, reserved);
+            left.into_iter().for_each(|left| self.forgone.add(left));
+        }
         self.email = email.unwrap_or_else(|| self.email.clone());
         self.name = name.unwrap_or_else(|| self.name.clone());
         self.address = address.or_else(|| self.address.take());
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::given;
-
-    fn text(words: &str) -> Text {
-        words.parse().unwrap()
-    }
-
-    fn email(address: &str) -> Email {
-        address.parse().unwrap()
-    }
-
-    fn register() -> UserCommand {
-        UserCommand::Register { email: email("ada@example.com"), name: text("Ada"), address: Some(text("1 Row")) }
-    }
-
-    fn registered() -> UserEvent {
-        UserEvent::Registered(UserRegistered { email: email("ada@example.com"), name: text("Ada"), address: Some(text("1 Row")) })
-    }
-
-    fn rename(name: &str) -> UserCommand {
-        UserCommand::ChangeProfile { email: None, name: Some(text(name)), address: None }
-    }
-
-    fn closed() -> UserEvent {
-        UserEvent::Closed(UserClosed { reason: Some(text("moved")) })
-    }
-
-    fn close() -> UserCommand {
-        UserCommand::Close { reason: Some(text("moved")) }
-    }
-
-    #[test]
-    fn a_new_user_registers() {
-        let given = given::<User>([]).when(register()).then([registered()]);
-        assert_eq!(given.state().profile().unwrap().name, text("Ada"));
-    }
-
-    #[test]
-    fn an_identity_registers_once() {
-        given::<User>([registered()]).when(register()).refused("already-registered");
-        given::<User>([registered(), closed()]).when(register()).refused("user-closed");
-    }
-
-    #[test]
-    fn only_what_differs_is_changed() {
-        let command =
-            UserCommand::ChangeProfile { email: Some(email("ada@example.org")), name: Some(text("Ada")), address: Some(text("2 Row")) };
-        let changed = UserProfileChanged { email: Some(email("ada@example.org")), name: None, address: Some(text("2 Row")) };
-        let given = given::<User>([registered()]).when(command).then([UserEvent::ProfileChanged(changed)]);
-        let profile = Profile { email: email("ada@example.org"), name: text("Ada"), address: Some(text("2 Row")) };
-        assert_eq!(given.state().profile(), Some(&profile));
-    }
-
-    #[test]
-    fn a_change_of_one_field_leaves_the_others() {
-        let changed = UserProfileChanged { email: None, name: Some(text("Ada L")), address: None };
-        let given = given::<User>([registered()]).when(rename("Ada L")).then([UserEvent::ProfileChanged(changed)]);
-        let profile = Profile { email: email("ada@example.com"), name: text("Ada L"), address: Some(text("1 Row")) };
-        assert_eq!(given.state().profile(), Some(&profile));
-    }
-
-    #[test]
-    fn changing_nothing_makes_no_event() {
-        given::<User>([registered()]).when(rename("Ada")).then_nothing();
-        let empty = UserCommand::ChangeProfile { email: None, name: None, address: None };
-        given::<User>([registered()]).when(empty).then_nothing();
-    }
-
-    #[test]
-    fn only_an_open_account_changes() {
-        given::<User>([]).when(rename("Bob")).not_found("unknown-user");
-        given::<User>([registered(), closed()]).when(rename("Bob")).refused("user-closed");
-    }
-
-    #[test]
-    fn an_account_closes_once() {
-        given::<User>([]).when(close()).not_found("unknown-user");
-        let given = given::<User>([registered()]).when(close()).then([closed()]).when(close()).then_nothing();
-        assert!(given.state().is_closed());
     }
 }

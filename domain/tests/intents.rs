@@ -9,8 +9,11 @@ use domain::notification::{Notification, NotificationCommand};
 use domain::order::{Order, OrderCommand, OrderLine};
 use domain::payment::{Payment, PaymentCommand};
 use domain::product::{Product, ProductCommand};
+use domain::reservation::{Kind, Reservation, ReservationCommand, Reserved};
 use domain::user::{User, UserCommand};
-use domain::{Aggregate, Command, Intent, Money, OrderId, PaymentId, ProductId, Quantity, Text, Timestamp, UserId};
+use domain::{
+    Aggregate, Command, HolderId, Intent, Money, OrderId, PaymentId, ProductId, Quantity, ReservationId, Text, Timestamp, UserId,
+};
 use std::{collections::BTreeSet, fs, path::Path};
 
 /// The samples of a command, by variant. A variant that is not named does not compile, and one that is named has a sample.
@@ -51,25 +54,31 @@ fn user_id() -> UserId {
 fn user_commands() -> Vec<UserCommand> {
     use UserCommand::*;
     let email = || "ada@example.com".parse().unwrap();
+    let reservation_id = ReservationId::of_email(&email());
+    let reserved = Reserved { reservation_id, number: 1 };
     samples! { UserCommand {
         Register: [
-            Register { email: email(), name: text("Ada"), address: Some(text("1 High St")) },
-            Register { email: email(), name: text("Ada"), address: None }
+            Register { email: email(), name: text("Ada"), address: Some(text("1 High St")), reserved: Some(reserved) },
+            Register { email: email(), name: text("Ada"), address: None, reserved: None }
         ],
         ChangeProfile: [
-            ChangeProfile { email: Some(email()), name: Some(text("Ada \"L.\"")), address: Some(text("2 High St")) },
-            ChangeProfile { email: None, name: Some(text("Ada")), address: None }
+            ChangeProfile { email: Some(email()), name: Some(text("Ada \"L.\"")), address: Some(text("2 High St")), reserved: Some(reserved) },
+            ChangeProfile { email: None, name: Some(text("Ada")), address: None, reserved: None }
         ],
         Close: [Close { reason: Some(text("moved")) }, Close { reason: None }],
         VouchFor: [VouchFor { order_id: order_id() }],
+        ForgoEmail: [ForgoEmail { reserved }],
+        UsesEmail: [UsesEmail { reservation_id }],
     } }
 }
 
 fn product_commands() -> Vec<ProductCommand> {
     use ProductCommand::*;
     let (order_id, line) = (order_id(), 1);
+    let reservation_id = ReservationId::of_sku(&"85123A".parse().unwrap());
+    let reserved = Reserved { reservation_id, number: 1 };
     samples! { ProductCommand {
-        List: [List { sku: "85123A".parse().unwrap(), name: text("Heart"), price: money(295) }],
+        List: [List { sku: "85123A".parse().unwrap(), name: text("Heart"), price: money(295), reserved: Some(reserved) }],
         ChangePrice: [ChangePrice { price: money(0) }],
         ReceiveStock: [ReceiveStock { quantity: quantity(10) }],
         Reserve: [
@@ -79,6 +88,8 @@ fn product_commands() -> Vec<ProductCommand> {
         Release: [Release { order_id, line }],
         Ship: [Ship { order_id, line }],
         Withdraw: [Withdraw { reason: Some(text("sold out")) }, Withdraw { reason: None }],
+        ForgoSku: [ForgoSku { reserved }],
+        UsesSku: [UsesSku { reservation_id }],
     } }
 }
 
@@ -138,13 +149,28 @@ fn notification_commands() -> Vec<NotificationCommand> {
     } }
 }
 
+fn reservation_commands() -> Vec<ReservationCommand> {
+    use ReservationCommand::*;
+    let holder = HolderId(user_id().0);
+    samples! { ReservationCommand {
+        Reserve: [Reserve { kind: Kind::Email, holder, now: Timestamp(0) }, Reserve { kind: Kind::Sku, holder, now: Timestamp(0) }],
+        Await: [Await { kind: Kind::Email, holder, now: Timestamp(0) }],
+        End: [End { holder, number: 3 }],
+        Open: [Open],
+        MayReserve: [MayReserve],
+    } }
+}
+
 fn lines<A: Aggregate>(commands: Vec<A::Command>) -> impl Iterator<Item = String> {
     commands.into_iter().map(|command| format!("{} {}", A::NAME, command.intent()))
 }
 
 fn all_lines() -> BTreeSet<String> {
     let shop = lines::<User>(user_commands()).chain(lines::<Product>(product_commands())).chain(lines::<Order>(order_commands()));
-    shop.chain(lines::<Payment>(payment_commands())).chain(lines::<Notification>(notification_commands())).collect()
+    shop.chain(lines::<Payment>(payment_commands()))
+        .chain(lines::<Notification>(notification_commands()))
+        .chain(lines::<Reservation>(reservation_commands()))
+        .collect()
 }
 
 /// The stored lines; on request those that are missing are added first.
@@ -171,12 +197,14 @@ fn every_build_means_the_same_by_a_command() {
 #[test]
 fn a_field_that_says_nothing_leaves_no_trace() {
     assert_eq!(UserCommand::Close { reason: None }.intent(), Intent::of("close"));
-    let unsaid = UserCommand::ChangeProfile { email: None, name: Some(text("Ada")), address: None };
+    let unsaid = UserCommand::ChangeProfile { email: None, name: Some(text("Ada")), address: None, reserved: None };
     assert_eq!(unsaid.intent(), Intent::of("change-profile").with("name", "Ada"));
 }
 
 #[test]
 fn what_the_clock_said_leaves_no_trace() {
     assert_eq!(place(0, 1).intent(), place(2, 3).intent());
+    let reserve = |now| ReservationCommand::Reserve { kind: Kind::Sku, holder: HolderId(user_id().0), now: Timestamp(now) };
+    assert_eq!(reserve(1).intent(), reserve(2).intent());
     assert_eq!(OrderCommand::Expire { now: Timestamp(0) }.intent(), OrderCommand::Expire { now: Timestamp(1) }.intent());
 }

@@ -4,11 +4,12 @@
 
 mod commands;
 
-use commands::{notification_commands, order_commands, payment_commands, product_commands, user_commands};
+use commands::{notification_commands, order_commands, payment_commands, product_commands, reservation_commands, user_commands};
 use domain::notification::Notification;
 use domain::order::{Order, OrderEvent, OrderLine};
 use domain::payment::{Payment, PaymentCommand, PaymentEvent, PaymentRefundSettled, PaymentRefusal};
 use domain::product::{Product, ProductCommand, ProductEvent, Stock};
+use domain::reservation::{Reservation, ReservationEvent};
 use domain::user::{User, UserEvent};
 use domain::{Aggregate, Money, testing::fold};
 use proptest::prelude::*;
@@ -94,7 +95,8 @@ fn pieces_in_and_out<'a>(events: impl Iterator<Item = &'a ProductEvent>) -> (i64
             | ProductEvent::StockReserved(_)
             | ProductEvent::ReservationRejected(_)
             | ProductEvent::StockReleased(_)
-            | ProductEvent::Withdrawn(_) => {}
+            | ProductEvent::Withdrawn(_)
+            | ProductEvent::SkuForgone(_) => {}
         }
     }
     (received, shipped)
@@ -170,7 +172,8 @@ proptest! {
                 ProductEvent::StockReserved(event) => prop_assert!(answered.insert((event.order_id, event.line))),
                 ProductEvent::ReservationRejected(event) => prop_assert!(answered.insert((event.order_id, event.line))),
                 ProductEvent::Listed(_) | ProductEvent::PriceChanged(_) | ProductEvent::StockReceived(_)
-                | ProductEvent::StockReleased(_) | ProductEvent::StockShipped(_) | ProductEvent::Withdrawn(_) => {}
+                | ProductEvent::StockReleased(_) | ProductEvent::StockShipped(_) | ProductEvent::Withdrawn(_)
+                | ProductEvent::SkuForgone(_) => {}
             }
         }
     }
@@ -319,21 +322,33 @@ proptest! {
     }
 
     #[test]
+    fn a_reservation_is_numbered_by_the_version_at_which_it_was_made(commands in reservation_commands()) {
+        let run = Run::<Reservation>::of(commands);
+        let mut version = 0;
+        for (group, state) in run.groups.iter().zip(&run.states[1..]) {
+            version += i64::try_from(group.len()).unwrap();
+            let made = group.iter().any(|event| matches!(event, ReservationEvent::Made(_)));
+            prop_assert!(!made || state.held().map(|held| held.number) == Some(version));
+        }
+    }
+
+    #[test]
     fn the_fold_of_the_events_is_the_state(
         users in user_commands(), products in product_commands(), orders in order_commands(),
-        payments in payment_commands(), notifications in notification_commands(),
+        payments in payment_commands(), notifications in notification_commands(), reservations in reservation_commands(),
     ) {
         fold_is_state::<User>(users)?;
         fold_is_state::<Product>(products)?;
         fold_is_state::<Order>(orders)?;
         fold_is_state::<Payment>(payments)?;
         fold_is_state::<Notification>(notifications)?;
+        fold_is_state::<Reservation>(reservations)?;
     }
 
     #[test]
     fn a_command_repeated_at_once_makes_no_event(
         users in user_commands(), products in product_commands(), orders in order_commands(),
-        payments in payment_commands(), notifications in notification_commands(),
+        payments in payment_commands(), notifications in notification_commands(), reservations in reservation_commands(),
     ) {
         // Receiving goods is the one command that means something again each time; its retries are known by their command id.
         let products = products.into_iter().filter(|command| !matches!(command, ProductCommand::ReceiveStock { .. })).collect();
@@ -342,5 +357,6 @@ proptest! {
         repeats_make_nothing::<Order>(orders)?;
         repeats_make_nothing::<Payment>(payments)?;
         repeats_make_nothing::<Notification>(notifications)?;
+        repeats_make_nothing::<Reservation>(reservations)?;
     }
 }

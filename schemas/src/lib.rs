@@ -5,7 +5,7 @@
 #![warn(missing_docs)]
 
 use codec::{Codecs, RecordSchema, RecordSet, Schemas};
-use domain::{notification::Notification, order::Order, payment::Payment, product::Product, user::User};
+use domain::{notification::Notification, order::Order, payment::Payment, product::Product, reservation::Reservation, user::User};
 use std::sync::LazyLock;
 
 macro_rules! records {
@@ -16,20 +16,20 @@ macro_rules! records {
     };
 }
 
-// 1 and 29 are the log's own. 13 and 24 are the first versions of OrderPlaced and PaymentVoided, in which old logs hold bytes: no other
-// record may get them.
+// 1 and 29 are the log's own. An id whose path begins with `history` is of an earlier version, in which old logs hold bytes: no other record
+// may get it.
 records! {
-    2 "user/UserRegistered"
-    3 "user/UserProfileChanged"
-    4 "user/UserClosed"
-    5 "product/ProductListed"
+    2 "history/UserRegistered/v1"
+    3 "history/UserProfileChanged/v1"
+    4 "history/UserClosed/v1"
+    5 "history/ProductListed/v1"
     6 "product/PriceChanged"
     7 "product/StockReceived"
     8 "product/StockReserved"
     9 "product/ReservationRejected"
     10 "product/StockReleased"
     11 "product/StockShipped"
-    12 "product/ProductWithdrawn"
+    12 "history/ProductWithdrawn/v1"
     13 "history/OrderPlaced/v1"
     14 "order/OrderLineReserved"
     15 "order/OrderLineRejected"
@@ -55,6 +55,17 @@ records! {
     36 "order/OrderAccepted"
     37 "user/CustomerVouched"
     38 "user/CustomerRefused"
+    40 "user/UserRegistered"
+    41 "user/UserProfileChanged"
+    42 "user/UserClosed"
+    43 "user/UserEmailForgone"
+    44 "product/ProductListed"
+    45 "product/ProductWithdrawn"
+    46 "product/ProductSkuForgone"
+    47 "reservation/ReservationMade"
+    48 "reservation/ReservationEnded"
+    49 "reservation/ReservationsOpened"
+    50 "reservation/ReservationAwaited"
 }
 
 /// The records of the shop's events.
@@ -67,5 +78,5 @@ pub fn bundled() -> Schemas {
 
 /// The codecs that read the events of the shop's services.
 pub fn codecs(schemas: Schemas) -> Codecs {
-    Codecs::new(schemas).with::<User>().with::<Product>().with::<Order>().with::<Payment>().with::<Notification>()
+    Codecs::new(schemas).with::<User>().with::<Product>().with::<Order>().with::<Payment>().with::<Notification>().with::<Reservation>()
 }

@@ -9,6 +9,7 @@ pub mod notifications;
 pub mod orders;
 pub mod payments;
 pub mod products;
+pub mod reservations;
 mod settings;
 mod shapes;
 pub mod simulated_gateway;
@@ -34,5 +35,6 @@ pub fn system(settings: &Settings) -> System {
         .service(orders::service(settings))
         .service(payments::service(settings))
         .service(notifications::service(settings))
+        .service(reservations::service())
         .audited()
 }

@@ -1,9 +1,9 @@
 //! The declaration of a system: what it is made of, said once.
 
-use crate::{Failure, due::DueRows, writing::Building};
+use crate::{Check, Failure, due::DueRows, writing::Building};
 use codec::{Codecs, RecordSet, Schemas};
 use consumers::{Deadline, DestinationConfig, Due, EffectKind, Overdue, Patience, Reactor};
-use event_sourcing::{Aggregate, Event, Sources, Timestamp};
+use event_sourcing::{Aggregate, AnyCommand, Event, Sources, Timestamp};
 use event_store::Aggregates;
 use projections::{Database, ErasedView, ReadState, View, Views, audit, erased};
 use std::{collections::BTreeSet, path::Path, sync::Arc};
@@ -50,6 +50,8 @@ pub struct Service {
     deadlines: Vec<(&'static str, MakeDue)>,
     commands: Option<Commands>,
     queries: Option<Queries>,
+    caught_up: Option<AnyCommand>,
+    checks: Vec<fn() -> Box<dyn Check>>,
 }
 
 impl Service {
@@ -63,7 +65,8 @@ impl Service {
     /// A service without an aggregate and without a log: it reads the logs of others.
     pub fn reading(name: &'static str) -> Self {
         let (views, reactors, deadlines) = (Vec::new(), Vec::new(), Vec::new());
-        Self { name, aggregate: None, views, reactors, effects: None, deadlines, commands: None, queries: None }
+        let (effects, commands, queries, caught_up, checks) = (None, None, None, None, Vec::new());
+        Self { name, aggregate: None, views, reactors, effects, deadlines, commands, queries, caught_up, checks }
     }
 
     /// Adds a view to its database. The first view is the aggregate's own: the auditor shows an aggregate's state by it.
@@ -115,6 +118,20 @@ impl Service {
         Self { queries: Some(Arc::new(queries)), ..self }
     }
 
+    /// Sends this command once the service's reactors have handled all that stood in their logs when the process started. Every node that
+    /// runs them does so at each start: the command must make no event the second time.
+    #[must_use]
+    pub fn once_caught_up(self, command: AnyCommand) -> Self {
+        Self { caught_up: Some(command), ..self }
+    }
+
+    /// Adds a check of its log, for `verify`.
+    #[must_use]
+    pub fn checked<C: Check + Default + 'static>(mut self) -> Self {
+        self.checks.push(|| Box::new(C::default()));
+        self
+    }
+
     /// The service's name: `orders`.
     pub fn name(&self) -> &'static str {
         self.name
@@ -132,6 +149,14 @@ impl Service {
 
     pub(crate) fn reacts(&self) -> Vec<Reactor> {
         self.reactors.clone()
+    }
+
+    pub(crate) fn caught_up(&self) -> Option<AnyCommand> {
+        self.caught_up.clone()
+    }
+
+    pub(crate) fn checks(&self) -> impl Iterator<Item = Box<dyn Check>> + '_ {
+        self.checks.iter().map(|make| make())
     }
 
     pub(crate) fn effect_kinds(&self, surroundings: &Surroundings<'_>) -> Result<Vec<(&'static str, EffectKind)>, Failure> {

@@ -7,6 +7,8 @@
 #![warn(missing_docs)]
 
 mod ask;
+mod caught_up;
+mod check;
 mod children;
 mod cli;
 mod config;
@@ -16,6 +18,7 @@ mod due;
 mod embedded;
 mod errands;
 mod failure;
+mod meta;
 mod program;
 mod reading;
 mod redrive;
@@ -27,6 +30,7 @@ mod topics;
 mod verify;
 mod writing;
 
+pub use check::Check;
 pub use children::Children;
 pub use cli::{KafkaArguments, Role, RunArguments, StoreArguments, Tools, parse};
 pub use declaration::{Service, Surroundings, System};

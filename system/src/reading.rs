@@ -1,6 +1,8 @@
 //! The read side of a node: databases, views, reactors, and the readers that feed them.
 
-use crate::{Failure, Role, RunArguments, Service, Surroundings, System, errands::ReactorDatabase, redrive::ReactorRedrive};
+use crate::{
+    Failure, Role, RunArguments, Service, Surroundings, System, caught_up::CatchingUp, errands::ReactorDatabase, redrive::ReactorRedrive,
+};
 use codec::Codecs;
 use consumers::{Patience, ReactorParts, Reactors, keep_deadlines};
 use event_store::{
@@ -97,6 +99,7 @@ pub(crate) async fn start(parts: ReadingParts<'_>) -> Result<ReadSide, Failure> 
     let mut running = view_readers(&parts).await?;
     running.extend(reactor_readers(&parts, &logs)?);
     keep_all_deadlines(&parts);
+    tell_who_catches_up(&parts, &logs)?;
     let boxes = letter_boxes(&parts, &running);
     let readers: Vec<Reader> = running.into_iter().map(|running| running.reader).collect();
     let names: Vec<String> = readers.iter().map(|reader| reader.name.to_string()).collect();
@@ -169,6 +172,24 @@ fn keep_all_deadlines(parts: &ReadingParts<'_>) {
             tokio::spawn(keep_deadlines(deadline, parts.aggregates.clone(), DEADLINES_EVERY, parts.stop.clone()));
         }
     }
+}
+
+/// For each service that asks for it, waits in the background until its reactors have caught up.
+fn tell_who_catches_up(parts: &ReadingParts<'_>, logs: &Logs) -> Result<(), Failure> {
+    for service in parts.system.services().iter().filter(|service| parts.arguments.plays(service.name(), Role::Reactors)) {
+        let (Some(command), Some(database)) = (service.caught_up(), parts.databases.0.get(service.name())) else { continue };
+        let sources = parts.system.sources_of(&service.reacts());
+        let counts = Topics::new(parts.config).and_then(|topics| topics.partitions(&sources)).map_err(Failure::failed)?;
+        let of = |(service, log): (&'static str, &Arc<dyn Log>)| {
+            let (count, log) = (counts.get(service).copied().unwrap_or(0), log.clone());
+            (0..count).map(move |partition| (PartitionId { service: service.into(), partition }, log.clone()))
+        };
+        let logs = sources.iter().filter_map(|service| Some((*service, logs.get(service)?)));
+        let (database, aggregates) = (database.clone(), parts.aggregates.clone());
+        let catching_up = CatchingUp { service: service.name(), sources: logs.flat_map(of).collect(), database, aggregates, command };
+        tokio::spawn(catching_up.run(parts.stop.clone()));
+    }
+    Ok(())
 }
 
 /// On one machine this process reads all partitions; between machines, nodes that run the same readers share them in a consumer group.

@@ -1,6 +1,6 @@
 //! `daybook verify`: checks the log's promises on the raw topics.
 
-use crate::{FOUND, Failure, System, cli::VerifyArguments, store::Store};
+use crate::{FOUND, Failure, System, check, cli::VerifyArguments, store::Store};
 use codec::{Codecs, DecodeError, Learned};
 use event_store::{
     Log, LogError, PartitionId,
@@ -26,13 +26,24 @@ pub(crate) async fn run(system: &System, arguments: VerifyArguments) -> Result<E
             found.push((source, findings));
         }
     }
+    let mut together = Vec::new();
+    for service in system.services().iter().filter(|service| asked(&service.name())) {
+        for check in service.checks() {
+            let findings = check::findings(&store, service.name(), check).await.map_err(Failure::failed)?;
+            together.extend(findings.into_iter().map(|what| (service.name(), what)));
+        }
+    }
     store.close().await?;
-    let violations: u64 = found.iter().map(|(_, findings)| findings.violations).sum();
+    let violations = found.iter().map(|(_, findings)| findings.violations).sum::<u64>() + together.len() as u64;
     if arguments.json {
         let partitions: Vec<_> =
             found.iter().map(|(source, findings)| json!({"partition": source.to_string(), "findings": findings})).collect();
-        println!("{}", json!({"violations": violations, "partitions": partitions}));
-    } else if violations == 0 {
+        let services: Vec<_> = together.iter().map(|(service, what)| json!({"service": service, "what": what})).collect();
+        println!("{}", json!({"violations": violations, "partitions": partitions, "services": services}));
+    } else {
+        together.iter().for_each(|(service, what)| println!("{service:20} BROKEN: {what}"));
+    }
+    if violations == 0 && !arguments.json {
         println!("every promise is kept");
     }
     Ok(if violations == 0 { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })

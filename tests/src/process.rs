@@ -62,7 +62,8 @@ impl Daybook {
     }
 
     async fn spawn(program: &str, directory: &Path, arguments: &[&str], settings: &[(&str, &str)], unset: &[&str]) -> Self {
-        let http = format!("127.0.0.1:{}", free_port());
+        let named = settings.iter().find(|(name, _)| *name == "DAYBOOK_HTTP");
+        let http = named.map_or_else(|| format!("127.0.0.1:{}", free_port()), |(_, address)| (*address).to_owned());
         let mut command = Command::new(program);
         command.arg("run").args(arguments).env("DAYBOOK_HTTP", &http).env("DAYBOOK_DATA", directory).envs(settings.iter().copied());
         for name in unset {

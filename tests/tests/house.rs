@@ -165,7 +165,21 @@ fn what_decides_is_built_of_little() {
     };
     may("event-sourcing", &["serde", "serde_json", "thiserror", "uuid"]);
     // Tables of Unicode and of domain names are rules as well: pure functions of a text.
-    may("domain", &["event-sourcing", "icu_normalizer", "icu_properties", "idna", "iso_currency", "serde", "thiserror", "uuid"]);
+    may(
+        "domain",
+        &[
+            "caseless",
+            "event-sourcing",
+            "icu_normalizer",
+            "icu_properties",
+            "idna",
+            "iso_currency",
+            "serde",
+            "thiserror",
+            "unicode-normalization",
+            "uuid",
+        ],
+    );
 }
 
 #[test]

@@ -3,7 +3,10 @@
 //! A test binary of its own, since it needs the machine to itself.
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 use system_tests::process::{Daybook, free_port};
@@ -27,6 +30,9 @@ const MOST_GROWN: u64 = 192;
 /// Requests are sent in batches this far apart.
 const TICK: Duration = Duration::from_millis(5);
 
+/// How many products were listed, or were to be.
+static LISTED: AtomicU64 = AtomicU64::new(0);
+
 /// An answer and how long it took.
 struct Answered {
     status: u16,
@@ -47,9 +53,10 @@ impl Connection {
         Self { stream, buffer: vec![0; 16 * 1024] }
     }
 
-    /// Lists a product.
+    /// Lists a product with a stock-keeping unit of its own.
     async fn post(&mut self) -> Answered {
-        let body = r#"{"sku":"tea","name":"Tea","price":{"amount":250,"currency":"EUR"}}"#;
+        let number = LISTED.fetch_add(1, Ordering::Relaxed);
+        let body = format!(r#"{{"sku":"tea-{number}","name":"Tea","price":{{"amount":250,"currency":"EUR"}}}}"#);
         let head = "POST /products HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length";
         let begun = Instant::now();
         self.stream.write_all(format!("{head}: {}\r\n\r\n{body}", body.len()).as_bytes()).await.expect("it is sent");

@@ -10,10 +10,18 @@ from .checker.evidence import Evidence, log_of
 from .workload.history import ACKED, REFUSED, UNKNOWN, Attempt, Operation, Read
 
 USER, PRODUCT, PAID, OFF = "user-1", "product-1", "order-1", "order-2"
+MOVED, ADDRESS = "user-2", "address-1"
 PAYMENT = "payment-1"
 STUCK, STUCK_PAYMENT = "order-stuck", "payment-stuck"
 REFUSED_USER, REFUSED_ORDER = "user-refused", "order-refused"
-NAMESPACES = {"users": "user", "products": "product", "orders": "order", "payments": "payment", "notifications": "notification"}
+NAMESPACES = {
+    "users": "user",
+    "products": "product",
+    "orders": "order",
+    "payments": "payment",
+    "notifications": "notification",
+    "reservations": "reservation",
+}
 
 
 def gbp(amount: int) -> dict:
@@ -160,10 +168,12 @@ class Made:
 def shop() -> Made:
     """A user, a product, an order that is paid and partly refunded, an order that is cancelled, refusals, and a repeat."""
     made = Made()
-    made.asked(
-        "register", "register-user", "users", USER, [("UserRegistered", {"email": "a@b.c", "name": "Ada", "address": None})]
-    )
-    made.asked("list", "list-product", "products", PRODUCT, [("ProductListed", {"sku": "S", "name": "Thing", "price": gbp(100)})])
+    ada = {"email": "a@b.c", "name": "Ada", "address": None, "reserved": reserve(made, ADDRESS, "email", USER)}
+    made.asked("register", "register-user", "users", USER, [("UserRegistered", ada)])
+    thing = {"sku": "S", "name": "Thing", "price": gbp(100), "reserved": reserve(made, "unit-1", "sku", PRODUCT)}
+    made.asked("list", "list-product", "products", PRODUCT, [("ProductListed", thing)])
+    made.refused("taken", "register-user", "users", "?", "email-taken", {"email": "A@B.c"})
+    moved_user(made)
     received = made.asked(
         "receive", "receive-stock", "products", PRODUCT, [("StockReceived", {"quantity": 10})], {"quantity": 10}
     )
@@ -198,6 +208,37 @@ def shop() -> Made:
     made.reads.append(Read("/orders", PAID, "orders/0/4", 4, "node1", 1.0, 2.0, 200, 4))
     made.fill_tables()
     return made
+
+
+def reserve(made: Made, reservation: str, kind: str, holder: str) -> dict:
+    """A reservation is made; answers it as its holder knows it."""
+    event = {"kind": kind, "holder": holder, "reserved_at": 1}
+    name = f"reserve-{reservation}-{len(made.records)}"
+    made.command("reservations", reservation, name, [("ReservationMade", event)], "some", "system/reservations")
+    return {"reservation_id": reservation, "number": made.versions[reservation]}
+
+
+def end(made: Made, reserved: dict, holder: str) -> None:
+    """A reservation is ended."""
+    event, name = {"holder": holder, "number": reserved["number"]}, f"end-{len(made.records)}"
+    made.command("reservations", reserved["reservation_id"], name, [("ReservationEnded", event)], "some", "system/reservations")
+
+
+def moved_user(made: Made) -> None:
+    """An account forgoes what it reserved for nothing, is opened with another address, moves, and is closed; another takes up what it left."""
+    vain, first = (reserve(made, name, "email", MOVED) for name in ("address-2", "address-3"))
+    made.command("users", MOVED, "forgo", [("UserEmailForgone", {"reserved": vain})], "some", "system/reservations")
+    end(made, vain, MOVED)
+    opened = {"email": "three@b.c", "name": "Eve", "address": None, "reserved": first}
+    made.asked("register-moved", "register-user", "users", MOVED, [("UserRegistered", opened)])
+    second = reserve(made, "address-2", "email", MOVED)
+    change = {"email": "two@b.c", "name": None, "address": None, "reserved": second, "left": first}
+    made.asked("move", "change-profile", "users", MOVED, [("UserProfileChanged", change)])
+    end(made, first, MOVED)
+    made.asked("close-moved", "close-user", "users", MOVED, [("UserClosed", {"reason": None, "left": second})])
+    end(made, second, MOVED)
+    taken_up = {"email": "Three@b.c", "name": "Bob", "address": None, "reserved": reserve(made, "address-3", "email", "user-3")}
+    made.asked("register-next", "register-user", "users", "user-3", [("UserRegistered", taken_up)])
 
 
 def placed(made: Made, order: str, method: str = "card", user: str = USER) -> dict:
@@ -259,7 +300,8 @@ def fail_capture(made: Made, order: str, payment: str) -> None:
 
 def refused_recipient(made: Made, given_up: bool = True) -> None:
     """A paid order of a user whose mail the server never takes, before or after the attempts are used up."""
-    registered = {"email": "refused.buyer-0@example.com", "name": "Bob", "address": None}
+    reserved = reserve(made, "address-refused", "email", REFUSED_USER)
+    registered = {"email": "refused.buyer-0@example.com", "name": "Bob", "address": None, "reserved": reserved}
     made.asked("register-refused", "register-user", "users", REFUSED_USER, [("UserRegistered", registered)])
     confirmed_order(made, REFUSED_ORDER, "payment-refused", user=REFUSED_USER)
     react(

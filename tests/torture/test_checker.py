@@ -19,6 +19,8 @@ from .evidence.growth import Growth
 from .nemesis.plan import EMBEDDED_KINDS, HOLDS, KINDS, aims, steps
 from .settings import Settings
 from .synthetic import (
+    ADDRESS,
+    MOVED,
     OFF,
     PAID,
     PAYMENT,
@@ -34,6 +36,7 @@ from .synthetic import (
     order_of_nobody,
     react,
     refused_recipient,
+    reserve,
     shop,
     stuck_order,
     tell,
@@ -261,6 +264,64 @@ class Commands(Spoiled):
             operation(made, "list").last.end = 5001.0
 
         self.spoil("real-time-order", harm, PRODUCT)
+
+
+class Names(Spoiled):
+    """What only one may have."""
+
+    def test_two_accounts_with_one_address(self) -> None:
+        def harm(made: Made) -> None:
+            other = {"email": "A@B.C", "name": "Bob", "address": None, "reserved": None}
+            made.asked("register-other", "register-user", "users", "user-9", [("UserRegistered", other)])
+
+        self.spoil("shared", harm, USER)
+        self.spoil("unreserved", harm, "user-9")
+
+    def test_two_products_with_one_unit(self) -> None:
+        def harm(made: Made) -> None:
+            other = {"sku": "s", "name": "Other", "price": gbp(1), "reserved": reserve(made, "unit-9", "sku", "product-9")}
+            made.asked("list-other", "list-product", "products", "product-9", [("ProductListed", other)])
+
+        self.spoil("shared", harm)
+        self.spoil("two-reservations", harm)
+
+    def test_a_reservation_that_was_made_for_another(self) -> None:
+        def harm(made: Made) -> None:
+            record(made, "UserRegistered", 1)["value"]["reserved"] = {"reservation_id": ADDRESS, "number": 1}
+
+        self.spoil("unreserved", harm, MOVED)
+        self.spoil("two-texts", harm)
+
+    def test_a_reservation_that_was_given_to_two(self) -> None:
+        self.spoil("illegal-event", lambda made: reserve(made, ADDRESS, "email", "user-9"), ADDRESS)
+
+    def test_a_reservation_that_ended_while_it_was_used(self) -> None:
+        def harm(made: Made) -> None:
+            event = {"holder": USER, "number": 1}
+            made.command("reservations", ADDRESS, "end", [("ReservationEnded", event)], "x", "system/reservations")
+
+        self.spoil("ended-in-use", harm, ADDRESS)
+
+    def test_a_reservation_that_ended_a_moment_before_it_was_left(self) -> None:
+        def harm(made: Made) -> None:
+            record(made, "ReservationEnded", 1)["time"] = record(made, "UserProfileChanged")["time"] - 0.05
+
+        self.spoil("ended-in-use", harm, "address-3")
+
+    def test_an_address_that_was_taken_up_again_under_its_old_number(self) -> None:
+        def harm(made: Made) -> None:
+            vain = record(made, "UserEmailForgone")["value"]["reserved"]
+            record(made, "UserProfileChanged")["value"]["reserved"] = vain
+
+        self.spoil("used-forgone", harm, MOVED)
+
+    def test_a_refusal_of_what_nobody_has(self) -> None:
+        harm = lambda made: made.refused("x", "register-user", "users", "?", "email-taken", {"email": "nobody@b.c"})  # noqa: E731
+        self.spoil("wrong-refusal", harm)
+
+    def test_a_refusal_of_what_was_left_before(self) -> None:
+        harm = lambda made: made.refused("x", "register-user", "users", "?", "email-taken", {"email": "two@b.c"})  # noqa: E731
+        self.spoil("wrong-refusal", harm)
 
 
 class Refusals(Spoiled):

@@ -4,6 +4,7 @@
 
 #![expect(missing_docs, reason = "the fields of a fact say what they are, and their types say the units")]
 
+mod holding;
 mod refusal;
 mod stock;
 #[cfg(test)]
@@ -12,7 +13,10 @@ mod tests;
 pub use refusal::ProductRefusal;
 pub use stock::{SETTLED_LINES, Stock};
 
-use crate::{Aggregate, Command, Intent, Money, OrderId, Quantity, Sku, Text};
+use crate::{
+    Aggregate, Command, Intent, Money, OrderId, Quantity, ReservationId, Sku, Text,
+    reservation::{Forgone, Reserved},
+};
 use serde::{Deserialize, Serialize};
 
 /// A product: its place in the catalogue and its stock.
@@ -23,6 +27,8 @@ use serde::{Deserialize, Serialize};
 pub struct Product {
     catalogue: Catalogue,
     stock: Stock,
+    /// The reservations of stock-keeping units that it never uses.
+    forgone: Forgone,
 }
 
 /// Where a product stands in the catalogue.
@@ -46,6 +52,8 @@ pub struct Listing {
     pub name: Text,
     /// The price of one piece for future reservations.
     pub price: Money,
+    /// The reservation of the stock-keeping unit; none where it was listed before there were reservations.
+    pub reserved: Option<Reserved>,
 }
 
 impl Product {
@@ -80,8 +88,14 @@ impl Product {
 /// The commands to a product.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ProductCommand {
-    /// Puts the product into the catalogue.
-    List { sku: Sku, name: Text, price: Money },
+    /// Puts the product into the catalogue, with the reservation of its stock-keeping unit.
+    List {
+        sku: Sku,
+        name: Text,
+        price: Money,
+        #[serde(default)]
+        reserved: Option<Reserved>,
+    },
     /// Changes the price of future reservations.
     ChangePrice { price: Money },
     /// Takes goods into stock.
@@ -94,12 +108,31 @@ pub enum ProductCommand {
     Ship { order_id: OrderId, line: i32 },
     /// Takes the product out of the catalogue: nothing new is reserved.
     Withdraw { reason: Option<Text> },
+    /// Never to use this reservation of a stock-keeping unit; refused where the product is listed as that unit.
+    ForgoSku { reserved: Reserved },
+    /// A question: refused where the product is listed as the stock-keeping unit of this reservation.
+    UsesSku { reservation_id: ReservationId },
 }
 
 impl Command for ProductCommand {
+    const VERSION: u32 = 2;
+
+    fn version(&self) -> u32 {
+        match self {
+            Self::List { reserved: None, .. }
+            | Self::ChangePrice { .. }
+            | Self::ReceiveStock { .. }
+            | Self::Reserve { .. }
+            | Self::Release { .. }
+            | Self::Ship { .. }
+            | Self::Withdraw { .. } => 1,
+            Self::List { reserved: Some(_), .. } | Self::ForgoSku { .. } | Self::UsesSku { .. } => 2,
+        }
+    }
+
     fn intent(&self) -> Intent {
         match self {
-            Self::List { sku, name, price } => Intent::of("list").with("sku", sku).with("name", name).with("price", price),
+            Self::List { sku, name, price, reserved: _ } => Intent::of("list").with("sku", sku).with("name", name).with("price", price),
             Self::ChangePrice { price } => Intent::of("change-price").with("price", price),
             Self::ReceiveStock { quantity } => Intent::of("receive-stock").with("quantity", quantity),
             Self::Reserve { order_id, line, quantity, agreed_price } => {
@@ -109,6 +142,8 @@ impl Command for ProductCommand {
             Self::Release { order_id, line } => Intent::of("release").with("order_id", order_id).with("line", line),
             Self::Ship { order_id, line } => Intent::of("ship").with("order_id", order_id).with("line", line),
             Self::Withdraw { reason } => Intent::of("withdraw").with("reason", reason),
+            Self::ForgoSku { reserved } => Intent::of("forgo-sku").with("reserved", reserved),
+            Self::UsesSku { reservation_id } => Intent::of("uses-sku").with("reservation_id", reservation_id),
         }
     }
 }
@@ -124,6 +159,8 @@ event_sourcing::events! {
         StockReleased(StockReleased),
         StockShipped(StockShipped),
         Withdrawn(ProductWithdrawn),
+        /// A reservation of a stock-keeping unit will never be used.
+        SkuForgone(ProductSkuForgone),
     }
 }
 
@@ -133,6 +170,8 @@ pub struct ProductListed {
     pub sku: Sku,
     pub name: Text,
     pub price: Money,
+    /// None where it was written before there were reservations.
+    pub reserved: Option<Reserved>,
 }
 
 /// Future reservations have a new price.
@@ -187,6 +226,14 @@ pub struct StockShipped {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProductWithdrawn {
     pub reason: Option<Text>,
+    /// The reservation of the stock-keeping unit, where it was reserved.
+    pub left: Option<Reserved>,
+}
+
+/// A reservation of a stock-keeping unit will never be used by this product.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProductSkuForgone {
+    pub reserved: Reserved,
 }
 
 impl Aggregate for Product {
@@ -198,20 +245,23 @@ impl Aggregate for Product {
 
     fn handle(&self, command: ProductCommand) -> Result<Vec<ProductEvent>, ProductRefusal> {
         match command {
-            ProductCommand::List { sku, name, price } => self.list(ProductListed { sku, name, price }),
+            ProductCommand::List { sku, name, price, reserved } => self.list(ProductListed { sku, name, price, reserved }),
             ProductCommand::ChangePrice { price } => self.change_price(price),
             ProductCommand::ReceiveStock { quantity } => self.receive(quantity),
             ProductCommand::Reserve { order_id, line, quantity, agreed_price } => Ok(self.reserve(order_id, line, quantity, agreed_price)),
             ProductCommand::Release { order_id, line } => Ok(self.release(order_id, line)),
             ProductCommand::Ship { order_id, line } => Ok(self.ship(order_id, line)),
             ProductCommand::Withdraw { reason } => self.withdraw(reason),
+            ProductCommand::ForgoSku { reserved } => self.forgo(reserved),
+            ProductCommand::UsesSku { reservation_id } => self.parts_with(reservation_id).map(|()| vec![]),
         }
     }
 
     fn apply(&mut self, event: &ProductEvent) {
         match event {
-            ProductEvent::Listed(ProductListed { sku, name, price }) => {
-                self.catalogue = Catalogue::Listed(Listing { sku: sku.clone(), name: name.clone(), price: price.clone() });
+            ProductEvent::Listed(listed) => {
+                let ProductListed { sku, name, price, reserved } = listed.clone();
+                self.catalogue = Catalogue::Listed(Listing { sku, name, price, reserved });
             }
             ProductEvent::PriceChanged(PriceChanged { price }) => self.price_at(price),
             ProductEvent::StockReceived(StockReceived { quantity }) => self.stock.receive(*quantity),
@@ -219,7 +269,8 @@ impl Aggregate for Product {
             ProductEvent::ReservationRejected(rejected) => self.stock.settle(rejected.order_id, rejected.line),
             ProductEvent::StockReleased(released) => self.stock.release(released),
             ProductEvent::StockShipped(shipped) => self.stock.ship(shipped),
-            ProductEvent::Withdrawn(ProductWithdrawn { reason: _ }) => self.take_out(),
+            ProductEvent::Withdrawn(ProductWithdrawn { reason: _, left: _ }) => self.take_out(),
+            ProductEvent::SkuForgone(ProductSkuForgone { reserved }) => self.forgone.add(*reserved),
         }
     }
 }
@@ -229,6 +280,7 @@ impl Product {
         match &self.catalogue {
             Catalogue::NotListed => {
                 legal_price(&listed.price)?;
+                self.usable(&listed.sku, listed.reserved)?;
                 Ok(vec![ProductEvent::Listed(listed)])
             }
             Catalogue::Listed(known) => Err(ProductRefusal::AlreadyListed { sku: known.sku.clone() }),
@@ -287,9 +339,9 @@ impl Product {
     }
 
     fn withdraw(&self, reason: Option<Text>) -> Result<Vec<ProductEvent>, ProductRefusal> {
-        match self.catalogue {
+        match &self.catalogue {
             Catalogue::NotListed => Err(ProductRefusal::Unknown),
-            Catalogue::Listed(_) => Ok(vec![ProductEvent::Withdrawn(ProductWithdrawn { reason })]),
+            Catalogue::Listed(listing) => Ok(vec![ProductEvent::Withdrawn(ProductWithdrawn { reason, left: listing.reserved })]),
             Catalogue::Withdrawn(_) => Ok(vec![]),
         }
     }

@@ -1,5 +1,8 @@
-use super::Stock;
-use crate::{Currency, Money, Quantity, Refusal, Sku};
+use super::{Product, Stock};
+use crate::{
+    Currency, Money, Quantity, Refusal, Sku,
+    reservation::{FORGONE, Holder, UNRESERVED},
+};
 
 /// Why a product's command was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,6 +47,15 @@ pub enum ProductRefusal {
         /// Pieces in stock.
         on_hand: i64,
     },
+    /// Another product is listed as this stock-keeping unit.
+    #[error("is the stock-keeping unit of a listed product already: each unit has one product")]
+    SkuTaken,
+    /// The command bears no reservation of its stock-keeping unit.
+    #[error("must be reserved first: a node of an earlier version has sent this, send it again")]
+    Unreserved,
+    /// The product has forgone the reservation.
+    #[error("its reservation was given up meanwhile: reserve it again")]
+    Forgone,
 }
 
 impl Refusal for ProductRefusal {
@@ -56,6 +68,9 @@ impl Refusal for ProductRefusal {
             Self::InvalidPrice { .. } => "invalid-price",
             Self::InvalidQuantity { .. } => "invalid-quantity",
             Self::TooMuchStock { .. } => "too-much-stock",
+            Self::SkuTaken => Product::TAKEN,
+            Self::Unreserved => UNRESERVED,
+            Self::Forgone => FORGONE,
         }
     }
 
@@ -64,6 +79,7 @@ impl Refusal for ProductRefusal {
             Self::Unknown | Self::AlreadyListed { .. } | Self::Withdrawn => None,
             Self::CurrencyMismatch { .. } | Self::InvalidPrice { .. } => Some("price"),
             Self::InvalidQuantity { .. } | Self::TooMuchStock { .. } => Some("quantity"),
+            Self::SkuTaken | Self::Unreserved | Self::Forgone => Some("sku"),
         }
     }
 

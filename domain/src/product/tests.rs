@@ -22,12 +22,29 @@ fn order(n: u8) -> OrderId {
     OrderId::derive("test", &n.to_string())
 }
 
+/// The reservation of the product's stock-keeping unit under a number.
+fn held(number: i64) -> Reserved {
+    held_of("85123A", number)
+}
+
+fn held_of(sku: &str, number: i64) -> Reserved {
+    Reserved { reservation_id: ReservationId::of_sku(&sku.parse().unwrap()), number }
+}
+
+fn list_with(reserved: Option<Reserved>) -> ProductCommand {
+    ProductCommand::List { sku: "85123A".parse().unwrap(), name: "Lantern".parse().unwrap(), price: gbp(255), reserved }
+}
+
 fn list() -> ProductCommand {
-    ProductCommand::List { sku: "85123A".parse().unwrap(), name: "Lantern".parse().unwrap(), price: gbp(255) }
+    list_with(Some(held(1)))
 }
 
 fn listed() -> ProductEvent {
-    ProductEvent::Listed(ProductListed { sku: "85123A".parse().unwrap(), name: "Lantern".parse().unwrap(), price: gbp(255) })
+    listed_with(Some(held(1)))
+}
+
+fn listed_with(reserved: Option<Reserved>) -> ProductEvent {
+    ProductEvent::Listed(ProductListed { sku: "85123A".parse().unwrap(), name: "Lantern".parse().unwrap(), price: gbp(255), reserved })
 }
 
 fn received(n: i64) -> ProductEvent {
@@ -76,7 +93,7 @@ fn withdraw() -> ProductCommand {
 }
 
 fn withdrawn() -> ProductEvent {
-    ProductEvent::Withdrawn(ProductWithdrawn { reason: None })
+    ProductEvent::Withdrawn(ProductWithdrawn { reason: None, left: Some(held(1)) })
 }
 
 fn change_price(price: Money) -> ProductCommand {
@@ -104,7 +121,8 @@ fn a_withdrawn_product_is_not_listed_again() {
 
 #[test]
 fn a_price_is_from_nothing_to_the_largest_amount() {
-    let at = |amount| ProductCommand::List { sku: "A".parse().unwrap(), name: "A".parse().unwrap(), price: gbp(amount) };
+    let (name, reserved): (Text, _) = ("A".parse().unwrap(), Some(held_of("A", 1)));
+    let at = |amount| ProductCommand::List { sku: "A".parse().unwrap(), name: name.clone(), price: gbp(amount), reserved };
     let words = "price: must be from 0 to 1000000000000 minor units, is -1";
     given::<Product>([]).when(at(-1)).refused("invalid-price").on("price").saying(words);
     given::<Product>([]).when(at(Money::MAX + 1)).refused("invalid-price").on("price");
@@ -262,4 +280,40 @@ fn settled_lines_are_forgotten_oldest_first_and_open_ones_never() {
     given.clone().when(ask(1)).then_nothing();
     given.clone().when(ask(0)).then([rejection(0)]);
     given.when(reserve(1, 1)).then_nothing().when(ship(1)).then([shipped(1, 1)]);
+}
+
+#[test]
+fn a_unit_needs_its_own_reservation() {
+    given::<Product>([]).when(list_with(None)).refused("not-reserved").on("sku");
+    given::<Product>([]).when(list_with(Some(held_of("B", 1)))).refused("not-reserved");
+}
+
+#[test]
+fn what_was_forgone_before_the_listing_is_never_used() {
+    let forgo = |number| ProductCommand::ForgoSku { reserved: held(number) };
+    let forgone = ProductEvent::SkuForgone(ProductSkuForgone { reserved: held(3) });
+    let given = given::<Product>([]).when(forgo(3)).then([forgone]).when(forgo(1)).then_nothing();
+    given.clone().when(list_with(Some(held(3)))).refused("reservation-forgone");
+    given.clone().when(list()).refused("reservation-forgone");
+    let listed = given.when(list_with(Some(held(5)))).then([listed_with(Some(held(5)))]);
+    listed.when(forgo(5)).refused("sku-taken").on("sku");
+}
+
+#[test]
+fn a_listed_product_has_its_unit_until_it_is_withdrawn() {
+    let uses = |sku: &str| ProductCommand::UsesSku { reservation_id: held_of(sku, 1).reservation_id };
+    let forgo = ProductCommand::ForgoSku { reserved: held(9) };
+    given::<Product>([]).when(uses("85123A")).then_nothing();
+    for listed in [listed(), listed_with(None)] {
+        given::<Product>([listed.clone()]).when(uses("85123a")).refused("sku-taken");
+        given::<Product>([listed.clone()]).when(uses("85123B")).then_nothing();
+        given::<Product>([listed.clone()]).when(forgo.clone()).refused("sku-taken");
+        given::<Product>([listed, withdrawn()]).when(uses("85123A")).then_nothing().when(forgo.clone()).then_nothing();
+    }
+}
+
+#[test]
+fn a_product_of_an_earlier_version_leaves_no_reservation() {
+    let left = ProductEvent::Withdrawn(ProductWithdrawn { reason: None, left: None });
+    given::<Product>([listed_with(None)]).when(withdraw()).then([left]);
 }

@@ -50,7 +50,7 @@ impl User {
         }
         let refused = |reason: &str| UserEvent::Refused(CustomerRefused { order_id, reason: reason.to_owned() });
         match &self.account {
-            Account::NotRegistered => vec![refused("unknown-customer")],
+            Account::NotRegistered(_) => vec![refused("unknown-customer")],
             Account::Open(_) => vec![UserEvent::Vouched(CustomerVouched { order_id })],
             Account::Closed => vec![refused("closed-account")],
         }
@@ -61,20 +61,30 @@ impl User {
 mod tests {
     use super::*;
     use crate::{
+        Email, ReservationId,
+        reservation::Reserved,
         testing::given,
         user::{UserClosed, UserCommand, UserRegistered},
     };
 
+    fn email() -> Email {
+        "ada@example.com".parse().unwrap()
+    }
+
+    fn reserved() -> Option<Reserved> {
+        Some(Reserved { reservation_id: ReservationId::of_email(&email()), number: 1 })
+    }
+
     fn register() -> UserCommand {
-        UserCommand::Register { email: "ada@example.com".parse().unwrap(), name: "Ada".parse().unwrap(), address: None }
+        UserCommand::Register { email: email(), name: "Ada".parse().unwrap(), address: None, reserved: reserved() }
     }
 
     fn registered() -> UserEvent {
-        UserEvent::Registered(UserRegistered { email: "ada@example.com".parse().unwrap(), name: "Ada".parse().unwrap(), address: None })
+        UserEvent::Registered(UserRegistered { email: email(), name: "Ada".parse().unwrap(), address: None, reserved: reserved() })
     }
 
     fn closed() -> UserEvent {
-        UserEvent::Closed(UserClosed { reason: None })
+        UserEvent::Closed(UserClosed { reason: None, left: reserved() })
     }
 
     fn order(name: &str) -> OrderId {

@@ -4,9 +4,11 @@ use domain::notification::NotificationCommand;
 use domain::order::{OrderCommand, OrderLine};
 use domain::payment::PaymentCommand;
 use domain::product::ProductCommand;
+use domain::reservation::{Kind, ReservationCommand, Reserved};
 use domain::user::UserCommand;
-use domain::{Currency, Money, OrderId, PaymentId, ProductId, Quantity, Text, Timestamp, UserId};
+use domain::{Currency, Email, HolderId, Money, OrderId, PaymentId, ProductId, Quantity, ReservationId, Sku, Text, Timestamp, UserId};
 use proptest::{collection::vec, option, prelude::*, sample::select};
+use uuid::Uuid;
 
 fn worst() -> impl Strategy<Value = i64> {
     let edges = select(vec![i64::MIN, -1, 0, 1, Quantity::MAX, Quantity::MAX + 1, Money::MAX, Money::MAX + 1, i64::MAX]);
@@ -60,17 +62,40 @@ fn history<C: Clone + std::fmt::Debug>(
 }
 
 pub fn user_commands() -> impl Strategy<Value = Vec<UserCommand>> {
-    let email = || select(vec!["a@example.com", "b@example.com"]).prop_map(|text| text.parse().unwrap());
-    let register = (email(), text(), option::of(text())).prop_map(|(email, name, address)| UserCommand::Register { email, name, address });
-    let change = (option::of(email()), option::of(text()), option::of(text()))
-        .prop_map(|(email, name, address)| UserCommand::ChangeProfile { email, name, address });
+    let email = || select(vec!["a@example.com", "A@example.com", "b@example.com"]).prop_map(|text| text.parse::<Email>().unwrap());
+    let register = (email(), text(), option::of(text()), 1..9_i64).prop_map(|(email, name, address, number)| {
+        let reserved = Some(reserved(ReservationId::of_email(&email), number));
+        UserCommand::Register { email, name, address, reserved }
+    });
+    let change = (option::of(email()), option::of(text()), option::of(text()), 1..9_i64).prop_map(|(email, name, address, number)| {
+        let reserved = email.as_ref().map(|email| reserved(ReservationId::of_email(email), number));
+        UserCommand::ChangeProfile { email, name, address, reserved }
+    });
     let close = option::of(text()).prop_map(|reason| UserCommand::Close { reason });
+    let forgo = (email(), 1..9_i64)
+        .prop_map(|(email, number)| UserCommand::ForgoEmail { reserved: reserved(ReservationId::of_email(&email), number) });
     let vouch = order_id().prop_map(|order_id| UserCommand::VouchFor { order_id });
-    vec(prop_oneof![3 => register, 12 => change, 1 => close, 6 => vouch], 0..40)
+    vec(prop_oneof![3 => register, 12 => change, 1 => close, 6 => vouch, 3 => forgo], 0..40)
+}
+
+fn reserved(reservation_id: ReservationId, number: i64) -> Reserved {
+    Reserved { reservation_id, number }
+}
+
+pub fn reservation_commands() -> impl Strategy<Value = Vec<ReservationCommand>> {
+    let holder = || (0..3_u128).prop_map(|number| HolderId(Uuid::from_u128(number)));
+    let reserve = (holder(), moment()).prop_map(|(holder, now)| ReservationCommand::Reserve { kind: Kind::Sku, holder, now });
+    let end = (holder(), 1..9_i64).prop_map(|(holder, number)| ReservationCommand::End { holder, number });
+    let wait = (holder(), moment()).prop_map(|(holder, now)| ReservationCommand::Await { kind: Kind::Sku, holder, now });
+    vec(prop_oneof![4 => reserve, 4 => end, 1 => wait, 1 => Just(ReservationCommand::Open)], 0..40)
 }
 
 pub fn product_commands() -> impl Strategy<Value = Vec<ProductCommand>> {
-    let list = |price| ProductCommand::List { sku: "A".parse().unwrap(), name: "A".parse().unwrap(), price };
+    let list = |price| {
+        let sku: Sku = "A".parse().unwrap();
+        let reserved = Some(reserved(ReservationId::of_sku(&sku), 2));
+        ProductCommand::List { sku, name: "A".parse().unwrap(), price, reserved }
+    };
     let sensible = (0..1000_i64).prop_map(move |amount| list(Money { amount, currency: "GBP".parse().unwrap() }));
     let reserve = (order_id(), line_number(), quantity(), option::weighted(0.2, money()))
         .prop_map(|(order_id, line, quantity, agreed_price)| ProductCommand::Reserve { order_id, line, quantity, agreed_price });
@@ -84,6 +109,7 @@ pub fn product_commands() -> impl Strategy<Value = Vec<ProductCommand>> {
         5 => release,
         5 => ship,
         1 => option::of(text()).prop_map(|reason| ProductCommand::Withdraw { reason }),
+        1 => (1..3_i64).prop_map(|number| ProductCommand::ForgoSku { reserved: reserved(ReservationId::of_sku(&"A".parse().unwrap()), number) }),
     ];
     history(sensible, any)
 }

@@ -1,7 +1,8 @@
 //! A sample of each event, with each optional field once there and once not.
 
 use domain::{
-    Money, OrderId, PaymentId, ProductId, Quantity, Timestamp, UserId, notification::*, order::*, payment::*, product::*, user::*,
+    Email, HolderId, Money, OrderId, PaymentId, ProductId, Quantity, ReservationId, Sku, Timestamp, UserId, notification::*, order::*,
+    payment::*, product::*, reservation::*, user::*,
 };
 use event_sourcing::{AnyEvent, Event};
 
@@ -33,17 +34,29 @@ pub fn all() -> Vec<Sample> {
         OrderLine { product_id, quantity: quantity(1), agreed_price: None },
     ];
     let at = Timestamp(1_700_000_000_123);
+    let (email, sku): (Email, Sku) = ("ada@example.com".parse().expect("an address"), "85123A".parse().expect("a sku"));
+    let held = Reserved { reservation_id: ReservationId::of_email(&email), number: 1 };
+    let unit = Reserved { reservation_id: ReservationId::of_sku(&sku), number: 3 };
+    let holder = HolderId(user_id.0);
     vec![
         sample(UserEvent::Registered(UserRegistered {
-            email: "ada@example.com".parse().expect("an address"),
+            email: email.clone(),
             name: text("Ada"),
             address: Some(text("1 High St")),
+            reserved: Some(held),
         })),
-        sample(UserEvent::ProfileChanged(UserProfileChanged { email: None, name: Some(text("Ada L.")), address: None })),
-        sample(UserEvent::Closed(UserClosed { reason: None })),
+        sample(UserEvent::ProfileChanged(UserProfileChanged {
+            email: None,
+            name: Some(text("Ada L.")),
+            address: None,
+            reserved: None,
+            left: Some(held),
+        })),
+        sample(UserEvent::Closed(UserClosed { reason: None, left: Some(held) })),
+        sample(UserEvent::EmailForgone(UserEmailForgone { reserved: held })),
         sample(UserEvent::Vouched(CustomerVouched { order_id })),
         sample(UserEvent::Refused(CustomerRefused { order_id, reason: "unknown-customer".into() })),
-        sample(ProductEvent::Listed(ProductListed { sku: "85123A".parse().expect("a sku"), name: text("Heart"), price: money(295) })),
+        sample(ProductEvent::Listed(ProductListed { sku, name: text("Heart"), price: money(295), reserved: Some(unit) })),
         sample(ProductEvent::PriceChanged(PriceChanged { price: money(0) })),
         sample(ProductEvent::StockReceived(StockReceived { quantity: quantity(10) })),
         sample(ProductEvent::StockReserved(StockReserved { order_id, line: 0, quantity: quantity(2), unit_price: money(295) })),
@@ -55,7 +68,12 @@ pub fn all() -> Vec<Sample> {
         })),
         sample(ProductEvent::StockReleased(StockReleased { order_id, line: 0, quantity: quantity(2) })),
         sample(ProductEvent::StockShipped(StockShipped { order_id, line: 0, quantity: quantity(2) })),
-        sample(ProductEvent::Withdrawn(ProductWithdrawn { reason: Some(text("sold out")) })),
+        sample(ProductEvent::Withdrawn(ProductWithdrawn { reason: Some(text("sold out")), left: Some(unit) })),
+        sample(ProductEvent::SkuForgone(ProductSkuForgone { reserved: unit })),
+        sample(ReservationEvent::Made(ReservationMade { kind: Kind::Email, holder, reserved_at: at })),
+        sample(ReservationEvent::Awaited(ReservationAwaited { kind: Kind::Email, holder })),
+        sample(ReservationEvent::Ended(ReservationEnded { holder, number: 1 })),
+        sample(ReservationEvent::Opened(ReservationsOpened {})),
         sample(OrderEvent::Placed(OrderPlaced {
             user_id,
             lines: lines.clone(),

@@ -25,7 +25,7 @@ fn on_user(event: &Recorded<UserEvent>) -> Vec<Reaction> {
         UserEvent::Refused(CustomerRefused { order_id, reason }) => {
             ask("refuse-customer", *order_id, &OrderCommand::RefuseCustomer { reason: reason.clone() })
         }
-        UserEvent::Registered(_) | UserEvent::ProfileChanged(_) | UserEvent::Closed(_) => Vec::new(),
+        UserEvent::Registered(_) | UserEvent::ProfileChanged(_) | UserEvent::Closed(_) | UserEvent::EmailForgone(_) => Vec::new(),
     }
 }
 
@@ -44,7 +44,8 @@ fn on_product(event: &Recorded<ProductEvent>) -> Vec<Reaction> {
         | ProductEvent::StockReceived(_)
         | ProductEvent::StockReleased(_)
         | ProductEvent::StockShipped(_)
-        | ProductEvent::Withdrawn(_) => Vec::new(),
+        | ProductEvent::Withdrawn(_)
+        | ProductEvent::SkuForgone(_) => Vec::new(),
     }
 }
 

@@ -2,29 +2,29 @@
 
 use crate::{
     money::{MoneyBody, money, quantity},
+    reservations::{Unique, Wanted},
     shapes::{LineOfText, SkuCode},
 };
 use axum::{extract::State, response::Response};
 use command_api::{Body, Caller, Changed, Checks, Made, PathId, PostHeaders, Problem, created, done};
 use domain::{
-    ProductId,
+    ProductId, ReservationId, Sku, Text,
     product::{Product, ProductCommand},
 };
-use event_store::Execute;
 use serde::Deserialize;
 use std::sync::Arc;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-type Products = State<Arc<dyn Execute<Product>>>;
+type Products = State<Arc<Unique<Product>>>;
 
-pub(crate) fn commands(execute: Arc<dyn Execute<Product>>) -> OpenApiRouter {
+pub(crate) fn commands(products: Unique<Product>) -> OpenApiRouter {
     OpenApiRouter::new()
         .routes(routes!(list))
         .routes(routes!(change_price))
         .routes(routes!(receive_stock))
         .routes(routes!(withdraw))
-        .with_state(execute)
+        .with_state(Arc::new(products))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -38,14 +38,17 @@ struct Listing {
     price: MoneyBody,
 }
 
-/// Puts a product into the catalogue.
+/// Puts a product into the catalogue. Its stock-keeping unit must be that of no other listed product: 422 `sku-taken`.
 #[utoipa::path(post, path = "/products", tag = "products", params(PostHeaders), request_body = Listing, responses(Made))]
 async fn list(State(products): Products, caller: Caller, Body(body): Body<Listing>) -> Result<Response, Problem> {
     let mut checks = Checks::default();
-    let (sku, name, price) = (checks.text("sku", &body.sku), checks.text("name", &body.name), money(&mut checks, "price", &body.price));
+    let (sku, name, price) =
+        (checks.text::<Sku>("sku", &body.sku), checks.text::<Text>("name", &body.name), money(&mut checks, "price", &body.price));
     let ((sku, name), price) = checks.done(sku.zip(name).zip(price))?;
     let id = caller.creates(ProductId::derive, ProductId);
-    let outcome = products.execute(id.0, ProductCommand::List { sku, name, price }, caller.meta()).await;
+    let (reservation, meta) = (ReservationId::of_sku(&sku), caller.meta());
+    let command = |reserved| ProductCommand::List { sku: sku.clone(), name: name.clone(), price: price.clone(), reserved };
+    let outcome = products.create(Wanted { holder: id.0, reservation, meta: &meta }, command).await;
     Ok(created("/products", &id, outcome))
 }
 
@@ -67,7 +70,7 @@ async fn change_price(
     let mut checks = Checks::default();
     let (id, price) = (checks.id::<ProductId>("id", &id), money(&mut checks, "price", &body.price));
     let (id, price) = checks.done(id.zip(price))?;
-    let outcome = products.execute(id.0, ProductCommand::ChangePrice { price }, caller.meta()).await;
+    let outcome = products.holders().execute(id.0, ProductCommand::ChangePrice { price }, caller.meta()).await;
     Ok(done(&id, outcome))
 }
 
@@ -89,7 +92,7 @@ async fn receive_stock(
     let mut checks = Checks::default();
     let (id, quantity) = (checks.id::<ProductId>("id", &id), quantity(&mut checks, "quantity", body.quantity));
     let (id, quantity) = checks.done(id.zip(quantity))?;
-    let outcome = products.execute(id.0, ProductCommand::ReceiveStock { quantity }, caller.meta()).await;
+    let outcome = products.holders().execute(id.0, ProductCommand::ReceiveStock { quantity }, caller.meta()).await;
     Ok(done(&id, outcome))
 }
 
@@ -111,6 +114,6 @@ async fn withdraw(
     let mut checks = Checks::default();
     let (id, reason) = (checks.id::<ProductId>("id", &id), checks.maybe("reason", body.reason.as_deref()));
     let id = checks.done(id)?;
-    let outcome = products.execute(id.0, ProductCommand::Withdraw { reason }, caller.meta()).await;
+    let outcome = products.holders().execute(id.0, ProductCommand::Withdraw { reason }, caller.meta()).await;
     Ok(done(&id, outcome))
 }

@@ -75,14 +75,15 @@ impl View for Products {
             ProductEvent::ReservationRejected(_) => row,
             ProductEvent::StockReleased(event) => row.map(|row| stock(row, 0, -event.quantity.get())),
             ProductEvent::StockShipped(event) => row.map(|row| stock(row, -event.quantity.get(), -event.quantity.get())),
-            ProductEvent::Withdrawn(ProductWithdrawn { reason: _ }) => row.map(|row| ProductRow { withdrawn: true, ..row }),
+            ProductEvent::Withdrawn(ProductWithdrawn { reason: _, left: _ }) => row.map(|row| ProductRow { withdrawn: true, ..row }),
+            ProductEvent::SkuForgone(_) => row,
         };
         row.map(|row| ProductRow { version: record.version, ..row })
     }
 }
 
 fn listed(event: &ProductListed, record: &Recorded<ProductEvent>) -> ProductRow {
-    let ProductListed { sku, name, price } = event;
+    let ProductListed { sku, name, price, reserved: _ } = event;
     ProductRow {
         product_id: ProductId(record.aggregate_id),
         sku: sku.to_string(),
@@ -113,7 +114,7 @@ mod tests {
     };
 
     fn listed() -> ProductEvent {
-        ProductEvent::Listed(ProductListed { sku: text("85123A"), name: text("Lantern"), price: gbp(255) })
+        ProductEvent::Listed(ProductListed { sku: text("85123A"), name: text("Lantern"), price: gbp(255), reserved: None })
     }
 
     fn received(count: i64) -> ProductEvent {
@@ -142,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_withdrawn_product_keeps_its_stock_and_its_new_price() {
-        let withdrawn = ProductEvent::Withdrawn(ProductWithdrawn { reason: None });
+        let withdrawn = ProductEvent::Withdrawn(ProductWithdrawn { reason: None, left: None });
         let row = folded::<Products>([listed(), received(4), ProductEvent::PriceChanged(PriceChanged { price: gbp(300) }), withdrawn]);
         let row = row.unwrap();
         assert_eq!((row.withdrawn, row.available, row.price), (true, 4, gbp(300)));

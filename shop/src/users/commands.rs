@@ -1,22 +1,24 @@
 //! The POSTs of users.
 
-use crate::shapes::{EmailAddress, LineOfText};
+use crate::{
+    reservations::{Unique, Wanted},
+    shapes::{EmailAddress, LineOfText},
+};
 use axum::{extract::State, response::Response};
 use command_api::{Body, Caller, Changed, Checks, Made, PathId, PostHeaders, Problem, created, done};
 use domain::{
-    UserId,
+    Email, ReservationId, Text, UserId,
     user::{User, UserCommand},
 };
-use event_store::Execute;
 use serde::Deserialize;
 use std::sync::Arc;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-type Users = State<Arc<dyn Execute<User>>>;
+type Users = State<Arc<Unique<User>>>;
 
-pub(crate) fn commands(execute: Arc<dyn Execute<User>>) -> OpenApiRouter {
-    OpenApiRouter::new().routes(routes!(register)).routes(routes!(change_profile)).routes(routes!(close)).with_state(execute)
+pub(crate) fn commands(users: Unique<User>) -> OpenApiRouter {
+    OpenApiRouter::new().routes(routes!(register)).routes(routes!(change_profile)).routes(routes!(close)).with_state(Arc::new(users))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -30,15 +32,17 @@ struct Registration {
     address: Option<String>,
 }
 
-/// Opens an account.
+/// Opens an account. Its address must be that of no other open account: 422 `email-taken`.
 #[utoipa::path(post, path = "/users", tag = "users", params(PostHeaders), request_body = Registration, responses(Made))]
 async fn register(State(users): Users, caller: Caller, Body(body): Body<Registration>) -> Result<Response, Problem> {
     let mut checks = Checks::default();
-    let (email, name) = (checks.text("email", &body.email), checks.text("name", &body.name));
-    let address = checks.maybe("address", body.address.as_deref());
+    let (email, name) = (checks.text::<Email>("email", &body.email), checks.text::<Text>("name", &body.name));
+    let address = checks.maybe::<Text>("address", body.address.as_deref());
     let (email, name) = checks.done(email.zip(name))?;
     let id = caller.creates(UserId::derive, UserId);
-    let outcome = users.execute(id.0, UserCommand::Register { email, name, address }, caller.meta()).await;
+    let (reservation, meta) = (ReservationId::of_email(&email), caller.meta());
+    let command = |reserved| UserCommand::Register { email: email.clone(), name: name.clone(), address: address.clone(), reserved };
+    let outcome = users.create(Wanted { holder: id.0, reservation, meta: &meta }, command).await;
     Ok(created("/users", &id, outcome))
 }
 
@@ -53,7 +57,7 @@ struct ProfileChange {
     address: Option<String>,
 }
 
-/// Changes what is given, and leaves the rest.
+/// Changes what is given, and leaves the rest. A new address must be that of no other open account: 422 `email-taken`.
 #[utoipa::path(post, path = "/users/{id}/profile-changes", tag = "users", params(("id" = uuid::Uuid, Path), PostHeaders), request_body = ProfileChange, responses(Changed))]
 async fn change_profile(
     State(users): Users,
@@ -63,10 +67,15 @@ async fn change_profile(
 ) -> Result<Response, Problem> {
     let mut checks = Checks::default();
     let id = checks.id::<UserId>("id", &id);
-    let (email, name) = (checks.maybe("email", body.email.as_deref()), checks.maybe("name", body.name.as_deref()));
-    let address = checks.maybe("address", body.address.as_deref());
+    let (email, name) = (checks.maybe::<Email>("email", body.email.as_deref()), checks.maybe::<Text>("name", body.name.as_deref()));
+    let address = checks.maybe::<Text>("address", body.address.as_deref());
     let id = checks.done(id)?;
-    let outcome = users.execute(id.0, UserCommand::ChangeProfile { email, name, address }, caller.meta()).await;
+    let meta = caller.meta();
+    let command = |reserved| UserCommand::ChangeProfile { email: email.clone(), name: name.clone(), address: address.clone(), reserved };
+    let outcome = match &email {
+        Some(email) => users.change(Wanted { holder: id.0, reservation: ReservationId::of_email(email), meta: &meta }, command).await,
+        None => users.holders().execute(id.0, command(None), meta).await,
+    };
     Ok(done(&id, outcome))
 }
 
@@ -83,6 +92,6 @@ async fn close(State(users): Users, PathId(id): PathId, caller: Caller, Body(bod
     let mut checks = Checks::default();
     let (id, reason) = (checks.id::<UserId>("id", &id), checks.maybe("reason", body.reason.as_deref()));
     let id = checks.done(id)?;
-    let outcome = users.execute(id.0, UserCommand::Close { reason }, caller.meta()).await;
+    let outcome = users.holders().execute(id.0, UserCommand::Close { reason }, caller.meta()).await;
     Ok(done(&id, outcome))
 }

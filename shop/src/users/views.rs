@@ -67,6 +67,7 @@ impl View for Users {
     }
 
     fn begins(event: &Recorded<UserEvent>) -> bool {
+        // The first event may be that a reservation was forgone, which makes no row.
         event.version == 1
     }
 
@@ -74,16 +75,16 @@ impl View for Users {
         let row = match &record.event {
             UserEvent::Registered(event) => Some(registered(event, record)),
             UserEvent::ProfileChanged(event) => row.map(|row| changed(row, event)),
-            UserEvent::Closed(UserClosed { reason: _ }) => row.map(|row| closed(row, record.time)),
+            UserEvent::Closed(UserClosed { reason: _, left: _ }) => row.map(|row| closed(row, record.time)),
             // What an account says of an order stands in the order's timeline.
-            UserEvent::Vouched(_) | UserEvent::Refused(_) => row,
+            UserEvent::Vouched(_) | UserEvent::Refused(_) | UserEvent::EmailForgone(_) => row,
         };
         row.map(|row| UserRow { version: record.version, ..row })
     }
 }
 
 fn registered(event: &UserRegistered, record: &Recorded<UserEvent>) -> UserRow {
-    let UserRegistered { email, name, address } = event;
+    let UserRegistered { email, name, address, reserved: _ } = event;
     UserRow {
         user_id: UserId(record.aggregate_id),
         status: UserStatus::Active,
@@ -116,12 +117,23 @@ mod tests {
     use domain::user::{CustomerRefused, CustomerVouched};
 
     fn ada() -> UserEvent {
-        UserEvent::Registered(UserRegistered { email: text("ada@example.com"), name: text("Ada"), address: Some(text("1 Lane")) })
+        UserEvent::Registered(UserRegistered {
+            email: text("ada@example.com"),
+            name: text("Ada"),
+            address: Some(text("1 Lane")),
+            reserved: None,
+        })
     }
 
     #[test]
     fn a_changed_profile_keeps_what_was_not_given() {
-        let change = UserEvent::ProfileChanged(UserProfileChanged { email: None, name: Some(text("Ada L")), address: None });
+        let change = UserEvent::ProfileChanged(UserProfileChanged {
+            email: None,
+            name: Some(text("Ada L")),
+            address: None,
+            reserved: None,
+            left: None,
+        });
         let row = folded::<Users>([ada(), change]).unwrap();
         assert_eq!((row.email.as_deref(), row.name.as_deref(), row.version), (Some("ada@example.com"), Some("Ada L"), 2));
         assert_eq!((row.registered_at, row.status), (Timestamp(1000), UserStatus::Active));
@@ -129,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_closed_account_forgets_who_it_was() {
-        let row = folded::<Users>([ada(), UserEvent::Closed(UserClosed { reason: None })]).unwrap();
+        let row = folded::<Users>([ada(), UserEvent::Closed(UserClosed { reason: None, left: None })]).unwrap();
         assert_eq!((row.status, row.email, row.name, row.address), (UserStatus::Closed, None, None, None));
         assert_eq!(row.closed_at, Some(Timestamp(2000)));
     }
@@ -145,6 +157,6 @@ mod tests {
 
     #[test]
     fn a_change_of_nobody_makes_no_row() {
-        assert_eq!(folded::<Users>([UserEvent::Closed(UserClosed { reason: None })]), None);
+        assert_eq!(folded::<Users>([UserEvent::Closed(UserClosed { reason: None, left: None })]), None);
     }
 }

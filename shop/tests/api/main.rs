@@ -8,3 +8,4 @@ mod shop;
 #[path = "../../../command-api/tests/support/mod.rs"]
 #[allow(dead_code, reason = "the engine's own tests need the rest")]
 mod support;
+mod unique;

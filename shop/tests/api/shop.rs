@@ -1,11 +1,21 @@
 //! A shop that takes commands on a port of its own.
 
-use crate::support::{
-    hosts::{PARTITIONS, owned},
-    served::Served,
+use crate::{
+    support::{
+        hosts::{PARTITIONS, owned},
+        served::Served,
+    },
+    unique::meta,
 };
 use command_api::edge::EdgeConfig;
-use domain::{order::Order, payment::Payment, product::Product, user::User};
+use domain::{
+    ReservationId,
+    order::Order,
+    payment::Payment,
+    product::Product,
+    reservation::{Reservation, ReservationCommand},
+    user::User,
+};
 use event_sourcing::Aggregate;
 use event_store::{Aggregates, Execute, MemoryLog};
 use shop::Settings;
@@ -16,20 +26,33 @@ use utoipa_axum::router::OpenApiRouter;
 pub struct Shop {
     pub served: Served,
     pub payments: Arc<dyn Execute<Payment>>,
+    pub users: Arc<dyn Execute<User>>,
+    pub reservations: Arc<dyn Execute<Reservation>>,
+    pub aggregates: Aggregates,
 }
 
 impl Shop {
     pub async fn open() -> Self {
-        let payments = taking::<Payment>().await;
+        let shop = Self::closed().await;
+        let opened = shop.reservations.execute(ReservationId::gate().0, ReservationCommand::Open, meta()).await;
+        opened.expect("the gate opens");
+        shop
+    }
+
+    /// One in which what was in use before there were reservations is not reserved yet.
+    pub async fn closed() -> Self {
+        let (payments, users, reservations) = (taking::<Payment>().await, taking::<User>().await, taking::<Reservation>().await);
         let aggregates = Aggregates::default()
-            .with(taking::<User>().await)
+            .with(users.clone())
+            .with(reservations.clone())
             .with(taking::<Product>().await)
             .with(taking::<Order>().await)
             .with(payments.clone());
         let system = shop::system(&Settings::default());
         let routes =
             system.services().iter().fold(OpenApiRouter::new(), |routes, service| routes.merge(service.command_routes(&aggregates)));
-        Self { served: Served::start(routes, schemas::bundled(), EdgeConfig::default()).await, payments }
+        let served = Served::start(routes, schemas::bundled(), EdgeConfig::default()).await;
+        Self { served, payments, users, reservations, aggregates }
     }
 }
 

@@ -74,12 +74,12 @@ pub fn product(name: &str) -> ProductId {
 
 pub fn registered(name: &str) -> UserEvent {
     let email: Email = format!("{}@example.com", name.to_lowercase()).parse().unwrap();
-    UserEvent::Registered(UserRegistered { email, name: name.parse::<Text>().unwrap(), address: None })
+    UserEvent::Registered(UserRegistered { email, name: name.parse::<Text>().unwrap(), address: None, reserved: None })
 }
 
 pub fn listed(sku: &str) -> ProductEvent {
     let name: Text = "Lantern".parse().unwrap();
-    ProductEvent::Listed(ProductListed { sku: sku.parse::<Sku>().unwrap(), name, price: gbp(255) })
+    ProductEvent::Listed(ProductListed { sku: sku.parse::<Sku>().unwrap(), name, price: gbp(255), reserved: None })
 }
 
 pub fn received(count: i64) -> ProductEvent {

@@ -25,7 +25,7 @@ async fn users(server: &Server) -> Result<Vec<String>> {
     let mut ids = Vec::new();
     for number in 0..USERS {
         let answer: serde_json::Value =
-            serde_json::from_slice(&posts.ask_patiently(&post("/users", &format!("get/{number}"), USER)).await?)?;
+            serde_json::from_slice(&posts.ask_patiently(&post("/users", &format!("get/{number}"), &user())).await?)?;
         ids.push(answer["id"].as_str().context("no id")?.to_owned());
     }
     let gets = Http::new(server.address, 200, |_| String::new());
@@ -40,8 +40,11 @@ async fn users(server: &Server) -> Result<Vec<String>> {
     Ok(ids)
 }
 
-/// The user that is registered again and again.
-pub const USER: &str = "{\"email\":\"ada@example.com\",\"name\":\"Ada Lovelace\",\"address\":\"1 High Street, London\"}";
+/// A registration, with an address of its own.
+pub fn user() -> String {
+    let name = uuid::Uuid::new_v4().simple();
+    format!("{{\"email\":\"{name}@example.com\",\"name\":\"Ada Lovelace\",\"address\":\"1 High Street, London\"}}")
+}
 
 /// Runs the view's statement on a pool like the view's, without a ping before it. It returns the row as the text that Daybook answers.
 pub struct Bare {

@@ -11,7 +11,10 @@ use axum::{
     routing,
 };
 use command_api::edge::{self, EdgeConfig, Readiness};
-use domain::user::{User, UserCommand};
+use domain::{
+    reservation::{Reservation, ReservationCommand},
+    user::{User, UserCommand},
+};
 use event_sourcing::Position;
 use event_store::{Accepted, Aggregates, CommandError, CommandMeta, Execute};
 use shop::Settings;
@@ -27,6 +30,17 @@ struct Yes;
 #[async_trait::async_trait]
 impl Execute<User> for Yes {
     async fn execute(&self, _: Uuid, _: UserCommand, _: CommandMeta) -> Result<Accepted, CommandError> {
+        Ok(accepted())
+    }
+
+    async fn read(&self, _: Uuid) -> Result<Accepted, CommandError> {
+        Ok(accepted())
+    }
+}
+
+#[async_trait::async_trait]
+impl Execute<Reservation> for Yes {
+    async fn execute(&self, _: Uuid, _: ReservationCommand, _: CommandMeta) -> Result<Accepted, CommandError> {
         Ok(accepted())
     }
 
@@ -66,7 +80,7 @@ async fn row(State(rows): State<Arc<get::Bare>>, Path(id): Path<String>) -> Resu
 fn routes() -> Result<OpenApiRouter> {
     let shop = shop::system(&Settings::default());
     let users = shop.services().iter().find(|service| service.name() == "users").context("the shop has users")?;
-    Ok(users.command_routes(&Aggregates::default().with::<User>(Arc::new(Yes))))
+    Ok(users.command_routes(&Aggregates::default().with::<User>(Arc::new(Yes)).with::<Reservation>(Arc::new(Yes))))
 }
 
 /// Serves Daybook's own edge over [`Yes`], and beside it axum alone: at `/least` doing nothing, at `/append` with one append for each request,

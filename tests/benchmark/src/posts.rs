@@ -4,7 +4,7 @@
 use crate::{
     bare::Bare,
     figure::{Aim, Figure, Measure, Pair, Set},
-    get::USER,
+    get::user,
     http::{Http, post},
     load::{closed_loop, paced},
     ours::records,
@@ -23,7 +23,7 @@ const USERS_BEFORE: usize = 32;
 
 /// POSTs of a new user each, under a key that was never used.
 pub fn posts(address: SocketAddr, path: &'static str) -> Arc<Http> {
-    Arc::new(Http::new(address, 201, move |_| post(path, &uuid::Uuid::new_v4().to_string(), USER)))
+    Arc::new(Http::new(address, 201, move |_| post(path, &uuid::Uuid::new_v4().to_string(), &user())))
 }
 
 /// `post`.
@@ -32,7 +32,7 @@ pub async fn measure(stage: &Stage) -> Result<Set> {
     let (daybook, nothing) = (Server::daybook(stage, &COMMANDS).await?, Server::nothing().await?);
     let ours = posts(daybook.address, "/users");
     for number in 0..USERS_BEFORE {
-        ours.ask_patiently(&post("/users", &format!("before/{number}"), USER)).await?;
+        ours.ask_patiently(&post("/users", &format!("before/{number}"), &user())).await?;
     }
     let peers = ["/users", "/least", "/append"].map(|path| posts(nothing.address, path));
     let against = [
@@ -92,8 +92,8 @@ pub async fn forwarded(stage: &Stage) -> Result<Set> {
     tokio::time::sleep(Duration::from_secs(3)).await;
     let directory = Arc::new(OwnersTopic::new(stage.config.clone(), stage.producer()?));
     let (own, foreign) = (keys_of(&directory, asked.node).await?, keys_of(&directory, other.node).await?);
-    let local = Arc::new(Http::new(asked.address, 201, move |_| post("/users", &own(), USER)));
-    let forwarded = Arc::new(Http::new(asked.address, 201, move |_| post("/users", &foreign(), USER)));
+    let local = Arc::new(Http::new(asked.address, 201, move |_| post("/users", &own(), &user())));
+    let forwarded = Arc::new(Http::new(asked.address, 201, move |_| post("/users", &foreign(), &user())));
     let cell =
         |clients| Figure::new(format!("POST to the wrong node, {clients} at once"), "POST to the owner", Measure::Rate, Aim::AtLeast(0.7));
     set.figures = CLIENTS.map(cell).into();

@@ -14,7 +14,7 @@ use std::{
 use tempfile::TempDir;
 
 /// The arguments of a node that only takes commands: in production the readers of the log have other processors.
-pub const COMMANDS: [&str; 4] = ["--service", "users", "--role", "commands"];
+pub const COMMANDS: [&str; 4] = ["--service", "users,reservations", "--role", "commands,reactors"];
 
 /// A server that is killed when it is dropped.
 pub struct Server {

@@ -105,7 +105,7 @@ async fn an_order_is_shown_as_it_was_and_a_strong_read_shows_what_was_just_done(
 
 /// Without `Daybook-At-Least`: the reader is not told which position it must show.
 async fn strong(client: &Client, number: i32) {
-    let made = client.post("/users", None, json!({"email": "ada@example.com", "name": format!("Ada {number}")})).await;
+    let made = client.post("/users", None, json!({"email": format!("ada-{number}@example.com"), "name": format!("Ada {number}")})).await;
     let location = made.headers()["location"].to_str().expect("text").to_owned();
     let (status, user) = client.get(&format!("{location}?consistency=strong")).await.expect("an answer");
     assert_eq!((status, user["name"].as_str()), (200, Some(format!("Ada {number}").as_str())));

@@ -20,7 +20,8 @@ async fn a_read_sees_the_write_that_it_names() {
     let Some(daybook) = Daybook::embedded(directory.path(), free_port()).await else { return };
     let client = daybook.client();
     for number in 0..20 {
-        let made = client.post("/users", None, json!({"email": "ada@example.com", "name": format!("Ada {number}")})).await;
+        let made =
+            client.post("/users", None, json!({"email": format!("ada-{number}@example.com"), "name": format!("Ada {number}")})).await;
         let position = made.headers()["daybook-position"].to_str().expect("text").to_owned();
         let location = made.headers()["location"].to_str().expect("text").to_owned();
         let (status, user) = client.get_at_least(&location, &position).await;

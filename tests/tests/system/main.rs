@@ -12,3 +12,4 @@ mod ownerless;
 mod reactions;
 mod real;
 mod shop;
+mod unique;

@@ -65,7 +65,7 @@ async fn takeover(first: Daybook, second: &Daybook, readers: &Daybook, shop: &Sh
     let shop = Shop { client: Split::client(second, readers), user: shop.user.clone(), product: shop.product.clone() };
     // Enough users for every partition to get some: the dead process owned half of the partitions.
     for number in 0..16 {
-        let body = serde_json::json!({"email": "ada@example.com", "name": "Ada"});
+        let body = serde_json::json!({"email": format!("{}-{number}@example.com", shop.user), "name": "Ada"});
         shop.client.must("/users", &format!("{}/{number}", shop.user), body).await;
     }
     let took = killed.elapsed();

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from . import commands, letters, logs, mails, reads, refusals, sagas, served, views
+from . import commands, letters, logs, mails, names, reads, refusals, sagas, served, views
 from .evidence import Evidence, Violation
 
 CHECKS = {
     "logs": logs.check,
     "commands": commands.check,
     "refusals": refusals.check,
+    "names": names.check,
     "sagas": sagas.check,
     "gateway": sagas.check_gateway,
     "views": views.check,

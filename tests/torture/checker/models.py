@@ -47,6 +47,7 @@ class User(Model):
 
     profile: dict = field(default_factory=dict)
     answered: set[str] = field(default_factory=set)
+    forgone: dict[str, int] = field(default_factory=dict)
 
     def UserRegistered(self, event: dict) -> None:  # noqa: N802 - the event's own name
         need(self.status is None, f"the user is {self.status}")
@@ -54,7 +55,7 @@ class User(Model):
 
     def UserProfileChanged(self, event: dict) -> None:  # noqa: N802
         need(self.status == "open", f"the user is {self.status}")
-        given = {name: value for name, value in event.items() if value is not None}
+        given = {name: event[name] for name in ("email", "name", "address") if event.get(name) is not None}
         need(any(self.profile.get(name) != value for name, value in given.items()), "nothing changes")
         self.profile = {**self.profile, **given}
 
@@ -74,15 +75,20 @@ class User(Model):
     def _answer(self, event: dict) -> None:
         need(event["order_id"] not in self.answered, f"the order {event['order_id']} was answered for before")
         self.answered.add(event["order_id"])
+    def UserEmailForgone(self, event: dict) -> None:  # noqa: N802
+        need(self.status != "closed", "the user is closed")
+        forgo(self.forgone, event["reserved"])
 
     def glance(self) -> dict:
-        return {**super().glance(), "profile": self.profile}
+        return {**super().glance(), "profile": self.profile, "unique": self.profile.get("email", "")}
 
 
 @dataclass
 class Product(Model):
     """A product and its stock."""
 
+    sku: str = ""
+    forgone: dict[str, int] = field(default_factory=dict)
     price: dict = field(default_factory=dict)
     received: int = 0
     shipped: int = 0
@@ -101,7 +107,11 @@ class Product(Model):
 
     def ProductListed(self, event: dict) -> None:  # noqa: N802
         need(self.status is None, f"the product is {self.status}")
-        self.status, self.price = "listed", event["price"]
+        self.status, self.price, self.sku = "listed", event["price"], event["sku"]
+
+    def ProductSkuForgone(self, event: dict) -> None:  # noqa: N802
+        need(self.status is None, f"the product is {self.status}")
+        forgo(self.forgone, event["reserved"])
 
     def PriceChanged(self, event: dict) -> None:  # noqa: N802
         need(self.status == "listed", f"the product is {self.status}")
@@ -146,7 +156,7 @@ class Product(Model):
         self.status = "withdrawn"
 
     def glance(self) -> dict:
-        return {**super().glance(), "price": self.price, "on_hand": self.on_hand}
+        return {**super().glance(), "price": self.price, "on_hand": self.on_hand, "unique": self.sku}
 
 
 @dataclass
@@ -319,7 +329,45 @@ class Notification(Model):
         self.status = "failed"
 
 
-MODELS = {"users": User, "products": Product, "orders": Order, "payments": Payment, "notifications": Notification}
+@dataclass
+class Reservation(Model):
+    """The right to an address or a stock-keeping unit; or the one that says whether anything may be reserved."""
+
+    holder: str | None = None
+    number: int = 0
+
+    def ReservationMade(self, event: dict) -> None:  # noqa: N802
+        need(self.holder is None, f"it is held by {self.holder}")
+        self.status, self.holder, self.number = "held", event["holder"], self.version
+
+    def ReservationAwaited(self, event: dict) -> None:  # noqa: N802
+        need(self.holder not in (None, event["holder"]), f"it is held by {self.holder}")
+
+    def ReservationEnded(self, event: dict) -> None:  # noqa: N802
+        held = (self.holder, self.number)
+        need(held == (event["holder"], event["number"]), f"it is held by {held}")
+        self.status, self.holder = "free", None
+
+    def ReservationsOpened(self, _: dict) -> None:  # noqa: N802
+        need(self.status is None, f"it is {self.status}")
+        self.status = "open"
+
+
+def forgo(forgone: dict[str, int], reserved: dict) -> None:
+    """Adds a reservation that was not forgone yet."""
+    number = forgone.get(reserved["reservation_id"], 0)
+    need(reserved["number"] > number, f"it was forgone up to {number} before")
+    forgone[reserved["reservation_id"]] = reserved["number"]
+
+
+MODELS = {
+    "users": User,
+    "products": Product,
+    "orders": Order,
+    "payments": Payment,
+    "notifications": Notification,
+    "reservations": Reservation,
+}
 
 
 def model_of(service: str) -> Model:

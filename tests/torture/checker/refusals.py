@@ -8,6 +8,7 @@ from ..workload.history import ACKED, REFUSED, Operation
 from .commands import by_correlation, name
 from .evidence import Evidence, Violation
 from .moments import Moments
+from .names import FIELDS, Taken
 from .runs import Group
 
 State = dict
@@ -46,22 +47,25 @@ NOTHING_LEFT: dict[str, Rule] = {
 def check(evidence: Evidence) -> list[Violation]:
     """All that was said and was never so."""
     moments, groups = Moments(evidence), by_correlation(evidence)
+    taken = Taken(evidence, moments)
     found: list[Violation] = []
     for operation in evidence.operations:
         if operation.outcome == REFUSED:
-            found += refusal(operation, moments, groups)
+            found += refusal(operation, moments, groups, taken)
         elif operation.outcome == ACKED and not groups.get(operation.id) and operation.kind in NOTHING_LEFT:
             found += nothing_left(operation, moments)
     return found
 
 
-def refusal(operation: Operation, moments: Moments, groups: dict[str, list[Group]]) -> Iterator[Violation]:
+def refusal(operation: Operation, moments: Moments, groups: dict[str, list[Group]], taken: Taken) -> Iterator[Violation]:
     """A 4xx."""
     last, code = operation.last, operation.last.code
     if code == "idempotency-key-reused":
         right = any(group.first.time <= last.end for group in groups.get(operation.again or "", []))
     elif code == "invalid-request":
         right = operation.kind == "invalid"
+    elif code in FIELDS:
+        right = taken.by_another(code, operation.body, last.start, last.end)
     elif code in REFUSALS:
         right = any(REFUSALS[code](state, operation) for state in states(operation, moments))
     else:

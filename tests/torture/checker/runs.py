@@ -90,7 +90,7 @@ class Group:
     @property
     def by_reactor(self) -> bool:
         """Whether no client asked for it."""
-        return self.first.headers.get("actor", "").startswith("reactor/")
+        return self.first.headers.get("actor", "").startswith(("reactor/", "system/"))
 
 
 @dataclass

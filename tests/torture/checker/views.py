@@ -22,13 +22,22 @@ def millis(record: Record) -> int:
     return round(datetime.fromisoformat(text).timestamp() * 1000)
 
 
+USER = ("email", "name", "address")
+PRODUCT = ("sku", "name", "price")
+
+
+def said(event: dict, fields: tuple[str, ...]) -> dict:
+    """The fields of an event that a row shows."""
+    return {name: event[name] for name in fields}
+
+
 def user(row: Row | None, record: Record, event: dict) -> Row | None:
     """users.users"""
     match record.type:
         case "UserRegistered":
-            row = {"user_id": record.key, "status": "active", **event, "registered_at": millis(record), "closed_at": None}
+            row = {"user_id": record.key, "status": "active", **said(event, USER), "registered_at": millis(record), "closed_at": None}
         case "UserProfileChanged" if row:
-            row = {**row, **{name: value for name, value in event.items() if value is not None}}
+            row = {**row, **{name: value for name, value in said(event, USER).items() if value is not None}}
         case "UserClosed" if row:
             row = {**row, "status": "closed", "email": None, "name": None, "address": None, "closed_at": millis(record)}
     return row and {**row, "version": record.version}
@@ -50,7 +59,7 @@ def product(row: Row | None, record: Record, event: dict) -> Row | None:
     """products.products"""
     if record.type == "ProductListed":
         stock = {"on_hand": 0, "reserved": 0, "available": 0}
-        row = {"product_id": record.key, **event, **stock, "withdrawn": False, "listed_at": millis(record)}
+        row = {"product_id": record.key, **said(event, PRODUCT), **stock, "withdrawn": False, "listed_at": millis(record)}
     if row is None:
         return None
     pieces = event.get("quantity", 0)

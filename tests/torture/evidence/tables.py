@@ -18,6 +18,7 @@ TABLES = {
     "orders": ("orders", "timeline", "deadlines"),
     "payments": ("payments",),
     "notifications": ("notifications", "contacts"),
+    "reservations": (),
     "audit": ("audit",),
 }
 # Which logs each reader of a database follows, as the service inventory has it.
@@ -32,7 +33,8 @@ READERS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "payments": {"payments": ("payments",), "reactors": ("orders", "payments")},
     "notifications": {"notifications": ("notifications",), "contacts": ("users",), "reactors": ("orders", "notifications")},
-    "audit": {"audit": ("users", "products", "orders", "payments", "notifications")},
+    "reservations": {"reactors": ("users", "products")},
+    "audit": {"audit": ("users", "products", "orders", "payments", "notifications", "reservations")},
 }
 
 

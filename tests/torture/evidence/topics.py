@@ -23,7 +23,7 @@ from confluent_kafka import (
 from ..world import layout
 from ..world.daybook import get
 
-SERVICES = ("users", "products", "orders", "payments", "notifications")
+SERVICES = ("users", "products", "orders", "payments", "notifications", "reservations")
 
 
 class Schemas:

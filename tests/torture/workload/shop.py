@@ -18,6 +18,9 @@ WEIGHTS = {
     "change-profile": 5,
     "change-price": 5,
     "list-product": 2,
+    "take-address": 3,
+    "move-address": 2,
+    "take-unit": 1,
     "repeat": 4,
     "reuse-key": 2,
     "unknown-thing": 2,
@@ -38,6 +41,7 @@ class Known:
     id: str
     version: int
     payment: str | None = None
+    name: str = ""
     total: int = 0
 
 
@@ -68,7 +72,8 @@ class Shop:
         """Remembers what an acknowledged operation made."""
         if operation.outcome != ACKED or operation.again is not None:
             return
-        made = Known(operation.last.aggregate or "", operation.last.version or 0)
+        name = operation.body.get("email") or operation.body.get("sku") or ""
+        made = Known(operation.last.aggregate or "", operation.last.version or 0, name=name)
         with self.lock:
             shelf = {"register-user": self.users, "list-product": self.products, "place-order": self.orders}.get(operation.kind)
             if shelf is not None:
@@ -114,6 +119,28 @@ class Asker:
         body = {"email": email, "name": f"User {email.split('@')[0]}"}
         return self._operation("register-user", "users", "/users", body)
 
+    def _take_address(self) -> Operation | None:
+        """A registration with the address of somebody else, or with one that others want at the same time."""
+        other = self.shop.some(self.rng, self.shop.users) if self.rng.random() < 0.5 else None
+        return self.register(self._spelled(other.name) if other and other.name else self._wanted_address())
+
+    def _move_address(self) -> Operation | None:
+        user = self.shop.some(self.rng, self.shop.users)
+        if user is None:
+            return None
+        body = {"email": self._wanted_address()}
+        return self._operation("change-profile", "users", f"/users/{user.id}/profile-changes", body, user.id)
+
+    def _wanted_address(self) -> str:
+        return self._spelled(f"race{self.rng.randint(0, 24)}@example.com")
+
+    def _spelled(self, text: str) -> str:
+        """In capitals or not."""
+        return self.rng.choice([text, text.upper(), text.capitalize()])
+
+    def _take_unit(self) -> Operation:
+        return self._list(self._spelled(f"race{self.rng.randint(0, 5)}"))
+
     def _change_profile(self) -> Operation | None:
         user = self.shop.some(self.rng, self.shop.users)
         return user and self.rename(user)
@@ -128,8 +155,11 @@ class Asker:
         return user and self._operation("close-user", "users", f"/users/{user.id}/closure", {"reason": "done"}, user.id)
 
     def _list_product(self) -> Operation:
+        return self._list(f"S{self.client}-{self.count}")
+
+    def _list(self, sku: str) -> Operation:
         price = {"amount": self.rng.randint(100, 5000), "currency": "GBP"}
-        body = {"sku": f"S{self.client}-{self.count}", "name": f"Thing {self.client}-{self.count}", "price": price}
+        body = {"sku": sku, "name": f"Thing {self.client}-{self.count}", "price": price}
         return self._operation("list-product", "products", "/products", body)
 
     def _change_price(self) -> Operation | None:

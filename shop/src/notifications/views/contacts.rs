@@ -48,14 +48,14 @@ impl View for Contacts {
     fn apply(row: Option<Contact>, record: &Recorded<UserEvent>) -> Option<Contact> {
         let user_id = UserId(record.aggregate_id);
         match &record.event {
-            UserEvent::Registered(UserRegistered { email, name, address: _ }) => {
+            UserEvent::Registered(UserRegistered { email, name, address: _, reserved: _ }) => {
                 Some(Contact { user_id, email: email.clone(), name: name.clone() })
             }
-            UserEvent::ProfileChanged(UserProfileChanged { email, name, address: _ }) => {
+            UserEvent::ProfileChanged(UserProfileChanged { email, name, address: _, reserved: _, left: _ }) => {
                 row.map(|row| Contact { email: email.clone().unwrap_or(row.email), name: name.clone().unwrap_or(row.name), ..row })
             }
-            UserEvent::Closed(UserClosed { reason: _ }) => None,
-            UserEvent::Vouched(_) | UserEvent::Refused(_) => row,
+            UserEvent::Closed(UserClosed { reason: _, left: _ }) => None,
+            UserEvent::Vouched(_) | UserEvent::Refused(_) | UserEvent::EmailForgone(_) => row,
         }
     }
 }
@@ -71,18 +71,24 @@ mod tests {
     use crate::testing::{folded, text};
 
     fn ada() -> UserEvent {
-        UserEvent::Registered(UserRegistered { email: text("ada@example.com"), name: text("Ada"), address: None })
+        UserEvent::Registered(UserRegistered { email: text("ada@example.com"), name: text("Ada"), address: None, reserved: None })
     }
 
     #[test]
     fn a_contact_follows_the_profile() {
-        let change = UserEvent::ProfileChanged(UserProfileChanged { email: Some(text("al@example.com")), name: None, address: None });
+        let change = UserEvent::ProfileChanged(UserProfileChanged {
+            email: Some(text("al@example.com")),
+            name: None,
+            address: None,
+            reserved: None,
+            left: None,
+        });
         let row = folded::<Contacts>([ada(), change]).unwrap();
         assert_eq!((row.email.as_str(), row.name.as_str()), ("al@example.com", "Ada"));
     }
 
     #[test]
     fn who_has_left_is_written_to_no_more() {
-        assert_eq!(folded::<Contacts>([ada(), UserEvent::Closed(UserClosed { reason: None })]), None);
+        assert_eq!(folded::<Contacts>([ada(), UserEvent::Closed(UserClosed { reason: None, left: None })]), None);
     }
 }

@@ -60,7 +60,8 @@ impl Step {
                 | UserEvent::ProfileChanged(_)
                 | UserEvent::Closed(_)
                 | UserEvent::Vouched(_)
-                | UserEvent::Refused(_),
+                | UserEvent::Refused(_)
+                | UserEvent::EmailForgone(_),
             ) => Self::Noted,
             StoryEvent::Payment(event) => Self::of_payment(event),
             StoryEvent::Notification(NotificationEvent::Requested(_) | NotificationEvent::Delivered(_) | NotificationEvent::Failed(_)) => {
@@ -90,7 +91,8 @@ impl Step {
             | ProductEvent::PriceChanged(_)
             | ProductEvent::StockReceived(_)
             | ProductEvent::ReservationRejected(_)
-            | ProductEvent::Withdrawn(_) => Self::Noted,
+            | ProductEvent::Withdrawn(_)
+            | ProductEvent::SkuForgone(_) => Self::Noted,
         }
     }
 

@@ -132,7 +132,7 @@ fn order_of(record: &Recorded<StoryEvent>) -> Option<OrderId> {
 fn user(event: &UserEvent) -> Option<OrderId> {
     match event {
         UserEvent::Vouched(CustomerVouched { order_id }) | UserEvent::Refused(CustomerRefused { order_id, .. }) => Some(*order_id),
-        UserEvent::Registered(_) | UserEvent::ProfileChanged(_) | UserEvent::Closed(_) => None,
+        UserEvent::Registered(_) | UserEvent::ProfileChanged(_) | UserEvent::Closed(_) | UserEvent::EmailForgone(_) => None,
     }
 }
 
@@ -142,7 +142,11 @@ fn product(event: &ProductEvent) -> Option<OrderId> {
         | ProductEvent::ReservationRejected(ReservationRejected { order_id, .. })
         | ProductEvent::StockReleased(StockReleased { order_id, .. })
         | ProductEvent::StockShipped(StockShipped { order_id, .. }) => Some(*order_id),
-        ProductEvent::Listed(_) | ProductEvent::PriceChanged(_) | ProductEvent::StockReceived(_) | ProductEvent::Withdrawn(_) => None,
+        ProductEvent::Listed(_)
+        | ProductEvent::PriceChanged(_)
+        | ProductEvent::StockReceived(_)
+        | ProductEvent::Withdrawn(_)
+        | ProductEvent::SkuForgone(_) => None,
     }
 }
 
@@ -224,7 +228,7 @@ mod tests {
         let refused = UserEvent::Refused(CustomerRefused { order_id, reason: "closed-account".into() });
         let row = Timeline::apply(None, &recorded("users", 3, refused.into())).unwrap();
         assert_eq!((row.order_id, row.step, row.data["reason"].as_str()), (order_id, Step::Noted, Some("closed-account")));
-        let closed = UserEvent::Closed(domain::user::UserClosed { reason: None });
+        let closed = UserEvent::Closed(domain::user::UserClosed { reason: None, left: None });
         assert_eq!(Timeline::keys(&recorded("users", 2, closed.into())).count(), 0);
     }
 

@@ -5,6 +5,7 @@ use domain::{
     order::{Order, OrderCommand},
     payment::{Payment, PaymentCommand},
     product::{Product, ProductCommand},
+    reservation::{Reservation, ReservationCommand},
     user::{User, UserCommand},
 };
 use event_sourcing::{Aggregate, Command};
@@ -76,6 +77,18 @@ macro_rules! takes {
 
 takes! { User Product Order Payment }
 
+/// Everything is free, and reserved by whoever asks; what is told here is a command to the one that asks.
+#[async_trait::async_trait]
+impl Execute<Reservation> for Taker {
+    async fn execute(&self, _: Uuid, _: ReservationCommand, _: CommandMeta) -> Result<Accepted, CommandError> {
+        Ok(accepted())
+    }
+
+    async fn read(&self, _: Uuid) -> Result<Accepted, CommandError> {
+        Ok(accepted())
+    }
+}
+
 fn accepted() -> Accepted {
     let position = Position { service: "any".into(), partition: 0, offset: 1 };
     Accepted { version: 1, position, events: 1, repeated: false }
@@ -97,7 +110,7 @@ impl Shop {
         let taker = Taker::default();
         let all = Arc::new(taker.clone());
         let aggregates = Aggregates::default().with::<User>(all.clone()).with::<Product>(all.clone()).with::<Order>(all.clone());
-        let aggregates = aggregates.with::<Payment>(all);
+        let aggregates = aggregates.with::<Payment>(all.clone()).with::<Reservation>(all);
         let system = shop::system(&Settings::default());
         let routes =
             system.services().iter().fold(OpenApiRouter::new(), |routes, service| routes.merge(service.command_routes(&aggregates)));

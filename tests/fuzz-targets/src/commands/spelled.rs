@@ -22,16 +22,18 @@ pub fn body(sent: &Sent) -> Value {
 
 fn user(command: &UserCommand) -> Value {
     match command {
-        UserCommand::Register { email, name, address } => json!({"email": email, "name": name, "address": address}),
-        UserCommand::ChangeProfile { email, name, address } => json!({"email": email, "name": name, "address": address}),
+        UserCommand::Register { email, name, address, reserved: _ } => json!({"email": email, "name": name, "address": address}),
+        UserCommand::ChangeProfile { email, name, address, reserved: _ } => {
+            json!({"email": email, "name": name, "address": address})
+        }
         UserCommand::Close { reason } => json!({"reason": reason}),
-        other @ UserCommand::VouchFor { .. } => panic!("no route makes {other:?}"),
+        other => panic!("no route makes {other:?} by itself"),
     }
 }
 
 fn product(command: &ProductCommand) -> Value {
     match command {
-        ProductCommand::List { sku, name, price } => json!({"sku": sku, "name": name, "price": money(price)}),
+        ProductCommand::List { sku, name, price, reserved: _ } => json!({"sku": sku, "name": name, "price": money(price)}),
         ProductCommand::ChangePrice { price } => json!({"price": money(price)}),
         ProductCommand::ReceiveStock { quantity } => json!({"quantity": quantity}),
         ProductCommand::Withdraw { reason } => json!({"reason": reason}),
