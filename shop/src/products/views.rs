@@ -123,7 +123,7 @@ mod tests {
 
     fn reserved(line: i32, count: i64) -> ProductEvent {
         let (order_id, quantity) = (OrderId::derive("a", "b"), pieces(count));
-        ProductEvent::StockReserved(StockReserved { order_id, line, quantity, unit_price: gbp(255), reserved: None })
+        ProductEvent::StockReserved(StockReserved { order_id, line, quantity, unit_price: gbp(255) })
     }
 
     #[test]
