@@ -127,7 +127,7 @@ async fn exchange(input: &Input<'_>) -> Vec<u8> {
 
 /// A log that holds nothing of what was sent before.
 async fn server(directory: &Path) -> Server {
-    let settings = StoreSettings { storage: Some(Arc::new(InMemoryBackend::new())), cache_bytes: 1 << 20, quick_repair: false };
+    let settings = StoreSettings { storage: Some(Arc::new(InMemoryBackend::new())), cache_bytes: 1 << 20 };
     let store = Store::open_with(directory, settings).expect("a log");
     let orders = NewTopic { name: "orders".to_owned(), partitions: 2, settings: TopicSettings::new() };
     store.create_topic(orders).await.expect("the topic is made");
