@@ -389,7 +389,12 @@ impl<A: Aggregate> Writer<A> {
     }
 }
 
-/// The answer "not now"; `millis` says when to ask again.
+/// The answer "not done, not now"; `millis` says when to ask again.
 pub(crate) fn unavailable(reason: &str, millis: u64) -> Answer {
-    Err(CommandError::Unavailable(Unavailable { reason: reason.to_owned(), retry_after_millis: millis }))
+    Err(CommandError::Unavailable(Unavailable { reason: reason.to_owned(), retry_after_millis: millis, in_doubt: false }))
+}
+
+/// The answer "perhaps done"; `millis` says when to ask again.
+pub(crate) fn in_doubt(reason: &str, millis: u64) -> Answer {
+    Err(CommandError::Unavailable(Unavailable { reason: reason.to_owned(), retry_after_millis: millis, in_doubt: true }))
 }
