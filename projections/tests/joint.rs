@@ -140,8 +140,8 @@ async fn who_is_stopped_while_it_writes_for_others_leaves_them_none_the_worse() 
         let (views, mut logs) = (audit(&name, &database).await, members(3));
         let batches: Vec<_> = logs.iter_mut().map(Feed::batch).collect();
         // Somebody waits for what the batches hold, so that the writer does not gather them.
-        let first_of_all = Position { service: "members".into(), partition: 0, offset: 0 };
-        let mut asked = pin!(database.wait_for(&["nobody"], &first_of_all, Duration::from_secs(60)));
+        let places = [0, 1, 2].map(|partition| Position { service: "members".into(), partition, offset: 0 });
+        let mut asked = pin!(join_all(places.iter().map(|place| database.wait_for(&["nobody"], place, Duration::from_secs(60)))));
         assert!(poll!(&mut asked).is_pending());
         let (mut first, mut last) = (pin!(views.apply(&batches[0])), pin!(views.apply(&batches[2])));
         {

@@ -69,12 +69,21 @@ impl Socket {
         Self { stream, activity, config, silence, unread, begun: 0, heard: false, multiplexed: false, told: false }
     }
 
-    /// Notes what came. The first bytes after a request give the caller the whole time for a head, however long the connection was idle.
-    fn hear(&mut self, bytes: &[u8]) {
-        if self.begun == 0 && !self.heard {
-            self.multiplexed = bytes.starts_with(b"PRI");
+    /// Whether no request is in progress. The first look after one begins the caller's silence anew.
+    fn is_idle(&mut self) -> bool {
+        let (begun, idle) = self.activity.state();
+        if begun != self.begun {
+            (self.begun, self.heard) = (begun, false);
+            self.silence.stop();
         }
-        if !self.heard {
+        idle
+    }
+
+    /// Notes what came while no request was in progress: the beginning of a head. Its first bytes give the caller the whole time for it,
+    /// however long the connection was idle.
+    fn hear(&mut self, bytes: &[u8]) {
+        if self.is_idle() && !self.heard {
+            self.multiplexed |= self.begun == 0 && bytes.starts_with(b"PRI");
             self.heard = true;
             self.silence.stop();
         }
@@ -82,11 +91,7 @@ impl Socket {
 
     /// Bounds the time in which no request is in progress and no new one comes.
     fn poll_silence(&mut self, context: &mut Context<'_>) -> Poll<Result<()>> {
-        let (begun, idle) = self.activity.state();
-        if begun != self.begun {
-            (self.begun, self.heard) = (begun, false);
-            self.silence.stop();
-        }
+        let idle = self.is_idle();
         if !idle && !self.multiplexed {
             return Poll::Pending;
         }

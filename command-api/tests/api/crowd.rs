@@ -125,3 +125,74 @@ async fn a_long_answer_to_who_reads_is_whole() {
     let answer = answer_to(stream).await;
     assert!(answer.trim_end().ends_with('}'), "{}", answer.len());
 }
+
+/// The bytes of an HTTP/2 frame.
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// What a client says first; it lets the server send so many bytes of each answer.
+fn greeting(window: u32) -> Vec<u8> {
+    let settings = [&[0, 4][..], &window.to_be_bytes()].concat();
+    [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &frame(4, 0, 0, &settings)].concat()
+}
+
+/// A request's head: a POST (whose body is still to come) or a GET of a path, by HPACK's static table.
+fn head(stream: u32, posts: bool, path: &str) -> Vec<u8> {
+    let text = |text: &str| [&[u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
+    let (method, ends) = if posts { (0x83, 0) } else { (0x82, 1) };
+    let json = [&[0x0f, 0x10][..], &text("application/json")].concat();
+    let fields = [&[method, 0x86, 0x04][..], &text(path), &[0x01], &text("x"), if posts { &json } else { &[] }].concat();
+    frame(1, 4 | ends, stream, &fields)
+}
+
+/// The kinds of the frames that come until the connection ends.
+async fn frames_until_end(stream: &mut TcpStream) -> Vec<u8> {
+    let mut kinds = Vec::new();
+    let reads = async {
+        let mut start = [0; 9];
+        while stream.read_exact(&mut start).await.is_ok() {
+            kinds.push(start[3]);
+            let mut payload = vec![0; usize::from(start[1]) << 8 | usize::from(start[2])];
+            if stream.read_exact(&mut payload).await.is_err() {
+                break;
+            }
+        }
+    };
+    timeout(LONG, reads).await.expect("the connection ends");
+    kinds
+}
+
+const GO_AWAY: u8 = 7;
+
+#[tokio::test]
+async fn streams_without_bodies_hold_nobody_up() {
+    let served = serving(EdgeConfig { body_timeout: LONG, request_timeout: LONG, ..EdgeConfig::default() }).await;
+    let mut open = Vec::new();
+    for _ in 0..2 {
+        let mut stream = TcpStream::connect(served.address).await.unwrap();
+        let heads = (0..256).flat_map(|n| head(2 * n + 1, true, "/notes")).collect();
+        stream.write_all(&[greeting(65_535), heads].concat()).await.unwrap();
+        open.push(stream);
+    }
+    all_are_answered(&served).await;
+}
+
+#[tokio::test]
+async fn an_idle_connection_of_many_streams_is_told_to_go_away() {
+    let served = serving(EdgeConfig { header_timeout: Duration::from_millis(100), ..EdgeConfig::default() }).await;
+    let mut stream = TcpStream::connect(served.address).await.unwrap();
+    stream.write_all(&[greeting(65_535), head(1, false, "/health/live")].concat()).await.unwrap();
+    assert!(frames_until_end(&mut stream).await.contains(&GO_AWAY));
+}
+
+#[tokio::test]
+async fn a_stream_whose_answer_nobody_reads_is_cut_off() {
+    let limits =
+        EdgeConfig { header_timeout: Duration::from_millis(100), answer_timeout: Duration::from_millis(300), ..EdgeConfig::default() };
+    let served = serving(limits).await;
+    let mut stream = TcpStream::connect(served.address).await.unwrap();
+    stream.write_all(&[greeting(0), head(1, false, "/openapi.json")].concat()).await.unwrap();
+    frames_until_end(&mut stream).await;
+}
