@@ -1,6 +1,6 @@
 //! Decodes the events of each service of a system, for readers that do not know their types.
 
-use crate::{DecodeError, Schemas};
+use crate::{DecodeError, Schemas, defaults::fill};
 use event_sourcing::{Aggregate, AnyEvent, Event, WrongRecord, from_json};
 use serde_json::Value;
 use std::{collections::BTreeMap, sync::Arc};
@@ -68,11 +68,16 @@ impl Codecs {
         }
     }
 
-    /// Reads an event of a service from a JSON object in the shape of its record.
+    /// Reads an event of a service from a JSON object in the shape of its record, or of an earlier version of it: what that lacked has the
+    /// schema's default.
     ///
     /// # Errors
     /// The name or the shape is that of no event of the service.
     pub fn from_json(&self, service: &str, type_name: &str, value: Value) -> Result<AnyEvent, WrongRecord> {
+        let mut value = value;
+        if let Some(record) = self.schemas.records().named(type_name) {
+            fill(record.schema, &mut value);
+        }
         match self.services.get(service) {
             Some(codec) => (codec.from_json)(type_name, value),
             None => Err(WrongRecord::Foreign(format!("{type_name} of service {service}"))),

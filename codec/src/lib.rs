@@ -8,6 +8,7 @@
 mod claim;
 mod codecs;
 pub mod compatibility;
+mod defaults;
 mod json;
 mod record_set;
 mod registry;

@@ -61,7 +61,7 @@ fn accepted_headers(accepted: &Accepted) -> HeaderMap {
     headers
 }
 
-/// The problem that reports a command that was not done.
+/// The problem that reports a command that was not done, or of which nobody knows.
 pub(crate) fn problem_of(error: CommandError) -> Problem {
     match error {
         CommandError::Refused(Refused { code, message, field, not_found }) => {
@@ -78,6 +78,9 @@ pub(crate) fn problem_of(error: CommandError) -> Problem {
                 "the aggregate met an unforeseen error; nothing was done, and it was logged",
             )
         }
-        CommandError::Unavailable(Unavailable { reason, retry_after_millis }) => Problem::unavailable(reason, retry_after_millis),
+        CommandError::Unavailable(Unavailable { reason, in_doubt: true, .. }) => Problem::unknown(reason),
+        CommandError::Unavailable(Unavailable { reason, retry_after_millis, in_doubt: false }) => {
+            Problem::unavailable(reason, retry_after_millis)
+        }
     }
 }

@@ -22,7 +22,8 @@ impl IntoResponses for Problems {
             ("413", "The body is larger than this server accepts"),
             ("415", "The body is not declared as JSON"),
             ("422", "A business rule said no, or the idempotency key was used for another command"),
-            ("503", "Not now; the same request with the same key may be sent again"),
+            ("503", "Not done; the same request may be sent again after `Retry-After`"),
+            ("504", "Perhaps done; the same request with the same key tells"),
         ];
         says.into_iter().map(|(status, says)| (status.to_owned(), RefOr::T(problem(says)))).collect()
     }

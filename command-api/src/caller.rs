@@ -1,9 +1,9 @@
 //! The headers of a POST: who asks, under which key, and which version the caller has seen.
 
-use crate::{Problem, trace::TraceParent};
+use crate::{Problem, body::shortened, trace::TraceParent};
 use axum::{
-    extract::FromRequestParts,
-    http::{HeaderMap, HeaderValue, request::Parts},
+    extract::{FromRequestParts, MatchedPath, Path, Query},
+    http::{HeaderMap, HeaderValue, Uri, request::Parts},
 };
 use event_sourcing::{Cause, Timestamp};
 use event_store::CommandMeta;
@@ -21,21 +21,25 @@ pub struct Caller {
     expected_version: Option<u64>,
     trace: TraceParent,
     correlation: Option<String>,
-    method_and_path: String,
+    /// What the key is for: the method and the path, where a key was given.
+    asked: String,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        no_parameters(&parts.uri)?;
+        let key = visible(&parts.headers, "idempotency-key", 200)?;
+        let asked = if key.is_some() { meant(parts).await } else { String::new() };
         let headers = &parts.headers;
         Ok(Self {
             actor: visible(headers, "daybook-actor", 100)?.unwrap_or_else(|| "anonymous".to_owned()),
-            key: visible(headers, "idempotency-key", 200)?,
+            key,
             expected_version: if_match(headers)?,
             trace: TraceParent::of(parts),
             correlation: visible(headers, "daybook-correlation", 100)?,
-            method_and_path: format!("{} {}", parts.method, parts.uri.path()),
+            asked,
         })
     }
 }
@@ -48,7 +52,7 @@ impl Caller {
 
     /// The command's metadata, with the present time.
     pub fn meta(&self) -> CommandMeta {
-        let name = |key: &String| format!("{}\u{1f}{}\u{1f}{key}", self.actor, self.method_and_path);
+        let name = |key: &String| format!("{}\u{1f}{}\u{1f}{key}", self.actor, self.asked);
         let command_id = self.key.as_ref().map_or_else(Uuid::now_v7, |key| Uuid::new_v5(&NAMESPACE, name(key).as_bytes()));
         let correlation_id = self.correlation.clone().unwrap_or_else(|| self.trace.trace_id().to_owned());
         let traceparent = Some(self.trace.as_str().to_owned());
@@ -62,8 +66,30 @@ pub(crate) fn now() -> Timestamp {
     Timestamp(jiff::Timestamp::now().as_millisecond())
 }
 
+/// The method and the path in one spelling, whichever the caller chose: an id in capitals or percent-encoded is the same id, so the same key names the
+/// same command.
+async fn meant(parts: &mut Parts) -> String {
+    let route = parts.extensions.get::<MatchedPath>().cloned();
+    let segments = Path::<Vec<(String, String)>>::from_request_parts(parts, &()).await;
+    let (Some(route), Ok(Path(segments))) = (route, segments) else {
+        return format!("{} {}", parts.method, parts.uri.path());
+    };
+    segments.into_iter().fold(format!("{} {}", parts.method, route.as_str()), |asked, (name, value)| {
+        let id = Uuid::try_parse(&value).ok().filter(|_| value.len() == 36);
+        asked.replace(&format!("{{{name}}}"), &id.map_or(value, |id| id.to_string()))
+    })
+}
+
+/// A command has no query parameters: one that is given would be believed to have an effect.
+fn no_parameters(uri: &Uri) -> Result<(), Problem> {
+    let Some(_query) = uri.query().filter(|query| !query.is_empty()) else { return Ok(()) };
+    let Query(given) = Query::<Vec<(String, String)>>::try_from_uri(uri).map_err(|error| Problem::field("query", error.body_text()))?;
+    let named = given.first().map(|(name, _)| shortened(name));
+    named.map_or(Ok(()), |name| Err(Problem::field(&name, "is not known here: no query parameter is")))
+}
+
 /// A header's one value. Given twice it is an error: nobody could tell which value was meant.
-fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a HeaderValue>, Problem> {
+pub(crate) fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a HeaderValue>, Problem> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
         (_, Some(_)) => Err(Problem::field(name, "must be given once")),

@@ -1,11 +1,14 @@
 //! The edge of a process: limits, metrics, health, description, and a shutdown that answers the requests it accepted.
 
+mod activity;
 mod admission;
 mod connections;
 mod description;
 mod intake;
 mod metrics;
+mod pool;
 mod readiness;
+mod socket;
 
 pub use connections::serve;
 pub use event_store::Readiness;
@@ -15,7 +18,7 @@ use admission::Admission;
 use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, Request, State},
-    http::{StatusCode, Uri},
+    http::{Method, StatusCode, Uri},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::get,
@@ -38,7 +41,15 @@ pub struct EdgeConfig {
     pub body_timeout: Duration,
     /// The longest that a connection may take to send a request's head, or stay idle.
     pub header_timeout: Duration,
-    /// The most requests at once, those that wait on purpose included; further ones are answered 503 at once.
+    /// The longest that a caller may take to read an answer.
+    pub answer_timeout: Duration,
+    /// The most connections at once. The process may hold fewer: at most half of the files that it may open.
+    pub connections: usize,
+    /// The most bodies that are waited for at once, in units of 64 KiB.
+    pub bodies: usize,
+    /// The most requests at once that wait on purpose, for a position or for a strong read.
+    pub waiters: usize,
+    /// The most other requests at once. Of these four, what goes beyond is answered 503 at once.
     pub concurrency: usize,
     /// When answers take longer than this, fewer requests are taken at once.
     pub answer_within: Duration,
@@ -53,6 +64,10 @@ impl Default for EdgeConfig {
             request_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(5),
             header_timeout: Duration::from_secs(30),
+            answer_timeout: Duration::from_secs(30),
+            connections: 8192,
+            bodies: 4096,
+            waiters: 4096,
             concurrency: 4096,
             answer_within: Duration::from_millis(100),
             drain: Duration::from_secs(10),
@@ -126,10 +141,11 @@ async fn unknown_route(uri: Uri) -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "unknown-path", format!("there is nothing at {}", uri.path()))
 }
 
-async fn unknown_method(request: Request) -> Problem {
-    Problem::new(
-        StatusCode::METHOD_NOT_ALLOWED,
-        "method-not-allowed",
-        format!("{} is not among what {} takes", request.method(), request.uri().path()),
-    )
+/// `OPTIONS` asks what a path takes; the router adds `Allow` to either answer.
+async fn unknown_method(request: Request) -> Response {
+    if request.method() == Method::OPTIONS {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    let detail = format!("{} is not among what {} takes", request.method(), request.uri().path());
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", detail).into_response()
 }

@@ -62,10 +62,16 @@ impl Problem {
         Self::invalid(vec![FieldError { field: field.to_owned(), rule: rule.into() }])
     }
 
-    /// Not now: the caller may ask again after so many milliseconds, rounded up to seconds.
+    /// 503, not done: the caller may ask again after so many milliseconds, rounded up to seconds.
     pub fn unavailable(detail: impl Into<String>, retry_after_millis: u64) -> Self {
         let retry_after = Some(retry_after_millis.div_ceil(1000).max(1));
         Self { retry_after, ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail) }
+    }
+
+    /// 504, perhaps done: nobody knows yet.
+    pub fn unknown(detail: impl std::fmt::Display) -> Self {
+        let detail = format!("{detail}: the outcome is unknown; send the same request with the same Idempotency-Key again to learn it");
+        Self::new(StatusCode::GATEWAY_TIMEOUT, "outcome-unknown", detail)
     }
 
     /// The same problem, about this field.

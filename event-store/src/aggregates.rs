@@ -25,8 +25,11 @@ struct Typed<A: Aggregate>(Arc<dyn Execute<A>>);
 impl<A: Aggregate> ExecuteAny for Typed<A> {
     async fn execute(&self, command: AnyCommand, meta: CommandMeta) -> Result<Accepted, CommandError> {
         let id = command.aggregate_id;
-        let unreadable =
-            |error: event_sourcing::UnreadableCommand| Unavailable { reason: error.to_string(), retry_after_millis: UPGRADE_PAUSE };
+        let unreadable = |error: event_sourcing::UnreadableCommand| Unavailable {
+            reason: error.to_string(),
+            retry_after_millis: UPGRADE_PAUSE,
+            in_doubt: false,
+        };
         let command = command.read::<A>().map_err(|error| CommandError::Unavailable(unreadable(error)))?;
         self.0.execute(id, command, meta).await
     }

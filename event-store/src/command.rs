@@ -59,7 +59,7 @@ pub enum CommandError {
     /// The aggregate's code panicked on this command: a defect of the build. Nothing was appended.
     #[error("the aggregate met a defect: {0}")]
     Defect(String),
-    /// The outcome is not known yet; it is safe to ask again with the same command id.
+    /// It was not done, or nobody knows yet; it is safe to ask again with the same command id.
     #[error(transparent)]
     Unavailable(Unavailable),
 }
@@ -93,6 +93,8 @@ pub struct Unavailable {
     pub reason: String,
     /// When to ask again, in milliseconds.
     pub retry_after_millis: u64,
+    /// True when the command may have been done all the same; false when it certainly was not.
+    pub in_doubt: bool,
 }
 
 /// Somewhere that commands of an aggregate can be sent: the owner of its partition, here or on another node.

@@ -8,7 +8,7 @@ use crate::{
     recover::{Origin, recover},
     saver::Saver,
     standby::Standby,
-    writer::{Answer, NodeName, Pending, Phase, Port, Writer, WriterConfig, unavailable},
+    writer::{Answer, NodeName, Pending, Phase, Port, Writer, WriterConfig, in_doubt, unavailable},
 };
 use codec::Schemas;
 use event_sourcing::{Aggregate, Timestamp};
@@ -132,11 +132,12 @@ impl<A: Aggregate> PartitionOwner<A> {
 
     async fn ask(&self, id: Uuid, command: Option<A::Command>, meta: CommandMeta, fingerprint: u64) -> Answer {
         let (reply, answer) = oneshot::channel();
-        let gone = || unavailable("the owner of this partition has stopped", 100);
+        let gone = "the owner of this partition has stopped";
         if self.inbox.send(Message::Command(Pending { id, command, meta, fingerprint, reply })).is_err() {
-            return gone();
+            return unavailable(gone, 100);
         }
-        answer.await.unwrap_or_else(|_| gone())
+        // Its records may have been on their way.
+        answer.await.unwrap_or_else(|_| in_doubt(gone, 100))
     }
 
     /// Stops taking commands and answers those that were taken, within a bound of seconds.

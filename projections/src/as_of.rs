@@ -12,16 +12,11 @@ pub enum AsOf {
 }
 
 impl AsOf {
-    fn includes<E>(&self, record: &Recorded<E>) -> bool {
+    /// Whether an event of the aggregate counts. After the first that does not, none does, even if its time is earlier.
+    pub(crate) fn includes<E>(&self, record: &Recorded<E>) -> bool {
         match self {
             Self::Time(moment) => record.time <= *moment,
             Self::Position(position) => record.position.offset <= position.offset,
         }
     }
-}
-
-/// Keeps the events of one aggregate up to `at`; `records` are in the log's order. The first event that is too late ends the list: the
-/// events behind it are dropped even if their times are earlier.
-pub fn up_to<E>(records: Vec<Recorded<E>>, at: &AsOf) -> Vec<Recorded<E>> {
-    records.into_iter().take_while(|record| at.includes(record)).collect()
 }

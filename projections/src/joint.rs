@@ -19,8 +19,7 @@ use tokio::{
     time::timeout,
 };
 
-/// How long a writer gathers batches before it writes them. It stops at once when somebody waits for a checkpoint, so nobody waits for
-/// this.
+/// How long a writer gathers batches before it writes them. It stops at once when somebody waits for one of them, so nobody waits for this.
 const GATHER: Duration = Duration::from_millis(40);
 /// From this many records on, a batch has a transaction of its own, concurrent with others, so that smaller batches do not wait for it.
 const LARGE: usize = 256;
@@ -63,6 +62,13 @@ impl Joint {
         let mut waiting = self.waiting.lock();
         waiting.retain(|one| one.batch.source != new.batch.source);
         waiting.push(new);
+        drop(waiting);
+        self.writer.database().tell_gathered();
+    }
+
+    /// The ends of the batches that wait.
+    fn ends(&self) -> Vec<(PartitionId, i64)> {
+        self.waiting.lock().iter().map(|one| (one.batch.source.clone(), one.batch.to.next)).collect()
     }
 
     /// Writes a batch, together with the others that wait.
@@ -95,8 +101,8 @@ impl Joint {
         if self.waiting.lock().is_empty() {
             return;
         }
-        // Whether somebody waits or the time is up: write the batches now.
-        let _ = timeout(GATHER, self.writer.database().awaited()).await;
+        // Whether somebody waits for one of them or the time is up: write the batches now.
+        let _ = timeout(GATHER, self.writer.database().awaited(|| self.ends())).await;
         let waiting = std::mem::take(&mut *self.waiting.lock());
         self.write_all(waiting).await;
     }
@@ -108,9 +114,17 @@ impl Joint {
         });
         for WaitingBatch { batch, decoded, done } in waiting {
             let written = if together.contains(&batch.source) { Ok(()) } else { self.writer.write(&batch, &decoded).await };
-            self.writer.database().tell_moved();
+            if written.is_ok() {
+                self.tell_moved(&batch);
+            }
             // A reader that was stopped no longer listens.
             let _ = done.send(written.map_err(BatchError::from));
+        }
+    }
+
+    fn tell_moved(&self, batch: &Batch) {
+        for kept in self.writer.readers(&batch.source) {
+            self.writer.database().tell_moved(&kept.reader, [batch]);
         }
     }
 

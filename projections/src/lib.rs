@@ -23,7 +23,7 @@ mod views;
 mod wait;
 mod writer;
 
-pub use as_of::{AsOf, up_to};
+pub use as_of::AsOf;
 pub use database::{Compare, Database, DatabaseError, DeadLetterRow, Dialect, Envelope, ErrandRow, Filter, Order, Query};
 pub use http::{LetterBox, ReadState, letter_routes};
 pub use problem::{FieldError, Problem};
@@ -31,5 +31,5 @@ pub use rebuild::{Comparison, Difference, Logs, Progress, RebuildError, RebuildP
 pub use redrive::{Redrive, Redriven};
 pub use runner::ViewRunner;
 pub use table::{Column, Kind, Relation, Table, TableSpec};
-pub use view::{Changes, ErasedView, Events, Fold, View, erased};
+pub use view::{Changes, ErasedView, Events, Fold, Folding, View, erased};
 pub use views::Views;

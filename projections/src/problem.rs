@@ -67,6 +67,26 @@ impl Problem {
 }
 
 impl Problem {
+    /// 500: the view has put this aggregate aside with this dead letter, so what it shows of it is out of date until somebody redrives or
+    /// drops that. No repeat of the request changes it.
+    pub fn parked(view: &str, id: impl std::fmt::Display, letter: &str) -> Self {
+        let detail = format!(
+            "the view {view} has put {id} aside and shows it out of date, because of the dead letter {letter}: it must be redriven or dropped"
+        );
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "view-parked", detail)
+    }
+
+    /// 504: it may have been done; nobody knows yet.
+    pub fn unknown(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::GATEWAY_TIMEOUT, "outcome-unknown", detail)
+    }
+
+    /// 500: a stored event cannot be read.
+    pub fn unreadable(error: &dyn std::fmt::Display) -> Self {
+        tracing::error!(%error, "a stored event cannot be read");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", format!("a stored event cannot be read: {error}"))
+    }
+
     /// 503: the request cannot be answered now.
     pub fn unavailable(detail: impl Into<String>) -> Self {
         let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail);

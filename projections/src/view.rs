@@ -53,8 +53,22 @@ pub trait Fold: Send + Sync {
     fn table(&self) -> &'static TableSpec;
     /// Selects from a batch the events that the view reads.
     fn read(&self, records: &[&Recorded<AnyEvent>]) -> Box<dyn Events>;
+    /// Begins to fold the events of one aggregate, one by one, apart from the table.
+    fn folding(&self) -> Box<dyn Folding>;
     /// The row that these events of one aggregate fold into, in the form in which the API shows it; none if they leave no row.
-    fn as_of(&self, records: &[Recorded<AnyEvent>]) -> Option<Value>;
+    fn as_of(&self, records: &[Recorded<AnyEvent>]) -> Option<Value> {
+        let mut folding = self.folding();
+        records.iter().for_each(|record| folding.fold(record));
+        folding.shown()
+    }
+}
+
+/// A row that events of one aggregate are folded into.
+pub trait Folding: Send {
+    /// Folds one more event.
+    fn fold(&mut self, record: &Recorded<AnyEvent>);
+    /// The row so far, in the form in which the API shows it; none if the events left no row.
+    fn shown(&self) -> Option<Value>;
 }
 
 /// The events of a batch that one view reads, ready to be folded.
@@ -107,9 +121,22 @@ impl<V: View> Fold for Typed<V> {
         Box::new(Read::<V>::new(records.iter().filter_map(|record| readable::<V>(record))))
     }
 
-    fn as_of(&self, records: &[Recorded<AnyEvent>]) -> Option<Value> {
-        let row = records.iter().filter_map(readable::<V>).fold(None, |row, record| V::apply(row, &record))?;
-        shown(&row).ok()
+    fn folding(&self) -> Box<dyn Folding> {
+        Box::new(Folded::<V>(None))
+    }
+}
+
+struct Folded<V: View>(Option<V::Row>);
+
+impl<V: View> Folding for Folded<V> {
+    fn fold(&mut self, record: &Recorded<AnyEvent>) {
+        if let Some(record) = readable::<V>(record) {
+            self.0 = V::apply(self.0.take(), &record);
+        }
+    }
+
+    fn shown(&self) -> Option<Value> {
+        self.0.as_ref().and_then(|row| shown(row).ok())
     }
 }
 

@@ -15,7 +15,7 @@ use feed::Feed;
 use library::{BookRow, Books, MemberRow, Members, book, codecs, joined, left, listed, member, received, renamed};
 use projections::{
     Database, DatabaseError, ErasedView, Filter, Order, Problem, ReadState, ViewRunner, audit, erased,
-    http::{Asked, List, settle, shown, tagged},
+    http::{Asked, List, current, settle, shown, tagged},
 };
 use proptest::{
     strategy::{Strategy, ValueTree},
@@ -31,7 +31,7 @@ async fn one(State(read): State<ReadState>, mut asked: Asked) -> Result<Response
     let id = asked.segment_id("id");
     settle(&read, &mut asked, id).await?;
     asked.finish(&["consistency"])?;
-    let row: MemberRow = read.database().row(&id.to_string()).await?.ok_or_else(|| Problem::not_found("member", id))?;
+    let row: MemberRow = current(&read, &asked, "member", id).await?;
     Ok(tagged(&asked, row.version, shown(&row).map_err(DatabaseError::Row)?))
 }
 
@@ -241,7 +241,75 @@ async fn the_audit_shows_an_aggregate_as_it_was() {
         };
         assert_eq!((row.on_hand, row.version), (0, 1), "{}", fresh.kind);
         api.problem(&format!("{state}?at=1970-01-01T00:00:00Z"), 404).await;
-        assert_eq!(api.problem(&format!("{state}?at=books/0/1"), 400).await.1, ["at"], "another log's place");
+        for elsewhere in ["books/0/1", "members/7/999999999", "members/1/1"] {
+            assert_eq!(api.problem(&format!("{state}?at={elsewhere}"), 400).await.1, ["at"], "another log's place: {elsewhere}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_event_whose_clock_is_behind_is_not_missed_by_who_has_read_on() {
+    for fresh in support::fresh() {
+        let api = Api::of_audit(&fresh).await;
+        let mut log = Feed::new("members", 0);
+        log.write(member("a"), 5_000, &joined("Ada")).write(member("b"), 6_000, &joined("Bob"));
+        api.feed(&mut log).await;
+        let page = api.json("/audit?limit=1").await;
+        log.write(member("c"), 1_000, &joined("Cid"));
+        api.feed(&mut log).await;
+        let rest = api.json(&format!("/audit?after={}", page["next"].as_str().unwrap())).await;
+        let names: Vec<_> = rest["items"].as_array().unwrap().iter().map(|event| event["event"]["email"].clone()).collect();
+        assert_eq!(names, ["bob@example.com", "cid@example.com"], "{}", fresh.kind);
+    }
+}
+
+#[tokio::test]
+async fn many_events_are_folded_some_at_a_time() {
+    let fresh = support::fresh().remove(0);
+    let api = Api::of_audit(&fresh).await;
+    let mut log = Feed::new("books", 0);
+    log.write(book("b"), 1_000, &listed("Walden"));
+    for moment in 0..3_500 {
+        log.write(book("b"), 2_000 + moment, &received(1));
+    }
+    api.feed(&mut log).await;
+    let state = format!("/audit/book/{}/state", book("b"));
+    assert_eq!(api.json(&state).await["on_hand"], 3_500);
+    assert_eq!(api.json(&format!("{state}?at=books/0/1001")).await["on_hand"], 1_000);
+    assert_eq!(api.json(&format!("{state}?at=books/0/2000")).await["on_hand"], 1_999);
+}
+
+#[tokio::test]
+async fn a_cursor_of_another_list_is_refused() {
+    let fresh = support::fresh().remove(0);
+    let api = Api::of_members(&fresh).await;
+    let mut log = Feed::new("members", 0);
+    for name in ["a", "b", "c"] {
+        log.write(member(name), 10, &joined("Ada"));
+    }
+    api.feed(&mut log).await;
+    let next = api.json("/members?limit=1").await["next"].as_str().unwrap().to_owned();
+    assert_eq!(api.problem(&format!("/members?name=Ada&after={next}"), 400).await.1, ["after"], "with another filter");
+    let made_up = next.replacen("31", "32", 1);
+    assert_eq!(api.problem(&format!("/members?after={made_up}"), 400).await.1, ["after"]);
+}
+
+#[tokio::test]
+async fn what_the_view_has_put_aside_is_not_shown_as_though_it_were_up_to_date() {
+    for fresh in support::fresh() {
+        let api = Api::of_members(&fresh).await;
+        let mut log = Feed::new("members", 0);
+        log.write(member("a"), 10, &joined("Ada")).write(member("b"), 10, &joined("Bob"));
+        api.feed(&mut log).await;
+        log.write_bytes(member("a"), 11, "library.member.Renamed", b"nonsense".to_vec());
+        api.feed(&mut log).await;
+        let (position, path) = (log.end().to_string(), format!("/members/{}", member("a")));
+        let (body, _) = problem(api.get_with(&path, "Daybook-At-Least", &position).await, 500).await;
+        assert_eq!(body["type"], "urn:daybook:problem:view-parked", "{}", fresh.kind);
+        assert!(body["detail"].as_str().unwrap().contains("members@members/0/3"), "{body}");
+        assert_eq!(api.json(&path).await["name"], "Ada", "who asks for less gets what there is");
+        let other = api.get_with(&format!("/members/{}", member("b")), "Daybook-At-Least", &position).await;
+        assert_eq!(other.status(), StatusCode::OK);
     }
 }
 

@@ -139,9 +139,9 @@ async fn who_is_stopped_while_it_writes_for_others_leaves_them_none_the_worse() 
         let (database, name) = (fresh.open().await, format!("stopped-{}", fresh.kind));
         let (views, mut logs) = (audit(&name, &database).await, members(3));
         let batches: Vec<_> = logs.iter_mut().map(Feed::batch).collect();
-        // Somebody waits for a checkpoint, so that the writer does not gather batches.
-        let nobodys = Position { service: "members".into(), partition: 9, offset: 0 };
-        let mut asked = pin!(database.wait_for(&["audit"], &nobodys, Duration::from_secs(60)));
+        // Somebody waits for what the batches hold, so that the writer does not gather them.
+        let places = [0, 1, 2].map(|partition| Position { service: "members".into(), partition, offset: 0 });
+        let mut asked = pin!(join_all(places.iter().map(|place| database.wait_for(&["nobody"], place, Duration::from_secs(60)))));
         assert!(poll!(&mut asked).is_pending());
         let (mut first, mut last) = (pin!(views.apply(&batches[0])), pin!(views.apply(&batches[2])));
         {
@@ -187,8 +187,8 @@ async fn who_waits_for_a_view_does_not_wait_until_more_has_come() {
     let fresh = support::fresh().into_iter().next().unwrap();
     let database = fresh.open().await;
     let views = ViewRunner::new("books", database.clone(), vec![erased::<Books>()], codecs()).await.unwrap();
-    let position = Position { service: "books".into(), partition: 9, offset: 0 };
-    let waits = database.wait_for(&["books"], &position, Duration::from_secs(60));
+    let position = Position { service: "books".into(), partition: 0, offset: 0 };
+    let waits = database.wait_for(&["nobody"], &position, Duration::from_secs(60));
     let mut waits = pin!(waits);
     assert!(poll!(&mut waits).is_pending());
     let mut log = Feed::new("books", 0);

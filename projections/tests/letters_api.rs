@@ -152,7 +152,8 @@ async fn an_aggregates_records_are_shown_and_redriven() {
     let url = serve(&[&one, &other], 1).await;
     let path = format!("{url}/dead-letters/members/members/{TARGET}");
     let shown = get(&path).await;
-    assert_eq!((shown.as_array().unwrap().len(), &shown[0]["offset"], &shown[0]["record"]["version"]), (1, &1.into(), &1.into()));
+    let items = shown["items"].as_array().unwrap();
+    assert_eq!((items.len(), &items[0]["offset"], &items[0]["record"]["version"]), (1, &1.into(), &1.into()));
     for query in ["", "?letter=members@members/0/1"] {
         let still = post(&format!("{path}/redrive{query}")).await;
         assert_eq!((&still["redriven"], &still["left"]), (&0.into(), &1.into()), "{query:?}: {still}");
@@ -160,6 +161,36 @@ async fn an_aggregates_records_are_shown_and_redriven() {
     assert_eq!(post(&format!("{path}/redrive?letter=members@members/0/2")).await["status"], 404);
     let elsewhere = post(&format!("{url}/dead-letters/desks/reactors/{TARGET}/redrive")).await;
     assert_eq!(elsewhere["status"], 404, "those reactors do not run in this process");
+}
+
+#[tokio::test]
+async fn an_aggregates_letters_come_page_by_page_in_order() {
+    let (one, other) = (support::fresh().remove(0), support::fresh().remove(0));
+    let url = serve(&[&one, &other], 1).await;
+    let database = other.open().await;
+    let first = database.letters_of("members", TARGET).await.unwrap().remove(0);
+    let letter = |offset: i64| projections::DeadLetterRow { id: format!("members@members/0/{offset}"), offset, ..first.clone() };
+    database.park((2..=11).map(letter).collect()).await.unwrap();
+    for (reader, expected) in [
+        ("members", (1..=11).map(|offset| format!("members@members/0/{offset}")).collect::<Vec<_>>()),
+        ("send-card", [5, 6].into_iter().flat_map(|offset| [0, 1].map(|number| format!("e-{offset}/send-card/{number}"))).collect()),
+    ] {
+        let path = format!("{url}/dead-letters/members/{reader}/{TARGET}");
+        for limit in [1, 3, 50] {
+            let (mut seen, mut after) = (Vec::new(), String::new());
+            while seen.len() <= expected.len() {
+                let page = get(&format!("{path}?limit={limit}{after}")).await;
+                seen.extend(page["items"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap().to_owned()));
+                match page["next"].as_str() {
+                    Some(next) => after = format!("&after={next}"),
+                    None => break,
+                }
+            }
+            assert_eq!(seen, expected, "by {limit}");
+        }
+        let foreign = get(&format!("{url}/dead-letters?limit=1")).await["next"].as_str().unwrap().to_owned();
+        assert_eq!(get(&format!("{path}?after={foreign}")).await["errors"][0]["field"], "after");
+    }
 }
 
 #[tokio::test]
@@ -190,7 +221,7 @@ async fn a_drop_names_its_letter_and_a_repeat_takes_nothing_else_away() {
         let dropped = post(&format!("{path}/drop?letter={id}")).await;
         assert_eq!(dropped, json!({ "dropped": id, "left": left }));
         assert_eq!(post(&format!("{path}/drop?letter={id}")).await["status"], 404, "{id}");
-        assert_eq!(get(path).await.as_array().unwrap().len(), left, "{id}");
+        assert_eq!(get(path).await["items"].as_array().unwrap().len(), left, "{id}");
     }
     assert_eq!(post(&format!("{errands}/drop?letter=e-5/send-card/2")).await["status"], 404, "it is tried on");
     assert_eq!(post(&format!("{records}/drop?letter=e-5/send-card/0")).await["status"], 404, "it is another reader's");
@@ -207,5 +238,5 @@ async fn reactions_are_redriven_one_by_one_or_all() {
     assert_eq!(named, json!({ "redriven": 1, "left": 0, "stopped_by": null }));
     let all = post(&format!("{path}/redrive")).await;
     assert_eq!(all, json!({ "redriven": 1, "left": 2, "stopped_by": "no such street" }));
-    assert_eq!(get(&path).await.as_array().unwrap().len(), 2);
+    assert_eq!(get(&path).await["items"].as_array().unwrap().len(), 2);
 }

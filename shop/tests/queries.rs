@@ -198,6 +198,9 @@ async fn an_order_is_shown_as_it_was_by_its_service_and_by_the_auditor() {
             assert_eq!((&then["status"], &then["as_of"]["position"]), (&json!("placed"), &json!("orders/0/1")), "{}: {path}", fresh.kind);
             assert_eq!(api.json(&format!("{path}?at=1970-01-01T00:00:02Z")).await["status"], "cancelled", "{}: {path}", fresh.kind);
             api.problem(&format!("{path}?at=1970-01-01T00:00:00Z"), 404).await;
+            for elsewhere in ["orders/7/999999999", "orders/1/1", "payments/0/1"] {
+                assert_eq!(api.problem(&format!("{path}?at={elsewhere}"), 400).await.1, ["at"], "{}: {elsewhere}", fresh.kind);
+            }
         }
     }
 }

@@ -128,7 +128,7 @@ fn path(arguments: &LetterArguments) -> String {
 }
 
 async fn show(arguments: LetterArguments) -> Result<ExitCode, Failure> {
-    let letters = Api::new(&arguments.at.url)?.get(&path(&arguments), &[]).await?;
+    let letters = Value::from(Api::new(&arguments.at.url)?.all(&path(&arguments)).await?);
     println!("{}", if arguments.at.json { letters.to_string() } else { format!("{letters:#}") });
     Ok(ExitCode::SUCCESS)
 }

@@ -43,7 +43,7 @@ from .synthetic import (
 )
 from .workload.ambush import question
 from .workload.buyer import Buyer
-from .workload.history import ACKED, Attempt, History, Operation
+from .workload.history import ACKED, UNKNOWN, Attempt, History, Operation
 from .workload.shop import Asker, Known, Shop
 from .workload.stuck import METHODS, UNANSWERED, is_refused
 from .world import smtp_sink
@@ -235,6 +235,13 @@ class Commands(Spoiled):
             made.command("payments", PAYMENT, "x", [("PaymentRefundRequested", refund)], "too-much", "client/1")
 
         self.spoil("refused-but-there", harm, PAYMENT)
+
+    def test_a_command_that_is_there_though_each_answer_was_not_done(self) -> None:
+        def harm(made: Made) -> None:
+            shed = operation(made, "receive")
+            shed.outcome, shed.last.status = UNKNOWN, 503
+
+        self.spoil("not-done-but-there", harm, PRODUCT)
 
     def test_an_answer_that_names_another_place(self) -> None:
         self.spoil("answer-differs", lambda made: setattr(operation(made, "receive").last, "position", "products/0/1"), PRODUCT)

@@ -2,9 +2,15 @@
 //!
 //! Beyond what a node can do, one more request at once makes nothing faster and everybody wait longer. So the limit follows the measured
 //! answer times, as TCP's window does (additive increase, multiplicative decrease): each answer in time raises it by one while it is used,
-//! each late one takes a part of it away. A request beyond the limit is answered 503 before anything is read or done.
+//! each late one takes a part of it away. A request beyond the limit is answered 503 before anything is done.
+//!
+//! Who sends slowly, who waits on purpose and who is worked for stand in three pools, so that none of them takes the places of another.
 
-use super::{EdgeConfig, intake};
+use super::{
+    EdgeConfig,
+    intake::Intake,
+    pool::{CallerKey, Places, Pool},
+};
 use crate::Problem;
 use axum::{
     extract::{Request, State},
@@ -12,15 +18,11 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use prometheus::{IntCounter, IntGauge, register_int_counter, register_int_gauge};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, register_int_counter, register_int_counter_vec, register_int_gauge};
 use std::{
-    sync::{
-        Arc, LazyLock,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, LazyLock},
     time::{Duration, Instant},
 };
-use tokio::sync::Semaphore;
 use tower_resilience_adaptive::{Aimd, ConcurrencyAlgorithm};
 
 /// The lowest limit, however late the answers are: a log that is slow by nature must not stop the node.
@@ -37,18 +39,29 @@ static SHED: LazyLock<IntCounter> = LazyLock::new(|| {
     register_int_counter!("daybook_http_shed_total", "Requests answered 503 because others were answered late").expect("registered once")
 });
 
+static FULL: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    let says = "What was refused because a pool was full, or its caller's share of it: connections, bodies, waiters";
+    register_int_counter_vec!("daybook_http_full_total", says, &["pool"]).expect("registered once")
+});
+
 static LIMIT: LazyLock<IntGauge> = LazyLock::new(|| {
     register_int_gauge!("daybook_http_limit", "How many requests are taken at once, those that wait on purpose aside")
         .expect("registered once")
 });
 
+/// Counts what a full pool refuses, and says so.
+pub(super) fn full(pool: &str, detail: &str) -> Problem {
+    FULL.with_label_values(&[pool]).inc();
+    Problem::unavailable(detail, RETRY_AFTER)
+}
+
 /// Decides which requests are taken.
 pub(super) struct Admission {
     config: EdgeConfig,
-    /// One permit for each request in progress, those that wait on purpose included.
-    places: Semaphore,
+    intake: Intake,
+    waiters: Pool,
+    work: Pool,
     limit: Aimd,
-    inside: AtomicUsize,
 }
 
 impl Admission {
@@ -57,92 +70,104 @@ impl Admission {
         let limit = Aimd::builder().min_limit(least).max_limit(config.concurrency).initial_limit(FIRST);
         let limit = limit.increase_by(1).decrease_factor(LATE_LEAVES).latency_threshold(config.answer_within).build();
         let limit = limit.expect("the least is at most the most, and the factor is a part of one");
-        Self { config, places: Semaphore::new(config.concurrency), limit, inside: AtomicUsize::new(0) }
+        Self { config, intake: Intake::new(config), waiters: Pool::new(), work: Pool::new(), limit }
     }
 
-    /// Takes one more request, if the limit allows it; each that is taken must [leave](Self::leave).
-    fn enter(&self) -> bool {
+    /// Takes one more request, if the limit and the caller's share of it allow that; each that is taken must [leave](Self::leave).
+    fn enter(&self, caller: CallerKey) -> bool {
         let limit = self.limit.limit();
         LIMIT.set(limit as i64);
-        let enters = self.inside.fetch_add(1, Ordering::Relaxed) < limit;
-        if !enters {
-            self.inside.fetch_sub(1, Ordering::Relaxed);
-        }
-        enters
+        self.work.enter(limit, caller)
     }
 
-    /// Ends a request whose answer took so long; none where it was never begun. An answer in time counts only where at least half of the
-    /// limit was in use.
-    fn leave(&self, took: Option<Duration>) {
-        let inside = self.inside.fetch_sub(1, Ordering::Relaxed);
+    /// Ends a request whose answer took so long. An answer in time counts only where at least half of the limit was in use.
+    fn leave(&self, caller: CallerKey, took: Duration) {
+        let inside = self.work.leave(caller);
         let near = inside * 2 >= self.limit.limit();
-        if let Some(took) = took.filter(|took| near || *took > self.config.answer_within) {
+        if near || took > self.config.answer_within {
             self.limit.record_success(took);
         }
     }
+
+    /// Whether the request would be taken if it were whole.
+    fn has_room(&self, caller: CallerKey, waits: bool) -> Result<(), Problem> {
+        match waits {
+            true if self.waiters.has_room(self.config.waiters, caller) => Ok(()),
+            true => Err(too_many_waiters()),
+            false if self.work.has_room(self.limit.limit(), caller) => Ok(()),
+            false => Err(shed()),
+        }
+    }
+}
+
+fn shed() -> Problem {
+    SHED.inc();
+    Problem::unavailable("there are more requests than can be answered in time", RETRY_AFTER)
+}
+
+fn too_many_waiters() -> Problem {
+    full("waiters", "the server has as many requests that wait as it can hold")
 }
 
 /// A request that was taken, until it is answered or given up (dropped).
-struct Place {
-    admission: Arc<Admission>,
-    begun: Option<Instant>,
+struct Place<'a> {
+    admission: &'a Admission,
+    caller: CallerKey,
+    begun: Instant,
 }
 
-impl Place {
-    fn of(admission: &Arc<Admission>) -> Option<Self> {
-        admission.enter().then(|| Self { admission: admission.clone(), begun: None })
+impl<'a> Place<'a> {
+    fn of(admission: &'a Admission, caller: CallerKey) -> Option<Self> {
+        admission.enter(caller).then(|| Self { admission, caller, begun: Instant::now() })
     }
 }
 
-impl Drop for Place {
+impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.admission.leave(self.begun.map(|begun| begun.elapsed()));
+        self.admission.leave(self.caller, self.begun.elapsed());
     }
 }
 
-/// Answers in time, or answers that the outcome is unknown.
+/// Answers in time. Where that is not possible, a GET was not done (503), and of a POST nobody knows (504).
 pub(super) async fn admit(State(admission): State<Arc<Admission>>, request: Request, next: Next) -> Response {
+    let reads = request.method().is_safe();
     let late = || {
-        let detail = "no answer in time: the outcome is unknown; send the same request with the same Idempotency-Key again to learn it";
-        Problem::unavailable(detail, RETRY_AFTER).into_response()
+        let problem = if reads { Problem::unavailable("no answer in time", RETRY_AFTER) } else { Problem::unknown("no answer in time") };
+        problem.into_response()
     };
-    tokio::time::timeout(admission.config.request_timeout, taken(&admission, request, next)).await.unwrap_or_else(|_| late())
+    let answer = taken(&admission, request, next);
+    tokio::time::timeout(admission.config.request_timeout, answer).await.unwrap_or_else(|_| late())
 }
 
-/// Takes a request where there is a place, and reads its body first. The answer's time is measured from then on: how slowly a caller sends
-/// is no sign of our load.
-async fn taken(admission: &Arc<Admission>, request: Request, next: Next) -> Response {
-    let Ok(_one_of_all) = admission.places.try_acquire() else {
-        return Problem::unavailable("the server has as many requests as it can take", RETRY_AFTER).into_response();
+/// Takes a request once its body is read. The answer's time is measured from then on: how slowly a caller sends is no sign of our load.
+async fn taken(admission: &Admission, request: Request, next: Next) -> Response {
+    let (caller, waits) = (CallerKey::of(&request), waits_on_purpose(&request));
+    let request = match admission.has_room(caller, waits) {
+        Ok(()) => admission.intake.whole(caller, request).await,
+        Err(problem) => Err(problem),
     };
-    let waits = waits_on_purpose(&request);
-    let place = if waits { None } else { Place::of(admission) };
-    if !waits && place.is_none() {
-        SHED.inc();
-        return Problem::unavailable("there are more requests than can be answered in time", RETRY_AFTER).into_response();
-    }
-    match intake::whole(admission.config, request).await {
-        Ok(request) => timed(place, next.run(request)).await,
+    match request {
+        Ok(request) if waits => match Places::one(&admission.waiters, admission.config.waiters, caller) {
+            Some(_place) => next.run(request).await,
+            None => too_many_waiters().into_response(),
+        },
+        Ok(request) => match Place::of(admission, caller) {
+            Some(_place) => next.run(request).await,
+            None => shed().into_response(),
+        },
         Err(problem) => problem.into_response(),
     }
-}
-
-async fn timed(mut place: Option<Place>, answer: impl Future<Output = Response>) -> Response {
-    if let Some(place) = &mut place {
-        place.begun = Some(Instant::now());
-    }
-    answer.await
 }
 
 /// Whether the answer waits on purpose (for a position, or for a strong read), so that its time is no sign of load.
 fn waits_on_purpose(request: &Request) -> bool {
     let strong = || request.uri().query().is_some_and(|query| query.contains("consistency=strong"));
-    request.method() == Method::GET && (request.headers().contains_key("daybook-at-least") || strong())
+    [Method::GET, Method::HEAD].contains(request.method()) && (request.headers().contains_key("daybook-at-least") || strong())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Admission, admit, waits_on_purpose};
+    use super::{Admission, CallerKey, admit, waits_on_purpose};
     use crate::edge::EdgeConfig;
     use axum::{Router, body::Body, extract::Request, middleware::from_fn_with_state, routing::get};
     use futures::{FutureExt, poll};
@@ -152,6 +177,10 @@ mod tests {
     const DESKS: usize = 10;
     /// Microseconds that a desk needs for one request: all together can do 1,000 a second.
     const WORK: u64 = 10_000;
+
+    fn someone() -> CallerKey {
+        CallerKey::at([127, 0, 0, 1].into())
+    }
 
     /// A simulated server that serves the requests it takes in order.
     struct Server {
@@ -175,7 +204,7 @@ mod tests {
             for _ in 0..per_second * seconds {
                 self.now += 1_000_000 / per_second;
                 self.let_out();
-                match self.admission.enter() {
+                match self.admission.enter(someone()) {
                     true => took.push(self.take()),
                     false => shed += 1,
                 }
@@ -187,7 +216,7 @@ mod tests {
         fn let_out(&mut self) {
             while let Some(Reverse((at, came))) = self.inside.peek().copied().filter(|Reverse((at, _))| *at <= self.now) {
                 self.inside.pop();
-                self.admission.leave(Some(Duration::from_micros(at - came)));
+                self.admission.leave(someone(), Duration::from_micros(at - came));
             }
         }
 
@@ -216,7 +245,7 @@ mod tests {
 
     #[tokio::test]
     async fn those_that_wait_on_purpose_are_bounded_too() {
-        let config = EdgeConfig { concurrency: 1, ..EdgeConfig::default() };
+        let config = EdgeConfig { waiters: 1, ..EdgeConfig::default() };
         let admission = from_fn_with_state(Arc::new(Admission::new(config)), admit);
         let app = Router::new().route("/users/1", get(std::future::pending::<()>)).layer(admission);
         let waiting = || {

@@ -8,7 +8,10 @@ use utoipa::{
 
 /// The answers that the edge may give in place of any route.
 const EDGE_ANSWERS: [(&str, &str); 2] =
-    [("500", "An unforeseen error, which was logged"), ("503", "Not now, or no answer in time; `Retry-After` says when to ask again")];
+    [("500", "An unforeseen error, which was logged"), ("503", "Not done; `Retry-After` says when to ask again")];
+
+/// And the one that it may give in place of a POST.
+const UNKNOWN: (&str, &str) = ("504", "Perhaps done; the same request tells");
 
 #[derive(OpenApi)]
 #[openapi(info(
@@ -23,14 +26,14 @@ pub(super) fn complete(mut document: Document) -> Document {
     document.info = Heading::openapi().info;
     document.merge(Answers::openapi());
     for item in document.paths.paths.values_mut() {
-        [&mut item.get, &mut item.post].into_iter().flatten().for_each(add_edge_answers);
+        [&mut item.get, &mut item.post].into_iter().flatten().for_each(|operation| add(operation, &EDGE_ANSWERS));
+        item.post.iter_mut().for_each(|operation| add(operation, &[UNKNOWN]));
     }
     document
 }
 
-fn add_edge_answers(operation: &mut Operation) {
-    for (status, says) in EDGE_ANSWERS {
-        let answers: &mut std::collections::BTreeMap<_, _> = &mut operation.responses.responses;
-        answers.entry(status.to_owned()).or_insert_with(|| problem(says).into());
+fn add(operation: &mut Operation, answers: &[(&str, &str)]) {
+    for (status, says) in answers {
+        operation.responses.responses.entry((*status).to_owned()).or_insert_with(|| problem(says).into());
     }
 }

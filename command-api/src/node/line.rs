@@ -2,10 +2,17 @@
 
 use super::wire::{ExecuteReply, ExecuteRequest, node_client::NodeClient};
 use parking_lot::Mutex;
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    error::Error,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Status, transport::Channel};
+use tonic::{ConnectError, Status, transport::Channel};
 
 /// How many requests may wait for the connection; beyond that, callers wait to add theirs.
 const QUEUED: usize = 1_024;
@@ -16,8 +23,13 @@ pub(super) struct Line {
     asked: Arc<Exchange>,
 }
 
-/// The callers that wait for answers, by number; none once the line is broken.
-struct Exchange(Mutex<Option<Unanswered>>);
+#[derive(Default)]
+struct Exchange {
+    /// The callers that wait for answers, by number; none once the line is broken.
+    waiting: Mutex<Option<Unanswered>>,
+    /// Whether no connection came about, so that nothing was sent.
+    unsent: AtomicBool,
+}
 
 #[derive(Default)]
 struct Unanswered {
@@ -25,9 +37,19 @@ struct Unanswered {
     replies: HashMap<u64, oneshot::Sender<ExecuteReply>>,
 }
 
+/// What became of a request.
+pub(super) enum Asked {
+    /// It was answered.
+    Answered(ExecuteReply),
+    /// The line was broken before it was sent.
+    NotSent,
+    /// The line broke afterwards: nobody knows what the node did.
+    Lost,
+}
+
 impl Exchange {
     fn add(&self, reply: oneshot::Sender<ExecuteReply>) -> Option<u64> {
-        let mut waiting = self.0.lock();
+        let mut waiting = self.waiting.lock();
         let waiting = waiting.as_mut()?;
         waiting.last += 1;
         waiting.replies.insert(waiting.last, reply);
@@ -35,7 +57,7 @@ impl Exchange {
     }
 
     fn answer(&self, reply: ExecuteReply) {
-        let waiting = self.0.lock().as_mut().and_then(|waiting| waiting.replies.remove(&reply.number));
+        let waiting = self.waiting.lock().as_mut().and_then(|waiting| waiting.replies.remove(&reply.number));
         // The caller may have given up.
         waiting.map(|waiting| waiting.send(reply));
     }
@@ -45,29 +67,41 @@ impl Line {
     /// Opens a stream to the client's node; returns at once.
     pub fn open(client: NodeClient<Channel>) -> Self {
         let (requests, sent) = mpsc::channel(QUEUED);
-        let asked = Arc::new(Exchange(Mutex::new(Some(Unanswered::default()))));
+        let asked = Arc::new(Exchange { waiting: Mutex::new(Some(Unanswered::default())), ..Exchange::default() });
         let heard = asked.clone();
         tokio::spawn(async move {
             if let Err(status) = hear(client, sent, &heard).await {
                 tracing::debug!(%status, "a line to a node is broken");
+                heard.unsent.store(is_unsent(&status), Ordering::Relaxed);
             }
-            heard.0.lock().take();
+            heard.waiting.lock().take();
         });
         Self { requests, asked }
     }
 
     /// Whether the stream is not broken yet.
     pub fn is_open(&self) -> bool {
-        self.asked.0.lock().is_some()
+        self.asked.waiting.lock().is_some()
     }
 
-    /// Sends a request and waits for the reply; none where the line broke, and nobody knows what the node did.
-    pub async fn ask(&self, request: ExecuteRequest) -> Option<ExecuteReply> {
+    /// Sends a request and waits for the reply.
+    pub async fn ask(&self, request: ExecuteRequest) -> Asked {
         let (waiting, reply) = oneshot::channel();
-        let number = self.asked.add(waiting)?;
-        self.requests.send(ExecuteRequest { number, ..request }).await.ok()?;
-        reply.await.ok()
+        let Some(number) = self.asked.add(waiting) else { return Asked::NotSent };
+        if self.requests.send(ExecuteRequest { number, ..request }).await.is_err() {
+            return Asked::NotSent;
+        }
+        match reply.await {
+            Ok(reply) => Asked::Answered(reply),
+            Err(_broken) if self.asked.unsent.load(Ordering::Relaxed) => Asked::NotSent,
+            Err(_broken) => Asked::Lost,
+        }
     }
+}
+
+/// Whether a call failed because no connection came about: its request was not sent.
+pub(super) fn is_unsent(status: &Status) -> bool {
+    std::iter::successors(status.source(), |error| (**error).source()).any(|error| error.is::<ConnectError>())
 }
 
 /// Gives each reply to its caller until the stream ends.

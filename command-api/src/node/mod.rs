@@ -17,9 +17,17 @@ use self::wire::{self as node, ExecuteReply, ExecuteRequest, execute_reply::Outc
 use event_store::{Accepted, Cause, CommandError, CommandMeta, Position, Refused, Unavailable};
 use uuid::Uuid;
 
-/// The error "not now", with its `reason` for a person.
+/// When to ask again, in milliseconds.
+const RETRY_AFTER: u64 = 200;
+
+/// The error "not done, not now", with its `reason` for a person.
 fn unavailable(reason: impl Into<String>) -> CommandError {
-    CommandError::Unavailable(Unavailable { reason: reason.into(), retry_after_millis: 200 })
+    CommandError::Unavailable(Unavailable { reason: reason.into(), retry_after_millis: RETRY_AFTER, in_doubt: false })
+}
+
+/// The error "perhaps done".
+fn in_doubt(reason: impl Into<String>) -> CommandError {
+    CommandError::Unavailable(Unavailable { reason: reason.into(), retry_after_millis: RETRY_AFTER, in_doubt: true })
 }
 
 fn request(service: &str, id: Uuid, (command_version, command_json): (u32, Vec<u8>), meta: &CommandMeta, known_run: i64) -> ExecuteRequest {
@@ -79,8 +87,8 @@ fn to_wire(outcome: Result<Accepted, CommandError>) -> ExecuteReply {
         Err(CommandError::Conflict { expected, actual }) => Outcome::Conflict(node::Conflict { expected, actual }),
         Err(CommandError::KeyReused) => Outcome::KeyReused(node::KeyReused {}),
         Err(CommandError::Defect(what)) => Outcome::Defect(node::Defect { what }),
-        Err(CommandError::Unavailable(Unavailable { reason, retry_after_millis })) => {
-            Outcome::Unavailable(node::Unavailable { reason, retry_after_millis })
+        Err(CommandError::Unavailable(Unavailable { reason, retry_after_millis, in_doubt })) => {
+            Outcome::Unavailable(node::Unavailable { reason, retry_after_millis, not_done: !in_doubt })
         }
     };
     ExecuteReply { outcome: Some(outcome), number: 0 }
@@ -98,10 +106,10 @@ fn from_wire(reply: ExecuteReply) -> Result<Result<Accepted, CommandError>, node
         Some(Outcome::Conflict(node::Conflict { expected, actual })) => Err(CommandError::Conflict { expected, actual }),
         Some(Outcome::KeyReused(node::KeyReused {})) => Err(CommandError::KeyReused),
         Some(Outcome::Defect(node::Defect { what })) => Err(CommandError::Defect(what)),
-        Some(Outcome::Unavailable(node::Unavailable { reason, retry_after_millis })) => {
-            Err(CommandError::Unavailable(Unavailable { reason, retry_after_millis }))
+        Some(Outcome::Unavailable(node::Unavailable { reason, retry_after_millis, not_done })) => {
+            Err(CommandError::Unavailable(Unavailable { reason, retry_after_millis, in_doubt: !not_done }))
         }
         Some(Outcome::Moved(moved)) => return Err(moved),
-        None => Err(unavailable("the owner's answer is empty: it runs another version")),
+        None => Err(in_doubt("the owner's answer is empty: it runs another version")),
     })
 }

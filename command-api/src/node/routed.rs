@@ -1,9 +1,13 @@
 //! Sends a command to its owner: on this node, or one hop away; where the owner is gone, to a node that takes over from it.
 
 use super::wire::{ExecuteRequest, Moved, node_client::NodeClient};
-use super::{from_wire, line::Line, question, request, unavailable};
+use super::{
+    from_wire, in_doubt,
+    line::{Asked, Line, is_unsent},
+    question, request, unavailable,
+};
 use event_sourcing::{Aggregate, Command};
-use event_store::{Accepted, CommandError, CommandMeta, Directory, Execute, LocalOwner, Owner, standbys};
+use event_store::{Accepted, CommandError, CommandMeta, Directory, Execute, LocalOwner, Owner, Unavailable, standbys};
 use parking_lot::Mutex;
 use std::{collections::HashMap, error::Error, io, sync::Arc, time::Duration};
 use tonic::{
@@ -38,13 +42,30 @@ struct Peer {
 
 /// Why a node gave no outcome.
 enum NoOutcome {
-    /// It does not own the partition.
-    Moved(Moved),
-    /// Nobody listens at its address: its process is gone. It may have done what was sent to it before.
-    Gone,
+    /// It does not own the partition. It may have when it had the request before.
+    Moved { to: Moved, had_it: bool },
+    /// Nobody listens at its address: its process is gone. Where it had the request before, it may have done it.
+    Gone { had_it: bool },
 }
 
-type Answered = Result<Result<Accepted, CommandError>, NoOutcome>;
+impl NoOutcome {
+    /// Whether the node may have carried the request out.
+    fn had_it(&self) -> bool {
+        matches!(self, Self::Gone { had_it: true } | Self::Moved { had_it: true, .. })
+    }
+}
+
+type Outcome = Result<Accepted, CommandError>;
+type Answered = Result<Outcome, NoOutcome>;
+
+/// An outcome of a further attempt, where an earlier one may have been carried out: what it did is known only by an answer that rests on
+/// the aggregate's state.
+fn after_doubt(had_it: bool, outcome: Outcome) -> Outcome {
+    outcome.map_err(|error| match error {
+        CommandError::Unavailable(not_now) => CommandError::Unavailable(Unavailable { in_doubt: not_now.in_doubt || had_it, ..not_now }),
+        settled @ (CommandError::Refused(_) | CommandError::Conflict { .. } | CommandError::KeyReused | CommandError::Defect(_)) => settled,
+    })
+}
 
 impl<A: Aggregate> Routed<A> {
     /// Routes the commands of a service from this node, and waits for the answer to a forwarded command until `deadline`.
@@ -84,18 +105,20 @@ impl<A: Aggregate> Routed<A> {
             Ok(peer) => peer,
             Err(error) => return Ok(Err(error)),
         };
-        let answer = match tokio::time::timeout(self.deadline, line.ask(request.clone())).await {
-            Ok(Some(reply)) => Ok(reply),
-            Ok(None) => NodeClient::new(channel).execute(request.clone()).await.map(Response::into_inner),
+        let asked = tokio::time::timeout(self.deadline, line.ask(request.clone())).await;
+        let lost = !matches!(asked, Ok(Asked::NotSent));
+        let answer = match asked {
+            Ok(Asked::Answered(reply)) => return from_wire(reply).map_err(|to| NoOutcome::Moved { to, had_it: false }),
+            Ok(Asked::NotSent | Asked::Lost) => NodeClient::new(channel).execute(request.clone()).await.map(Response::into_inner),
             Err(late) => Err(Status::deadline_exceeded(late.to_string())),
         };
         match answer {
-            Ok(reply) => from_wire(reply).map_err(NoOutcome::Moved),
-            Err(status) if is_refused(&status) => Err(NoOutcome::Gone),
-            Err(status) => Ok(Err(unavailable(format!(
-                "the owner at {address} does not answer ({}): the outcome is unknown; send the same request with the same Idempotency-Key again to learn it",
-                status.message()
-            )))),
+            Ok(reply) => from_wire(reply).map(|outcome| after_doubt(lost, outcome)).map_err(|to| NoOutcome::Moved { to, had_it: lost }),
+            Err(status) if is_refused(&status) => Err(NoOutcome::Gone { had_it: lost }),
+            Err(status) if !lost && is_unsent(&status) => {
+                Ok(Err(unavailable(format!("the owner at {address} cannot be reached ({})", status.message()))))
+            }
+            Err(status) => Ok(Err(in_doubt(format!("the owner at {address} does not answer ({})", status.message())))),
         }
     }
 
@@ -109,52 +132,52 @@ impl<A: Aggregate> Routed<A> {
     /// Asks the known owner, and then the owner that this one names, if it names another; no further.
     async fn forward(&self, request: &ExecuteRequest, address: &str) -> Answered {
         match self.ask(address, request).await {
-            Err(NoOutcome::Moved(Moved { address: next, run, .. })) if !next.is_empty() && next != address => {
+            Err(NoOutcome::Moved { to: Moved { address: next, run, .. }, had_it }) if !next.is_empty() && next != address => {
                 let again = ExecuteRequest { known_run: run, ..request.clone() };
                 match self.ask(&next, &again).await {
-                    Err(NoOutcome::Moved(_)) => Ok(changing_hands()),
-                    answered => answered,
+                    Err(NoOutcome::Moved { had_it: too, .. }) => Ok(after_doubt(had_it || too, changing_hands())),
+                    Err(NoOutcome::Gone { had_it: too }) => Err(NoOutcome::Gone { had_it: had_it || too }),
+                    Ok(outcome) => Ok(after_doubt(had_it, outcome)),
                 }
             }
-            Err(NoOutcome::Moved(_)) => Ok(changing_hands()),
+            Err(NoOutcome::Moved { had_it, .. }) => Ok(after_doubt(had_it, changing_hands())),
             answered => answered,
         }
     }
 
     /// Asks the partition's standbys, in turn, to take over at once, since nobody listens at the owner's address. That is safe because of
     /// the claim; the consumer group notices only some seconds later. None once this node writes the partition itself.
-    async fn take_over(&self, id: Uuid, owner: &Owner, request: ExecuteRequest) -> Option<Result<Accepted, CommandError>> {
+    async fn take_over(&self, id: Uuid, owner: &Owner, request: ExecuteRequest) -> Option<Outcome> {
         let mut nodes = self.directory.nodes();
         nodes.entry(self.node.clone()).or_default();
         let names = nodes.keys().map(String::as_str);
+        let mut had_it = false;
         for candidate in standbys(self.service, self.local.partition_of(id), &owner.node, names, CANDIDATES) {
             if candidate == self.node {
                 if self.local.take_over(id).await {
                     return None;
                 }
-            } else if let Ok(outcome) = self.ask(&nodes[candidate], &ExecuteRequest { take_over: true, ..request.clone() }).await {
-                return Some(outcome);
+                continue;
+            }
+            match self.ask(&nodes[candidate], &ExecuteRequest { take_over: true, ..request.clone() }).await {
+                Ok(outcome) => return Some(after_doubt(had_it, outcome)),
+                Err(none) => had_it |= none.had_it(),
             }
         }
-        Some(Err(unavailable(format!("the owner at {} is gone, and nobody has taken over yet", owner.address))))
+        let nobody = Err(unavailable(format!("the owner at {} is gone, and nobody has taken over yet", owner.address)));
+        Some(after_doubt(had_it, nobody))
     }
 }
 
 /// The answer while a partition moves from one owner to another.
-fn changing_hands() -> Result<Accepted, CommandError> {
+fn changing_hands() -> Outcome {
     Err(unavailable("the partition is changing hands"))
 }
 
 /// Whether the connection was refused: nobody listens at the address.
 fn is_refused(status: &Status) -> bool {
-    let mut cause = status.source();
-    while let Some(error) = cause {
-        if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
+    let refused = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+    std::iter::successors(status.source(), |error| (**error).source()).any(|error| error.downcast_ref().is_some_and(refused))
 }
 
 #[async_trait::async_trait]
@@ -168,10 +191,13 @@ impl<A: Aggregate> Execute<A> for Routed<A> {
         let request = request(self.service, id, (command.version(), json), &meta, owner.run);
         match self.forward(&request, &owner.address).await {
             Ok(outcome) => outcome,
-            Err(_gone) => match self.take_over(id, &owner, request).await {
-                Some(outcome) => outcome,
-                None => self.local.try_execute(id, command, meta).await.unwrap_or_else(changing_hands),
-            },
+            Err(gone) => {
+                let outcome = match self.take_over(id, &owner, request).await {
+                    Some(outcome) => outcome,
+                    None => self.local.try_execute(id, command, meta).await.unwrap_or_else(changing_hands),
+                };
+                after_doubt(gone.had_it(), outcome)
+            }
         }
     }
 

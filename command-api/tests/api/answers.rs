@@ -125,3 +125,18 @@ async fn what_nobody_owns_is_to_be_asked_again() {
     assert_eq!(answer.header("retry-after"), "1");
     Answer::of(served.post("/letters", &json!({}))).await.expecting(404).is_problem("unknown-path", "", "");
 }
+
+#[tokio::test]
+async fn a_key_names_what_the_request_means_however_its_path_is_spelled() {
+    let (served, _) = api::open().await;
+    let id = served.posted("/notes", &note(), 201).await.id().to_owned();
+    let encoded = format!("%{:02x}{}", id.as_bytes()[0], &id[1..]);
+    let change = |id: &str| served.post(&format!("/notes/{id}/text"), &json!({"text": "tea"})).header("idempotency-key", "k");
+    let first = Answer::of(change(&id)).await.expecting(200);
+    for spelled in [id.to_uppercase(), encoded] {
+        let again = Answer::of(change(&spelled)).await.expecting(200);
+        assert_eq!((again.header("idempotency-replayed"), &again.body), ("true", &first.body), "{spelled}");
+    }
+    let other = Answer::of(served.post(&format!("/notes/{id}/burning"), &json!({})).header("idempotency-key", "k")).await;
+    assert_eq!(other.expecting(200).header("idempotency-replayed"), "", "another command under the same key");
+}

@@ -42,7 +42,9 @@ async fn bodies_that_are_no_json_of_the_right_shape() {
         malformed("{\"text\":\"milk\"} trailing", "body", "trailing characters"),
         malformed("{\"text\":\"milk\"}{}", "body", "trailing characters"),
         malformed(b"{\"text\":\"\xff\xfe\"}".to_vec(), "body", "must be UTF-8, is not from byte 9"),
-        malformed("\u{feff}{}", "body", "expected value"),
+        malformed("\u{feff}{}", "text", "missing field"),
+        malformed("\u{feff}\u{feff}{}", "body", "expected value"),
+        malformed(b"\xff\xfe{\0}\0".to_vec(), "body", "byte order mark of UTF-16"),
         malformed("null", "body", "invalid type: null"),
         malformed("\"text\"", "body", "invalid type: string"),
         malformed("{\"text\":\"\\ud800\"}", "text", "hex escape"),
@@ -52,7 +54,11 @@ async fn bodies_that_are_no_json_of_the_right_shape() {
         malformed("{\"text\":1}", "text", "invalid type: integer"),
         malformed(deep, "text", "invalid type: sequence"),
         malformed(deeply_unknown, "x", "unknown field"),
-        malformed("{\"text\":\"milk\",\"place\":{\"drawer\":1.5}}", "place.drawer", "invalid type: floating point"),
+        malformed("{\"text\":\"milk\",\"place\":{\"drawer\":1.5}}", "place.drawer", "a whole number has no fraction and no exponent"),
+        malformed("{\"text\":\"milk\",\"place\":{\"drawer\":1.0}}", "place.drawer", "a whole number has no fraction and no exponent"),
+        malformed("{\"text\":\"milk\",\"place\":{\"drawer\":1e2}}", "place.drawer", "a whole number has no fraction and no exponent"),
+        malformed("{\"text\":\"milk\",\"place\":{\"drawer\":NaN}}", "place.drawer", "expected value"),
+        malformed("{\"text\":\"milk\",\"te\\u0078t\":\"bread\"}", "text", "duplicate field"),
         malformed("{\"text\":\"milk\",\"place\":{\"drawer\":1e999}}", "place.drawer", "number out of range"),
         malformed("{\"text\":\"milk\",\"place\":{\"drawer\":99999999999999999999}}", "place.drawer", "invalid"),
         malformed("{\"text\":\"milk\",\"place\":{}}", "place.drawer", "missing field"),
@@ -136,7 +142,18 @@ async fn content_types_sizes_paths_and_methods() {
         answer.expecting(415).is_problem("unsupported-media-type", "", "");
     }
     Answer::of(client.post(&url).body(body)).await.expecting(415).is_problem("unsupported-media-type", "", "");
-    Answer::of(client.post(&url).header("content-type", "Application/JSON; charset=utf-8").body(body)).await.expecting(201);
+    for kind in ["application/json; charset=latin1", "application/json;charset=\"utf-16\"", "application/merge-patch+json"] {
+        let answer = Answer::of(client.post(&url).header("content-type", kind).body(body)).await.expecting(415);
+        assert!(answer.body["detail"].as_str().unwrap().contains(kind.rsplit('=').next().unwrap().trim_matches('"')), "{answer:?}");
+    }
+    for kind in ["Application/JSON; charset=utf-8", "application/json;charset=\"UTF-8\"", "application/vnd.partner.v1+json"] {
+        Answer::of(client.post(&url).header("content-type", kind).body(body)).await.expecting(201);
+    }
+    let twice = client.post(&url).header("content-type", "application/json").header("content-type", "application/json").body(body);
+    Answer::of(twice).await.expecting(400).is_problem("invalid-request", "content-type", "must be given once");
+    let packed = client.post(&url).header("content-type", "application/json").header("content-encoding", "gzip").body(body);
+    let answer = Answer::of(packed).await.expecting(415);
+    assert!(answer.body["detail"].as_str().unwrap().contains("uncompressed"), "{answer:?}");
 
     let large = format!("{{\"text\":\"{}\"}}", "x".repeat(1 << 20));
     let answer = Answer::of(client.post(&url).header("content-type", "application/json").body(large)).await;
@@ -159,4 +176,15 @@ async fn content_types_sizes_paths_and_methods() {
         answer.is_problem("method-not-allowed", "", "");
         assert_eq!(answer.header("allow"), "POST");
     }
+    let options = Answer::of(client.request(reqwest::Method::OPTIONS, &url)).await.expecting(204);
+    assert_eq!(options.header("allow"), "POST");
+    for path in ["/notes/", "/notes//", "/notes%2F"] {
+        Answer::of(client.post(served.url(path))).await.expecting(404).is_problem("unknown-path", "", "");
+    }
+    Answer::of(served.post("/notes?dry_run=true", &json!({"text": "milk"}))).await.expecting(400).is_problem(
+        "invalid-request",
+        "dry_run",
+        "no query parameter is",
+    );
+    Answer::of(served.post("/notes?", &json!({"text": "milk"}))).await.expecting(201);
 }

@@ -4,6 +4,7 @@
 mod answers;
 mod api;
 mod bad_input;
+mod crowd;
 mod description;
 mod edge;
 mod held;

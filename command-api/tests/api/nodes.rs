@@ -7,7 +7,9 @@ use crate::{
 };
 use command_api::node::{NodeServer, Routed};
 use event_sourcing::Aggregate;
-use event_store::{Accepted, CommandError, CommandMeta, Directory, Execute, Host, Hosted, LocalOwner, MemoryLog, Owner, Refused};
+use event_store::{
+    Accepted, CommandError, CommandMeta, Directory, Execute, Host, Hosted, LocalOwner, MemoryLog, Owner, Refused, Unavailable,
+};
 use std::{
     collections::{BTreeMap, HashSet},
     sync::{
@@ -48,15 +50,18 @@ fn elsewhere(address: &str) -> Arc<dyn Execute<Note>> {
     routed(host(&MemoryLog::new(2)), Heard::at(address))
 }
 
-/// The reason of an outcome that must be "not now".
-pub fn is_unavailable(outcome: Result<Accepted, CommandError>) -> String {
+fn not_now(outcome: Result<Accepted, CommandError>) -> Unavailable {
     match outcome {
-        Err(CommandError::Unavailable(unavailable)) => {
-            assert!(unavailable.retry_after_millis > 0);
-            unavailable.reason
-        }
+        Err(CommandError::Unavailable(unavailable)) if unavailable.retry_after_millis > 0 => unavailable,
         other => panic!("{other:?}"),
     }
+}
+
+/// The reason of an outcome that must be "not done, not now".
+pub fn is_unavailable(outcome: Result<Accepted, CommandError>) -> String {
+    let Unavailable { reason, in_doubt, .. } = not_now(outcome);
+    assert!(!in_doubt, "{reason}");
+    reason
 }
 
 #[tokio::test]
@@ -175,11 +180,55 @@ async fn nodes_that_point_at_each_other_are_not_asked_for_ever() {
 async fn an_owner_that_is_gone_or_silent_is_waited_for_within_a_bound() {
     let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    for address in [gone, silent.local_addr().unwrap().to_string(), "not an address".to_owned()] {
+    for (address, perhaps_sent) in [(gone, false), (silent.local_addr().unwrap().to_string(), true), ("not an address".to_owned(), false)] {
         let begun = Instant::now();
-        is_unavailable(elsewhere(&address).execute(Uuid::now_v7(), write("milk"), meta(Uuid::now_v7(), None)).await);
+        let outcome = elsewhere(&address).execute(Uuid::now_v7(), write("milk"), meta(Uuid::now_v7(), None)).await;
+        assert_eq!(not_now(outcome).in_doubt, perhaps_sent, "{address}");
         assert!(begun.elapsed() < Duration::from_secs(3), "{address}");
     }
+}
+
+/// A node that takes a command, perhaps does it, and dies before it answers.
+struct Dying(CancellationToken);
+
+#[tonic::async_trait]
+impl node_server::Node for Dying {
+    type ExecuteAllStream = futures::stream::BoxStream<'static, Result<ExecuteReply, Status>>;
+
+    async fn execute(&self, _: Request<ExecuteRequest>) -> Result<Response<ExecuteReply>, Status> {
+        Err(Status::unimplemented("the test speaks in streams"))
+    }
+
+    async fn execute_all(&self, requests: Request<Streaming<ExecuteRequest>>) -> Result<Response<Self::ExecuteAllStream>, Status> {
+        let (mut requests, dies) = (requests.into_inner(), self.0.clone());
+        let taken = futures::stream::once(async move {
+            requests.message().await?;
+            dies.cancel();
+            std::future::pending().await
+        });
+        Ok(Response::new(Box::pin(taken)))
+    }
+}
+
+#[tokio::test]
+async fn what_an_owner_had_taken_before_it_died_is_in_doubt() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, dies) = (listener.local_addr().unwrap().to_string(), CancellationToken::new());
+    let service = node_server::NodeServer::new(Dying(dies.clone()));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let listener = listener.into_std().unwrap();
+    runtime.spawn(async move {
+        let incoming = TcpIncoming::from(TcpListener::from_std(listener).unwrap());
+        Server::builder().add_service(service).serve_with_incoming(incoming).await
+    });
+    let killed = async {
+        dies.cancelled().await;
+        runtime.shutdown_background();
+    };
+    let notes = elsewhere(&address);
+    let (outcome, ()) = tokio::join!(notes.execute(Uuid::now_v7(), write("milk"), meta(Uuid::now_v7(), None)), killed);
+    let Unavailable { in_doubt, reason, .. } = not_now(outcome);
+    assert!(in_doubt, "{reason}");
 }
 
 #[tokio::test]
@@ -269,7 +318,7 @@ async fn who_took_over_steps_down_when_somebody_else_claims_and_who_was_placed_d
     let placed = host(&log);
     own(&placed).await;
     let refused = interim.try_execute(id, write("milk"), meta(Uuid::now_v7(), None)).await.expect("it does not know yet");
-    is_unavailable(refused);
+    not_now(refused);
     let stepped_down = async {
         while !interim.claims().is_empty() {
             tokio::task::yield_now().await;

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 pub fn tells_all(document: &Value, path: &str, success: &str) {
     let operation = &document["paths"][path]["post"];
     let answers: BTreeSet<&str> = operation["responses"].as_object().unwrap().keys().map(String::as_str).collect();
-    let problems = ["400", "403", "404", "405", "408", "412", "413", "415", "422", "500", "503"];
+    let problems = ["400", "403", "404", "405", "408", "412", "413", "415", "422", "500", "503", "504"];
     assert_eq!(answers, problems.into_iter().chain([success]).collect(), "{path}");
     for status in problems {
         let schema = &operation["responses"][status]["content"]["application/problem+json"]["schema"]["$ref"];

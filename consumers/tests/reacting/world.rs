@@ -138,7 +138,11 @@ impl Execute<Thing> for World {
         let answers = self.answers.lock().unwrap().get(&id).copied();
         match answers {
             Some(Answers::NotNow) => {
-                return Err(CommandError::Unavailable(Unavailable { reason: "nobody owns it".into(), retry_after_millis: 1 }));
+                return Err(CommandError::Unavailable(Unavailable {
+                    reason: "nobody owns it".into(),
+                    retry_after_millis: 1,
+                    in_doubt: false,
+                }));
             }
             Some(Answers::Refuses) if matches!(command, Do::May) => {
                 return Err(CommandError::Refused(Refused { code: "no".into(), message: "no".into(), field: None, not_found: false }));

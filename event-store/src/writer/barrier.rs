@@ -6,7 +6,7 @@
 //! acknowledgement by the copies together is proof, so there the writer appends a record for it ([`Barrier::Append`]), which stands in the
 //! run like an event: when it is acknowledged at its place, so is all before it, and nobody else has claimed.
 
-use super::{Answer, Pending, Phase, Port, Writer, sabotage::left_out, unavailable};
+use super::{Answer, Pending, Phase, Port, Writer, in_doubt, sabotage::left_out, unavailable};
 use crate::{Accepted, LogError, envelope::proof, remembered::Remembered};
 use codec::OwnerConfirmed;
 use event_sourcing::Aggregate;
@@ -67,7 +67,9 @@ impl<A: Aggregate> Writer<A> {
             if resting.nothing().is_some() {
                 self.flying.remove(&resting.pending.meta.command_id);
             }
-            resting.pending.answer(unavailable(&error.to_string(), 500));
+            // A repeat repeats what was done; a refusal, or what has nothing to do, was not.
+            let done = matches!(resting.answer, Ok(Accepted { repeated: true, .. }));
+            resting.pending.answer(if done { in_doubt(&error.to_string(), 500) } else { unavailable(&error.to_string(), 500) });
         }
     }
 

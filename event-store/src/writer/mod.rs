@@ -389,7 +389,12 @@ impl<A: Aggregate> Writer<A> {
     }
 }
 
-/// The answer "not now"; `millis` says when to ask again.
-pub(crate) fn unavailable(reason: &str, millis: u64) -> Answer {
-    Err(CommandError::Unavailable(Unavailable { reason: reason.to_owned(), retry_after_millis: millis }))
+/// The answer "not done, not now"; `retry_after_millis` says when to ask again.
+pub(crate) fn unavailable(reason: &str, retry_after_millis: u64) -> Answer {
+    Err(CommandError::Unavailable(Unavailable { reason: reason.to_owned(), retry_after_millis, in_doubt: false }))
+}
+
+/// The answer "perhaps done".
+pub(crate) fn in_doubt(reason: &str, retry_after_millis: u64) -> Answer {
+    Err(CommandError::Unavailable(Unavailable { reason: reason.to_owned(), retry_after_millis, in_doubt: true }))
 }

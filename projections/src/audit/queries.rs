@@ -5,23 +5,23 @@ use super::{
     view::{AuditRow, recorded},
 };
 use crate::{
-    AsOf, Compare, Filter, Order, Problem, Query,
-    http::{Asked, List, Page, PageParams, ReadHeaders, ReadState, as_it_was},
-    up_to,
+    Compare, Filter, Order, Problem, Query, Table,
+    http::{AsItWas, Asked, List, Page, PageParams, ReadHeaders, ReadState, not_parked},
 };
 use axum::{
     extract::{FromRequestParts, State},
     http::request::Parts,
     response::Response,
 };
-use event_sourcing::{AnyEvent, Recorded, Timestamp};
+use codec::Codecs;
+use serde_json::{Value, json};
 use std::sync::Arc;
 use utoipa::openapi::{OpenApi, RefOr};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-/// The most events of an aggregate that are loaded and folded at once; no aggregate comes near this many.
-const MOST_EVENTS: u32 = 1_000_000;
+/// The events of an aggregate that are loaded at once to be folded.
+const AT_ONCE: u32 = 1_000;
 
 /// What the handlers need.
 #[derive(Clone)]
@@ -81,6 +81,7 @@ fn events_of(id: Uuid, kind: Option<&Kind>) -> Vec<Filter> {
     responses((status = 200, body = Page<AuditRow>), (status = 400, body = Problem, content_type = "application/problem+json"), (status = 503, body = Problem, content_type = "application/problem+json")))]
 async fn audit_of(State(archive): State<Archive>, mut asked: Asked) -> Result<Response, Problem> {
     let (id, kind) = asked_for(&archive, &mut asked);
+    not_parked(&archive.read, &asked, AuditRow::SPEC.name, id).await?;
     let filters = events_of(id, kind).into_iter().map(Some).collect();
     let list = List { filters, by: &["version", "position"], order: Order::Rising, known: &[] };
     list.answer::<AuditRow>(&archive.read, asked).await
@@ -93,23 +94,47 @@ async fn audit_of(State(archive): State<Archive>, mut asked: Asked) -> Result<Re
     responses((status = 200, body = Object), (status = 400, body = Problem, content_type = "application/problem+json"), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 503, body = Problem, content_type = "application/problem+json")))]
 async fn state_of(State(archive): State<Archive>, mut asked: Asked) -> Result<Response, Problem> {
     let (id, kind) = asked_for(&archive, &mut asked);
-    let at = asked.as_of("at", kind.map_or("", |kind| kind.service)).unwrap_or(AsOf::Time(Timestamp(i64::MAX)));
+    let at = asked.as_of("at", kind.map_or("", |kind| kind.service));
     asked.finish(&["at"])?;
     let Some(kind) = kind else { return Err(Problem::not_found("aggregate", id)) };
     let view = kind.view.as_ref().ok_or_else(|| Problem::not_found("view that shows a", kind.aggregate))?;
-    as_it_was(kind.aggregate, id, &**view, &up_to(all_events(&archive, id, kind).await?, &at))
+    not_parked(&archive.read, &asked, AuditRow::SPEC.name, id).await?;
+    let mut row = AsItWas::new(&**view, at);
+    fold(&archive, events_of(id, Some(kind)), &mut row).await?;
+    row.answer(kind.aggregate, id)
 }
 
-async fn all_events(archive: &Archive, id: Uuid, kind: &Kind) -> Result<Vec<Recorded<AnyEvent>>, Problem> {
-    let filters = events_of(id, Some(kind));
-    let query = Query { filters, by: &["version", "position"], order: Order::Rising, after: None, limit: MOST_EVENTS };
-    let rows: Vec<AuditRow> = archive.read.database().select(&query).await?;
+/// Folds the events that pass the filters, in the aggregate's order, some at a time.
+async fn fold(archive: &Archive, filters: Vec<Filter>, row: &mut AsItWas) -> Result<(), Problem> {
     let codecs = archive.read.codecs().ok_or_else(|| Problem::unavailable("this process has no codecs to read events with"))?;
-    let events = rows.into_iter().map(|row| recorded(row, codecs)).collect::<Result<_, _>>();
-    events.map_err(|error| Problem::unavailable(format!("the events cannot be read: {error}")))
+    let mut query = Query { filters, by: &["version", "position"], order: Order::Rising, after: None, limit: AT_ONCE };
+    loop {
+        let rows: Vec<AuditRow> = archive.read.database().select(&query).await?;
+        let Some(last) = rows.last().filter(|_| rows.len() == AT_ONCE as usize) else { return fold_rows(rows, codecs, row).map(drop) };
+        query.after = Some(place(last));
+        if !fold_rows(rows, codecs, row)? {
+            return Ok(());
+        }
+    }
 }
 
-/// Every event of every service, by time.
+fn place(row: &AuditRow) -> Vec<Value> {
+    vec![json!(row.version), json!(row.position)]
+}
+
+/// False once an event is too late.
+fn fold_rows(rows: Vec<AuditRow>, codecs: &Codecs, row: &mut AsItWas) -> Result<bool, Problem> {
+    for one in rows {
+        let event = recorded(one, codecs).map_err(|error| Problem::unreadable(&error))?;
+        if !row.fold(&event)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Every event of every service, in the order of the logs: by service, partition and offset. So an event whose clock was behind is not
+/// missed by who has read on.
 #[utoipa::path(get, path = "/audit", tag = "audit", params(
     ("actor" = Option<String>, Query, description = "Exactly this actor"),
     ("since" = Option<String>, Query, description = "An RFC 3339 time or a date (its beginning in UTC): events from then on"),
@@ -120,7 +145,7 @@ async fn audit(State(archive): State<Archive>, mut asked: Asked) -> Result<Respo
     let actor = asked.short_text("actor", 200).map(|actor| Filter::is("actor", actor));
     let since = asked.since("since").map(|at| Filter { column: "time", compare: Compare::From, value: at.0.into() });
     let until = asked.until("until").map(|at| Filter { column: "time", compare: Compare::Below, value: at.0.into() });
-    let (filters, by) = (vec![actor, since, until], &["time", "service", "partition", "offset"]);
+    let (filters, by) = (vec![actor, since, until], &["service", "partition", "offset"]);
     let list = List { filters, by, order: Order::Rising, known: &["actor", "since", "until"] };
     list.answer::<AuditRow>(&archive.read, asked).await
 }

@@ -52,8 +52,9 @@ impl Table for AuditRow {
         ],
         indexes: &[
             &["aggregate_id", "version"],
-            &["time", "service", "partition", "offset"],
-            &["actor", "time", "service", "partition", "offset"],
+            &["service", "partition", "offset"],
+            &["actor", "service", "partition", "offset"],
+            &["time"],
         ],
     };
 }

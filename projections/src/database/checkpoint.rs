@@ -91,7 +91,7 @@ impl Database {
     pub async fn advance(&self, reader: &str, batch: &Batch) -> Result<(), DatabaseError> {
         let (statement, binds) = step(reader, &batch.source, batch.from, batch.to);
         moved(&batch.source, self.execute(statement, binds).await?)?;
-        self.tell_moved();
+        self.tell_moved(reader, [batch]);
         Ok(())
     }
 
@@ -102,8 +102,9 @@ impl Database {
     /// [`DatabaseError::Sql`] where the database does not answer.
     pub async fn advance_all(&self, reader: &str, batches: &[Batch]) -> Result<Vec<PartitionId>, DatabaseError> {
         let moved = self.execute_for_texts(update_each(self.dialect(), ""), given_of_one(reader, batches)).await?;
-        self.tell_moved();
-        Ok(those_among(batches, moved))
+        let moved = those_among(batches, moved);
+        self.tell_moved(reader, batches.iter().filter(|batch| moved.contains(&batch.source)));
+        Ok(moved)
     }
 }
 

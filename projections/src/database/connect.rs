@@ -7,7 +7,6 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use std::{str::FromStr, sync::Arc, time::Duration};
-use tokio::sync::watch;
 
 /// How long a statement waits for another process that writes to the same file.
 const BUSY: Duration = Duration::from_secs(5);
@@ -39,8 +38,7 @@ impl Database {
             Some("postgres" | "postgresql") => Pools::Postgres(postgres(url).await?),
             Some(_) | None => return Err(DatabaseError::Url(url.to_owned())),
         };
-        let database =
-            Self { pools, moved: Arc::new(watch::Sender::new(0)), asked: Arc::default(), tables: Arc::default(), kept: Arc::default() };
+        let database = Self { pools, watermark: Arc::default(), asked: Arc::default(), tables: Arc::default(), kept: Arc::default() };
         database.create_checkpoints().await?;
         database.create_letters().await?;
         database.create_errands().await?;

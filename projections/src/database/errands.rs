@@ -113,7 +113,7 @@ impl Database {
         let of_moved = rows.into_iter().filter(|row| moved.iter().any(|source| row.is_of(source)));
         open.put_errands(of_moved.collect()).await?;
         open.commit().await?;
-        self.tell_moved();
+        self.tell_moved(reader, batches.iter().filter(|batch| moved.contains(&batch.source)));
         Ok(moved)
     }
 
@@ -126,7 +126,7 @@ impl Database {
         open.advance(reader, &batch.source, batch.from, batch.to).await?;
         open.put_errands(rows).await?;
         open.commit().await?;
-        self.tell_moved();
+        self.tell_moved(reader, [batch]);
         Ok(())
     }
 
@@ -202,9 +202,20 @@ impl Database {
     /// # Errors
     /// [`DatabaseError::Sql`] where the database does not answer.
     pub async fn dead_errands_of(&self, reactor: &str, aggregate: Uuid) -> Result<Vec<ErrandRow>, DatabaseError> {
+        self.dead_errands_page(reactor, aggregate, None, u32::MAX).await
+    }
+
+    /// As [`dead_errands_of`](Self::dead_errands_of), a page after the errand at this service, partition, offset and number.
+    pub(crate) async fn dead_errands_page(
+        &self,
+        reactor: &str,
+        aggregate: Uuid,
+        after: Option<Vec<Value>>,
+        limit: u32,
+    ) -> Result<Vec<ErrandRow>, DatabaseError> {
         let about = Filter::is("aggregate_id", aggregate.to_string());
         let filters = vec![Filter::is("status", DEAD), Filter::is("reactor", reactor), about];
-        self.select(&Query { filters, by: &PLACE, order: Order::Rising, after: None, limit: u32::MAX }).await
+        self.select(&Query { filters, by: &PLACE, order: Order::Rising, after, limit }).await
     }
 }
 

@@ -5,6 +5,7 @@ use crate::table::{Column, Relation, Table, TableSpec};
 use event_sourcing::{Cause, Context, Position, Recorded, Timestamp};
 use event_store::{Counted, PartitionId};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
@@ -143,9 +144,30 @@ impl Database {
     /// # Errors
     /// [`DatabaseError::Sql`] where the database does not answer.
     pub async fn letters_of(&self, reader: &str, aggregate: Uuid) -> Result<Vec<DeadLetterRow>, DatabaseError> {
+        self.letters_page(reader, aggregate, None, u32::MAX).await
+    }
+
+    /// As [`letters_of`](Self::letters_of), a page after the letter at this service, partition and offset.
+    pub(crate) async fn letters_page(
+        &self,
+        reader: &str,
+        aggregate: Uuid,
+        after: Option<Vec<Value>>,
+        limit: u32,
+    ) -> Result<Vec<DeadLetterRow>, DatabaseError> {
         let filters = vec![Filter::is("reader", reader), Filter::is("aggregate_id", aggregate.to_string())];
-        let query = Query { filters, by: &["service", "partition", "offset"], order: Order::Rising, after: None, limit: u32::MAX };
-        self.select(&query).await
+        self.select(&Query { filters, by: &["service", "partition", "offset"], order: Order::Rising, after, limit }).await
+    }
+
+    /// The id of an aggregate's first letter of one reader, where there is one.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Sql`] where the database does not answer.
+    pub async fn first_letter_of(&self, reader: &str, aggregate: Uuid) -> Result<Option<String>, DatabaseError> {
+        let statement = "SELECT \"id\" FROM \"dead_letters\" WHERE \"reader\" = $1 AND \"aggregate_id\" = $2 \
+             ORDER BY \"service\", \"partition\", \"offset\" LIMIT 1";
+        let binds = vec![Bind::Text(reader.to_owned()), Bind::Text(aggregate.to_string())];
+        Ok(self.texts(statement.to_owned(), binds).await?.pop())
     }
 
     /// Writes letters; a letter that exists already is overwritten.

@@ -11,6 +11,7 @@ mod sql;
 mod together;
 mod transaction;
 mod upsert;
+mod watermark;
 
 pub(crate) use errands::DEAD;
 pub use errands::ErrandRow;
@@ -21,12 +22,13 @@ pub use sql::Dialect;
 pub(crate) use transaction::{Bind, Transaction};
 pub(crate) use upsert::There;
 
-use event_store::{BatchError, PartitionId};
+use event_store::{Batch, BatchError, PartitionId};
 use kept::Kept;
 use sqlx::{PgPool, SqlitePool};
 use std::sync::Arc;
 use together::Tables;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
+use watermark::Watermark;
 
 /// Why an operation on a database failed.
 #[derive(Debug, thiserror::Error)]
@@ -98,8 +100,8 @@ enum Pools {
 #[derive(Clone, Debug)]
 pub struct Database {
     pools: Pools,
-    /// Counts the checkpoints that this process has moved, so that waiters wake at once.
-    moved: Arc<watch::Sender<u64>>,
+    /// How far the readers have come, and who waits for it.
+    watermark: Arc<Watermark>,
     /// Tells the writers that gather batches that somebody waits for a checkpoint.
     asked: Arc<Notify>,
     /// The lookups that wait for rows.
@@ -117,25 +119,19 @@ impl Database {
         }
     }
 
-    /// Changes whenever this process moves a checkpoint in this database. The call tells the writers that gather batches that somebody
-    /// waits.
-    pub(crate) fn moves(&self) -> watch::Receiver<u64> {
-        let moves = self.moved.subscribe();
+    /// Takes checkpoints that this process has moved, so that those who wait for them go on at once.
+    pub(crate) fn tell_moved<'a>(&self, reader: &str, batches: impl IntoIterator<Item = &'a Batch>) {
+        batches.into_iter().for_each(|batch| self.watermark.raise(reader, &batch.source, batch.to.next));
+    }
+
+    /// Reads the checkpoints anew before it says how far they are: they may have been set back.
+    pub(crate) fn tell_set_back(&self) {
+        self.watermark.forget();
+    }
+
+    /// Tells the writers that gather batches to look again whether somebody waits.
+    pub(crate) fn tell_gathered(&self) {
         self.asked.notify_waiters();
-        moves
-    }
-
-    /// Resolves when anybody in this process waits for a checkpoint.
-    pub(crate) async fn awaited(&self) {
-        // Registers before the count is read, so that it notices a waiter that comes in between.
-        let asked = self.asked.notified();
-        if self.moved.receiver_count() == 0 {
-            asked.await;
-        }
-    }
-
-    pub(crate) fn tell_moved(&self) {
-        self.moved.send_modify(|count| *count = count.wrapping_add(1));
     }
 
     /// Closes the connections once the statements on them have ended.
@@ -147,22 +143,5 @@ impl Database {
             }
             Pools::Postgres(pool) => self.kept.close(pool).await,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use futures::poll;
-    use std::pin::pin;
-
-    #[tokio::test]
-    async fn who_gathers_already_hears_of_who_begins_to_wait() {
-        let folder = tempfile::tempdir().unwrap();
-        let database = Database::open(&format!("sqlite://{}/a.db", folder.path().display())).await.unwrap();
-        let mut awaited = pin!(database.awaited());
-        assert!(poll!(&mut awaited).is_pending());
-        let _waits = database.moves();
-        assert!(poll!(awaited).is_ready());
     }
 }

@@ -34,6 +34,8 @@ pub struct Asked {
     segments: HashMap<String, String>,
     parameters: Vec<(String, String)>,
     errors: Vec<FieldError>,
+    /// Whether the answer must show what the caller knows to have happened.
+    demanding: bool,
 }
 
 /// Parses a request once the views have applied the positions that it names.
@@ -41,8 +43,8 @@ impl FromRequestParts<ReadState> for Asked {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, read: &ReadState) -> Result<Self, Problem> {
-        at_least::reached(read, &parts.headers).await?;
-        Self::of(parts).await
+        let demanding = at_least::reached(read, &parts.headers).await?;
+        Ok(Self { demanding, ..Self::of(parts).await? })
     }
 }
 
@@ -56,7 +58,7 @@ impl Asked {
         let uri = parts.uri.clone();
         let tags = parts.headers.get_all("if-none-match").iter().filter_map(|value| value.to_str().ok());
         let if_none_match = tags.flat_map(|tags| tags.split(',')).map(|tag| tag.trim().to_owned()).collect();
-        Ok(Self { uri, if_none_match, segments, parameters, errors: Vec::new() })
+        Ok(Self { uri, if_none_match, segments, parameters, errors: Vec::new(), demanding: false })
     }
 
     /// Notes that a field breaks a rule.
@@ -67,6 +69,11 @@ impl Asked {
     /// True if the caller has the version with this tag already (`If-None-Match`).
     pub(super) fn has(&self, tag: &str) -> bool {
         self.if_none_match.iter().any(|given| given == "*" || given.strip_prefix("W/").unwrap_or(given) == tag)
+    }
+
+    /// True if the caller names what the answer must show at least, or asks for a strong read.
+    pub(super) fn is_demanding(&self) -> bool {
+        self.demanding
     }
 
     /// A path segment.
@@ -146,7 +153,9 @@ impl Asked {
 
     /// Whether the answer must show everything that was acknowledged before the question: `consistency=strong`.
     pub fn strong(&mut self) -> bool {
-        self.one_of::<Consistency>("consistency", &["strong", "eventual"]) == Some(Consistency::Strong)
+        let strong = self.one_of::<Consistency>("consistency", &["strong", "eventual"]) == Some(Consistency::Strong);
+        self.demanding |= strong;
+        strong
     }
 
     fn moment(&mut self, name: &str, days: i64) -> Option<Timestamp> {

@@ -10,8 +10,11 @@ const HEADER: &str = "Daybook-At-Least";
 /// More positions than a client that follows its own writes ever has.
 const MOST: usize = 64;
 
-/// Waits until the views have applied all the positions, which share one deadline.
-pub(super) async fn reached(read: &ReadState, headers: &HeaderMap) -> Result<(), Problem> {
+/// Waits until the views have applied all the positions, which share one deadline; true if there was any.
+pub(super) async fn reached(read: &ReadState, headers: &HeaderMap) -> Result<bool, Problem> {
+    if !headers.contains_key(HEADER) {
+        return Ok(false);
+    }
     let deadline = Instant::now() + read.wait();
     for position in positions(read, headers)? {
         let left = deadline.saturating_duration_since(Instant::now());
@@ -20,7 +23,7 @@ pub(super) async fn reached(read: &ReadState, headers: &HeaderMap) -> Result<(),
             return Err(Problem::behind(format!("the views of {service} have not applied {position} within {waited} ms")));
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 fn positions(read: &ReadState, headers: &HeaderMap) -> Result<Vec<Position>, Problem> {

@@ -2,7 +2,7 @@
 
 use super::{
     Asked,
-    letter::{Letter, letters_after, letters_of, letters_of_id},
+    letter::{Letter, Phase, letters_after, letters_of, letters_of_id, page_of},
     page::{self, Page, PageParams},
 };
 use crate::{Database, Problem, Redrive, Redriven};
@@ -10,7 +10,7 @@ use axum::{
     Json,
     extract::{FromRequestParts, State},
     http::request::Parts,
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use event_store::BatchError;
 use serde_json::{Value, json};
@@ -66,6 +66,8 @@ struct Wanted {
     database: Option<String>,
     reader: Option<String>,
     limit: u32,
+    /// What the cursors of this list are tied to.
+    list: String,
     /// The place of the last letter of the page before: when it was put aside, its id, its database.
     after: Option<(Value, String, String)>,
 }
@@ -78,12 +80,13 @@ impl Wanted {
         }
         let reader = asked.short_text("reader", 100);
         let limit = page::limit(asked);
-        let after = asked.text("after").map(|text| page::uncursor(&text).and_then(placed));
+        let list = format!("dead-letters {database:?} {reader:?}");
+        let after = asked.text("after").map(|text| page::uncursor(&list, &text).and_then(placed));
         if after == Some(None) {
             asked.refuse("after", page::AFTER_RULE);
         }
         asked.finish(&["database", "reader", "limit", "after"])?;
-        Ok(Self { database, reader, limit, after: after.flatten() })
+        Ok(Self { database, reader, limit, list, after: after.flatten() })
     }
 
     /// Letters of one database after the place; one more than the page shows, to tell whether there is a next page.
@@ -126,7 +129,8 @@ async fn letters(State(boxes): State<Boxes>, mut asked: Asked) -> Result<Respons
     found.sort_by(|left, right| order(left).cmp(&order(right)));
     let more = found.len() > wanted.limit as usize;
     found.truncate(wanted.limit as usize);
-    let next = found.last().filter(|_| more).map(|(name, letter)| page::cursor_of(&[&letter.place()[..], &[json!(name)]].concat()));
+    let next =
+        found.last().filter(|_| more).map(|(name, letter)| page::cursor_of(&wanted.list, [&letter.place()[..], &[json!(name)]].concat()));
     let items = found.iter().map(|(name, letter)| json!({ "database": name, "letter": letter })).collect();
     Ok(page::respond(&asked.uri, items, next))
 }
@@ -168,12 +172,26 @@ impl<'a> Meant<'a> {
     }
 }
 
-/// The letters of one reader and one aggregate: records in the log's order, then reactions in the order of their events.
+/// The letters of one reader and one aggregate, page by page: records in the log's order, then reactions in the order of their events.
 #[utoipa::path(get, operation_id = "letters_of", path = "/dead-letters/{database}/{reader}/{aggregate_id}", tag = "dead letters",
-    params(("database" = String, Path), ("reader" = String, Path), ("aggregate_id" = Uuid, Path)),
-    responses((status = 200, body = Vec<Letter>), (status = 400, body = Problem, content_type = "application/problem+json"), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 503, body = Problem, content_type = "application/problem+json")))]
+    params(("database" = String, Path), ("reader" = String, Path), ("aggregate_id" = Uuid, Path), PageParams),
+    responses((status = 200, body = Page<Letter>), (status = 400, body = Problem, content_type = "application/problem+json"), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 503, body = Problem, content_type = "application/problem+json")))]
 async fn letters_of_aggregate(State(boxes): State<Boxes>, mut asked: Asked) -> Result<Response, Problem> {
-    Ok(Json(Meant::of(&boxes, &mut asked, &[]).await?.letters).into_response())
+    let (limit, reader, aggregate) = (page::limit(&mut asked), asked.segment("reader").to_owned(), asked.segment_id("aggregate_id"));
+    let (database, list) = (asked.segment("database").to_owned(), format!("letters {reader} {aggregate}"));
+    let after = asked.text("after").map(|text| page::uncursor(&list, &text).and_then(Phase::after));
+    if matches!(after, Some(None)) {
+        asked.refuse("after", page::AFTER_RULE);
+    }
+    asked.finish(&["limit", "after"])?;
+    let letter_box = boxes.get(&*database).ok_or_else(|| Problem::not_found("database", &database))?;
+    let from = after.flatten().unwrap_or(Phase::BEGINNING);
+    let mut letters = page_of(&letter_box.database, (&reader, aggregate), from, limit + 1).await?;
+    let more = letters.len() > limit as usize;
+    letters.truncate(limit as usize);
+    let next = letters.last().filter(|_| more).map(|letter| page::cursor_of(&list, letter.place_of_aggregate()));
+    let items = letters.iter().map(|letter| json!(letter)).collect();
+    Ok(page::respond(&asked.uri, items, next))
 }
 
 /// Redrives an aggregate's letters: its records in order, until one fails again, and each of its reactions; or the named one only. A
@@ -194,7 +212,7 @@ async fn redrive(State(boxes): State<Boxes>, mut asked: Asked) -> Result<Json<Re
         }
         None => redrive_all(&**redriver, &meant).await,
     };
-    Ok(Json(redriven.map_err(not_now)?))
+    Ok(Json(redriven.map_err(not_done)?))
 }
 
 /// Refuses a record that is not the aggregate's first one: records are redriven in order.
@@ -205,17 +223,30 @@ fn first_of(meant: &Meant<'_>, record: &Letter) -> Result<(), Problem> {
     }
 }
 
+/// Redrives the records, and then each reaction. What was done before something failed is done: the answer counts it, and says what
+/// stopped the rest.
 async fn redrive_all(redriver: &dyn Redrive, meant: &Meant<'_>) -> Result<Redriven, BatchError> {
     let mut all = redriver.redrive(&meant.reader, meant.aggregate).await?;
-    for errand in meant.errands() {
-        all.add(redriver.redrive_errand(&errand.id).await?);
+    for (done, errand) in meant.errands().enumerate() {
+        match redriver.redrive_errand(&errand.id).await {
+            Ok(one) => all.add(one),
+            Err(error) if all.redriven == 0 => return Err(error),
+            Err(error) => {
+                all.add(Redriven { redriven: 0, left: meant.errands().count() - done, stopped_by: Some(error.to_string()) });
+                break;
+            }
+        }
     }
     Ok(all)
 }
 
-fn not_now(error: BatchError) -> Problem {
+/// A checkpoint that another reader has moved rolls everything back. Where the database fails it may have done what it was asked for.
+fn not_done(error: BatchError) -> Problem {
     match error {
-        error @ (BatchError::Moved(_) | BatchError::Failed(_)) => Problem::unavailable(format!("nothing was changed, ask again: {error}")),
+        error @ BatchError::Moved(_) => Problem::unavailable(format!("nothing was changed, ask again: {error}")),
+        error @ BatchError::Failed(_) => {
+            Problem::unknown(format!("it may have been done; the list of letters tells, and the same request may be sent again: {error}"))
+        }
     }
 }
 
@@ -242,7 +273,7 @@ async fn drop_one(State(boxes): State<Boxes>, mut asked: Asked) -> Result<Json<D
     let meant = Meant::of(&boxes, &mut asked, &["letter"]).await?;
     let letter = meant.letter(&named.unwrap_or_default())?;
     let dropped = if letter.is_errand() {
-        meant.letter_box.redriver(&meant.reader)?.drop_errand(&letter.id).await.map_err(not_now)?
+        meant.letter_box.redriver(&meant.reader)?.drop_errand(&letter.id).await.map_err(not_done)?
     } else {
         meant.letter_box.database.drop_letter(&letter.id).await?
     };

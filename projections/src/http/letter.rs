@@ -28,6 +28,10 @@ pub(super) struct Letter {
     /// When the record was put aside, or the reaction was asked for or redriven last.
     #[schema(value_type = String, format = DateTime)]
     parked_at: String,
+    /// Which of its event's reactions it is; 0 for a record.
+    #[serde(skip)]
+    #[schema(ignore)]
+    number: i64,
     /// The rest of the record; null for a reaction.
     record: Option<Envelope>,
     /// `parked_at` in milliseconds, by which letters are ordered.
@@ -40,15 +44,15 @@ impl From<DeadLetterRow> for Letter {
     fn from(row: DeadLetterRow) -> Self {
         let DeadLetterRow { id, reader, service, partition, offset, aggregate_id, r#type, reason, parked_at, record } = row;
         let (parked, parked_at) = (parked_at, rfc3339(parked_at));
-        Self { id, reader, service, partition, offset, aggregate_id, r#type, reason, parked_at, record: Some(record), parked }
+        Self { id, reader, service, partition, offset, aggregate_id, r#type, reason, parked_at, number: 0, record: Some(record), parked }
     }
 }
 
 impl From<ErrandRow> for Letter {
     fn from(row: ErrandRow) -> Self {
-        let ErrandRow { id, reactor, kind, service, partition, offset, aggregate_id, reason, since, .. } = row;
+        let ErrandRow { id, reactor, kind, service, partition, offset, aggregate_id, reason, since, number, .. } = row;
         let (reader, r#type, parked_at) = (reactor, kind, rfc3339(since));
-        Self { id, reader, service, partition, offset, aggregate_id, r#type, reason, parked_at, record: None, parked: since }
+        Self { id, reader, service, partition, offset, aggregate_id, r#type, reason, parked_at, number, record: None, parked: since }
     }
 }
 
@@ -61,6 +65,11 @@ impl Letter {
     /// When it was put aside.
     pub fn parked(&self) -> Timestamp {
         self.parked
+    }
+
+    /// Its place among the letters of its reader and aggregate, as a cursor names it.
+    pub fn place_of_aggregate(&self) -> Vec<Value> {
+        vec![json!(self.is_errand()), json!(self.service), json!(self.partition), json!(self.offset), json!(self.number)]
     }
 
     /// Its place among the letters of its database.
@@ -88,6 +97,45 @@ pub(super) async fn letters_of_id(database: &Database, id: &str) -> Result<Vec<L
     let record: Option<DeadLetterRow> = database.row(id).await?;
     let errand = database.errand(id).await?.filter(|errand| errand.status == DEAD);
     Ok(record.map(Letter::from).into_iter().chain(errand.map(Letter::from)).collect())
+}
+
+/// Where a page of an aggregate's letters begins: after a record, or after a reaction (or before the first of them).
+pub(super) enum Phase {
+    Records(Option<Vec<Value>>),
+    Errands(Option<Vec<Value>>),
+}
+
+impl Phase {
+    pub const BEGINNING: Self = Self::Records(None);
+
+    /// After the letter whose place a cursor names.
+    pub fn after(place: Vec<Value>) -> Option<Self> {
+        let [is_errand, service, partition, offset, number] = <[Value; 5]>::try_from(place).ok()?;
+        Some(match is_errand.as_bool()? {
+            true => Self::Errands(Some(vec![service, partition, offset, number])),
+            false => Self::Records(Some(vec![service, partition, offset])),
+        })
+    }
+}
+
+/// So many letters of one reader and one aggregate: its records in the log's order, then the reactions.
+pub(super) async fn page_of(
+    database: &Database,
+    (reader, aggregate): (&str, Uuid),
+    from: Phase,
+    limit: u32,
+) -> Result<Vec<Letter>, DatabaseError> {
+    let (mut letters, errands) = match from {
+        Phase::Records(after) => {
+            (database.letters_page(reader, aggregate, after, limit).await?.into_iter().map(Letter::from).collect(), None)
+        }
+        Phase::Errands(after) => (Vec::new(), after),
+    };
+    let left = limit.saturating_sub(u32::try_from(letters.len()).unwrap_or(limit));
+    if left > 0 {
+        letters.extend(database.dead_errands_page(reader, aggregate, errands, left).await?.into_iter().map(Letter::from));
+    }
+    Ok(letters)
 }
 
 /// The letters of one reader and one aggregate: its records in the log's order, then the reactions.

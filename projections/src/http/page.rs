@@ -8,9 +8,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 const DEFAULT: u32 = 50;
 const MOST: u32 = 200;
+/// The bytes of a cursor's checksum.
+const CHECKSUM: usize = 8;
 /// What `after` must be.
 pub(super) const AFTER_RULE: &str = "must be the `next` of a page of this list";
 
@@ -55,15 +58,16 @@ impl List {
     /// 400 with all that is wrong with the request; 503 where the database does not answer.
     pub async fn answer<T: Table>(self, read: &ReadState, mut asked: Asked) -> Result<Response, Problem> {
         let limit = limit(&mut asked);
-        let after = after::<T>(&mut asked, self.by);
+        let filters: Vec<Filter> = self.filters.into_iter().flatten().collect();
+        let list = format!("{} {filters:?}", T::SPEC.name);
+        let after = after::<T>(&mut asked, &list, self.by);
         asked.finish(&[self.known, &["limit", "after"]].concat())?;
-        let filters = self.filters.into_iter().flatten().collect();
         // One row more than is shown tells whether there is a next page.
         let query = Query { filters, by: self.by, order: self.order, after, limit: limit + 1 };
         let mut rows: Vec<T> = read.database().select(&query).await?;
         let more = rows.len() > limit as usize;
         rows.truncate(limit as usize);
-        let next = rows.last().filter(|_| more).map(|row| cursor(row, self.by)).transpose().map_err(DatabaseError::Row)?;
+        let next = rows.last().filter(|_| more).map(|row| cursor(&list, row, self.by)).transpose().map_err(DatabaseError::Row)?;
         let items: Vec<Value> = rows.iter().map(shown).collect::<Result<_, _>>().map_err(DatabaseError::Row)?;
         Ok(respond(&asked.uri, items, next))
     }
@@ -80,30 +84,38 @@ pub(super) fn limit(asked: &mut Asked) -> u32 {
     }
 }
 
-fn after<T: Table>(asked: &mut Asked, by: &[&str]) -> Option<Vec<Value>> {
+fn after<T: Table>(asked: &mut Asked, list: &str, by: &[&str]) -> Option<Vec<Value>> {
     let text = asked.text("after")?;
-    let values = uncursor(&text).filter(|values| Query::fits(&T::SPEC, by, values));
+    let values = uncursor(list, &text).filter(|values| Query::fits(&T::SPEC, by, values));
     if values.is_none() {
         asked.refuse("after", AFTER_RULE);
     }
     values
 }
 
-/// Names a row by its `by` values: a JSON array in hexadecimal digits, which need no escape in a URL.
-fn cursor<T: Table>(row: &T, by: &[&str]) -> Result<String, serde_json::Error> {
-    let row = serde_json::to_value(row)?;
-    let values: Vec<&Value> = by.iter().map(|name| &row[*name]).collect();
-    Ok(hex::encode(serde_json::to_vec(&values)?))
+/// Names a row of a list by its `by` values.
+fn cursor<T: Table>(list: &str, row: &T, by: &[&str]) -> Result<String, serde_json::Error> {
+    let mut row = serde_json::to_value(row)?;
+    Ok(cursor_of(list, by.iter().map(|name| row[*name].take()).collect()))
 }
 
-/// As [`cursor`], from the values themselves.
-pub(super) fn cursor_of(place: &[Value]) -> String {
-    hex::encode(Value::from(place.to_vec()).to_string())
+/// Names a place in a list: a JSON array and its checksum in hexadecimal digits, which need no escape in a URL.
+pub(super) fn cursor_of(list: &str, place: Vec<Value>) -> String {
+    let place = Value::from(place).to_string();
+    hex::encode([place.as_bytes(), &checksum(list, place.as_bytes())].concat())
 }
 
-pub(super) fn uncursor(text: &str) -> Option<Vec<Value>> {
+/// The place that [`cursor_of`] named; none for another list's cursor, or for one that was never given.
+pub(super) fn uncursor(list: &str, text: &str) -> Option<Vec<Value>> {
     let bytes = hex::decode(text).ok().filter(|bytes| bytes.len() <= 1024)?;
-    serde_json::from_slice(&bytes).ok()
+    let (place, sum) = bytes.split_last_chunk::<CHECKSUM>()?;
+    serde_json::from_slice(place).ok().filter(|_| *sum == checksum(list, place))
+}
+
+/// Ties a place to its list and its filters.
+fn checksum(list: &str, place: &[u8]) -> [u8; CHECKSUM] {
+    let digest = Sha256::new().chain_update(list).chain_update([0]).chain_update(place).finalize();
+    std::array::from_fn(|index| digest[index])
 }
 
 pub(super) fn respond(uri: &Uri, items: Vec<Value>, next: Option<String>) -> Response {
@@ -128,9 +140,12 @@ mod tests {
 
     #[test]
     fn a_cursor_that_nobody_gave_is_no_cursor() {
-        assert_eq!(uncursor("5b312c2261225d"), Some(vec![json!(1), json!("a")]));
-        for wrong in ["", "5", "zz", "5b", "+b", "7b7d"] {
-            assert_eq!(uncursor(wrong), None, "{wrong:?}");
+        let cursor = cursor_of("orders", vec![json!(1), json!("a")]);
+        assert_eq!(uncursor("orders", &cursor), Some(vec![json!(1), json!("a")]));
+        assert_eq!(uncursor("payments", &cursor), None, "another list's");
+        let made_up = cursor.replacen("31", "32", 1);
+        for wrong in ["", "5", "zz", "5b", "+b", "7b7d", "5b312c2261225d", &made_up] {
+            assert_eq!(uncursor("orders", wrong), None, "{wrong:?}");
         }
     }
 

@@ -64,7 +64,8 @@ impl ReadState {
         self.0.views.sources(&all)
     }
 
-    pub(crate) fn codecs(&self) -> Option<&Codecs> {
+    /// The codecs that decode stored events, where it has them.
+    pub fn codecs(&self) -> Option<&Codecs> {
         self.0.codecs.as_ref()
     }
 

@@ -124,7 +124,7 @@ impl Rebuilding {
             open.execute(statement, Vec::new()).await?;
         }
         open.commit().await?;
-        self.database.tell_moved();
+        self.database.tell_set_back();
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use super::views::notifications::NotificationRow;
 use axum::{extract::State, response::Response};
 use projections::{
     DatabaseError, Filter, Order, Problem,
-    http::{Asked, List, Page, PageParams, ReadHeaders, ReadState, shown, tagged},
+    http::{Asked, List, Page, PageParams, ReadHeaders, ReadState, current, shown, tagged},
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -19,7 +19,7 @@ pub(crate) fn queries(state: ReadState) -> OpenApiRouter {
 async fn notification(State(read): State<ReadState>, mut asked: Asked) -> Result<Response, Problem> {
     let id = asked.segment_id("id");
     asked.finish(&[])?;
-    let row: NotificationRow = read.database().row(&id.to_string()).await?.ok_or_else(|| Problem::not_found("notification", id))?;
+    let row: NotificationRow = current(&read, &asked, "notification", id).await?;
     Ok(tagged(&asked, row.version, shown(&row).map_err(DatabaseError::Row)?))
 }
 

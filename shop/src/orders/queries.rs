@@ -11,9 +11,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use projections::{
-    AsOf, DatabaseError, Filter, Order, Problem, Query, erased,
-    http::{Asked, Consistency, List, Page, PageParams, ReadHeaders, ReadState, as_it_was, rfc3339, settle, shown, tagged},
-    up_to,
+    AsOf, DatabaseError, Filter, Order, Problem, Query, Table, erased,
+    http::{
+        AsItWas, Asked, Consistency, List, Page, PageParams, ReadHeaders, ReadState, current, not_parked, rfc3339, settle, shown, tagged,
+    },
 };
 use serde_json::{Value, json};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -43,17 +44,24 @@ async fn order(State(read): State<ReadState>, mut asked: Asked) -> Result<Respon
     settle(&read, &mut asked, id).await?;
     asked.finish(&["at", "consistency"])?;
     if let Some(at) = at {
-        return at_that_time(&read, id, &at).await;
+        not_parked(&read, &asked, TimelineRow::SPEC.name, id).await?;
+        return at_that_time(&read, id, at).await;
     }
-    let row: OrderRow = read.database().row(&id.to_string()).await?.ok_or_else(|| Problem::not_found("order", id))?;
+    let row: OrderRow = current(&read, &asked, "order", id).await?;
     Ok(tagged(&asked, row.version, shown(&row).map_err(DatabaseError::Row)?))
 }
 
 /// The order as it was then, folded from its own events in its timeline.
-async fn at_that_time(read: &ReadState, id: Uuid, at: &AsOf) -> Result<Response, Problem> {
+async fn at_that_time(read: &ReadState, id: Uuid, at: AsOf) -> Result<Response, Problem> {
+    let codecs = read.codecs().ok_or_else(|| Problem::unavailable("this process has no codecs to read events with"))?;
     let rows = entries_of(read, id, vec![Filter::is("service", "orders")]).await?;
-    let events = of_timeline(rows).map_err(|error| Problem::unavailable(format!("the order's events cannot be read: {error}")))?;
-    as_it_was("order", id, &*erased::<Orders>(), &up_to(events, at))
+    let mut row = AsItWas::new(&*erased::<Orders>(), Some(at));
+    for event in of_timeline(rows, codecs) {
+        if !row.fold(&event.map_err(|error| Problem::unreadable(&error))?)? {
+            break;
+        }
+    }
+    row.answer("order", id)
 }
 
 /// The timeline's rows of an order, service by service, each in its log's order.
@@ -123,6 +131,7 @@ struct OrderTimeline {
 async fn timeline(State(read): State<ReadState>, mut asked: Asked) -> Result<Response, Problem> {
     let id = asked.segment_id("id");
     asked.finish(&[])?;
+    not_parked(&read, &asked, TimelineRow::SPEC.name, id).await?;
     let entries: Vec<TimelineRow> = story(entries_of(&read, id, Vec::new()).await?);
     let saga = saga(&entries).ok_or_else(|| Problem::not_found("order", id))?;
     let body = json!({

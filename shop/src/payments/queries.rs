@@ -4,7 +4,7 @@ use super::views::PaymentRow;
 use axum::{extract::State, response::Response};
 use projections::{
     DatabaseError, Filter, Order, Problem,
-    http::{Asked, Consistency, List, Page, PageParams, ReadHeaders, ReadState, settle, shown, tagged},
+    http::{Asked, Consistency, List, Page, PageParams, ReadHeaders, ReadState, current, settle, shown, tagged},
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -20,7 +20,7 @@ async fn payment(State(read): State<ReadState>, mut asked: Asked) -> Result<Resp
     let id = asked.segment_id("id");
     settle(&read, &mut asked, id).await?;
     asked.finish(&["consistency"])?;
-    let row: PaymentRow = read.database().row(&id.to_string()).await?.ok_or_else(|| Problem::not_found("payment", id))?;
+    let row: PaymentRow = current(&read, &asked, "payment", id).await?;
     Ok(tagged(&asked, row.version, shown(&row).map_err(DatabaseError::Row)?))
 }
 

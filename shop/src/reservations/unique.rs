@@ -232,7 +232,7 @@ fn aside(meta: &CommandMeta) -> CommandMeta {
 }
 
 fn unavailable(reason: String) -> CommandError {
-    CommandError::Unavailable(Unavailable { reason, retry_after_millis: 1_000 })
+    CommandError::Unavailable(Unavailable { reason, retry_after_millis: 1_000, in_doubt: false })
 }
 
 fn now() -> Timestamp {

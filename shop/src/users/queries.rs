@@ -4,7 +4,7 @@ use super::views::UserRow;
 use axum::{extract::State, response::Response};
 use projections::{
     DatabaseError, Problem,
-    http::{Asked, Consistency, ReadHeaders, ReadState, settle, shown, tagged},
+    http::{Asked, Consistency, ReadHeaders, ReadState, current, settle, shown, tagged},
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -20,6 +20,6 @@ async fn user(State(read): State<ReadState>, mut asked: Asked) -> Result<Respons
     let id = asked.segment_id("id");
     settle(&read, &mut asked, id).await?;
     asked.finish(&["consistency"])?;
-    let row: UserRow = read.database().row(&id.to_string()).await?.ok_or_else(|| Problem::not_found("user", id))?;
+    let row: UserRow = current(&read, &asked, "user", id).await?;
     Ok(tagged(&asked, row.version, shown(&row).map_err(DatabaseError::Row)?))
 }

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from ..workload.history import ACKED, REFUSED, Operation
+from ..workload.history import ACKED, REFUSED, UNKNOWN, Operation
 from .evidence import Evidence, Violation
 from .runs import Group
 
 # How far apart the brokers' stamps and the clients' readings of the one clock may be, in seconds.
 CLOCKS = 0.01
+# The status that means: not done. (504 means that nobody knows.)
+NOT_DONE = 503
 
 
 def check(evidence: Evidence) -> list[Violation]:
@@ -48,11 +50,14 @@ def one(operation: Operation, groups: dict[str, list[Group]]) -> Iterator[Violat
         yield from acked(operation, theirs, groups, aggregate)
     if operation.outcome == REFUSED and theirs and all(settled(attempt) for attempt in operation.attempts):
         yield Violation("refused-but-there", f"{name(operation)} was refused and stands at {theirs[0].first.position}", aggregate)
+    if operation.outcome == UNKNOWN and theirs and all(settled(attempt) for attempt in operation.attempts):
+        text = f"{name(operation)} was answered 503, which means not done, and stands at {theirs[0].first.position}"
+        yield Violation("not-done-but-there", text, aggregate)
 
 
 def settled(attempt) -> bool:
     """Whether an attempt cannot have had an effect of which its caller does not know."""
-    return not attempt.sent or 200 <= attempt.status < 500
+    return not attempt.sent or 200 <= attempt.status < 500 or attempt.status == NOT_DONE
 
 
 def acked(

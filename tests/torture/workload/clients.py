@@ -12,6 +12,7 @@ from ..settings import Settings
 from .ambush import Ambusher
 from .buyer import Buyer
 from .caller import Caller
+from .crowd import Crowd
 from .history import ACKED, History, Operation
 from .shop import Asker, Shop
 
@@ -89,6 +90,7 @@ class Workload:
         self.ambushers: list[Ambusher] = []
         self.buyers: list[Buyer] = []
         self.lookers = [Looker(settings, number, *told) for number in range(LOOKERS)]
+        self.crowds = [Crowd(settings, kind, self.halt) for kind in ("slow", "waiting")]
 
     def stock_up(self) -> None:
         """Some users and products to begin with."""
@@ -101,7 +103,7 @@ class Workload:
 
     def start(self) -> None:
         """Lets them go."""
-        for thread in (*self.clients, *self.lookers):
+        for thread in (*self.clients, *self.lookers, *self.crowds):
             thread.start()
 
     def ambush(self, node: str, about: str | None) -> None:
@@ -127,7 +129,7 @@ class Workload:
         """Tells them to end what they have begun; how many had not in time."""
         self.halt.set()
         deadline = time.monotonic() + within
-        threads = (*self.clients, *self.lookers, *self.ambushers, *self.buyers)
+        threads = (*self.clients, *self.lookers, *self.ambushers, *self.buyers, *self.crowds)
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         return sum(thread.is_alive() for thread in threads)

@@ -1,6 +1,7 @@
 //! A row per event that concerns an order, whichever service it happened in.
 
 use super::step::Step;
+use codec::Codecs;
 use domain::{
     OrderId,
     notification::{NotificationEvent, NotificationRequested},
@@ -12,7 +13,7 @@ use domain::{
     product::{ProductEvent, ReservationRejected, StockReleased, StockReserved, StockShipped},
     user::{CustomerRefused, CustomerVouched, UserEvent},
 };
-use event_sourcing::{AnyEvent, Cause, Context, Event, Position, Recorded, Timestamp, WrongRecord, from_json, to_json};
+use event_sourcing::{AnyEvent, Cause, Context, Event, Position, Recorded, Timestamp, WrongRecord, to_json};
 use projections::{Column, Table, TableSpec, View};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -177,14 +178,14 @@ fn notification(event: &NotificationEvent) -> Option<OrderId> {
 ///
 /// # Errors
 /// A row does not hold an event of an order.
-pub fn of_timeline(rows: Vec<TimelineRow>) -> Result<Vec<Recorded<AnyEvent>>, WrongRecord> {
+pub fn of_timeline(rows: Vec<TimelineRow>, codecs: &Codecs) -> impl Iterator<Item = Result<Recorded<AnyEvent>, WrongRecord>> {
     let own = rows.into_iter().filter(|row| row.service == OrderEvent::SERVICE);
-    own.zip(1..).map(|(row, version)| of_entry(row, version)).collect()
+    own.zip(1..).map(|(row, version)| of_entry(row, version, codecs))
 }
 
-fn of_entry(row: TimelineRow, version: u64) -> Result<Recorded<AnyEvent>, WrongRecord> {
+fn of_entry(row: TimelineRow, version: u64, codecs: &Codecs) -> Result<Recorded<AnyEvent>, WrongRecord> {
     let type_name = format!("daybook.order.{}", row.event);
-    let event = from_json::<OrderEvent>(&type_name, row.data)?;
+    let event = codecs.from_json(OrderEvent::SERVICE, &type_name, row.data)?;
     Ok(Recorded::new(
         Context {
             position: Position { service: row.service.into(), partition: row.partition, offset: row.offset },
@@ -195,7 +196,7 @@ fn of_entry(row: TimelineRow, version: u64) -> Result<Recorded<AnyEvent>, WrongR
             time: row.time,
             cause: Cause { actor: row.actor, correlation_id: String::new(), causation_id: row.causation_id, traceparent: None },
         },
-        event.into(),
+        event,
     ))
 }
 
@@ -210,7 +211,7 @@ mod tests {
         testing::{ID, gbp, pieces, recorded},
     };
     use domain::{UserId, product::StockReceived};
-    use projections::{AsOf, erased, up_to};
+    use projections::{AsOf, erased, http::AsItWas};
 
     #[test]
     fn an_event_of_another_service_is_found_by_the_order_that_it_names() {
@@ -272,7 +273,9 @@ mod tests {
     /// The order's status and version then, folded from its timeline.
     fn status(at: &AsOf) -> Option<(String, u64)> {
         let rows = story().iter().filter_map(|record| Timeline::apply(None, &record.with(record.event.clone().into()))).collect();
-        let row = erased::<Orders>().as_of(&up_to(of_timeline(rows).unwrap(), at))?;
+        let (codecs, mut folded) = (schemas::codecs(schemas::bundled()), AsItWas::new(&*erased::<Orders>(), Some(at.clone())));
+        let _all = of_timeline(rows, &codecs).all(|event| folded.fold(&event.unwrap()).unwrap());
+        let row = folded.row()?;
         Some((row["status"].as_str()?.to_owned(), row["version"].as_u64()?))
     }
 

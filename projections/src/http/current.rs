@@ -1,0 +1,28 @@
+//! A row as it is now, or the reason why it cannot be told.
+
+use super::{Asked, ReadState};
+use crate::{Problem, Table};
+use uuid::Uuid;
+
+/// The row of an aggregate. `what` names the kind of aggregate.
+///
+/// # Errors
+/// 404 where there is none; as [`not_parked`].
+pub async fn current<T: Table>(read: &ReadState, asked: &Asked, what: &str, id: Uuid) -> Result<T, Problem> {
+    not_parked(read, asked, T::SPEC.name, id).await?;
+    read.database().row(&id.to_string()).await?.ok_or_else(|| Problem::not_found(what, id))
+}
+
+/// Refuses to show an aggregate whose events the view of this table has put aside, where the caller asks for all that was acknowledged
+/// (`consistency=strong`) or for what a position holds (`Daybook-At-Least`): the view has passed the position, and shows the aggregate
+/// without it. Other readers take what there is.
+///
+/// # Errors
+/// 500 (`view-parked`) with the id of the first dead letter; 503 where the database does not answer.
+pub async fn not_parked(read: &ReadState, asked: &Asked, table: &str, id: Uuid) -> Result<(), Problem> {
+    let Some(view) = read.views().iter().find(|view| asked.is_demanding() && view.table().name == table) else { return Ok(()) };
+    match read.database().first_letter_of(view.name(), id).await? {
+        Some(letter) => Err(Problem::parked(view.name(), id, &letter)),
+        None => Ok(()),
+    }
+}
