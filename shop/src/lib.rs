@@ -17,7 +17,7 @@ mod testing;
 pub mod users;
 
 pub use money::MoneyBody;
-pub use settings::Settings;
+pub use settings::{Mail, Settings};
 
 use ::system::System;
 

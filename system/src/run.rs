@@ -1,9 +1,10 @@
 //! Runs a node of a system: its services, from the log to HTTP.
 
 use crate::{
-    Children, Failure, Role, RunArguments, System,
+    Children, Failure, HostPort, Role, RunArguments, StoreArguments, System, data,
     embedded::EmbeddedLog,
     reading::{self, Databases, ReadingParts},
+    settings,
     writing::{WriteSide, WritingParts},
 };
 use command_api::edge::{self, EdgeConfig};
@@ -23,9 +24,13 @@ use utoipa_axum::router::OpenApiRouter;
 /// # Errors
 /// A port is taken, the brokers or a database do not answer, a setting is wrong.
 pub async fn run(system: &System, arguments: &RunArguments, children: Children) -> Result<ExitCode, Failure> {
-    log_to_stderr(system, arguments.json);
+    log_to_stderr(system, arguments);
+    settings::warn_of_unknown();
     let stop = until_signal();
-    let http = TcpListener::bind(arguments.http).await.map_err(|error| Failure::in_use("HTTP", &arguments.http, &error, "DAYBOOK_HTTP"))?;
+    let http = bind("HTTP", &arguments.http, "DAYBOOK_HTTP").await?;
+    let nodes = bind("nodes", &arguments.node, "DAYBOOK_NODE").await?;
+    data::prepare(&arguments.store.data)?;
+    show(arguments);
     let log = if arguments.store.kafka.is_embedded() { Some(EmbeddedLog::start(&arguments.store).await?) } else { None };
     if let Some(log) = &log {
         log.stop_with_it(stop.clone());
@@ -36,7 +41,7 @@ pub async fn run(system: &System, arguments: &RunArguments, children: Children) 
     make_topics(system, arguments, &config).await?;
     let readiness = Readiness::default();
     let writing = WritingParts { system, arguments, config: &config, schemas: &schemas, readiness: &readiness, stop: &stop };
-    let writing = WriteSide::start(writing).await?;
+    let writing = WriteSide::start(writing, nodes).await?;
     let databases = Databases::open(system, arguments).await?;
     let aggregates = &writing.aggregates;
     let producer = writing.producer();
@@ -83,12 +88,52 @@ fn greet(system: &System, arguments: &RunArguments, http: &TcpListener) {
     }
 }
 
-fn log_to_stderr(system: &System, json: bool) {
+/// Binds an address of the settings.
+async fn bind(what: &str, address: &HostPort, setting: &str) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address.pair()).await.map_err(|error| Failure::in_use(what, address, &error, setting))
+}
+
+/// Fails where an address of the settings cannot be had or the data directory cannot be used, before anything is started. What it binds and
+/// makes to find out is gone when it returns.
+///
+/// # Errors
+/// One of them cannot be had.
+pub fn check(arguments: &RunArguments) -> Result<(), Failure> {
+    let free = |what, address: &HostPort, setting| {
+        std::net::TcpListener::bind(address.pair()).map(drop).map_err(|error| Failure::in_use(what, address, &error, setting))
+    };
+    free("HTTP", &arguments.http, "DAYBOOK_HTTP")?;
+    free("nodes", &arguments.node, "DAYBOOK_NODE")?;
+    let kafka = &arguments.store.kafka;
+    if kafka.is_embedded() {
+        let log = HostPort { host: "127.0.0.1".to_owned(), port: kafka.broker_port };
+        free("the embedded log", &log, "DAYBOOK_BROKER_PORT")?;
+    }
+    data::check(&arguments.store.data)
+}
+
+/// The settings that say what this node works on, as the log shows them.
+fn show(arguments: &RunArguments) {
+    let StoreArguments { kafka, data, postgres, registry } = &arguments.store;
+    let url = |url: &Option<String>| url.as_deref().map(codec::shown_url).unwrap_or_default();
+    tracing::info!(
+        name = arguments.node_name(),
+        http = %arguments.http,
+        node = %arguments.node,
+        kafka = kafka.kafka.as_deref().unwrap_or("embedded"),
+        data = %data.display(),
+        postgres = url(postgres),
+        registry = url(registry),
+        "settings"
+    );
+}
+
+fn log_to_stderr(system: &System, arguments: &RunArguments) {
     let ours = [system.name(), "system", "event_store", "command_api", "consumers", "projections"];
     let default = ours.iter().fold("warn".to_owned(), |filter, name| format!("{filter},{}=info", name.replace('-', "_")));
-    let filter = EnvFilter::try_from_env("DAYBOOK_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let filter = EnvFilter::new(arguments.log.as_deref().unwrap_or(&default));
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    if json { lines.json().init() } else { lines.init() }
+    if arguments.json { lines.json().init() } else { lines.init() }
 }
 
 /// A token that Ctrl-C or SIGTERM cancels.

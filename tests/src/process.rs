@@ -23,7 +23,7 @@ pub fn free_port() -> u16 {
 }
 
 /// The settings of real parts, which a test on the embedded log must not see.
-const REAL_PARTS: [&str; 3] = ["DAYBOOK_KAFKA", "DAYBOOK_POSTGRES", "SCHEMA_REGISTRY_URL"];
+const REAL_PARTS: [&str; 4] = ["DAYBOOK_KAFKA", "DAYBOOK_POSTGRES", "SCHEMA_REGISTRY_URL", "DAYBOOK_MAIL"];
 
 /// Uses a tool of a system's program on the data of an embedded system.
 pub fn tool(program: &str, directory: &Path, broker_port: u16, arguments: &[&str]) -> Output {
@@ -54,6 +54,13 @@ impl Daybook {
         let mut all = vec![("DAYBOOK_BROKER_PORT", port.as_str())];
         all.extend(settings);
         Some(Self::spawn(program, directory, &[], &all, &REAL_PARTS).await)
+    }
+
+    /// Starts this program on the embedded log with further settings, which may say anything of real parts.
+    pub async fn embedded_kept(program: &str, directory: &Path, broker_port: u16, settings: &[(&str, &str)]) -> Self {
+        let port = broker_port.to_string();
+        let unset: Vec<&str> = REAL_PARTS.into_iter().filter(|name| settings.iter().all(|(set, _)| set != name)).collect();
+        Self::spawn(program, directory, &[], &[settings, &[("DAYBOOK_BROKER_PORT", port.as_str())]].concat(), &unset).await
     }
 
     /// Starts it with further arguments and settings.

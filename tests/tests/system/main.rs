@@ -9,4 +9,5 @@ mod import;
 mod ownerless;
 mod reactions;
 mod real;
+mod settings;
 mod shop;

@@ -22,7 +22,12 @@ impl Parts {
     }
 
     pub fn settings(&self) -> Vec<(&str, &str)> {
-        vec![("DAYBOOK_KAFKA", &self.kafka), ("DAYBOOK_POSTGRES", &self.postgres), ("SCHEMA_REGISTRY_URL", &self.registry)]
+        vec![
+            ("DAYBOOK_KAFKA", &self.kafka),
+            ("DAYBOOK_POSTGRES", &self.postgres),
+            ("SCHEMA_REGISTRY_URL", &self.registry),
+            ("DAYBOOK_MAIL", "folder"),
+        ]
     }
 }
 
