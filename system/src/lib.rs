@@ -18,6 +18,7 @@ mod embedded;
 mod errands;
 mod exclusive;
 mod failure;
+mod identity;
 mod program;
 mod reading;
 mod redrive;
@@ -28,6 +29,7 @@ mod store;
 mod tail;
 mod topics;
 mod verify;
+mod watch;
 mod writing;
 
 pub use children::Children;

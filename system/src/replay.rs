@@ -24,6 +24,7 @@ pub(crate) async fn replay(system: &System, arguments: ReplayArguments) -> Resul
     for service in &services {
         held.push(store.hold(service.name()).await?);
     }
+    store.refuse_other_logs(services.iter().map(|service| service.name())).await?;
     let (mut compared, mut records) = (Vec::new(), 0);
     for service in services {
         for view in service.views().iter() {
@@ -68,6 +69,7 @@ pub(crate) async fn rebuild(system: &System, arguments: RebuildArguments) -> Res
     let (service, view) = system.services().iter().find_map(named).ok_or_else(|| unknown(system, &arguments.view))?;
     let store = Store::open(system, &arguments.store, "rebuild").await?;
     let _held = store.hold(service).await?;
+    store.refuse_other_logs([service].into_iter()).await?;
     let rebuilding = begin(&store, service, &view, "rebuild", arguments.resume).await?;
     let behind = rebuilding.behind().await.map_err(Failure::failed)?;
     let (bar, progress) = bar(&format!("{service}/{}", arguments.view), behind);

@@ -3,16 +3,18 @@
 use crate::{
     Children, Failure, HostPort, Role, RunArguments, StoreArguments, System, data,
     embedded::EmbeddedLog,
-    reading::{self, Databases, ReadingParts},
+    identity::{self, LogsByService},
+    reading::{self, Databases, ReadSide, ReadingParts},
     settings,
+    watch::{Ended, Watched},
     writing::{WriteSide, WritingParts},
 };
 use command_api::edge::{self, EdgeConfig};
 use event_store::{
-    Readiness,
-    kafka::{KafkaConfig, Topics},
+    Log, Readiness,
+    kafka::{KafkaConfig, KafkaLog, KafkaProducer, Topics},
 };
-use std::{process::ExitCode, time::Duration};
+use std::{process::ExitCode, sync::Arc, time::Duration};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -38,16 +40,19 @@ pub async fn run(system: &System, arguments: &RunArguments, children: Children) 
     let schemas = arguments.store.schemas(system).await?;
     let codecs = system.codecs(schemas.clone());
     let config = arguments.store.kafka.config(&arguments.node_name());
+    let databases = Databases::open(system, arguments).await?;
+    refuse_other_logs(system, arguments, &config, &databases).await?;
     make_topics(system, arguments, &config).await?;
     let readiness = Readiness::default();
     let writing = WritingParts { system, arguments, config: &config, schemas: &schemas, readiness: &readiness, stop: &stop };
     let writing = WriteSide::start(writing, nodes).await?;
-    let databases = Databases::open(system, arguments).await?;
     let aggregates = &writing.aggregates;
     let producer = writing.producer();
     let parts =
         ReadingParts { system, arguments, config: &config, codecs: &codecs, databases: &databases, aggregates, producer, stop: &stop };
-    let reading = reading::start(parts).await?;
+    let reading = reading::start(&parts).await?;
+    let ended = Ended::default();
+    tokio::spawn(watched(&parts, &reading, &readiness, &ended)?.run());
     let routes = command_routes(system, arguments, &writing).merge(databases.routes(system, arguments, aggregates, &codecs));
     let edge = EdgeConfig { answer_within: Duration::from_millis(arguments.answer_within), ..EdgeConfig::default() };
     let app = edge::app(routes.merge(reading.letter_routes()), readiness, schemas, edge);
@@ -59,7 +64,47 @@ pub async fn run(system: &System, arguments: &RunArguments, children: Children) 
     if let Some(log) = log {
         log.stop().await?;
     }
-    Ok(ExitCode::SUCCESS)
+    match ended.lock().take() {
+        Some(failure) => Err(failure),
+        None => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// Refuses databases and snapshots that were made of another log, before a topic is made or anything is decided.
+async fn refuse_other_logs(system: &System, arguments: &RunArguments, config: &KafkaConfig, databases: &Databases) -> Result<(), Failure> {
+    let topics = Topics::new(config).map_err(Failure::failed)?;
+    let partitions = topics.partitions(&system.logs()).map_err(Failure::failed)?;
+    let logs = logs(system, config)?;
+    let now = identity::look(&logs, identity::sources(&partitions)).await.map_err(Failure::failed)?;
+    let snapshots = !arguments.playing(&system.logs(), Role::Commands).is_empty();
+    identity::check(&arguments.store, &databases.0, snapshots, &now).await
+}
+
+fn logs(system: &System, config: &KafkaConfig) -> Result<LogsByService, Failure> {
+    let producer = KafkaProducer::new(config).map_err(Failure::failed)?;
+    let log = |service: &'static str| -> (&'static str, Arc<dyn Log>) {
+        (service, Arc::new(KafkaLog::new(producer.clone(), service, config.clone())))
+    };
+    Ok(system.logs().into_iter().map(log).collect())
+}
+
+/// What is watched while the node runs.
+fn watched(parts: &ReadingParts<'_>, reading: &ReadSide, readiness: &Readiness, failure: &Ended) -> Result<Watched, Failure> {
+    let ReadingParts { system, arguments, config, databases, stop, .. } = parts;
+    let topics = Topics::new(config).map_err(Failure::failed)?;
+    let sources = identity::sources(&topics.partitions(&system.logs()).map_err(Failure::failed)?);
+    let written = arguments.playing(&system.logs(), Role::Commands);
+    Ok(Watched {
+        arguments: arguments.store.clone(),
+        logs: logs(system, config)?,
+        snapshots: sources.iter().filter(|source| written.contains(&&*source.service)).cloned().collect(),
+        sources,
+        databases: databases.0.clone(),
+        readers: reading.readers(),
+        readiness: readiness.clone(),
+        stop: (*stop).clone(),
+        failure: failure.clone(),
+    })
 }
 
 fn command_routes(system: &System, arguments: &RunArguments, writing: &WriteSide) -> OpenApiRouter {

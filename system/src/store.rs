@@ -4,6 +4,7 @@ use crate::{
     Failure, StoreArguments, System,
     embedded::{self, EmbeddedLog, Missing},
     exclusive::{self, Exclusive},
+    identity,
 };
 use codec::Codecs;
 use event_store::{
@@ -11,7 +12,10 @@ use event_store::{
     kafka::{KafkaConfig, KafkaLog, KafkaProducer, Topics},
 };
 use projections::{Database, DatabaseError, Logs};
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 /// An open store.
 pub(crate) struct Store {
@@ -56,6 +60,17 @@ impl Store {
             Some(server) => format!("DAYBOOK_POSTGRES (--postgres) is {}", codec::shown_url(server)),
             None => format!("DAYBOOK_DATA (--data) is {}, and DAYBOOK_POSTGRES (--postgres) not set", self.arguments.data.display()),
         }
+    }
+
+    /// Refuses databases that were made of another log.
+    pub async fn refuse_other_logs(&self, services: impl Iterator<Item = &'static str>) -> Result<(), Failure> {
+        let logs = self.logs.iter().map(|(service, log)| (*service, log.clone())).collect();
+        let now = identity::look(&logs, identity::sources(&self.partitions)).await.map_err(Failure::failed)?;
+        let mut databases = BTreeMap::new();
+        for service in services {
+            databases.insert(service, self.database(service).await?);
+        }
+        identity::check(&self.arguments, &databases, false, &now).await
     }
 
     /// Keeps other tools away from the shadows of a service's views.

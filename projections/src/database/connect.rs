@@ -72,6 +72,7 @@ impl Database {
         database.create_checkpoints().await?;
         database.create_letters().await?;
         database.create_errands().await?;
+        database.create_identities().await?;
         Ok(database)
     }
 
@@ -84,7 +85,11 @@ impl Database {
         match database.texts("SELECT \"reader\" FROM \"checkpoints\" LIMIT 1".to_owned(), Vec::new()).await {
             Err(DatabaseError::Sql(error)) if error.as_database_error().is_some() => Err(DatabaseError::Missing),
             Err(error) => Err(error),
-            Ok(_) => Ok(database),
+            Ok(_) => {
+                // A database of an earlier build does not have it yet.
+                database.create_identities().await?;
+                Ok(database)
+            }
         }
     }
 

@@ -4,6 +4,7 @@ mod checkpoint;
 mod connect;
 mod errands;
 mod held;
+mod identities;
 mod kept;
 mod letters;
 mod query;

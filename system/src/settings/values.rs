@@ -310,7 +310,7 @@ mod tests {
         let seconds = whole::<u64>("seconds", 1..=60, 5);
         assert_eq!(seconds(" 7 "), Ok(7));
         for wrong in ["0", "61", "-1", "1.5", "1s", "", "99999999999999999999", "1e3"] {
-            assert_eq!(seconds(wrong).as_deref(), Err("must be a whole number of seconds from 1 to 60, such as 5"), "{wrong}");
+            assert_eq!(seconds(wrong), Err("must be a whole number of seconds from 1 to 60, such as 5".to_owned()), "{wrong}");
         }
     }
 }
