@@ -17,11 +17,11 @@ use std::{collections::BTreeMap, process::ExitCode, sync::Arc};
 
 /// Copies what the target lacks of each log, and proves the copy; exit code 4 when the target holds another log.
 pub(crate) async fn run(system: &System, arguments: CopyArguments) -> Result<ExitCode, Failure> {
-    let data = &arguments.store.data;
-    let _held =
-        data.is_dir().then(|| Exclusive::take(&data.join("copy.lock"), &format!("the logs of {}", data.display()), "copy")).transpose()?;
     let missing = if arguments.from.is_some() { Missing::Made } else { Missing::Refused };
     let log = embedded::for_tool(system, &arguments.store, "copy", missing).await?;
+    let data = &arguments.store.data;
+    let alone = || Exclusive::take(&data.join("copy.lock"), &format!("the logs of {}", data.display()), "copy");
+    let _held = arguments.store.kafka.is_embedded().then(alone).transpose()?;
     let copied = copy_all(system, &arguments).await;
     if let Some(log) = log {
         log.stop().await?;

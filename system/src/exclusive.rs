@@ -5,6 +5,7 @@ use std::{
     fs::{File, OpenOptions, TryLockError},
     io::{Read, Seek, Write},
     path::Path,
+    time::Duration,
 };
 
 /// A lock of one tool; the operating system lifts it when the process ends, however it ends.
@@ -48,13 +49,16 @@ pub(crate) fn taken(what: &str, holder: &str) -> Failure {
     Failure::usage(format!("{holder}, works on {what} already; wait until it has ended, or end it"))
 }
 
-/// The name is missing for the moment between another's locking and its writing.
+/// The name is missing for the moment between another's locking and its writing: it is waited for.
 fn named_in(lock: &mut File) -> String {
-    let mut text = String::new();
-    match lock.read_to_string(&mut text) {
-        Ok(_) if !text.trim().is_empty() => text.trim().to_owned(),
-        _ => "another tool".to_owned(),
+    for _ in 0..20 {
+        let mut text = String::new();
+        if lock.rewind().and_then(|()| lock.read_to_string(&mut text)).is_ok() && !text.trim().is_empty() {
+            return text.trim().to_owned();
+        }
+        std::thread::sleep(Duration::from_millis(5));
     }
+    "another tool".to_owned()
 }
 
 #[cfg(test)]

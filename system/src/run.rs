@@ -29,6 +29,7 @@ pub async fn run(system: &System, arguments: &RunArguments, children: Children) 
     log_to_stderr(system, arguments);
     settings::warn_of_unknown();
     let stop = until_signal();
+    refuse_unreachable(arguments)?;
     let http = bind("HTTP", &arguments.http, "DAYBOOK_HTTP").await?;
     let nodes = bind("nodes", &arguments.node, "DAYBOOK_NODE").await?;
     data::prepare(&arguments.store.data)?;
@@ -97,6 +98,7 @@ fn watched(parts: &ReadingParts<'_>, reading: &ReadSide, readiness: &Readiness, 
     Ok(Watched {
         arguments: arguments.store.clone(),
         logs: logs(system, config)?,
+        topics: Arc::new(topics),
         snapshots: sources.iter().filter(|source| written.contains(&&*source.service)).cloned().collect(),
         sources,
         databases: databases.0.clone(),
@@ -147,6 +149,7 @@ pub fn check(arguments: &RunArguments) -> Result<(), Failure> {
     let free = |what, address: &HostPort, setting| {
         std::net::TcpListener::bind(address.pair()).map(drop).map_err(|error| Failure::in_use(what, address, &error, setting))
     };
+    refuse_unreachable(arguments)?;
     free("HTTP", &arguments.http, "DAYBOOK_HTTP")?;
     free("nodes", &arguments.node, "DAYBOOK_NODE")?;
     let kafka = &arguments.store.kafka;
@@ -155,6 +158,17 @@ pub fn check(arguments: &RunArguments) -> Result<(), Failure> {
         free("the embedded log", &log, "DAYBOOK_BROKER_PORT")?;
     }
     data::check(&arguments.store.data)
+}
+
+/// Other nodes are told where this one is: an address that stands for all addresses would send them to themselves.
+fn refuse_unreachable(arguments: &RunArguments) -> Result<(), Failure> {
+    let node = &arguments.node;
+    if arguments.store.kafka.is_embedded() || node.reachable() == *node {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "DAYBOOK_NODE (--node) must be an address at which other nodes reach this one, such as node-1:9191; {node} stands for every address"
+    )))
 }
 
 /// The settings that say what this node works on, as the log shows them.

@@ -4,7 +4,7 @@ use crate::{
     Failure, StoreArguments,
     identity::{self, Foreign, LogsByService, SnapshotLogs},
 };
-use event_store::{LogError, PartitionId, Readers, Readiness};
+use event_store::{LogError, PartitionId, Readers, Readiness, kafka::Topics};
 use futures::{StreamExt, stream};
 use parking_lot::Mutex;
 use projections::Database;
@@ -37,6 +37,7 @@ pub(crate) type Ended = Arc<Mutex<Option<Failure>>>;
 pub(crate) struct Watched {
     pub arguments: StoreArguments,
     pub logs: LogsByService,
+    pub topics: Arc<Topics>,
     pub sources: Vec<PartitionId>,
     pub databases: BTreeMap<&'static str, Database>,
     /// The partitions of which this node may keep snapshots.
@@ -103,11 +104,13 @@ impl Watched {
         let asked: Vec<(PartitionId, Result<i64, LogError>)> =
             stream::iter(self.sources.iter().map(end)).buffer_unordered(AT_ONCE).collect().await;
         let failed = asked.iter().find_map(|(_, end)| end.as_ref().err().map(ToString::to_string));
+        let gone = if failed.is_some() { self.gone().await } else { Vec::new() };
+        let asked = asked.into_iter().map(|(source, end)| if gone.contains(&&*source.service) { (source, Ok(0)) } else { (source, end) });
         if failed.is_none() {
             seen.answered = Instant::now();
         }
         self.readiness.explain(LOG, failed.filter(|_| seen.answered.elapsed() >= SILENCE));
-        for (source, end) in asked.into_iter().filter_map(|(source, end)| Some((source, end.ok()?))) {
+        for (source, end) in asked.filter_map(|(source, end)| Some((source, end.ok()?))) {
             let before = seen.ends.get(&source).copied().unwrap_or(0);
             if end >= before {
                 seen.shorter.remove(&source);
@@ -119,6 +122,17 @@ impl Watched {
             if *times >= SHORTER {
                 return self.end_because(&source, &Foreign::WentBack { partition: source.to_string(), read: before, end });
             }
+        }
+    }
+
+    /// The services whose topics are gone, by the brokers' word; none where the brokers do not answer.
+    async fn gone(&self) -> Vec<&'static str> {
+        let (topics, services) = (self.topics.clone(), self.logs.keys().copied().collect::<Vec<_>>());
+        let asked = services.clone();
+        let there = tokio::task::spawn_blocking(move || topics.partitions(&asked)).await;
+        match there {
+            Ok(Ok(there)) => services.into_iter().filter(|service| !there.contains_key(service)).collect(),
+            Ok(Err(_)) | Err(_) => Vec::new(),
         }
     }
 

@@ -100,6 +100,11 @@ impl Daybook {
         line.trim().trim_end_matches(" kB").parse::<u64>().expect("kilobytes") * 1024
     }
 
+    /// Its exit code, once it has ended by itself; inner none where a signal ended it.
+    pub fn ended(&mut self) -> Option<Option<i32>> {
+        self.child.try_wait().expect("it can be asked").map(|status| status.code())
+    }
+
     /// Ends it as a crash would.
     pub fn kill(mut self) {
         self.child.kill().expect("daybook can be killed");

@@ -11,7 +11,7 @@ pub static ON_REAL_PARTS: Mutex<()> = Mutex::const_new(());
 /// Where the real parts are.
 pub struct Parts {
     pub kafka: String,
-    postgres: String,
+    pub postgres: String,
     registry: String,
 }
 
