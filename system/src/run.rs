@@ -1,7 +1,7 @@
 //! Runs a node of a system: its services, from the log to HTTP.
 
 use crate::{
-    Children, Failure, HostPort, Role, RunArguments, StoreArguments, System, data,
+    Children, Failure, HostPort, Role, RunArguments, Service, StoreArguments, System, data,
     embedded::EmbeddedLog,
     identity::{self, LogsByService},
     reading::{self, Databases, ReadSide, ReadingParts},
@@ -11,7 +11,7 @@ use crate::{
 };
 use command_api::edge::{self, EdgeConfig};
 use event_store::{
-    Log, Readiness,
+    Log, PartitionId, Readiness,
     kafka::{KafkaConfig, KafkaLog, KafkaProducer, Topics},
 };
 use std::{process::ExitCode, sync::Arc, time::Duration};
@@ -89,6 +89,13 @@ fn logs(system: &System, config: &KafkaConfig) -> Result<LogsByService, Failure>
     Ok(system.logs().into_iter().map(log).collect())
 }
 
+/// The partitions of which a service's database is made.
+fn read_by(system: &System, service: &Service, sources: &[PartitionId]) -> Vec<PartitionId> {
+    let mut services = service.views().sources(&system.logs());
+    services.extend(system.sources_of(&service.reacts()));
+    sources.iter().filter(|source| services.contains(&&*source.service)).cloned().collect()
+}
+
 /// What is watched while the node runs.
 fn watched(parts: &ReadingParts<'_>, reading: &ReadSide, readiness: &Readiness, failure: &Ended) -> Result<Watched, Failure> {
     let ReadingParts { system, arguments, config, databases, stop, .. } = parts;
@@ -100,6 +107,7 @@ fn watched(parts: &ReadingParts<'_>, reading: &ReadSide, readiness: &Readiness, 
         logs: logs(system, config)?,
         topics: Arc::new(topics),
         snapshots: sources.iter().filter(|source| written.contains(&&*source.service)).cloned().collect(),
+        reads: system.services().iter().map(|service| (service.name(), read_by(system, service, &sources))).collect(),
         sources,
         databases: databases.0.clone(),
         readers: reading.readers(),

@@ -21,6 +21,8 @@ const EVERY: Duration = Duration::from_millis(200);
 const ENDS_EVERY: Duration = Duration::from_secs(5);
 /// How often it is looked whether there are logs whose identity is not kept yet.
 const ADOPT_EVERY: Duration = Duration::from_secs(60);
+/// The same, until all are kept once.
+const ADOPT_FIRST_EVERY: Duration = Duration::from_secs(1);
 /// How long the log may be silent before that counts.
 const SILENCE: Duration = Duration::from_secs(10);
 /// How often in a row a log must be shorter than it was: a new leader of a partition may answer an older end for a moment.
@@ -40,6 +42,8 @@ pub(crate) struct Watched {
     pub topics: Arc<Topics>,
     pub sources: Vec<PartitionId>,
     pub databases: BTreeMap<&'static str, Database>,
+    /// The partitions that each of the databases is made of.
+    pub reads: BTreeMap<&'static str, Vec<PartitionId>>,
     /// The partitions of which this node may keep snapshots.
     pub snapshots: Vec<PartitionId>,
     pub readers: Arc<Readers>,
@@ -55,14 +59,17 @@ struct Seen {
     shorter: HashMap<PartitionId, u32>,
     answered: Instant,
     asked: Option<Instant>,
-    adopted: Option<Instant>,
+    /// Since when it was looked last for identities that are not kept, and whether all were kept then.
+    looked: Option<Instant>,
+    adopted: bool,
 }
 
 impl Watched {
     /// Watches until the node stops.
     pub async fn run(self) {
         let mut ticks = tokio::time::interval(EVERY);
-        let mut seen = Seen { ends: HashMap::new(), shorter: HashMap::new(), answered: Instant::now(), asked: None, adopted: None };
+        let mut seen =
+            Seen { ends: HashMap::new(), shorter: HashMap::new(), answered: Instant::now(), asked: None, looked: None, adopted: false };
         loop {
             tokio::select! {
                 () = self.stop.cancelled() => return,
@@ -80,10 +87,10 @@ impl Watched {
             seen.asked = Some(Instant::now());
             self.ask(seen).await;
         }
-        if is_due(seen.adopted, if seen.adopted.is_none() { ENDS_EVERY } else { ADOPT_EVERY }) {
+        if is_due(seen.looked, if seen.adopted { ADOPT_EVERY } else { ADOPT_FIRST_EVERY }) {
+            seen.looked = Some(Instant::now());
             match self.adopt(seen).await {
-                Ok(true) => seen.adopted = Some(Instant::now()),
-                Ok(false) => {}
+                Ok(all) => seen.adopted = all,
                 Err(error) => tracing::debug!(error, "the identities of the logs cannot be kept yet"),
             }
         }
@@ -149,6 +156,14 @@ impl Watched {
     async fn adopt(&self, seen: &Seen) -> Result<bool, String> {
         let words = |error: &dyn ToString| error.to_string();
         let mut all = true;
+        for (service, database) in &self.databases {
+            let known = database.log_identities().await.map_err(|error| words(&error))?;
+            let read = self.reads.get(service).into_iter().flatten();
+            let lacking = read.filter(|source| !known.contains_key(*source)).cloned().collect();
+            for (source, identity) in self.identities(lacking, seen, &mut all).await.map_err(|error| words(&error))? {
+                database.adopt_log(&source, &identity).await.map_err(|error| words(&error))?;
+            }
+        }
         let snapshots = SnapshotLogs::of(&self.arguments.data);
         let known = snapshots.known();
         let lacking: Vec<PartitionId> = self.snapshots.iter().filter(|source| !known.contains_key(*source)).cloned().collect();
@@ -156,21 +171,14 @@ impl Watched {
         if !found.is_empty() {
             snapshots.adopt(found).map_err(|error| words(&error))?;
         }
-        for database in self.databases.values() {
-            let known = database.log_identities().await.map_err(|error| words(&error))?;
-            let read = database.furthest().await.map_err(|error| words(&error))?;
-            let lacking = read.into_keys().filter(|source| !known.contains_key(source)).collect();
-            for (source, identity) in self.identities(lacking, seen, &mut all).await.map_err(|error| words(&error))? {
-                database.adopt_log(&source, &identity).await.map_err(|error| words(&error))?;
-            }
-        }
         Ok(all)
     }
 
     async fn identities(&self, lacking: Vec<PartitionId>, seen: &Seen, all: &mut bool) -> Result<HashMap<PartitionId, String>, LogError> {
-        let (begun, empty): (Vec<_>, Vec<_>) = lacking.into_iter().partition(|source| seen.ends.get(source).is_some_and(|end| *end > 0));
-        *all &= empty.is_empty();
-        let found = identity::look(&self.logs, begun).await?;
+        let (known, unknown): (Vec<_>, Vec<_>) = lacking.into_iter().partition(|source| seen.ends.contains_key(source));
+        *all &= unknown.is_empty();
+        let found = identity::look(&self.logs, known).await?;
+        *all &= found.values().all(|present| present.identity.is_some());
         Ok(found.into_iter().filter_map(|(source, present)| Some((source, present.identity?))).collect())
     }
 }

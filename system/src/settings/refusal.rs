@@ -22,7 +22,10 @@ pub(super) fn of(declared: &Command, words: &[String], error: &clap::Error) -> S
     let named = argument.map_or_else(|| shown.clone(), |argument| names(argument, words));
     let must = match error.get(ContextKind::ValidValue) {
         Some(ContextValue::Strings(valid)) if !valid.is_empty() => format!("must be one of {}, such as {}", valid.join(", "), valid[0]),
-        _ => error.source().map_or_else(|| "cannot have this value".to_owned(), ToString::to_string),
+        _ => match error.source() {
+            Some(parser) => parser.to_string(),
+            None => return format!("{named} needs a value"),
+        },
     };
     // A secret is named in the parser's own words only.
     let secret = argument.is_some_and(Arg::is_hide_env_values_set) || value.contains('@');

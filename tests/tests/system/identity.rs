@@ -34,8 +34,8 @@ async fn brokers(directory: &Path, port: u16) -> watch::Sender<()> {
     end
 }
 
-/// A node that has had an order, and has ended.
-async fn used(directory: &Path, port: u16) -> Option<()> {
+/// A node that has had an order, and has ended; the order's id.
+async fn used(directory: &Path, port: u16) -> Option<String> {
     let daybook = Daybook::embedded(directory, port).await?;
     let shop = Shop::open(daybook.client(), "known", 10).await;
     let order = shop.order("known", 1, "card").await;
@@ -44,7 +44,7 @@ async fn used(directory: &Path, port: u16) -> Option<()> {
     let kept = directory.join("snapshots/logs.json");
     eventually("the node knows its logs", async || kept.exists().then_some(())).await;
     assert!(daybook.terminate());
-    Some(())
+    Some(order)
 }
 
 /// What a node that does not start says: one line, and exit code 2.
@@ -62,7 +62,7 @@ fn run(directory: &Path, port: u16) -> Output {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_was_wiped_is_refused_by_the_views_and_by_the_snapshots() {
     let (directory, port) = (tempfile::tempdir().expect("a directory"), free_port());
-    let Some(()) = used(directory.path(), port).await else { return };
+    let Some(_order) = used(directory.path(), port).await else { return };
     std::fs::remove_dir_all(directory.path().join("broker")).expect("the log is wiped");
     let said = refused(&run(directory.path(), port));
     assert!(said.contains(".db") && said.contains("DAYBOOK_DATA") && said.contains("rm -rf"), "{said}");
@@ -77,7 +77,7 @@ async fn a_log_that_was_wiped_is_refused_by_the_views_and_by_the_snapshots() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_log_of_another_is_refused_however_long_it_is() {
     let (mine, other, port) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"), free_port());
-    let Some(()) = used(mine.path(), port).await else { return };
+    let Some(_order) = used(mine.path(), port).await else { return };
     used(other.path(), port).await.expect("the program was there before");
     used(other.path(), port).await.expect("the program was there before");
     let broker = |directory: &Path| directory.join("broker");
@@ -93,14 +93,11 @@ async fn the_log_of_another_is_refused_however_long_it_is() {
 #[tokio::test(flavor = "multi_thread")]
 async fn views_that_are_gone_are_made_anew_without_a_word() {
     let (directory, port) = (tempfile::tempdir().expect("a directory"), free_port());
-    let Some(()) = used(directory.path(), port).await else { return };
+    let Some(order) = used(directory.path(), port).await else { return };
     std::fs::remove_dir_all(directory.path().join("views")).expect("the views are removed");
     let daybook = Daybook::embedded(directory.path(), port).await.expect("it starts");
-    let users = eventually("the views are back", async || {
-        let (_, users) = daybook.client().get("/users").await?;
-        (!users["items"].as_array()?.is_empty()).then_some(())
-    });
-    users.await;
+    let path = format!("/orders/{order}");
+    eventually("the views are back", async || daybook.client().get(&path).await.filter(|(status, _)| *status == 200)).await;
     assert!(daybook.terminate());
 }
 
