@@ -135,6 +135,27 @@ fn every_variable_of_every_tool_is_tried_with_a_wrong_value() {
 }
 
 #[test]
+fn settings_that_are_wrong_together_are_refused() {
+    if required("DAYBOOK_PROGRAM").is_none() {
+        return;
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    let (kafka, smtp) = (("DAYBOOK_KAFKA", "127.0.0.1:1"), ("DAYBOOK_SMTP_URL", "smtp://127.0.0.1:1"));
+    for (settings, named) in [
+        (vec![("DAYBOOK_REPLICATION", "3"), ("DAYBOOK_MIN_INSYNC", "4")], vec!["DAYBOOK_REPLICATION", "DAYBOOK_MIN_INSYNC"]),
+        (vec![kafka], vec!["DAYBOOK_KAFKA", "DAYBOOK_SMTP_URL", "DAYBOOK_MAIL=folder"]),
+        (vec![("DAYBOOK_MAIL", "folder"), smtp], vec!["DAYBOOK_MAIL", "DAYBOOK_SMTP_URL"]),
+        (vec![kafka, smtp, ("DAYBOOK_NODE", "0.0.0.0:0")], vec!["DAYBOOK_NODE", "0.0.0.0:0"]),
+    ] {
+        let output = tool(directory.path(), TOOLS[0], &settings);
+        let said = said(&output);
+        assert!(output.status.code() == Some(2) && said.lines().count() == 1, "{settings:?}: {said}");
+        assert!(named.iter().all(|name| said.contains(name)), "{settings:?}: {said}");
+    }
+    assert!(directory.path().read_dir().expect("it is there").next().is_none(), "nothing is made");
+}
+
+#[test]
 fn a_tool_refuses_what_a_node_refuses() {
     if required("DAYBOOK_PROGRAM").is_none() {
         return;
