@@ -84,8 +84,16 @@ pub enum Learned {
     NotNow,
 }
 
+/// A URL as a person may see it: without the user and the password that may stand in it.
+pub fn shown_url(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (&url[..scheme.len() + 3], rest));
+    // The last one: a password may have a slash or another @ in it.
+    rest.rfind('@').map_or_else(|| url.to_owned(), |at| format!("{scheme}***@{}", &rest[at + 1..]))
+}
+
 fn failed(url: &str, reason: &impl ToString) -> RegistryError {
-    RegistryError::Failed { url: url.to_owned(), reason: reason.to_string() }
+    let (url, reason) = (shown_url(url), reason.to_string().replace(url, &shown_url(url)));
+    RegistryError::Failed { url, reason }
 }
 
 fn settings(url: &str) -> Result<SrSettings, RegistryError> {

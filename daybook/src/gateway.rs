@@ -4,25 +4,24 @@ use clap::Args;
 use shop::simulated_gateway::{SimulatedGatewayConfig, serve};
 use std::{
     io::Read,
-    net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
 };
-use system::{Children, Failure, until_signal};
+use system::{Children, Failure, HostPort, host_port, until_signal, whole};
 use tokio::{net::TcpListener, process::Command};
 
 /// How the simulated gateway is run.
 #[derive(Args)]
 pub struct GatewayArguments {
     /// Where it listens.
-    #[arg(long, env = "DAYBOOK_GATEWAY_HTTP", default_value = "127.0.0.1:9300")]
-    http: SocketAddr,
+    #[arg(long, env = "DAYBOOK_GATEWAY_HTTP", default_value = "127.0.0.1:9300", value_parser = host_port)]
+    http: HostPort,
     /// Where it keeps its books; in memory only without it.
     #[arg(long)]
     books: Option<PathBuf>,
     /// Milliseconds that `card-slow` takes.
-    #[arg(long, default_value_t = 1000)]
+    #[arg(long, default_value_t = 1000, value_parser = whole::<u64>("milliseconds", 0..=600_000, 1_000))]
     slow_millis: u64,
     /// End when standard input ends, so that it does not outlive the process that started it.
     #[arg(long)]
@@ -31,8 +30,8 @@ pub struct GatewayArguments {
 
 /// Serves until a signal.
 pub async fn run(arguments: GatewayArguments) -> Result<ExitCode, Failure> {
-    let listener =
-        TcpListener::bind(arguments.http).await.map_err(|error| Failure::usage(format!("{} cannot be had: {error}", arguments.http)))?;
+    let in_use = |error| Failure::in_use("the gateway", &arguments.http, &error, "DAYBOOK_GATEWAY_HTTP");
+    let listener = TcpListener::bind(arguments.http.pair()).await.map_err(in_use)?;
     let address = listener.local_addr().map_err(Failure::failed)?;
     println!("simulated payment gateway on http://{address}");
     if arguments.exit_with_stdin {

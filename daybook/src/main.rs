@@ -48,7 +48,10 @@ struct RunShop {
 }
 
 fn main() -> ExitCode {
-    let cli: Cli = system::parse(&shop::system(&Settings::default()));
+    let cli: Cli = match system::parse(&shop::system(&Settings::default())) {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
     if !matches!(cli.command, Command::Run(_) | Command::Gateway(_)) {
         // A reader that closes the pipe early (`| head`) ends the command silently, as it does with other tools.
         sigpipe::reset();
@@ -68,8 +71,8 @@ async fn dispatch(command: Command) -> Result<ExitCode, Failure> {
 /// Runs a node of the shop; starts a simulated gateway beside it where none is named.
 async fn run(RunShop { node, mut shop }: RunShop) -> Result<ExitCode, Failure> {
     let mut children = Children::default();
-    // Fails on a port that is taken before anything is started or made.
-    drop(std::net::TcpListener::bind(node.http).map_err(|error| Failure::in_use("HTTP", &node.http, &error, "DAYBOOK_HTTP"))?);
+    shop.check(&node)?;
+    system::check(&node)?;
     if shop.gateway_url.is_none() {
         shop.gateway_url = Some(gateway::start(&mut children, &node.store.data).await?);
     }

@@ -3,12 +3,14 @@
 use crate::{
     Batch, BatchError, BatchHandler, Checkpoint, Counted, LogError, PartitionId, RawRecord,
     envelope::{Entry, SharedRecord},
+    health::LaneHealth,
     log::Log,
     metrics,
     ring::{Ring, Window},
     run::{RunRule, Verdict},
 };
-use std::{sync::Arc, time::Duration};
+use futures::FutureExt;
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 /// How many records of the ring make a batch at most; those of an open group, which were held back before, are added.
@@ -24,6 +26,7 @@ pub(crate) struct Lane {
     pub log: Arc<dyn Log>,
     pub ring: Arc<Ring>,
     pub stop: CancellationToken,
+    pub health: Arc<LaneHealth>,
 }
 
 /// Applies the run rule to one partition; holds the records of an open group, which it has read past the checkpoint.
@@ -100,18 +103,28 @@ impl RunReader {
 }
 
 impl Lane {
-    /// Reads until it is stopped.
+    /// Reads until it is stopped. A defect in what it runs is said, and it reads again.
     pub async fn run(self) {
         let stop = self.stop.clone();
         tokio::select! {
             () = stop.cancelled() => {}
-            () = self.read_for_ever() => {}
+            () = self.read_whatever_happens() => {}
+        }
+    }
+
+    async fn read_whatever_happens(&self) {
+        loop {
+            let _defect = AssertUnwindSafe(self.read_for_ever()).catch_unwind().await;
+            self.health.failed(&"it met a defect, which stands in the log");
+            tracing::error!(reader = %self.name, service = %self.source.service, partition = self.source.partition, "a reader met a defect, and reads again");
+            tokio::time::sleep(LONGEST_PAUSE).await;
         }
     }
 
     async fn read_for_ever(&self) {
         loop {
             let Err(error) = self.read_from_checkpoint().await;
+            self.health.failed(&error);
             tracing::warn!(reader = %self.name, service = %self.source.service, partition = self.source.partition, %error, "reading again from the checkpoint");
             tokio::time::sleep(FIRST_PAUSE).await;
         }
@@ -122,6 +135,7 @@ impl Lane {
         let mut end = self.ring.watch();
         loop {
             end.mark_unchanged();
+            self.health.stands(reading.next());
             match self.ring.window(reading.next(), MOST_RECORDS) {
                 Window::Records(records) => {
                     let batch = reading.read_shared(&self.source, &records);
@@ -142,6 +156,7 @@ impl Lane {
         while matches!(self.ring.window(reading.next, 1), Window::Behind) {
             let batch = reading.read(&self.source, cursor.next().await.map_err(failed)?);
             self.hand_on(batch).await?;
+            self.health.stands(reading.next());
         }
         Ok(())
     }
@@ -160,13 +175,18 @@ impl Lane {
     async fn apply(&self, batch: &Batch) -> Result<(), BatchError> {
         let mut pause = FIRST_PAUSE;
         loop {
+            self.health.works();
             match self.handler.apply(batch).await {
                 Err(BatchError::Failed(why)) => {
+                    self.health.failed(&why);
                     tracing::warn!(reader = %self.name, service = %self.source.service, partition = self.source.partition, why, "batch not taken, again in {pause:?}");
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
-                settled => return settled,
+                settled => {
+                    self.health.succeeded();
+                    return settled;
+                }
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::{
     BatchHandler, PartitionId,
+    health::LaneHealth,
     kafka::{KafkaTail, Placed},
     lane::Lane,
     log::Log,
@@ -11,9 +12,12 @@ use parking_lot::Mutex;
 use std::{
     collections::{BTreeSet, HashMap},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// How long to wait before a partition whose lanes could not begin is tried again.
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// A handler and the services whose logs it reads.
 pub struct Reader {
@@ -25,12 +29,17 @@ pub struct Reader {
     pub handler: Arc<dyn BatchHandler>,
 }
 
+/// A lane's reader and partition.
+type LaneName = (Arc<str>, PartitionId);
+
 /// Runs the lanes of the partitions that this process is given.
 pub struct Readers {
     readers: Vec<Reader>,
     logs: HashMap<&'static str, Arc<dyn Log>>,
     tail: Arc<KafkaTail>,
     running: Mutex<HashMap<PartitionId, CancellationToken>>,
+    /// How the lanes fare, by reader and partition.
+    health: Mutex<HashMap<LaneName, Arc<LaneHealth>>>,
     lanes: TaskTracker,
     stop: CancellationToken,
     runtime: tokio::runtime::Handle,
@@ -40,13 +49,37 @@ impl Readers {
     /// Reads nothing before a partition is gained. `stop` ends all lanes. Call it inside the runtime.
     pub fn new(readers: Vec<Reader>, logs: HashMap<&'static str, Arc<dyn Log>>, tail: KafkaTail, stop: CancellationToken) -> Arc<Self> {
         let runtime = tokio::runtime::Handle::current();
-        let (tail, running, lanes) = (Arc::new(tail), Mutex::default(), TaskTracker::new());
-        Arc::new(Self { readers, logs, tail, running, lanes, stop, runtime })
+        let (tail, running, health, lanes) = (Arc::new(tail), Mutex::default(), Mutex::default(), TaskTracker::new());
+        Arc::new(Self { readers, logs, tail, running, health, lanes, stop, runtime })
     }
 
     /// The services that any reader here reads.
     pub fn sources(&self) -> Vec<&'static str> {
         self.readers.iter().flat_map(|reader| reader.sources.iter().copied()).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// Each reader, and why it does not do its work where it does not: the trouble of one of its partitions. `ends` are the ends of the
+    /// logs, as far as they are known.
+    pub fn troubles(&self, ends: &HashMap<PartitionId, i64>) -> Vec<(Arc<str>, Option<String>)> {
+        let (now, health) = (Instant::now(), self.health.lock());
+        let of = |reader: &Reader| {
+            let mut lanes = health.iter().filter(|((name, _), _)| *name == reader.name);
+            let trouble = lanes.find_map(|((_, source), lane)| {
+                let why = lane.trouble(now, ends.get(source).copied())?;
+                Some(format!("{source}: {why}"))
+            });
+            (reader.name.clone(), trouble)
+        };
+        self.readers.iter().map(of).collect()
+    }
+
+    /// The readers of a partition.
+    fn readers_of<'a>(&'a self, source: &'a PartitionId) -> impl Iterator<Item = &'a Reader> {
+        self.readers.iter().filter(|reader| reader.sources.contains(&&*source.service))
+    }
+
+    fn health_of(&self, reader: &Reader, source: &PartitionId) -> Arc<LaneHealth> {
+        self.health.lock().entry((reader.name.clone(), source.clone())).or_default().clone()
     }
 
     /// Waits, after `stop`, until the lanes have ended and the handlers have finished the work that they began.
@@ -65,32 +98,41 @@ impl Readers {
 
     /// Begins the lanes of a partition, on a ring that begins at the checkpoint of its slowest reader.
     async fn begin(self: Arc<Self>, source: PartitionId, stop: CancellationToken) {
-        let readers: Vec<&Reader> = self.readers.iter().filter(|reader| reader.sources.contains(&&*source.service)).collect();
+        let readers: Vec<&Reader> = self.readers_of(&source).collect();
         let Some(log) = self.logs.get(&*source.service) else { return };
         let mut from = i64::MAX;
         for reader in &readers {
-            from = from.min(first_offset(reader, &source).await);
+            from = from.min(first_offset(reader, &source, &self.health_of(reader, &source)).await);
         }
-        let ring = match self.tail.ring(&source, from) {
-            Ok(ring) => ring,
-            Err(error) => return tracing::error!(?source, %error, "a partition cannot be read"),
+        let ring = loop {
+            match self.tail.ring(&source, from) {
+                Ok(ring) => break ring,
+                Err(error) => {
+                    tracing::error!(?source, %error, "a partition cannot be read");
+                    readers.iter().for_each(|reader| self.health_of(reader, &source).failed(&error));
+                }
+            }
+            tokio::time::sleep(AGAIN).await;
         };
         for reader in readers {
-            let (name, handler) = (reader.name.clone(), reader.handler.clone());
-            let lane = Lane { name, source: source.clone(), handler, log: log.clone(), ring: ring.clone(), stop: stop.clone() };
+            let (name, handler, health) = (reader.name.clone(), reader.handler.clone(), self.health_of(reader, &source));
+            let lane = Lane { name, source: source.clone(), handler, log: log.clone(), ring: ring.clone(), stop: stop.clone(), health };
             self.lanes.spawn(lane.run());
         }
     }
 }
 
 /// The offset at which a reader begins. Tries until its database answers.
-async fn first_offset(reader: &Reader, source: &PartitionId) -> i64 {
+async fn first_offset(reader: &Reader, source: &PartitionId, health: &LaneHealth) -> i64 {
     loop {
         match reader.handler.start(source).await {
             Ok(checkpoint) => return checkpoint.next,
-            Err(error) => tracing::warn!(reader = %reader.name, ?source, %error, "the checkpoint cannot be read"),
+            Err(error) => {
+                tracing::warn!(reader = %reader.name, ?source, %error, "the checkpoint cannot be read");
+                health.failed(&error);
+            }
         }
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        tokio::time::sleep(AGAIN).await;
     }
 }
 
@@ -103,6 +145,8 @@ impl Placed for PlacedReaders {
         if let Some(old) = self.0.running.lock().insert(source.clone(), stop.clone()) {
             old.cancel();
         }
+        // The node is not ready before its lanes have begun, so they are known from now on.
+        self.0.readers_of(source).for_each(|reader| drop(self.0.health_of(reader, source)));
         let begin = self.0.clone().begin(source.clone(), stop.clone());
         self.0.runtime.spawn(async move {
             tokio::select! {
@@ -114,6 +158,7 @@ impl Placed for PlacedReaders {
 
     fn lost(&self, source: &PartitionId) {
         let stop = self.0.running.lock().remove(source);
+        self.0.health.lock().retain(|(_, known), _| known != source);
         if let Some(stop) = stop {
             stop.cancel();
             self.0.runtime.block_on(self.0.finish(source));

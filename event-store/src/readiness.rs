@@ -5,16 +5,50 @@ use std::{collections::BTreeMap, sync::Arc};
 
 /// Named conditions, all of which must hold before this process should be sent requests. Clones share them.
 #[derive(Clone, Default)]
-pub struct Readiness(Arc<RwLock<BTreeMap<String, bool>>>);
+pub struct Readiness(Arc<RwLock<BTreeMap<String, Option<String>>>>);
 
 impl Readiness {
     /// Sets whether a condition holds.
     pub fn set(&self, condition: &str, holds: bool) {
-        self.0.write().insert(condition.to_owned(), holds);
+        self.explain(condition, (!holds).then(String::new));
     }
 
-    /// The conditions that do not hold.
+    /// Sets why a condition does not hold; none where it does.
+    pub fn explain(&self, condition: &str, why_not: Option<String>) {
+        if self.0.read().get(condition) == Some(&why_not) {
+            return;
+        }
+        let before = self.0.write().insert(condition.to_owned(), why_not.clone());
+        match (before, why_not) {
+            (_, Some(why)) if !why.is_empty() => tracing::warn!(condition, why, "not ready"),
+            (Some(Some(_)), None) => tracing::info!(condition, "ready"),
+            (_, _) => {}
+        }
+    }
+
+    /// The conditions that do not hold, each with the reason where one is known: `orders/views: the database does not answer`.
     pub fn missing(&self) -> Vec<String> {
-        self.0.read().iter().filter(|(_, holds)| !**holds).map(|(condition, _)| condition.clone()).collect()
+        let shown = |(condition, why): (&String, &Option<String>)| {
+            let why = why.as_ref()?;
+            Some(if why.is_empty() { condition.clone() } else { format!("{condition}: {why}") })
+        };
+        self.0.read().iter().filter_map(shown).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_hold_is_named_with_its_reason() {
+        let readiness = Readiness::default();
+        readiness.set("a", false);
+        readiness.set("b", true);
+        readiness.explain("c", Some("it is away".to_owned()));
+        assert_eq!(readiness.missing(), ["a", "c: it is away"]);
+        readiness.explain("c", None);
+        readiness.set("a", true);
+        assert!(readiness.missing().is_empty());
     }
 }

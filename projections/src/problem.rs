@@ -99,7 +99,7 @@ impl From<DatabaseError> for Problem {
         tracing::error!(%error, "a view cannot be read");
         match error {
             DatabaseError::Sql(_) | DatabaseError::Moved(_) => Self::unavailable("the view's database did not answer"),
-            DatabaseError::Url(_) | DatabaseError::Row(_) | DatabaseError::View(_) => {
+            DatabaseError::Url | DatabaseError::Missing | DatabaseError::Row(_) | DatabaseError::View(_) => {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the view could not be read; the log says why")
             }
         }

@@ -10,7 +10,10 @@ use crate::{
 };
 use codec::Codecs;
 use event_store::{Batch, BatchError, BatchHandler, Checkpoint, PartitionId};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// How long a batch may take to be written.
+const WITHIN: Duration = Duration::from_secs(60);
 
 /// Folds batches into the views of one database.
 pub struct ViewRunner {
@@ -42,7 +45,9 @@ impl BatchHandler for ViewRunner {
 
     async fn apply(&self, batch: &Batch) -> Result<(), BatchError> {
         let began = Instant::now();
-        self.joint.keep(batch).await?;
+        // A connection that has gone silent never answers: the statement is given up, and tried again on another one.
+        let kept = tokio::time::timeout(WITHIN, self.joint.keep(batch)).await;
+        kept.unwrap_or_else(|_| Err(BatchError::Failed(format!("the database has not answered for {} s", WITHIN.as_secs()))))?;
         metrics::applied(self.writer().name(), batch, began.elapsed());
         Ok(())
     }

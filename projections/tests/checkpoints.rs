@@ -114,6 +114,6 @@ async fn of_two_readers_at_once_one_moves_the_checkpoint() {
 async fn an_address_of_no_database_is_refused() {
     for url in ["mysql://localhost/x", "orders.db", ""] {
         let error = projections::Database::open(url).await.unwrap_err();
-        assert!(matches!(error, DatabaseError::Url(ref said) if said == url), "{error}");
+        assert!(matches!(error, DatabaseError::Url) && (url.is_empty() || !error.to_string().contains(url)), "{error}");
     }
 }

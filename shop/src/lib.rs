@@ -18,7 +18,7 @@ mod testing;
 pub mod users;
 
 pub use money::MoneyBody;
-pub use settings::Settings;
+pub use settings::{Mail, Settings};
 
 use ::system::System;
 

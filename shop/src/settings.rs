@@ -1,22 +1,38 @@
 //! The shop's settings, beyond those of every system.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
+use lettre::{AsyncSmtpTransport, Tokio1Executor, message::Mailbox};
+use reqwest::Url;
 use std::time::Duration;
+use system::{Failure, Role, RunArguments, http_url, whole};
+
+/// Where the customers' messages go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Mail {
+    /// To the mail server of `DAYBOOK_SMTP_URL`.
+    Smtp,
+    /// Nowhere: they become files in the folder `mailbox` of the data directory.
+    Folder,
+}
 
 /// The shop's own settings.
 #[derive(Args, Clone, Debug)]
 pub struct Settings {
     /// The payment gateway. Without it, a simulated one is started.
-    #[arg(long, env = "DAYBOOK_GATEWAY_URL")]
+    #[arg(long, env = "DAYBOOK_GATEWAY_URL", hide_env_values = true, value_parser = http_url)]
     pub gateway_url: Option<String>,
-    /// A mail server, `smtp://host:port`. Without it, messages become files in the data directory.
-    #[arg(long, env = "DAYBOOK_SMTP_URL", hide_env_values = true)]
+    /// Where messages go: to a mail server, or into the folder `mailbox` of the data directory. Default: to the server where one is named;
+    /// else, on the embedded log only, into the folder.
+    #[arg(long, env = "DAYBOOK_MAIL")]
+    pub mail: Option<Mail>,
+    /// The mail server, `smtp://host:port` or `smtps://user:password@host`.
+    #[arg(long, env = "DAYBOOK_SMTP_URL", hide_env_values = true, value_parser = smtp_url)]
     pub smtp_url: Option<String>,
     /// The sender of the messages.
-    #[arg(long, env = "DAYBOOK_MAIL_FROM", default_value = Settings::MAIL_FROM)]
+    #[arg(long, env = "DAYBOOK_MAIL_FROM", default_value = Settings::MAIL_FROM, value_parser = sender)]
     pub mail_from: String,
     /// Seconds that an order may take to be confirmed before it expires.
-    #[arg(long, env = "DAYBOOK_ORDER_DEADLINE", default_value_t = Settings::ORDER_DEADLINE, value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
+    #[arg(long, env = "DAYBOOK_ORDER_DEADLINE", default_value_t = Settings::ORDER_DEADLINE, value_parser = whole::<u64>("seconds", 1..=31_536_000, 900))]
     pub order_deadline: u64,
 }
 
@@ -28,10 +44,94 @@ impl Settings {
     pub fn order_deadline(&self) -> Duration {
         Duration::from_secs(self.order_deadline)
     }
+
+    /// Refuses settings of the mail that are wrong together, or wrong on this node.
+    ///
+    /// # Errors
+    /// Which ones, and what to set instead.
+    pub fn check(&self, node: &RunArguments) -> Result<(), Failure> {
+        let sends = node.plays("notifications", Role::Reactors);
+        let wrong = match (self.mail, &self.smtp_url) {
+            (Some(Mail::Smtp), None) => "DAYBOOK_MAIL=smtp needs a mail server: set DAYBOOK_SMTP_URL, such as smtp://host:25",
+            (Some(Mail::Folder), Some(_)) => "DAYBOOK_MAIL=folder and DAYBOOK_SMTP_URL exclude each other: unset one of them",
+            (None, None) if sends && !node.store.kafka.is_embedded() => {
+                "with DAYBOOK_KAFKA mail needs a server: set DAYBOOK_SMTP_URL, such as smtp://host:25, or DAYBOOK_MAIL=folder to write the \
+                 messages into the data directory and send none"
+            }
+            (Some(Mail::Smtp), Some(_)) | (Some(Mail::Folder) | None, None) | (None, Some(_)) => return Ok(()),
+        };
+        Err(Failure::usage(wrong))
+    }
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { gateway_url: None, smtp_url: None, mail_from: Self::MAIL_FROM.to_owned(), order_deadline: Self::ORDER_DEADLINE }
+        Self { gateway_url: None, mail: None, smtp_url: None, mail_from: Self::MAIL_FROM.to_owned(), order_deadline: Self::ORDER_DEADLINE }
+    }
+}
+
+/// The errors do not repeat the address: it may hold a password.
+fn smtp_url(text: &str) -> Result<String, String> {
+    let must = |why: &str| format!("must be the address of a mail server, such as smtp://host:25 or smtps://user:password@host: {why}");
+    let text = text.trim();
+    if text.contains(char::is_whitespace) {
+        return Err(must("there is a blank in it"));
+    }
+    let url = Url::parse(text).map_err(|error| must(&error.to_string()))?;
+    match url.scheme() {
+        "smtp" | "smtps" => {}
+        _ => return Err(must("it does not begin with smtp:// or smtps://")),
+    }
+    if url.host_str().is_none_or(str::is_empty) {
+        return Err(must("it names no host"));
+    }
+    if !url.path().trim_matches('/').is_empty() || url.fragment().is_some() || url.port() == Some(0) {
+        return Err(must("there is more in it than a user, a host and a port, or the port is 0"));
+    }
+    match AsyncSmtpTransport::<Tokio1Executor>::from_url(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => Err(must("its options are none of a mail server's; there is one, tls=opportunistic or tls=required, for smtp://")),
+    }
+}
+
+fn sender(text: &str) -> Result<String, String> {
+    let parsed: Result<Mailbox, _> = text.trim().parse();
+    let must = "must be a sender, such as \"A shop <shop@example.com>\"";
+    parsed.map(|_| text.trim().to_owned()).map_err(|error| format!("{must}: {}", error.to_string().to_lowercase()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mail_server_is_an_address_and_a_wrong_one_keeps_its_password_to_itself() {
+        for right in ["smtp://host:25", "smtps://user:password@host", "smtp://[::1]:1025", "smtp://host:587?tls=required"] {
+            assert_eq!(smtp_url(right).as_deref(), Ok(right));
+        }
+        for wrong in [
+            "host:25",
+            "smtp://",
+            "smtp:host",
+            "http://u:secret@host",
+            "smtp//u:secret@host",
+            "smtp://u:secret@host:port",
+            "smtp://u:secret@host:99999",
+            "smtp://u:secret@host:0",
+            "smtp://u:secret@host/x",
+            "smtp://u:sec ret@host",
+            "smtp://u:secret@host?tls=secret",
+        ] {
+            let said = smtp_url(wrong).expect_err(wrong);
+            assert!(said.contains("smtp://host:25") && !said.contains("secret") && said.lines().count() == 1, "{said}");
+        }
+    }
+
+    #[test]
+    fn a_sender_is_an_address() {
+        assert!(sender("A shop <shop@example.com>").is_ok() && sender("shop@example.com").is_ok());
+        for wrong in ["not an address", "shop@", "@example.com", "A shop <shop>", "<>"] {
+            assert!(sender(wrong).expect_err(wrong).contains("shop@example.com"));
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     Failure,
-    cli::{AuditArguments, DeadLettersCommand, DropArguments, LetterArguments, LettersArguments},
+    cli::{ApiArguments, AuditArguments, DeadLettersCommand, DropArguments, LetterArguments, LettersArguments},
 };
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, process::ExitCode, time::Duration};
@@ -14,11 +14,11 @@ struct Api {
 }
 
 impl Api {
-    fn new(url: &str) -> Result<Self, Failure> {
+    fn new(at: &ApiArguments) -> Result<Self, Failure> {
         // rustls needs one crypto provider chosen in a process. Where one is chosen already, this call fails and changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().timeout(Duration::from_secs(60)).build().map_err(Failure::failed)?;
-        Ok(Self { http, url: url.trim_end_matches('/').to_owned() })
+        Ok(Self { http, url: at.url() })
     }
 
     async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Value, Failure> {
@@ -30,8 +30,10 @@ impl Api {
     }
 
     async fn answer(&self, request: reqwest::RequestBuilder) -> Result<Value, Failure> {
-        let response =
-            request.send().await.map_err(|error| Failure::failed(format!("{} does not answer: {}", self.url, error.without_url())))?;
+        let response = request
+            .send()
+            .await
+            .map_err(|error| Failure::failed(format!("{} does not answer: {}", codec::shown_url(&self.url), error.without_url())))?;
         let status = response.status();
         let body: Value = response.json().await.map_err(|error| Failure::failed(error.without_url()))?;
         if status.is_success() {
@@ -61,8 +63,8 @@ impl Api {
 
 /// Shows an aggregate's events up to a moment, and its state then.
 pub(crate) async fn audit(arguments: AuditArguments) -> Result<ExitCode, Failure> {
-    let AuditArguments { aggregate, id, at, url, json } = arguments;
-    let api = Api::new(&url)?;
+    let AuditArguments { aggregate, id, at, api, json } = arguments;
+    let api = Api::new(&api)?;
     let path = format!("/audit/{aggregate}/{id}");
     let query: Vec<(&str, &str)> = at.iter().map(|at| ("at", at.as_str())).collect();
     let state = api.get(&format!("{path}/state"), &query).await?;
@@ -101,7 +103,7 @@ pub(crate) async fn dead_letters(command: DeadLettersCommand) -> Result<ExitCode
 }
 
 async fn list(arguments: LettersArguments) -> Result<ExitCode, Failure> {
-    let letters = Api::new(&arguments.url)?.all("/dead-letters").await?;
+    let letters = Api::new(&arguments.api)?.all("/dead-letters").await?;
     if arguments.json {
         println!("{}", json!({"letters": letters}));
         return Ok(ExitCode::SUCCESS);
@@ -128,13 +130,13 @@ fn path(arguments: &LetterArguments) -> String {
 }
 
 async fn show(arguments: LetterArguments) -> Result<ExitCode, Failure> {
-    let letters = Value::from(Api::new(&arguments.at.url)?.all(&path(&arguments)).await?);
+    let letters = Value::from(Api::new(&arguments.at.api)?.all(&path(&arguments)).await?);
     println!("{}", if arguments.at.json { letters.to_string() } else { format!("{letters:#}") });
     Ok(ExitCode::SUCCESS)
 }
 
 async fn change(arguments: LetterArguments, what: &str) -> Result<ExitCode, Failure> {
-    let answer = Api::new(&arguments.at.url)?.post(&format!("{}/{what}", path(&arguments)), &[]).await?;
+    let answer = Api::new(&arguments.at.api)?.post(&format!("{}/{what}", path(&arguments)), &[]).await?;
     println!("{}", if arguments.at.json { answer.to_string() } else { format!("{answer:#}") });
     Ok(ExitCode::SUCCESS)
 }
@@ -142,7 +144,7 @@ async fn change(arguments: LetterArguments, what: &str) -> Result<ExitCode, Fail
 /// Drops the one letter that is named: a repeat finds that letter gone and drops no other.
 async fn give_up(arguments: DropArguments) -> Result<ExitCode, Failure> {
     let DropArguments { of, letter } = arguments;
-    let answer = Api::new(&of.at.url)?.post(&format!("{}/drop", path(&of)), &[("letter", &letter)]).await?;
+    let answer = Api::new(&of.at.api)?.post(&format!("{}/drop", path(&of)), &[("letter", &letter)]).await?;
     println!("{}", if of.at.json { answer.to_string() } else { format!("{answer:#}") });
     Ok(ExitCode::SUCCESS)
 }

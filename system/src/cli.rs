@@ -1,8 +1,11 @@
 //! The arguments of the command line.
 
-use crate::System;
-use clap::{Args, Parser, Subcommand, ValueEnum, builder::PossibleValuesParser};
-use std::{net::SocketAddr, path::PathBuf};
+use crate::{
+    System,
+    settings::{HostPort, brokers, host_port, http_url, log_filter, name, postgres_url, whole, yes_or_no},
+};
+use clap::{Args, Subcommand, ValueEnum, builder::PossibleValuesParser};
+use std::path::PathBuf;
 
 /// The tools that every system has.
 #[derive(Subcommand)]
@@ -30,14 +33,6 @@ pub enum Tools {
         /// Whose.
         shell: clap_complete::Shell,
     },
-}
-
-/// Parses the arguments of a program, whose possible values include the names of the system's services and aggregates. Wrong usage ends the
-/// program with exit code 2.
-pub fn parse<C: Parser>(system: &System) -> C {
-    let command = with_names(C::command(), system);
-    let mut matches = command.get_matches();
-    C::from_arg_matches_mut(&mut matches).unwrap_or_else(|error| error.exit())
 }
 
 /// A command line that takes the names of the system's services and aggregates as values.
@@ -72,19 +67,19 @@ pub enum TopicsCommand {
 #[derive(Args, Clone)]
 pub struct KafkaArguments {
     /// Brokers, `host:port[,host:port]`. Without it, this process keeps the log itself.
-    #[arg(long, env = "DAYBOOK_KAFKA")]
+    #[arg(long, env = "DAYBOOK_KAFKA", value_parser = brokers)]
     pub kafka: Option<String>,
     /// The port of the embedded log on 127.0.0.1.
-    #[arg(long, env = "DAYBOOK_BROKER_PORT", default_value_t = 9092)]
+    #[arg(long, env = "DAYBOOK_BROKER_PORT", default_value_t = 9092, value_parser = whole::<u16>("", 1..=65_535, 9092))]
     pub broker_port: u16,
     /// Partitions of each log, fixed for life. Default: 1 on the embedded log, else 4.
-    #[arg(long, env = "DAYBOOK_PARTITIONS", value_parser = clap::value_parser!(i32).range(1..=10_000))]
+    #[arg(long, env = "DAYBOOK_PARTITIONS", value_parser = whole::<i32>("", 1..=10_000, 4))]
     pub partitions: Option<i32>,
     /// Copies of each partition.
-    #[arg(long, env = "DAYBOOK_REPLICATION", default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=15))]
+    #[arg(long, env = "DAYBOOK_REPLICATION", default_value_t = 1, value_parser = whole::<i32>("", 1..=15, 3))]
     pub replication: i32,
     /// Copies that must have a record before it is acknowledged.
-    #[arg(long, env = "DAYBOOK_MIN_INSYNC", default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=15))]
+    #[arg(long, env = "DAYBOOK_MIN_INSYNC", default_value_t = 1, value_parser = whole::<i32>("", 1..=15, 2))]
     pub min_insync: i32,
 }
 
@@ -98,10 +93,10 @@ pub struct StoreArguments {
     #[arg(long, env = "DAYBOOK_DATA", default_value = "data")]
     pub data: PathBuf,
     /// PostgreSQL, `postgres://user:password@host:port`; each service uses the database `daybook_<service>`. Without it, SQLite.
-    #[arg(long, env = "DAYBOOK_POSTGRES", hide_env_values = true)]
+    #[arg(long, env = "DAYBOOK_POSTGRES", hide_env_values = true, value_parser = postgres_url)]
     pub postgres: Option<String>,
     /// A Confluent-compatible schema registry. Without it, the schema ids of this build.
-    #[arg(long, env = "SCHEMA_REGISTRY_URL")]
+    #[arg(long, env = "SCHEMA_REGISTRY_URL", hide_env_values = true, value_parser = http_url)]
     pub registry: Option<String>,
 }
 
@@ -126,44 +121,47 @@ pub struct RunArguments {
     #[arg(long = "role", env = "DAYBOOK_ROLES", value_delimiter = ',')]
     pub roles: Vec<Role>,
     /// Where HTTP is served.
-    #[arg(long, env = "DAYBOOK_HTTP", default_value = "127.0.0.1:8080")]
-    pub http: SocketAddr,
+    #[arg(long, env = "DAYBOOK_HTTP", default_value = "127.0.0.1:8080", value_parser = host_port)]
+    pub http: HostPort,
     /// Where the other nodes reach this one, `host:port`; the port 0 takes a free one.
-    #[arg(long, env = "DAYBOOK_NODE", default_value = "127.0.0.1:0")]
-    pub node: String,
+    #[arg(long, env = "DAYBOOK_NODE", default_value = "127.0.0.1:0", value_parser = host_port)]
+    pub node: HostPort,
     /// This node's name, for people.
-    #[arg(long, env = "DAYBOOK_NAME")]
+    #[arg(long, env = "DAYBOOK_NAME", value_parser = name)]
     pub name: Option<String>,
     /// Where its data is.
     #[command(flatten)]
     pub store: StoreArguments,
     /// How many nodes follow each partition that another owns, so that they can take it over at once. Not on the embedded log.
-    #[arg(long, env = "DAYBOOK_STANDBYS", default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=9))]
+    #[arg(long, env = "DAYBOOK_STANDBYS", default_value_t = 1, value_parser = whole::<u8>("", 0..=9, 1))]
     pub standbys: u8,
     /// How many aggregates of each partition are in memory; the others are looked up in the snapshots of the data directory.
-    #[arg(long, env = "DAYBOOK_LIVE_AGGREGATES", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, env = "DAYBOOK_LIVE_AGGREGATES", default_value_t = 100_000, value_parser = whole::<u64>("", 1..=1_000_000_000, 100_000))]
     pub live_aggregates: u64,
     /// Milliseconds within which requests should be answered: when they are answered later, fewer are taken at once, and the others
     /// hear 503 with Retry-After. More than an append takes on an idle log.
-    #[arg(long, env = "DAYBOOK_ANSWER_WITHIN", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    #[arg(long, env = "DAYBOOK_ANSWER_WITHIN", default_value_t = 100, value_parser = whole::<u64>("milliseconds", 1..=10_000, 100))]
     pub answer_within: u64,
     /// How often an effect (a request to a payment gateway, a mail) may fail by its own fault before it stands among the dead letters.
-    #[arg(long, env = "DAYBOOK_EFFECT_ATTEMPTS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, env = "DAYBOOK_EFFECT_ATTEMPTS", default_value_t = 10, value_parser = whole::<u32>("", 1..=1_000_000, 10))]
     pub effect_attempts: u32,
     /// Seconds for which an effect, or a command of a reactor, is tried in all before it stands among the dead letters.
-    #[arg(long, env = "DAYBOOK_EFFECT_WITHIN", default_value_t = 86_400, value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
+    #[arg(long, env = "DAYBOOK_EFFECT_WITHIN", default_value_t = 86_400, value_parser = whole::<u64>("seconds", 1..=31_536_000, 86_400))]
     pub effect_within: u64,
     /// The longest pause between two attempts at an effect, in seconds.
-    #[arg(long, env = "DAYBOOK_EFFECT_LONGEST_PAUSE", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    #[arg(long, env = "DAYBOOK_EFFECT_LONGEST_PAUSE", default_value_t = 60, value_parser = whole::<u64>("seconds", 1..=86_400, 60))]
     pub effect_longest_pause: u64,
     /// The longest that one attempt at an effect may take, in milliseconds.
-    #[arg(long, env = "DAYBOOK_EFFECT_TIMEOUT", default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(1..=600_000))]
+    #[arg(long, env = "DAYBOOK_EFFECT_TIMEOUT", default_value_t = 2_000, value_parser = whole::<u64>("milliseconds", 1..=600_000, 2_000))]
     pub effect_timeout: u64,
     /// The most effects under way to one destination at once.
-    #[arg(long, env = "DAYBOOK_EFFECT_CONCURRENCY", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=4_096))]
+    #[arg(long, env = "DAYBOOK_EFFECT_CONCURRENCY", default_value_t = 32, value_parser = whole::<u16>("", 1..=4_096, 32))]
     pub effect_concurrency: u16,
+    /// Which log lines are shown: a level, or levels of targets, `warn,event_store=debug`. Default: info of the system's own crates.
+    #[arg(long, env = "DAYBOOK_LOG", value_parser = log_filter)]
+    pub log: Option<String>,
     /// Log lines as JSON.
-    #[arg(long, env = "DAYBOOK_LOG_JSON")]
+    #[arg(long, env = "DAYBOOK_LOG_JSON", value_parser = yes_or_no)]
     pub json: bool,
 }
 
@@ -187,7 +185,7 @@ pub struct TailArguments {
     #[command(flatten)]
     pub kafka: KafkaArguments,
     /// A schema registry, where the log was written with one.
-    #[arg(long, env = "SCHEMA_REGISTRY_URL")]
+    #[arg(long, env = "SCHEMA_REGISTRY_URL", hide_env_values = true, value_parser = http_url)]
     pub registry: Option<String>,
     /// Only events of this aggregate (a UUID).
     #[arg(long)]
@@ -255,10 +253,10 @@ pub struct VerifyArguments {
 #[derive(Args)]
 pub struct CopyArguments {
     /// Brokers to copy to, `host:port[,host:port]`; from `--kafka`, or from the embedded log.
-    #[arg(long, value_name = "BROKERS", conflicts_with = "from", required_unless_present = "from")]
+    #[arg(long, value_name = "BROKERS", value_parser = brokers, conflicts_with = "from", required_unless_present = "from")]
     pub to: Option<String>,
     /// Brokers to copy from; to `--kafka`, or to the embedded log.
-    #[arg(long, value_name = "BROKERS")]
+    #[arg(long, value_name = "BROKERS", value_parser = brokers)]
     pub from: Option<String>,
     /// The other side. `--replication` and `--min-insync` are for the topics that are made.
     #[command(flatten)]
@@ -266,6 +264,24 @@ pub struct CopyArguments {
     /// One JSON object on standard output.
     #[arg(long)]
     pub json: bool,
+}
+
+/// Where the API of a running system is.
+#[derive(Args, Clone)]
+pub struct ApiArguments {
+    /// Where Daybook is, `http://host:port`. Default: this machine, at the port of `DAYBOOK_HTTP`, or 8080.
+    #[arg(long, env = "DAYBOOK_URL", hide_env_values = true, value_parser = http_url)]
+    url: Option<String>,
+    /// Where HTTP is served, by the setting of the node.
+    #[arg(long, env = "DAYBOOK_HTTP", hide = true, default_value = "127.0.0.1:8080", value_parser = host_port)]
+    http: HostPort,
+}
+
+impl ApiArguments {
+    /// The API's address, without a slash at its end.
+    pub fn url(&self) -> String {
+        self.url.clone().unwrap_or_else(|| format!("http://{}", self.http.reachable()))
+    }
 }
 
 /// Which aggregate, and when.
@@ -281,8 +297,8 @@ pub struct AuditArguments {
     #[arg(long)]
     pub at: Option<String>,
     /// Where Daybook is.
-    #[arg(long, env = "DAYBOOK_URL", default_value = "http://127.0.0.1:8080")]
-    pub url: String,
+    #[command(flatten)]
+    pub api: ApiArguments,
     /// One JSON object on standard output.
     #[arg(long)]
     pub json: bool,
@@ -315,8 +331,8 @@ pub struct DropArguments {
 #[derive(Args)]
 pub struct LettersArguments {
     /// Where Daybook is.
-    #[arg(long, env = "DAYBOOK_URL", default_value = "http://127.0.0.1:8080")]
-    pub url: String,
+    #[command(flatten)]
+    pub api: ApiArguments,
     /// One JSON object on standard output.
     #[arg(long)]
     pub json: bool,

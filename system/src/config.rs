@@ -37,7 +37,11 @@ impl StoreArguments {
                 let (server, sessions) = address.split_at(address.find('?').unwrap_or(address.len()));
                 format!("{}/daybook_{service}{sessions}", server.trim_end_matches('/'))
             }
-            None => format!("sqlite://{}", self.data.join("views").join(format!("{service}.db")).display()),
+            None => {
+                let file = self.data.join("views").join(format!("{service}.db")).display().to_string();
+                // The driver takes a question mark for the beginning of options, and decodes what follows a percent sign.
+                format!("sqlite://{}", file.replace('%', "%25").replace('?', "%3F"))
+            }
         }
     }
 

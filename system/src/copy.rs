@@ -1,6 +1,12 @@
 //! `daybook copy`: moves all logs from one cluster to another, each record to its own offset.
 
-use crate::{FOUND, Failure, System, cli::CopyArguments, embedded::EmbeddedLog, replay::records_bar};
+use crate::{
+    FOUND, Failure, System,
+    cli::CopyArguments,
+    embedded::{self, Missing},
+    exclusive::Exclusive,
+    replay::records_bar,
+};
 use event_store::{
     PartitionId,
     kafka::{CopyError, KafkaConfig, PartitionCopy, Profile, TopicPlan, Topics},
@@ -11,7 +17,11 @@ use std::{collections::BTreeMap, process::ExitCode, sync::Arc};
 
 /// Copies what the target lacks of each log, and proves the copy; exit code 4 when the target holds another log.
 pub(crate) async fn run(system: &System, arguments: CopyArguments) -> Result<ExitCode, Failure> {
-    let log = EmbeddedLog::start_unless_served(&arguments.store).await?;
+    let missing = if arguments.from.is_some() { Missing::Made } else { Missing::Refused };
+    let log = embedded::for_tool(system, &arguments.store, "copy", missing).await?;
+    let data = &arguments.store.data;
+    let alone = || Exclusive::take(&data.join("copy.lock"), &format!("the logs of {}", data.display()), "copy");
+    let _held = arguments.store.kafka.is_embedded().then(alone).transpose()?;
     let copied = copy_all(system, &arguments).await;
     if let Some(log) = log {
         log.stop().await?;

@@ -29,9 +29,20 @@ impl Failure {
         Self::usage(format!("{what}: {} cannot be had ({error}); choose another with {setting}", address.to_string()))
     }
 
-    /// Prints the message on standard error.
+    /// Prints the message on standard error, in one line.
     pub fn exit(&self) -> ExitCode {
-        eprintln!("daybook: {}", self.message);
+        let lines = self.message.lines().map(str::trim).filter(|line| !line.is_empty());
+        eprintln!("daybook: {}", lines.collect::<Vec<_>>().join("; "));
         ExitCode::from(self.code)
     }
+}
+
+/// From now on a panic prints one line: where the defect is, and what to do about it.
+pub(crate) fn report_defects() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let words = panic.payload_as_str().unwrap_or("a panic without words").lines().collect::<Vec<_>>().join(" ");
+        let version = env!("CARGO_PKG_VERSION");
+        eprintln!("daybook: this is a defect of Daybook {version}, please report it with this line to its issue tracker: {place}: {words}");
+    }));
 }

@@ -3,10 +3,13 @@
 use crate::{
     Children, Failure, RunArguments, System, Tools, ask,
     cli::{self, TopicsCommand},
-    copy, replay, run, tail, topics, verify,
+    copy, replay, run, settings, tail, topics, verify,
 };
 use clap::{CommandFactory, Parser, Subcommand};
-use std::process::ExitCode;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    process::ExitCode,
+};
 
 /// The exit codes of the tools, for `--help`.
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage (arguments, files, a port in use), 4 a check found something: `topics check`, `replay`, `verify`, `copy`.";
@@ -54,7 +57,10 @@ impl Tools {
 
 /// The whole program of a system: `run` and the tools. Call it from `main`.
 pub fn main(system: &System) -> ExitCode {
-    let program: Program = cli::parse(system);
+    let program: Program = match settings::parse(system) {
+        Ok(program) => program,
+        Err(code) => return code,
+    };
     block_on(async {
         match program.command {
             Command::Run(arguments) => run(system, &arguments, Children::default()).await,
@@ -73,8 +79,21 @@ pub fn block_on(work: impl Future<Output = Result<ExitCode, Failure>>) -> ExitCo
         Ok(runtime) => runtime,
         Err(error) => return Failure::failed(format!("the runtime cannot be started: {error}")).exit(),
     };
-    match runtime.block_on(work) {
-        Ok(code) => code,
-        Err(failure) => failure.exit(),
+    // The hook has said what happened; a panic must not leave with an exit code of its own.
+    match catch_unwind(AssertUnwindSafe(|| runtime.block_on(work))) {
+        Ok(Ok(code)) => code,
+        Ok(Err(failure)) => failure.exit(),
+        Err(_panic) => ExitCode::FAILURE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_ends_with_the_exit_code_of_a_failure() {
+        let code = block_on(async { panic!("a defect") });
+        assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::FAILURE));
     }
 }

@@ -20,7 +20,7 @@ const CONCURRENCY: usize = 64;
 const DEADLINES_EVERY: Duration = Duration::from_secs(1);
 
 /// The databases of the services whose views or reactors run in this process.
-pub(crate) struct Databases(BTreeMap<&'static str, Database>);
+pub(crate) struct Databases(pub BTreeMap<&'static str, Database>);
 
 impl Databases {
     /// Opens the databases of the services whose views or reactors run here.
@@ -73,6 +73,11 @@ impl ReadSide {
         if self.boxes.is_empty() { OpenApiRouter::new() } else { projections::letter_routes(self.boxes.clone()) }
     }
 
+    /// The readers, which say how they fare.
+    pub fn readers(&self) -> Arc<Readers> {
+        self.readers.clone()
+    }
+
     /// Waits, after the stop signal, until the lanes have ended and have finished what they began.
     pub async fn finished(self) {
         let placement = self.placement;
@@ -91,21 +96,21 @@ struct Running {
 type Logs = BTreeMap<&'static str, Arc<dyn Log>>;
 
 /// Starts views and reactors, and the readers that feed them.
-pub(crate) async fn start(parts: ReadingParts<'_>) -> Result<ReadSide, Failure> {
+pub(crate) async fn start(parts: &ReadingParts<'_>) -> Result<ReadSide, Failure> {
     let log = |service: &'static str| -> (&'static str, Arc<dyn Log>) {
         (service, Arc::new(KafkaLog::new(parts.producer.clone(), service, parts.config.clone())))
     };
     let logs: Logs = parts.system.logs().into_iter().map(log).collect();
-    let mut running = view_readers(&parts).await?;
-    running.extend(reactor_readers(&parts, &logs)?);
-    keep_all_deadlines(&parts);
-    tell_who_catches_up(&parts, &logs)?;
-    let boxes = letter_boxes(&parts, &running);
+    let mut running = view_readers(parts).await?;
+    running.extend(reactor_readers(parts, &logs)?);
+    keep_all_deadlines(parts);
+    tell_who_catches_up(parts, &logs)?;
+    let boxes = letter_boxes(parts, &running);
     let readers: Vec<Reader> = running.into_iter().map(|running| running.reader).collect();
     let names: Vec<String> = readers.iter().map(|reader| reader.name.to_string()).collect();
     let tail = KafkaTail::shown(parts.config, &parts.producer).map_err(Failure::failed)?;
     let readers = Readers::new(readers, logs.into_iter().collect(), tail, parts.stop.clone());
-    let placement = place(&parts, &readers, &names)?;
+    let placement = place(parts, &readers, &names)?;
     Ok(ReadSide { readers, placement, boxes })
 }
 

@@ -17,10 +17,16 @@ const EXAMPLES: usize = 10;
 /// Compares each view of the services with one made anew from the log; exit code 4 when any differs.
 pub(crate) async fn replay(system: &System, arguments: ReplayArguments) -> Result<ExitCode, Failure> {
     let began = Instant::now();
-    let store = Store::open(system, &arguments.store).await?;
-    let asked = |service: &&'static str| arguments.services.is_empty() || arguments.services.iter().any(|asked| asked == service);
+    let store = Store::open(system, &arguments.store, "replay").await?;
+    let asked = |service: &&Service| arguments.services.is_empty() || arguments.services.iter().any(|asked| asked == service.name());
+    let services: Vec<&Service> = system.services().iter().filter(asked).collect();
+    let mut held = Vec::new();
+    for service in &services {
+        held.push(store.hold(service.name()).await?);
+    }
+    store.refuse_other_logs(services.iter().map(|service| service.name())).await?;
     let (mut compared, mut records) = (Vec::new(), 0);
-    for service in system.services().iter().filter(|service| asked(&service.name())) {
+    for service in services {
         for view in service.views().iter() {
             let (comparison, read) = prove(&store, service.name(), view, arguments.examples).await?;
             if !arguments.json {
@@ -31,6 +37,10 @@ pub(crate) async fn replay(system: &System, arguments: ReplayArguments) -> Resul
         }
     }
     store.close().await?;
+    drop(held);
+    if records == 0 {
+        return Err(Failure::usage("there is nothing to compare: the views have read nothing of the log yet; `daybook run` makes them"));
+    }
     let equal = compared.iter().all(Comparison::is_equal);
     let seconds = began.elapsed().as_secs_f64();
     if arguments.json {
@@ -57,7 +67,9 @@ async fn prove(store: &Store, service: &'static str, view: &ErasedView, examples
 pub(crate) async fn rebuild(system: &System, arguments: RebuildArguments) -> Result<ExitCode, Failure> {
     let named = |service: &Service| Some((service.name(), service.views().named(&arguments.view)?.clone()));
     let (service, view) = system.services().iter().find_map(named).ok_or_else(|| unknown(system, &arguments.view))?;
-    let store = Store::open(system, &arguments.store).await?;
+    let store = Store::open(system, &arguments.store, "rebuild").await?;
+    let _held = store.hold(service).await?;
+    store.refuse_other_logs([service].into_iter()).await?;
     let rebuilding = begin(&store, service, &view, "rebuild", arguments.resume).await?;
     let behind = rebuilding.behind().await.map_err(Failure::failed)?;
     let (bar, progress) = bar(&format!("{service}/{}", arguments.view), behind);

@@ -1,17 +1,20 @@
 //! Runs a node of a system: its services, from the log to HTTP.
 
 use crate::{
-    Children, Failure, Role, RunArguments, System,
+    Children, Failure, HostPort, Role, RunArguments, Service, StoreArguments, System, data,
     embedded::EmbeddedLog,
-    reading::{self, Databases, ReadingParts},
+    identity::{self, LogsByService},
+    reading::{self, Databases, ReadSide, ReadingParts},
+    settings,
+    watch::{Ended, Watched},
     writing::{WriteSide, WritingParts},
 };
 use command_api::edge::{self, EdgeConfig};
 use event_store::{
-    Readiness,
-    kafka::{KafkaConfig, Topics},
+    Log, PartitionId, Readiness,
+    kafka::{KafkaConfig, KafkaLog, KafkaProducer, Topics},
 };
-use std::{process::ExitCode, time::Duration};
+use std::{process::ExitCode, sync::Arc, time::Duration};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -23,9 +26,14 @@ use utoipa_axum::router::OpenApiRouter;
 /// # Errors
 /// A port is taken, the brokers or a database do not answer, a setting is wrong.
 pub async fn run(system: &System, arguments: &RunArguments, children: Children) -> Result<ExitCode, Failure> {
-    log_to_stderr(system, arguments.json);
+    log_to_stderr(system, arguments);
+    settings::warn_of_unknown();
     let stop = until_signal();
-    let http = TcpListener::bind(arguments.http).await.map_err(|error| Failure::in_use("HTTP", &arguments.http, &error, "DAYBOOK_HTTP"))?;
+    refuse_unreachable(arguments)?;
+    let http = bind("HTTP", &arguments.http, "DAYBOOK_HTTP").await?;
+    let nodes = bind("nodes", &arguments.node, "DAYBOOK_NODE").await?;
+    data::prepare(&arguments.store.data)?;
+    show(arguments);
     let log = if arguments.store.kafka.is_embedded() { Some(EmbeddedLog::start(&arguments.store).await?) } else { None };
     if let Some(log) = &log {
         log.stop_with_it(stop.clone());
@@ -33,16 +41,19 @@ pub async fn run(system: &System, arguments: &RunArguments, children: Children) 
     let schemas = arguments.store.schemas(system).await?;
     let codecs = system.codecs(schemas.clone());
     let config = arguments.store.kafka.config(&arguments.node_name());
+    let databases = Databases::open(system, arguments).await?;
+    refuse_other_logs(system, arguments, &config, &databases).await?;
     make_topics(system, arguments, &config).await?;
     let readiness = Readiness::default();
     let writing = WritingParts { system, arguments, config: &config, schemas: &schemas, readiness: &readiness, stop: &stop };
-    let writing = WriteSide::start(writing).await?;
-    let databases = Databases::open(system, arguments).await?;
+    let writing = WriteSide::start(writing, nodes).await?;
     let aggregates = &writing.aggregates;
     let producer = writing.producer();
     let parts =
         ReadingParts { system, arguments, config: &config, codecs: &codecs, databases: &databases, aggregates, producer, stop: &stop };
-    let reading = reading::start(parts).await?;
+    let reading = reading::start(&parts).await?;
+    let ended = Ended::default();
+    tokio::spawn(watched(&parts, &reading, &readiness, &ended)?.run());
     let routes = command_routes(system, arguments, &writing).merge(databases.routes(system, arguments, aggregates, &codecs));
     let edge = EdgeConfig { answer_within: Duration::from_millis(arguments.answer_within), ..EdgeConfig::default() };
     let app = edge::app(routes.merge(reading.letter_routes()), readiness, schemas, edge);
@@ -54,7 +65,56 @@ pub async fn run(system: &System, arguments: &RunArguments, children: Children) 
     if let Some(log) = log {
         log.stop().await?;
     }
-    Ok(ExitCode::SUCCESS)
+    match ended.lock().take() {
+        Some(failure) => Err(failure),
+        None => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// Refuses databases and snapshots that were made of another log, before a topic is made or anything is decided.
+async fn refuse_other_logs(system: &System, arguments: &RunArguments, config: &KafkaConfig, databases: &Databases) -> Result<(), Failure> {
+    let topics = Topics::new(config).map_err(Failure::failed)?;
+    let partitions = topics.partitions(&system.logs()).map_err(Failure::failed)?;
+    let logs = logs(system, config)?;
+    let now = identity::look(&logs, identity::sources(&partitions)).await.map_err(Failure::failed)?;
+    let snapshots = !arguments.playing(&system.logs(), Role::Commands).is_empty();
+    identity::check(&arguments.store, &databases.0, snapshots, &now).await
+}
+
+fn logs(system: &System, config: &KafkaConfig) -> Result<LogsByService, Failure> {
+    let producer = KafkaProducer::new(config).map_err(Failure::failed)?;
+    let log = |service: &'static str| -> (&'static str, Arc<dyn Log>) {
+        (service, Arc::new(KafkaLog::new(producer.clone(), service, config.clone())))
+    };
+    Ok(system.logs().into_iter().map(log).collect())
+}
+
+/// The partitions of which a service's database is made.
+fn read_by(system: &System, service: &Service, sources: &[PartitionId]) -> Vec<PartitionId> {
+    let mut services = service.views().sources(&system.logs());
+    services.extend(system.sources_of(&service.reacts()));
+    sources.iter().filter(|source| services.contains(&&*source.service)).cloned().collect()
+}
+
+/// What is watched while the node runs.
+fn watched(parts: &ReadingParts<'_>, reading: &ReadSide, readiness: &Readiness, failure: &Ended) -> Result<Watched, Failure> {
+    let ReadingParts { system, arguments, config, databases, stop, .. } = parts;
+    let topics = Topics::new(config).map_err(Failure::failed)?;
+    let sources = identity::sources(&topics.partitions(&system.logs()).map_err(Failure::failed)?);
+    let written = arguments.playing(&system.logs(), Role::Commands);
+    Ok(Watched {
+        arguments: arguments.store.clone(),
+        logs: logs(system, config)?,
+        topics: Arc::new(topics),
+        snapshots: sources.iter().filter(|source| written.contains(&&*source.service)).cloned().collect(),
+        reads: system.services().iter().map(|service| (service.name(), read_by(system, service, &sources))).collect(),
+        sources,
+        databases: databases.0.clone(),
+        readers: reading.readers(),
+        readiness: readiness.clone(),
+        stop: (*stop).clone(),
+        failure: failure.clone(),
+    })
 }
 
 fn command_routes(system: &System, arguments: &RunArguments, writing: &WriteSide) -> OpenApiRouter {
@@ -83,12 +143,64 @@ fn greet(system: &System, arguments: &RunArguments, http: &TcpListener) {
     }
 }
 
-fn log_to_stderr(system: &System, json: bool) {
+/// Binds an address of the settings.
+async fn bind(what: &str, address: &HostPort, setting: &str) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address.pair()).await.map_err(|error| Failure::in_use(what, address, &error, setting))
+}
+
+/// Fails where an address of the settings cannot be had or the data directory cannot be used, before anything is started. What it binds and
+/// makes to find out is gone when it returns.
+///
+/// # Errors
+/// One of them cannot be had.
+pub fn check(arguments: &RunArguments) -> Result<(), Failure> {
+    let free = |what, address: &HostPort, setting| {
+        std::net::TcpListener::bind(address.pair()).map(drop).map_err(|error| Failure::in_use(what, address, &error, setting))
+    };
+    refuse_unreachable(arguments)?;
+    free("HTTP", &arguments.http, "DAYBOOK_HTTP")?;
+    free("nodes", &arguments.node, "DAYBOOK_NODE")?;
+    let kafka = &arguments.store.kafka;
+    if kafka.is_embedded() {
+        let log = HostPort { host: "127.0.0.1".to_owned(), port: kafka.broker_port };
+        free("the embedded log", &log, "DAYBOOK_BROKER_PORT")?;
+    }
+    data::check(&arguments.store.data)
+}
+
+/// Other nodes are told where this one is: an address that stands for all addresses would send them to themselves.
+fn refuse_unreachable(arguments: &RunArguments) -> Result<(), Failure> {
+    let node = &arguments.node;
+    if arguments.store.kafka.is_embedded() || node.reachable() == *node {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "DAYBOOK_NODE (--node) must be an address at which other nodes reach this one, such as node-1:9191; {node} stands for every address"
+    )))
+}
+
+/// The settings that say what this node works on, as the log shows them.
+fn show(arguments: &RunArguments) {
+    let StoreArguments { kafka, data, postgres, registry } = &arguments.store;
+    let url = |url: &Option<String>| url.as_deref().map(codec::shown_url).unwrap_or_default();
+    tracing::info!(
+        name = arguments.node_name(),
+        http = %arguments.http,
+        node = %arguments.node,
+        kafka = kafka.kafka.as_deref().unwrap_or("embedded"),
+        data = %data.display(),
+        postgres = url(postgres),
+        registry = url(registry),
+        "settings"
+    );
+}
+
+fn log_to_stderr(system: &System, arguments: &RunArguments) {
     let ours = [system.name(), "system", "event_store", "command_api", "consumers", "projections"];
     let default = ours.iter().fold("warn".to_owned(), |filter, name| format!("{filter},{}=info", name.replace('-', "_")));
-    let filter = EnvFilter::try_from_env("DAYBOOK_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let filter = EnvFilter::new(arguments.log.as_deref().unwrap_or(&default));
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    if json { lines.json().init() } else { lines.init() }
+    if arguments.json { lines.json().init() } else { lines.init() }
 }
 
 /// A token that Ctrl-C or SIGTERM cancels.

@@ -33,6 +33,9 @@ pub(crate) async fn run(system: &System, arguments: TailArguments) -> Result<Exi
     };
     let config = arguments.kafka.config("daybook-tail");
     let partitions = Topics::new(&config).and_then(|topics| topics.partitions(&services)).map_err(Failure::failed)?;
+    if partitions.is_empty() {
+        return Err(Failure::usage(format!("{} holds no log of {}: it has none of the topics", config.brokers, system.title())));
+    }
     let producer = KafkaProducer::new(&config).map_err(Failure::failed)?;
     let shown = Shown { schemas, aggregate: arguments.aggregate, all: arguments.all, json: arguments.json };
     let mut tails = JoinSet::new();

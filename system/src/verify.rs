@@ -11,7 +11,7 @@ use std::{process::ExitCode, sync::Arc};
 
 /// Reads each partition from its beginning to its present end; exit code 4 when a promise is broken.
 pub(crate) async fn run(system: &System, arguments: VerifyArguments) -> Result<ExitCode, Failure> {
-    let store = Store::open(system, &arguments.store).await?;
+    let store = Store::open(system, &arguments.store, "verify").await?;
     let asked = |service: &&'static str| arguments.services.is_empty() || arguments.services.iter().any(|asked| asked == service);
     let mut found = Vec::new();
     for service in system.logs().into_iter().filter(asked) {
@@ -34,6 +34,9 @@ pub(crate) async fn run(system: &System, arguments: VerifyArguments) -> Result<E
         }
     }
     store.close().await?;
+    if found.iter().all(|(_, findings)| findings.records == 0) {
+        return Err(Failure::usage("there is nothing to verify: the logs are empty"));
+    }
     let violations = found.iter().map(|(_, findings)| findings.violations).sum::<u64>() + together.len() as u64;
     if arguments.json {
         let partitions: Vec<_> =

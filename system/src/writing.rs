@@ -1,6 +1,6 @@
 //! The write side of a node: hosts for the aggregates, routers to them, and the server for other nodes.
 
-use crate::{Failure, Role, RunArguments, System};
+use crate::{Failure, HostPort, Role, RunArguments, System};
 use codec::Schemas;
 use command_api::node::{NodeServer, Routed};
 use event_sourcing::{Aggregate, Event};
@@ -89,9 +89,9 @@ pub(crate) struct WritingParts<'a> {
 
 impl WriteSide {
     /// Joins the cluster and begins to own the partitions that this process is given.
-    pub async fn start(parts: WritingParts<'_>) -> Result<Self, Failure> {
+    pub async fn start(parts: WritingParts<'_>, listener: TcpListener) -> Result<Self, Failure> {
         let WritingParts { system, arguments, config, schemas, readiness, stop } = parts;
-        let (listener, name) = listen(arguments).await?;
+        let name = named(arguments, &listener)?;
         let topics = Topics::new(config).map_err(Failure::failed)?;
         let partitions = topics.partitions(&system.logs()).map_err(Failure::failed)?;
         let producer = KafkaProducer::new(config).map_err(Failure::failed)?;
@@ -133,12 +133,10 @@ impl WriteSide {
     }
 }
 
-async fn listen(arguments: &RunArguments) -> Result<(TcpListener, NodeName), Failure> {
-    let listener =
-        TcpListener::bind(&arguments.node).await.map_err(|error| Failure::in_use("nodes", &arguments.node, &error, "DAYBOOK_NODE"))?;
-    let bound = listener.local_addr().map_err(Failure::failed)?;
-    let host = arguments.node.rsplit_once(':').map_or("127.0.0.1", |(host, _)| host);
-    Ok((listener, NodeName { owner: arguments.node_name(), address: format!("{host}:{}", bound.port()) }))
+fn named(arguments: &RunArguments, listener: &TcpListener) -> Result<NodeName, Failure> {
+    let port = listener.local_addr().map_err(Failure::failed)?.port();
+    let address = HostPort { port, ..arguments.node.clone() }.to_string();
+    Ok(NodeName { owner: arguments.node_name(), address })
 }
 
 async fn serve(server: NodeServer, listener: TcpListener, stop: CancellationToken) {

@@ -23,7 +23,7 @@ pub fn free_port() -> u16 {
 }
 
 /// The settings of real parts, which a test on the embedded log must not see.
-const REAL_PARTS: [&str; 3] = ["DAYBOOK_KAFKA", "DAYBOOK_POSTGRES", "SCHEMA_REGISTRY_URL"];
+const REAL_PARTS: [&str; 4] = ["DAYBOOK_KAFKA", "DAYBOOK_POSTGRES", "SCHEMA_REGISTRY_URL", "DAYBOOK_MAIL"];
 
 /// Uses a tool of a system's program on the data of an embedded system.
 pub fn tool(program: &str, directory: &Path, broker_port: u16, arguments: &[&str]) -> Output {
@@ -54,6 +54,13 @@ impl Daybook {
         let mut all = vec![("DAYBOOK_BROKER_PORT", port.as_str())];
         all.extend(settings);
         Some(Self::spawn(program, directory, &[], &all, &REAL_PARTS).await)
+    }
+
+    /// Starts this program on the embedded log with further settings, which may say anything of real parts.
+    pub async fn embedded_kept(program: &str, directory: &Path, broker_port: u16, settings: &[(&str, &str)]) -> Self {
+        let port = broker_port.to_string();
+        let unset: Vec<&str> = REAL_PARTS.into_iter().filter(|name| settings.iter().all(|(set, _)| set != name)).collect();
+        Self::spawn(program, directory, &[], &[settings, &[("DAYBOOK_BROKER_PORT", port.as_str())]].concat(), &unset).await
     }
 
     /// Starts it with further arguments and settings.
@@ -92,6 +99,11 @@ impl Daybook {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a process has memory");
         line.trim().trim_end_matches(" kB").parse::<u64>().expect("kilobytes") * 1024
+    }
+
+    /// Its exit code, once it has ended by itself; inner none where a signal ended it.
+    pub fn ended(&mut self) -> Option<Option<i32>> {
+        self.child.try_wait().expect("it can be asked").map(|status| status.code())
     }
 
     /// Ends it as a crash would.

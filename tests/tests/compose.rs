@@ -53,6 +53,8 @@ fn every_service_of_daybook_has_a_container_and_a_port_of_its_own() {
         assert_eq!(container["command"][2].as_str(), Some(service), "{service}");
         assert_eq!(container["environment"]["DAYBOOK_NODE"].as_str(), Some(format!("{service}:9191").as_str()));
         assert_eq!(container["environment"]["DAYBOOK_KAFKA"].as_str(), Some("kafka:9092"));
+        let mail = ["DAYBOOK_MAIL", "DAYBOOK_SMTP_URL"].iter().filter(|name| container["environment"][**name].is_string()).count();
+        assert_eq!(mail, 1, "{service} says where mail goes: with brokers nothing else is taken for an answer");
         ports.push(container["ports"][0].as_str().expect("a port").to_owned());
     }
     let distinct: std::collections::BTreeSet<_> = ports.iter().collect();

@@ -85,6 +85,16 @@ struct Current {
 }
 
 impl Store {
+    /// Whether a directory holds a log. Makes nothing.
+    pub fn is_in(directory: &Path) -> bool {
+        directory.join(FILE).is_file()
+    }
+
+    /// The process that has a directory's log open; none where nobody has. Makes nothing.
+    pub fn owner_of(directory: &Path) -> Option<String> {
+        owner::owner_of(directory)
+    }
+
     /// Opens the log in a directory, or makes it.
     pub fn open(directory: &Path) -> Result<Self, OpenError> {
         Self::open_with(directory, StoreSettings::default())

@@ -37,6 +37,15 @@ impl Owner {
     }
 }
 
+/// The process that owns a directory's log now; none where nobody does. Makes nothing.
+pub(super) fn owner_of(directory: &Path) -> Option<String> {
+    let mut lock = OpenOptions::new().read(true).write(true).open(directory.join(LOCK)).ok()?;
+    match lock.try_lock() {
+        Err(TryLockError::WouldBlock) => Some(named_in(&mut lock)),
+        Ok(()) | Err(TryLockError::Error(_)) => None,
+    }
+}
+
 fn write_id(lock: &mut File) -> std::io::Result<()> {
     lock.set_len(0)?;
     lock.rewind()?;

@@ -13,6 +13,7 @@ use crate::{
 use parking_lot::Mutex;
 use std::{
     collections::HashSet,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -110,8 +111,14 @@ impl Drop for KafkaTail {
     }
 }
 
-fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, LogError> {
-    std::thread::Builder::new().name(name.into()).spawn(run).map_err(|error| LogError(error.to_string()))
+/// A thread that runs until it is done; a defect is said by the panic's hook, and it runs again.
+fn spawn(name: &str, run: impl Fn() + Send + 'static) -> Result<JoinHandle<()>, LogError> {
+    let again = move || {
+        while catch_unwind(AssertUnwindSafe(&run)).is_err() {
+            std::thread::sleep(LOOK);
+        }
+    };
+    std::thread::Builder::new().name(name.into()).spawn(again).map_err(|error| LogError(error.to_string()))
 }
 
 impl Tailing {

@@ -21,39 +21,108 @@ pub(super) const TRUSTED: Duration = Duration::from_secs(1);
 ///   empty would scan the whole table for each row, until autovacuum counts its rows after a minute.
 /// - Compiling a statement takes longer than running any of ours.
 const SETTINGS: [(&str, &str); 3] = [("synchronous_commit", "off"), ("enable_seqscan", "off"), ("jit", "off")];
+/// The options that an address may have. The driver logs others, with their values.
+const OPTIONS: [&str; 17] = [
+    "sslmode",
+    "ssl-mode",
+    "sslrootcert",
+    "ssl-root-cert",
+    "ssl-ca",
+    "sslcert",
+    "ssl-cert",
+    "sslkey",
+    "ssl-key",
+    "statement-cache-capacity",
+    "host",
+    "hostaddr",
+    "port",
+    "application_name",
+    "user",
+    "password",
+    "options",
+];
 /// PostgreSQL: no database of this name.
 const NO_DATABASE: &str = "3D000";
 /// PostgreSQL: another process has made the database meanwhile.
 const MADE_MEANWHILE: [&str; 2] = ["42P04", "23505"];
 
 impl Database {
+    /// Whether an address is one of a PostgreSQL server; connects to nothing.
+    ///
+    /// # Errors
+    /// What is wrong, without any part of the address: a password may be anywhere in a mistyped one.
+    pub fn check_address(url: &str) -> Result<(), String> {
+        let query = url.split_once('?').map_or("", |(_, query)| query);
+        let mut names = query.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split_once('=').map_or(pair, |(name, _)| name));
+        if !names.all(|name| OPTIONS.contains(&name) || name.starts_with("options[")) {
+            return Err(format!("an option behind its ? is none of {}", OPTIONS.join(", ")));
+        }
+        // The driver's error may quote the value that it cannot read.
+        PgConnectOptions::from_str(url).map(drop).map_err(|_| "an option behind its ? has a wrong value".to_owned())
+    }
+
     /// Opens `sqlite:///path/file.db` or `postgres://user@host:port/name`; makes the database and the tables of
     /// checkpoints, dead letters and errands where they are missing.
     ///
     /// # Errors
     /// [`DatabaseError::Url`] where the address names no database, [`DatabaseError::Sql`] where it cannot be reached.
     pub async fn open(url: &str) -> Result<Self, DatabaseError> {
-        let pools = match url.split_once("://").map(|(scheme, _)| scheme) {
-            Some("sqlite") => sqlite(url).await?,
-            Some("postgres" | "postgresql") => Pools::Postgres(postgres(url).await?),
-            Some(_) | None => return Err(DatabaseError::Url(url.to_owned())),
-        };
-        let database = Self { pools, watermark: Arc::default(), asked: Arc::default(), tables: Arc::default(), kept: Arc::default() };
+        let database = Self::of(pools(url, Absent::Made).await?);
         database.create_checkpoints().await?;
         database.create_letters().await?;
         database.create_errands().await?;
+        database.create_identities().await?;
         Ok(database)
+    }
+
+    /// Opens a database that is there; makes nothing.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); [`DatabaseError::Missing`] where there is none, or it holds nothing of ours.
+    pub async fn open_existing(url: &str) -> Result<Self, DatabaseError> {
+        let database = Self::of(pools(url, Absent::Refused).await?);
+        match database.texts("SELECT \"reader\" FROM \"checkpoints\" LIMIT 1".to_owned(), Vec::new()).await {
+            Err(DatabaseError::Sql(error)) if error.as_database_error().is_some() => Err(DatabaseError::Missing),
+            Err(error) => Err(error),
+            Ok(_) => {
+                // A database of an earlier build does not have it yet.
+                database.create_identities().await?;
+                Ok(database)
+            }
+        }
+    }
+
+    fn of(pools: Pools) -> Self {
+        Self { pools, watermark: Arc::default(), asked: Arc::default(), tables: Arc::default(), kept: Arc::default() }
+    }
+}
+
+/// What becomes of a database that is not there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Absent {
+    Made,
+    Refused,
+}
+
+async fn pools(url: &str, absent: Absent) -> Result<Pools, DatabaseError> {
+    match url.split_once("://").map(|(scheme, _)| scheme) {
+        Some("sqlite") => sqlite(url, absent).await,
+        Some("postgres" | "postgresql") => Ok(Pools::Postgres(postgres(url, absent).await?)),
+        Some(_) | None => Err(DatabaseError::Url),
     }
 }
 
 /// `NORMAL` is enough: rows and their checkpoint are one commit, so when a power cut loses it, the reader reads those records from the log
 /// again.
-async fn sqlite(url: &str) -> Result<Pools, DatabaseError> {
+async fn sqlite(url: &str, absent: Absent) -> Result<Pools, DatabaseError> {
     let options = SqliteConnectOptions::from_str(url)?
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Normal)
         .busy_timeout(BUSY);
+    if absent == Absent::Refused && !options.get_filename().is_file() {
+        return Err(DatabaseError::Missing);
+    }
     if let Some(folder) = options.get_filename().parent() {
         std::fs::create_dir_all(folder).map_err(sqlx::Error::Io)?;
     }
@@ -62,9 +131,9 @@ async fn sqlite(url: &str) -> Result<Pools, DatabaseError> {
     Ok(Pools::Sqlite { writer, readers: pool(3).connect_lazy_with(options) })
 }
 
-async fn postgres(url: &str) -> Result<PgPool, DatabaseError> {
+async fn postgres(url: &str, absent: Absent) -> Result<PgPool, DatabaseError> {
     let options = with_settings(PgConnectOptions::from_str(url)?);
-    let name = options.get_database().map(str::to_owned).ok_or_else(|| DatabaseError::Url(url.to_owned()))?;
+    let name = options.get_database().map(str::to_owned).ok_or(DatabaseError::Url)?;
     // A ping before each use doubles the cost of a row by its key, so a connection that was in use just now is not pinged.
     let pool =
         PgPoolOptions::new().max_connections(8).acquire_timeout(ACQUIRE).test_before_acquire(false).before_acquire(|connection, used| {
@@ -77,6 +146,7 @@ async fn postgres(url: &str) -> Result<PgPool, DatabaseError> {
         });
     match options.clone().connect().await {
         Ok(connection) => connection.close().await?,
+        Err(error) if code(&error).as_deref() == Some(NO_DATABASE) && absent == Absent::Refused => return Err(DatabaseError::Missing),
         Err(error) if code(&error).as_deref() == Some(NO_DATABASE) => create_database(&options, &name).await?,
         Err(error) => return Err(error.into()),
     }

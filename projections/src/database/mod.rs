@@ -3,6 +3,8 @@
 mod checkpoint;
 mod connect;
 mod errands;
+mod held;
+mod identities;
 mod kept;
 mod letters;
 mod query;
@@ -22,6 +24,8 @@ pub use sql::Dialect;
 pub(crate) use transaction::{Bind, Transaction};
 pub(crate) use upsert::There;
 
+pub use held::Held;
+
 use event_store::{Batch, BatchError, PartitionId};
 use kept::Kept;
 use sqlx::{PgPool, SqlitePool};
@@ -33,9 +37,12 @@ use watermark::Watermark;
 /// Why an operation on a database failed.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
-    /// The address has an unknown scheme, or names no database.
-    #[error("{0:?} is no database address: it must begin with sqlite:// or postgres:// and name a database")]
-    Url(String),
+    /// The address has an unknown scheme, or names no database. It is not repeated: it may hold a password.
+    #[error("the address of the database must begin with sqlite:// or postgres:// and name a database")]
+    Url,
+    /// There is no such database, or it holds nothing of ours.
+    #[error("there is no such database, or it holds no views")]
+    Missing,
     /// The database refused a statement or did not answer; callers that shared a statement share the error.
     #[error("database: {0}")]
     Sql(#[from] Arc<sqlx::Error>),
@@ -60,7 +67,7 @@ impl From<DatabaseError> for BatchError {
     fn from(error: DatabaseError) -> Self {
         match error {
             DatabaseError::Moved(source) => Self::Moved(source),
-            DatabaseError::Url(_) | DatabaseError::Sql(_) | DatabaseError::Row(_) | DatabaseError::View(_) => {
+            DatabaseError::Url | DatabaseError::Missing | DatabaseError::Sql(_) | DatabaseError::Row(_) | DatabaseError::View(_) => {
                 Self::Failed(error.to_string())
             }
         }
@@ -73,7 +80,7 @@ impl DatabaseError {
         match self {
             Self::Row(_) | Self::View(_) => true,
             Self::Sql(error) => error.as_database_error().and_then(|error| error.code()).is_some_and(|code| is_about_data(&code)),
-            Self::Url(_) | Self::Moved(_) => false,
+            Self::Url | Self::Missing | Self::Moved(_) => false,
         }
     }
 }

@@ -15,7 +15,7 @@ use std::{
     process::ExitCode,
     time::{Duration, Instant},
 };
-use system::Failure;
+use system::{ApiArguments, Failure};
 
 /// The text that `import --help` shows after its arguments.
 pub const HELP: &str = "\
@@ -38,8 +38,8 @@ pub struct ImportArguments {
     /// A CSV file of invoices, plain or compressed with gzip (`.gz`).
     pub file: PathBuf,
     /// Where Daybook is.
-    #[arg(long, env = "DAYBOOK_URL", default_value = "http://127.0.0.1:8080")]
-    pub url: String,
+    #[command(flatten)]
+    pub api: ApiArguments,
     /// End with one JSON object on standard output.
     #[arg(long)]
     pub json: bool,
@@ -61,11 +61,14 @@ pub async fn run(arguments: ImportArguments) -> Result<ExitCode, Failure> {
     if let Some(path) = &arguments.report {
         report::check(path).map_err(|error| wrong(path, &error))?;
     }
-    let api = api::Api::new(&arguments.url).map_err(Failure::usage)?;
+    let url = arguments.api.url();
+    // An error names the URL of its request, which may hold a password.
+    let shown = |error: api::ApiError| error.to_string().replace(&url, &codec::shown_url(&url));
+    let api = api::Api::new(&url).map_err(|error| Failure::usage(shown(error)))?;
     let bytes = read(&arguments.file).map_err(|error| wrong(&arguments.file, &error))?;
     let mut plan = invoices::Plan::read(&bytes).map_err(|error| wrong(&arguments.file, &error))?;
     drop(bytes);
-    api.greet().await.map_err(|error| Failure::failed(format!("{error}; does Daybook run there? --url says where it is")))?;
+    api.greet().await.map_err(|error| Failure::failed(format!("{}; does Daybook run there? --url says where it is", shown(error))))?;
     let limits = execute::Limits { concurrency: usize::from(arguments.concurrency), settle: SETTLE };
     execute::execute(&mut plan, &api, limits).await.map_err(|error| Failure::failed(format!("{error}; run it again to go on")))?;
     if let Some(path) = &arguments.report {

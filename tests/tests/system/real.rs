@@ -11,7 +11,7 @@ pub static ON_REAL_PARTS: Mutex<()> = Mutex::const_new(());
 /// Where the real parts are.
 pub struct Parts {
     pub kafka: String,
-    postgres: String,
+    pub postgres: String,
     registry: String,
 }
 
@@ -22,7 +22,12 @@ impl Parts {
     }
 
     pub fn settings(&self) -> Vec<(&str, &str)> {
-        vec![("DAYBOOK_KAFKA", &self.kafka), ("DAYBOOK_POSTGRES", &self.postgres), ("SCHEMA_REGISTRY_URL", &self.registry)]
+        vec![
+            ("DAYBOOK_KAFKA", &self.kafka),
+            ("DAYBOOK_POSTGRES", &self.postgres),
+            ("SCHEMA_REGISTRY_URL", &self.registry),
+            ("DAYBOOK_MAIL", "folder"),
+        ]
     }
 }
 

@@ -25,7 +25,9 @@ def mail_server(settings: Settings) -> Process | None:
 
 def environment(settings: Settings) -> dict[str, str]:
     """What a node must be told to use it."""
-    return {"DAYBOOK_SMTP_URL": f"smtp://{layout.ADDRESSES[layout.MAIL]}:{layout.MAIL_PORT}"} if FAULT in settings.kinds else {}
+    if FAULT not in settings.kinds:
+        return {"DAYBOOK_MAIL": "folder"}
+    return {"DAYBOOK_SMTP_URL": f"smtp://{layout.ADDRESSES[layout.MAIL]}:{layout.MAIL_PORT}"}
 
 
 def box(settings: Settings) -> Path:

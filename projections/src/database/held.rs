@@ -1,0 +1,34 @@
+//! Keeps other tools away from a database on PostgreSQL.
+
+use super::{Database, DatabaseError, Pools};
+use sqlx::{ConnectOptions, PgConnection};
+
+/// Names our advisory lock among those of other programs.
+const KEYS: (i32, i32) = (0x4461_7962, 0x746f_6f6c);
+
+/// A lock on a database; PostgreSQL lifts it when the connection ends, however it ends.
+#[derive(Debug)]
+pub struct Held {
+    _connection: Option<PgConnection>,
+}
+
+impl Database {
+    /// Keeps out whoever else holds this database by this function; `name` tells others who does. On SQLite, which knows no such lock,
+    /// nobody is kept out.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Sql`] where the database does not answer. The inner error is the name of whoever holds it.
+    pub async fn hold(&self, name: &str) -> Result<Result<Held, String>, DatabaseError> {
+        let Pools::Postgres(pool) = &self.pools else { return Ok(Ok(Held { _connection: None })) };
+        let mut connection = (*pool.connect_options()).clone().application_name(name).connect().await?;
+        let (class, object) = KEYS;
+        let taken: bool =
+            sqlx::query_scalar("SELECT pg_try_advisory_lock($1, $2)").bind(class).bind(object).fetch_one(&mut connection).await?;
+        if taken {
+            return Ok(Ok(Held { _connection: Some(connection) }));
+        }
+        let who = "SELECT COALESCE(max(application_name), 'another tool') FROM pg_locks JOIN pg_stat_activity USING (pid) \
+                   WHERE locktype = 'advisory' AND granted AND classid::bigint = $1 AND objid::bigint = $2";
+        Ok(Err(sqlx::query_scalar(who).bind(i64::from(class)).bind(i64::from(object)).fetch_one(&mut connection).await?))
+    }
+}

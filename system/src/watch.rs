@@ -1,0 +1,184 @@
+//! Watches a node's log and readers while it runs: says what does not do its work, and ends the node when its log is another one.
+
+use crate::{
+    Failure, StoreArguments,
+    identity::{self, Foreign, LogsByService, SnapshotLogs},
+};
+use event_store::{LogError, PartitionId, Readers, Readiness, kafka::Topics};
+use futures::{StreamExt, stream};
+use parking_lot::Mutex;
+use projections::Database;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio_util::sync::CancellationToken;
+
+/// How often the readers are asked how they fare.
+const EVERY: Duration = Duration::from_millis(200);
+/// How often the log's ends are asked for.
+const ENDS_EVERY: Duration = Duration::from_secs(5);
+/// How often it is looked whether there are logs whose identity is not kept yet.
+const ADOPT_EVERY: Duration = Duration::from_secs(60);
+/// The same, until all are kept once.
+const ADOPT_FIRST_EVERY: Duration = Duration::from_secs(1);
+/// How long the log may be silent before that counts.
+const SILENCE: Duration = Duration::from_secs(10);
+/// How often in a row a log must be shorter than it was: a new leader of a partition may answer an older end for a moment.
+const SHORTER: u32 = 3;
+/// How many partitions are asked at once.
+const AT_ONCE: usize = 16;
+/// The condition of readiness that holds while the log answers.
+const LOG: &str = "log";
+
+/// Why a node had to end; none while it need not.
+pub(crate) type Ended = Arc<Mutex<Option<Failure>>>;
+
+/// The parts of a node that are watched.
+pub(crate) struct Watched {
+    pub arguments: StoreArguments,
+    pub logs: LogsByService,
+    pub topics: Arc<Topics>,
+    pub sources: Vec<PartitionId>,
+    pub databases: BTreeMap<&'static str, Database>,
+    /// The partitions that each of the databases is made of.
+    pub reads: BTreeMap<&'static str, Vec<PartitionId>>,
+    /// The partitions of which this node may keep snapshots.
+    pub snapshots: Vec<PartitionId>,
+    pub readers: Arc<Readers>,
+    pub readiness: Readiness,
+    pub stop: CancellationToken,
+    /// Why the node had to end.
+    pub failure: Ended,
+}
+
+/// What was seen of the log so far.
+struct Seen {
+    ends: HashMap<PartitionId, i64>,
+    shorter: HashMap<PartitionId, u32>,
+    answered: Instant,
+    asked: Option<Instant>,
+    /// Since when it was looked last for identities that are not kept, and whether all were kept then.
+    looked: Option<Instant>,
+    adopted: bool,
+}
+
+impl Watched {
+    /// Watches until the node stops.
+    pub async fn run(self) {
+        let mut ticks = tokio::time::interval(EVERY);
+        let mut seen =
+            Seen { ends: HashMap::new(), shorter: HashMap::new(), answered: Instant::now(), asked: None, looked: None, adopted: false };
+        loop {
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                _ = ticks.tick() => self.tick(&mut seen).await,
+            }
+        }
+    }
+
+    async fn tick(&self, seen: &mut Seen) {
+        let is_due = |last: Option<Instant>, every| last.is_none_or(|last| last.elapsed() >= every);
+        for (reader, trouble) in self.readers.troubles(&seen.ends) {
+            self.readiness.explain(&reader, trouble);
+        }
+        if is_due(seen.asked, ENDS_EVERY) {
+            seen.asked = Some(Instant::now());
+            self.ask(seen).await;
+        }
+        if is_due(seen.looked, if seen.adopted { ADOPT_EVERY } else { ADOPT_FIRST_EVERY }) {
+            seen.looked = Some(Instant::now());
+            match self.adopt(seen).await {
+                Ok(all) => seen.adopted = all,
+                Err(error) => tracing::debug!(error, "the identities of the logs cannot be kept yet"),
+            }
+        }
+    }
+
+    /// Asks for the ends of all partitions.
+    async fn ask(&self, seen: &mut Seen) {
+        let end = |source: &PartitionId| {
+            let (source, log) = (source.clone(), self.logs.get(&*source.service).cloned());
+            async move {
+                let end = match log {
+                    Some(log) => log.end(source.partition).await,
+                    None => Ok(0),
+                };
+                (source, end)
+            }
+        };
+        let asked: Vec<(PartitionId, Result<i64, LogError>)> =
+            stream::iter(self.sources.iter().map(end)).buffer_unordered(AT_ONCE).collect().await;
+        let failed = asked.iter().find_map(|(_, end)| end.as_ref().err().map(ToString::to_string));
+        let gone = if failed.is_some() { self.gone().await } else { Vec::new() };
+        let asked = asked.into_iter().map(|(source, end)| if gone.contains(&&*source.service) { (source, Ok(0)) } else { (source, end) });
+        if failed.is_none() {
+            seen.answered = Instant::now();
+        }
+        self.readiness.explain(LOG, failed.filter(|_| seen.answered.elapsed() >= SILENCE));
+        for (source, end) in asked.filter_map(|(source, end)| Some((source, end.ok()?))) {
+            let before = seen.ends.get(&source).copied().unwrap_or(0);
+            if end >= before {
+                seen.shorter.remove(&source);
+                seen.ends.insert(source, end);
+                continue;
+            }
+            let times = seen.shorter.entry(source.clone()).or_default();
+            *times += 1;
+            if *times >= SHORTER {
+                return self.end_because(&source, &Foreign::WentBack { partition: source.to_string(), read: before, end });
+            }
+        }
+    }
+
+    /// The services whose topics are gone, by the brokers' word; none where the brokers do not answer.
+    async fn gone(&self) -> Vec<&'static str> {
+        let (topics, services) = (self.topics.clone(), self.logs.keys().copied().collect::<Vec<_>>());
+        let asked = services.clone();
+        let there = tokio::task::spawn_blocking(move || topics.partitions(&asked)).await;
+        match there {
+            Ok(Ok(there)) => services.into_iter().filter(|service| !there.contains_key(service)).collect(),
+            Ok(Err(_)) | Err(_) => Vec::new(),
+        }
+    }
+
+    /// Ends the node: nothing that it knows holds of such a log.
+    fn end_because(&self, source: &PartitionId, why: &Foreign) {
+        let foreign: Vec<&str> = self.databases.keys().copied().collect();
+        let failure = identity::refusal(&self.arguments, &format!("what this node knows of {source}"), why, &foreign);
+        tracing::error!(%failure, "this node ends");
+        *self.failure.lock() = Some(failure);
+        self.stop.cancel();
+    }
+
+    /// Keeps the identities of the logs that databases and snapshots have begun to read; true when all are kept.
+    async fn adopt(&self, seen: &Seen) -> Result<bool, String> {
+        let words = |error: &dyn ToString| error.to_string();
+        let mut all = true;
+        for (service, database) in &self.databases {
+            let known = database.log_identities().await.map_err(|error| words(&error))?;
+            let read = self.reads.get(service).into_iter().flatten();
+            let lacking = read.filter(|source| !known.contains_key(*source)).cloned().collect();
+            for (source, identity) in self.identities(lacking, seen, &mut all).await.map_err(|error| words(&error))? {
+                database.adopt_log(&source, &identity).await.map_err(|error| words(&error))?;
+            }
+        }
+        let snapshots = SnapshotLogs::of(&self.arguments.data);
+        let known = snapshots.known();
+        let lacking: Vec<PartitionId> = self.snapshots.iter().filter(|source| !known.contains_key(*source)).cloned().collect();
+        let found = self.identities(lacking, seen, &mut all).await.map_err(|error| words(&error))?;
+        if !found.is_empty() {
+            snapshots.adopt(found).map_err(|error| words(&error))?;
+        }
+        Ok(all)
+    }
+
+    async fn identities(&self, lacking: Vec<PartitionId>, seen: &Seen, all: &mut bool) -> Result<HashMap<PartitionId, String>, LogError> {
+        let (known, unknown): (Vec<_>, Vec<_>) = lacking.into_iter().partition(|source| seen.ends.contains_key(source));
+        *all &= unknown.is_empty();
+        let found = identity::look(&self.logs, known).await?;
+        *all &= found.values().all(|present| present.identity.is_some());
+        Ok(found.into_iter().filter_map(|(source, present)| Some((source, present.identity?))).collect())
+    }
+}
