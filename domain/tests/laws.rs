@@ -9,9 +9,9 @@ use domain::notification::Notification;
 use domain::order::{Order, OrderEvent, OrderLine};
 use domain::payment::{Payment, PaymentCommand, PaymentEvent, PaymentRefundSettled, PaymentRefusal};
 use domain::product::{Product, ProductCommand, ProductEvent, Stock};
-use domain::reservation::{Reservation, ReservationEvent};
+use domain::reservation::{Kind, Reservation, ReservationCommand, ReservationEvent};
 use domain::user::{User, UserEvent};
-use domain::{Aggregate, Money, testing::fold};
+use domain::{Aggregate, Money, Timestamp, testing::fold};
 use proptest::prelude::*;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -329,6 +329,11 @@ proptest! {
             version += i64::try_from(group.len()).unwrap();
             let made = group.iter().any(|event| matches!(event, ReservationEvent::Made(_)));
             prop_assert!(!made || state.held().map(|held| held.number) == Some(version));
+            // Whoever holds it and asks is answered the version.
+            if let Some(held) = state.held() {
+                let again = ReservationCommand::Reserve { kind: Kind::Sku, holder: held.holder, now: Timestamp(0) };
+                prop_assert!(state.handle(again).is_ok_and(|events| events.len() == 1 || held.number == version));
+            }
         }
     }
 

@@ -145,7 +145,7 @@ impl Reservation {
 /// The commands to a reservation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ReservationCommand {
-    /// Reserves for a holder; where that one holds it already it makes no event.
+    /// Reserves for a holder, under the version that it leads to; where that one holds it under this version already it makes no event.
     Reserve { kind: Kind, holder: HolderId, now: Timestamp },
     /// Notes a further user from before there were reservations: it is made for that one when the present one ends.
     Await { kind: Kind, holder: HolderId, now: Timestamp },
@@ -275,7 +275,9 @@ impl Reservation {
     fn reserve(&self, made: ReservationMade) -> Result<Vec<ReservationEvent>, ReservationRefusal> {
         match self.held {
             None => Ok(vec![ReservationEvent::Made(made)]),
-            Some(held) if held.holder == made.holder => Ok(vec![]),
+            Some(held) if held.holder == made.holder && held.number == self.events => Ok(vec![]),
+            // Another awaits it since: it is made anew, since whoever asks takes the version for the number.
+            Some(held) if held.holder == made.holder => Ok(vec![ReservationEvent::Made(made)]),
             Some(held) => Err(ReservationRefusal::Held(held)),
         }
     }

@@ -56,6 +56,14 @@ fn two_who_used_the_same_before_have_it_one_after_the_other() {
 }
 
 #[test]
+fn the_number_is_the_version_although_another_awaits_it() {
+    let awaited = ReservationEvent::Awaited(ReservationAwaited { kind: Kind::Email, holder: BOB });
+    let renewed = given::<Reservation>([made(ADA), awaited]).when(reserve(ADA)).then([made(ADA)]).when(reserve(ADA)).then_nothing();
+    assert_eq!(renewed.state().held().map(|held| held.number), Some(3));
+    renewed.when(end(ADA, 1)).then_nothing().when(end(ADA, 3)).then([ended(ADA, 3), made(BOB)]);
+}
+
+#[test]
 fn the_gate_opens_once() {
     let opened = ReservationEvent::Opened(ReservationsOpened {});
     given::<Reservation>([]).when(ReservationCommand::MayReserve).refused("reservations-not-open");

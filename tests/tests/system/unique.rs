@@ -2,7 +2,11 @@
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use std::{collections::BTreeSet, path::Path, time::Duration};
+use std::{
+    collections::BTreeSet,
+    path::Path,
+    time::{Duration, Instant},
+};
 use system_tests::process::{Client, Daybook, eventually, free_port, tool};
 use tokio::task::JoinSet;
 
@@ -14,23 +18,31 @@ const KILLS: u64 = 4;
 type Learned = Result<String, String>;
 
 /// Posts under a key until the answer says what became of it, through kills and restarts.
-async fn insist(client: Client, path: &'static str, key: String, body: Value) -> Learned {
-    eventually(&format!("{path} under {key}"), async || {
-        let request = reqwest::Client::new().post(format!("{}{path}", client.url)).header("Idempotency-Key", &key).json(&body);
-        let response = request.send().await.ok()?;
-        let (status, answer) = (response.status(), response.json::<Value>().await.ok()?);
-        match status {
-            StatusCode::CREATED => Some(Ok(answer["id"].as_str()?.to_owned())),
-            StatusCode::UNPROCESSABLE_ENTITY => Some(Err(answer["type"].as_str()?.to_owned())),
-            _ => None,
+async fn insist(url: String, path: &'static str, key: String, body: Value) -> Learned {
+    let (client, until) = (reqwest::Client::new(), Instant::now() + Duration::from_secs(60));
+    while Instant::now() < until {
+        if let Some(learned) = ask(&client, &format!("{url}{path}"), &key, &body).await {
+            return learned;
         }
-    })
-    .await
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("not within a minute: {path} under {key}");
+}
+
+/// None where the answer does not say what became of it.
+async fn ask(client: &reqwest::Client, url: &str, key: &str, body: &Value) -> Option<Learned> {
+    let response = client.post(url).header("Idempotency-Key", key).json(body).send().await.ok()?;
+    let (status, answer) = (response.status(), response.json::<Value>().await.ok()?);
+    match status {
+        StatusCode::CREATED => Some(Ok(answer["id"].as_str()?.to_owned())),
+        StatusCode::UNPROCESSABLE_ENTITY => Some(Err(answer["type"].as_str()?.to_owned())),
+        _ => None,
+    }
 }
 
 /// Lets so many callers want the same at once.
 fn race(client: &Client, path: &'static str, round: &str, body: &Value) -> JoinSet<Learned> {
-    (0..RACERS).map(|racer| insist(client.clone(), path, format!("{round}/{racer}"), body.clone())).collect()
+    (0..RACERS).map(|racer| insist(client.url.clone(), path, format!("{round}/{racer}"), body.clone())).collect()
 }
 
 /// One has it, and all others were told so.
