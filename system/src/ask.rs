@@ -61,8 +61,8 @@ impl Api {
 
 /// Shows an aggregate's events up to a moment, and its state then.
 pub(crate) async fn audit(arguments: AuditArguments) -> Result<ExitCode, Failure> {
-    let AuditArguments { aggregate, id, at, url, json } = arguments;
-    let api = Api::new(&url)?;
+    let AuditArguments { aggregate, id, at, api, json } = arguments;
+    let api = Api::new(&api.url())?;
     let path = format!("/audit/{aggregate}/{id}");
     let query: Vec<(&str, &str)> = at.iter().map(|at| ("at", at.as_str())).collect();
     let state = api.get(&format!("{path}/state"), &query).await?;
@@ -101,7 +101,7 @@ pub(crate) async fn dead_letters(command: DeadLettersCommand) -> Result<ExitCode
 }
 
 async fn list(arguments: LettersArguments) -> Result<ExitCode, Failure> {
-    let letters = Api::new(&arguments.url)?.all("/dead-letters").await?;
+    let letters = Api::new(&arguments.api.url())?.all("/dead-letters").await?;
     if arguments.json {
         println!("{}", json!({"letters": letters}));
         return Ok(ExitCode::SUCCESS);
@@ -128,13 +128,13 @@ fn path(arguments: &LetterArguments) -> String {
 }
 
 async fn show(arguments: LetterArguments) -> Result<ExitCode, Failure> {
-    let letters = Api::new(&arguments.at.url)?.get(&path(&arguments), &[]).await?;
+    let letters = Api::new(&arguments.at.api.url())?.get(&path(&arguments), &[]).await?;
     println!("{}", if arguments.at.json { letters.to_string() } else { format!("{letters:#}") });
     Ok(ExitCode::SUCCESS)
 }
 
 async fn change(arguments: LetterArguments, what: &str) -> Result<ExitCode, Failure> {
-    let answer = Api::new(&arguments.at.url)?.post(&format!("{}/{what}", path(&arguments)), &[]).await?;
+    let answer = Api::new(&arguments.at.api.url())?.post(&format!("{}/{what}", path(&arguments)), &[]).await?;
     println!("{}", if arguments.at.json { answer.to_string() } else { format!("{answer:#}") });
     Ok(ExitCode::SUCCESS)
 }
@@ -142,7 +142,7 @@ async fn change(arguments: LetterArguments, what: &str) -> Result<ExitCode, Fail
 /// Drops the one letter that is named: a repeat finds that letter gone and drops no other.
 async fn give_up(arguments: DropArguments) -> Result<ExitCode, Failure> {
     let DropArguments { of, letter } = arguments;
-    let answer = Api::new(&of.at.url)?.post(&format!("{}/drop", path(&of)), &[("letter", &letter)]).await?;
+    let answer = Api::new(&of.at.api.url())?.post(&format!("{}/drop", path(&of)), &[("letter", &letter)]).await?;
     println!("{}", if of.at.json { answer.to_string() } else { format!("{answer:#}") });
     Ok(ExitCode::SUCCESS)
 }

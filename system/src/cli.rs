@@ -1,6 +1,6 @@
 //! The arguments of the command line.
 
-use crate::System;
+use crate::{ApiArguments, System};
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::PossibleValuesParser};
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -281,8 +281,8 @@ pub struct AuditArguments {
     #[arg(long)]
     pub at: Option<String>,
     /// Where Daybook is.
-    #[arg(long, env = "DAYBOOK_URL", default_value = "http://127.0.0.1:8080")]
-    pub url: String,
+    #[command(flatten)]
+    pub api: ApiArguments,
     /// One JSON object on standard output.
     #[arg(long)]
     pub json: bool,
@@ -315,8 +315,8 @@ pub struct DropArguments {
 #[derive(Args)]
 pub struct LettersArguments {
     /// Where Daybook is.
-    #[arg(long, env = "DAYBOOK_URL", default_value = "http://127.0.0.1:8080")]
-    pub url: String,
+    #[command(flatten)]
+    pub api: ApiArguments,
     /// One JSON object on standard output.
     #[arg(long)]
     pub json: bool,

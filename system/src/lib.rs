@@ -6,6 +6,7 @@
 
 #![warn(missing_docs)]
 
+mod api_arguments;
 mod ask;
 mod children;
 mod cli;
@@ -27,6 +28,7 @@ mod topics;
 mod verify;
 mod writing;
 
+pub use api_arguments::ApiArguments;
 pub use children::Children;
 pub use cli::{KafkaArguments, Role, RunArguments, StoreArguments, Tools, parse};
 pub use declaration::{Service, Surroundings, System};
