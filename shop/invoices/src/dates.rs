@@ -18,7 +18,7 @@ const TIMES: [&str; 7] = ["%H:%M", "%H:%M:%S", "%H:%M:%S%.f", "%I:%M %p", "%I:%M
 /// A date as it is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Written {
-    /// The year comes first: it can be read in one way only.
+    /// The year comes first, or the month is a word: it can be read in one way only.
     YearFirst(DateTime),
     /// Two numbers that may be day and month, and the year.
     YearLast { numbers: (i8, i8), year: i16, time: Time, dots: bool },
@@ -29,6 +29,9 @@ impl Written {
         let (date, time) = text.split_once([' ', 'T']).unwrap_or((text, ""));
         let time = time_of_day(time.trim())?;
         let separator = date.chars().find(|c| !c.is_ascii_digit()).filter(|c| matches!(c, '/' | '.' | '-'))?;
+        if let Ok(date) = Date::strptime("%d-%b-%y", date).or_else(|_| Date::strptime("%d-%b-%Y", date)) {
+            return Some(Self::YearFirst(date.to_datetime(time)));
+        }
         let parts: Vec<&str> = date.trim_end_matches(',').split(separator).collect();
         let [first, second, third] = parts[..] else { return None };
         if first.len() == 4 {
@@ -174,7 +177,14 @@ mod tests {
     #[test]
     fn each_form_is_the_same_moment_and_sorts_by_time() {
         let iso = moment("2010-12-01 08:26:00", None).expect("a date");
-        for text in ["2010-12-01T08:26:00Z", "2010-12-01 8:26", "2010/12/01 08:26", "2010-12-01 08:26:00.000"] {
+        for text in [
+            "2010-12-01T08:26:00Z",
+            "2010-12-01 8:26",
+            "2010/12/01 08:26",
+            "01-Dec-2010 08:26",
+            "1-DEC-10 8:26 AM",
+            "2010-12-01 08:26:00.000",
+        ] {
             assert_eq!(moment(text, None).as_ref(), Ok(&iso), "{text}");
         }
         let day_first =
