@@ -319,7 +319,7 @@ fn a_notification_requested_is_delivered_unless_it_was() {
 fn what_ends_a_branch_leads_to_nothing() {
     let id = NotificationId::derive("t", "n").0;
     let ends = [
-        of_user(UserEvent::Closed(UserClosed { reason: None })),
+        of_user(UserEvent::Closed(UserClosed { reason: None, left: None })),
         of_order(OrderEvent::LineReserved(OrderLineReserved { line: 0, unit_price: gbp(1) })),
         of_order(OrderEvent::LineRejected(OrderLineRejected { line: 0, reason: "r".into() })),
         of_payment(PaymentEvent::Captured(PaymentCaptured { order_id: order(), amount: gbp(700) })),

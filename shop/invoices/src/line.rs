@@ -1,45 +1,24 @@
 //! One line of an invoice, parsed, or the reason why it cannot be.
 
-use csv::{ByteRecord, StringRecord};
-use jiff::civil::DateTime;
-
-/// The columns that are needed, in any order; further ones are ignored.
-const COLUMNS: [&str; 8] = ["InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID", "Country"];
+use crate::{
+    columns::Columns,
+    dates::{DayOrder, moment},
+    numbers::{DecimalMark, plain},
+};
+use csv::StringRecord;
 
 /// The largest quantity of one line that the API takes.
 const MOST_PIECES: i64 = domain::Quantity::MAX;
 
-/// The file is no list of invoices.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum HeaderError {
-    /// A column is missing.
-    #[error(
-        "the column {0} is missing; needed are InvoiceNo, StockCode, Description, Quantity, InvoiceDate, UnitPrice, CustomerID and Country"
-    )]
-    Missing(&'static str),
-    /// The first line cannot be read.
-    #[error("the header cannot be read: {0}")]
-    Unreadable(String),
-}
-
-/// The place of each column in a record.
-#[derive(Clone, Debug)]
-pub struct Columns {
-    places: [usize; 8],
-    width: usize,
-}
-
-impl Columns {
-    /// Finds the columns by their names.
-    pub fn find(header: &ByteRecord) -> Result<Self, HeaderError> {
-        let header = StringRecord::from_byte_record(header.clone()).map_err(|error| HeaderError::Unreadable(error.to_string()))?;
-        let mut places = [0; 8];
-        for (place, name) in places.iter_mut().zip(COLUMNS) {
-            let is = |field: &str| field.trim_start_matches('\u{feff}').trim() == name;
-            *place = header.iter().position(is).ok_or(HeaderError::Missing(name))?;
-        }
-        Ok(Self { places, width: header.len() })
-    }
+/// How the lines of a file are read.
+#[derive(Clone, Copy, Debug)]
+pub struct Form {
+    /// The order of day and month; none where every date begins with the year.
+    pub dates: Option<DayOrder>,
+    /// The mark between pounds and pence.
+    pub decimal: DecimalMark,
+    /// True where some bytes of the file were no text.
+    pub spoilt: bool,
 }
 
 /// A line that may become part of an order, or that cancels part of one.
@@ -68,34 +47,24 @@ pub struct Line {
 }
 
 /// Parses a record; the error is the reason for the report.
-pub fn parse(columns: &Columns, record: &ByteRecord, number: u64) -> Result<Line, String> {
-    if record.len() != columns.width {
-        return Err(format!("malformed: {} fields where the header has {}", record.len(), columns.width));
+pub fn parse(columns: &Columns, form: Form, record: &StringRecord, number: u64) -> Result<Line, String> {
+    let width = || format!("malformed: {} fields where the header has {}", record.len(), columns.width());
+    let fields = columns.fields(record).ok_or_else(width)?;
+    if form.spoilt && fields.iter().any(|field| field.contains(char::REPLACEMENT_CHARACTER)) {
+        return Err("malformed: some of its bytes are no text in the file's encoding".into());
     }
-    let text = StringRecord::from_byte_record(record.clone()).map_err(|_| "malformed: not UTF-8".to_owned())?;
-    let [invoice, code, description, quantity, date, price, customer, country] = columns.places.map(|place| text[place].trim());
+    let [invoice, code, description, quantity, date, price, customer, country] = fields;
     let (cancels, invoice) = invoice_number(invoice)?;
     let product = stock_code(code)?;
-    let quantity = pieces(quantity, cancels)?;
-    let pence = pence(price)?;
+    let quantity = pieces(quantity, form.decimal, cancels)?;
+    let pence = pence(price, form.decimal)?;
     if pence == 0 {
         return Err("the price is 0: not a sale".into());
     }
     amount(quantity, pence)?;
-    let customer = customer_number(customer)?;
-    let own = |text: &str| text.to_owned();
-    Ok(Line {
-        number,
-        invoice,
-        cancels,
-        product,
-        description: own(description),
-        quantity,
-        date: moment(date)?,
-        pence,
-        customer,
-        country: own(country),
-    })
+    let (customer, date) = (customer_number(customer)?, moment(date, form.dates)?);
+    let (description, country) = (description.to_owned(), country.to_owned());
+    Ok(Line { number, invoice, cancels, product, description, quantity, date, pence, customer, country })
 }
 
 fn invoice_number(text: &str) -> Result<(bool, String), String> {
@@ -125,8 +94,14 @@ fn stock_code(text: &str) -> Result<String, String> {
     }
 }
 
-fn pieces(text: &str, cancels: bool) -> Result<i64, String> {
-    let quantity: i64 = text.parse().map_err(|_| "malformed: the quantity is not a whole number".to_owned())?;
+/// `6.0` is what a spreadsheet makes of 6.
+fn pieces(text: &str, mark: DecimalMark, cancels: bool) -> Result<i64, String> {
+    let whole = |number: String| match number.split_once('.') {
+        Some((whole, fraction)) => fraction.bytes().all(|byte| byte == b'0').then(|| whole.to_owned()),
+        None => Some(number),
+    };
+    let quantity = plain(text, mark).and_then(whole).and_then(|number| number.parse::<i64>().ok());
+    let quantity = quantity.ok_or_else(|| "malformed: the quantity is not a whole number".to_owned())?;
     match (cancels, quantity) {
         (_, 0) => Err("the quantity is 0".into()),
         (false, ..0) => Err("a negative quantity on an invoice that cancels nothing: a stock note".into()),
@@ -137,24 +112,20 @@ fn pieces(text: &str, cancels: bool) -> Result<i64, String> {
 }
 
 /// Exact, from the digits: no price passes through a binary fraction.
-fn pence(text: &str) -> Result<i64, String> {
+fn pence(text: &str, mark: DecimalMark) -> Result<i64, String> {
     let malformed = || "malformed: the price is not a decimal number".to_owned();
-    if let Some(rest) = text.strip_prefix('-') {
-        return pence(rest).and(Err("a negative price: not a sale".into()));
+    let number = plain(text, mark).ok_or_else(malformed)?;
+    if number.starts_with('-') {
+        return Err("a negative price: not a sale".into());
     }
-    let (pounds, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-    if !digits(pounds) || !digits(fraction) || (pounds.is_empty() && fraction.is_empty()) || text.len() > 24 {
-        return Err(malformed());
-    }
+    let (pounds, fraction) = number.split_once('.').unwrap_or((&number, ""));
     let (cents, rest) = fraction.split_at(fraction.len().min(2));
     if rest.bytes().any(|byte| byte != b'0') {
         return Err("the price has a fraction of a penny".into());
     }
-    let whole: i64 = if pounds.is_empty() { 0 } else { pounds.parse().map_err(|_| malformed())? };
-    let cents: i64 = format!("{cents:0<2}").parse().map_err(|_| malformed())?;
-    let total = whole.checked_mul(100).and_then(|pence| pence.checked_add(cents)).ok_or_else(malformed)?;
-    if total <= domain::Money::MAX { Ok(total) } else { Err(format!("malformed: the price is more than {} pence", domain::Money::MAX)) }
+    let total: Option<i64> = format!("{pounds}{cents:0<2}").parse().ok();
+    let most = domain::Money::MAX;
+    total.filter(|pence| *pence <= most).ok_or_else(|| format!("malformed: the price is more than {most} pence"))
 }
 
 /// Refuses a line for more than the API's largest amount: it is a slip, and its amount might overflow.
@@ -174,17 +145,17 @@ fn customer_number(text: &str) -> Result<String, String> {
     }
 }
 
-/// `2010-12-01 08:34:00`, or `12/1/2010 8:34` with the month first as the source's own CSV has it; checked as a date.
-fn moment(text: &str) -> Result<String, String> {
-    let american = |form| DateTime::strptime(form, text).ok();
-    let moment = text.parse().ok().or_else(|| american("%m/%d/%Y %H:%M")).or_else(|| american("%m/%d/%Y %H:%M:%S"));
-    let sortable = moment.filter(|moment: &DateTime| (0..=9999).contains(&moment.year()));
-    sortable.map(|moment| moment.to_string()).ok_or_else(|| "malformed: the date must be like 2010-12-01 08:34:00 or 12/1/2010 8:34".into())
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{amount, customer_number, invoice_number, moment, pence, pieces, stock_code};
+    use super::{DecimalMark, amount, customer_number, invoice_number, stock_code};
+
+    fn pence(text: &str) -> Result<i64, String> {
+        super::pence(text, DecimalMark::Point)
+    }
+
+    fn pieces(text: &str, cancels: bool) -> Result<i64, String> {
+        super::pieces(text, DecimalMark::Point, cancels)
+    }
 
     #[test]
     fn prices_are_exact() {
@@ -195,6 +166,7 @@ mod tests {
         assert_eq!(pence("1.250"), Ok(125));
         assert!(pence("0.125").is_err_and(|why| why.contains("fraction of a penny")));
         assert!(pence("-11062.06").is_err_and(|why| why.contains("negative")));
+        assert_eq!((pence("1,234.50"), super::pence("1.234,50", DecimalMark::Comma)), (Ok(123_450), Ok(123_450)));
         for nonsense in ["", ".", "1,5", "1e3", "NaN", "--1", "99999999999999999999"] {
             assert!(pence(nonsense).is_err(), "{nonsense}");
         }
@@ -219,6 +191,7 @@ mod tests {
         assert_eq!((pieces("6", false), pieces("-6", true)), (Ok(6), Ok(6)));
         assert!(pieces("-6", false).is_err() && pieces("6", true).is_err() && pieces("0", false).is_err() && pieces("1.5", false).is_err());
         assert!(pieces("-9223372036854775808", true).is_err());
+        assert_eq!((pieces("6.0", false), pieces("1,200", false), pieces("-1,200.00", true)), (Ok(6), Ok(1200), Ok(1200)));
     }
 
     #[test]
@@ -231,15 +204,5 @@ mod tests {
     fn an_amount_beyond_counting_is_refused_and_not_wrapped() {
         assert_eq!(amount(1, domain::Money::MAX), Ok(()));
         assert!(amount(2, domain::Money::MAX).is_err() && amount(super::MOST_PIECES, domain::Money::MAX).is_err());
-    }
-
-    #[test]
-    fn dates_are_read_in_both_forms_and_sort_by_time() {
-        assert_eq!(moment("12/1/2010 8:26"), moment("2010-12-01 08:26:00"));
-        assert_eq!(moment("12/1/2010 8:26:30"), moment("2010-12-01 08:26:30"));
-        assert!(moment("12/1/2010 8:26") < moment("1/4/2011 10:00") && moment("2010-12-01 09:00:00") < moment("2010-12-01 10:00:00"));
-        for nonsense in ["", "yesterday", "13/13/2010 8:26", "2010-02-30 08:00:00", "-000001-01-01 00:00:00"] {
-            assert!(moment(nonsense).is_err(), "{nonsense}");
-        }
     }
 }

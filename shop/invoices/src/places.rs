@@ -1,7 +1,5 @@
 //! Finds the line of a file on which a record starts, as an editor counts lines.
 
-use csv::ByteRecord;
-
 /// Walks through a file beside its CSV reader, whose own count ignores a `\r` without `\n`, is one behind after `\r\n`, and takes the blank
 /// lines before a record for its beginning.
 pub struct Places<'a> {
@@ -16,9 +14,9 @@ impl<'a> Places<'a> {
         Self { bytes, at: 0, line: 1 }
     }
 
-    /// The line that the next record starts on, the file's first being 1. Records must come in the file's order.
-    pub fn line_of(&mut self, record: &ByteRecord) -> u64 {
-        let from = record.position().map_or(self.at, |position| position.byte() as usize);
+    /// The line that a record starts on, the file's first being 1; `from` is its first byte, or that of a blank line before it. Records
+    /// must come in the file's order.
+    pub fn line_at(&mut self, from: usize) -> u64 {
         while self.at < self.bytes.len() && (self.at < from || is_end(self.bytes[self.at])) {
             self.line += u64::from(self.ends_a_line());
             self.at += 1;

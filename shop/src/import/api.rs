@@ -4,10 +4,11 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, header};
 use serde_json::Value;
 use std::{error::Error, time::Duration};
+use tokio::sync::Semaphore;
 
 /// The actor that the audit shows. A merchant may state agreed prices.
 pub const ACTOR: &str = "merchant/import";
-/// How often a request is repeated while the answer is "not now" or there is none: for minutes, enough for a restart.
+/// How often a request is repeated while the answer is "not now" or unknown, or there is none: for minutes, enough for a restart.
 const PATIENCE: usize = 40;
 /// How often the first request is repeated: for seconds, since nobody wants to wait minutes to learn of a wrong address.
 const FIRST_PATIENCE: usize = 6;
@@ -51,23 +52,40 @@ pub enum ApiError {
 }
 
 impl ApiError {
-    /// The detail, where a business rule refused the request (422): that is about this request, so others may go on.
+    /// The detail, where the shop refused what the request asks for: that is about this request, so others may go on.
     pub fn rule(&self) -> Option<&str> {
         match self {
-            Self::Refused { status: StatusCode::UNPROCESSABLE_ENTITY, detail, .. } => Some(detail),
+            Self::Refused { status: StatusCode::BAD_REQUEST | StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY, detail, .. } => {
+                Some(detail)
+            }
             Self::Refused { .. } | Self::Address { .. } | Self::Unusable { .. } => None,
         }
     }
 
-    /// True where the key was used before, for another request.
-    pub fn is_key_reused(&self) -> bool {
-        matches!(self, Self::Refused { code, .. } if code == "idempotency-key-reused")
+    /// True where the shop refused the request with one of these codes.
+    pub fn is_one_of(&self, codes: &[&str]) -> bool {
+        matches!(self, Self::Refused { code, .. } if codes.contains(&code.as_str()))
     }
+}
+
+/// What a POST made or changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Made {
+    /// The id of the aggregate.
+    pub id: String,
+    /// True where an earlier request under the same key did it.
+    pub replayed: bool,
+}
+
+/// An answer, and whether it is that to an earlier request.
+struct Answer {
+    body: Value,
+    replayed: bool,
 }
 
 /// The result of one attempt.
 enum Attempt {
-    Done(Value),
+    Done(Answer),
     /// Ask again, after this pause where the answer asked for one.
     Again(Option<Duration>, ApiError),
     Failed(ApiError),
@@ -77,11 +95,13 @@ enum Attempt {
 pub struct Api {
     client: Client,
     url: String,
+    /// A place for each request that may be under way.
+    places: Semaphore,
 }
 
 impl Api {
-    /// Sends nothing yet.
-    pub fn new(url: &str) -> Result<Self, ApiError> {
+    /// Sends nothing yet, and later on at most so many requests at once.
+    pub fn new(url: &str, concurrency: usize) -> Result<Self, ApiError> {
         let wrong = |why: String| ApiError::Address { url: url.to_owned(), why };
         let parsed = Url::parse(url).map_err(|error| wrong(error.to_string()))?;
         if !matches!(parsed.scheme(), "http" | "https") {
@@ -90,7 +110,7 @@ impl Api {
         // rustls needs one crypto provider chosen in a process. Where one is chosen already, this call fails and changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder().timeout(Duration::from_secs(30)).build().map_err(|error| wrong(words(&error)))?;
-        Ok(Self { client, url: url.trim_end_matches('/').to_owned() })
+        Ok(Self { client, url: url.trim_end_matches('/').to_owned(), places: Semaphore::new(concurrency) })
     }
 
     /// Waits some seconds for the API to answer.
@@ -101,29 +121,54 @@ impl Api {
         }
     }
 
-    /// Posts under an idempotency key until there is an answer: the id of the aggregate that was made or changed.
-    pub async fn post(&self, path: &str, key: &str, body: Value) -> Result<String, ApiError> {
+    /// Posts under an idempotency key until there is an answer.
+    pub async fn post(&self, path: &str, key: &str, body: Value) -> Result<Made, ApiError> {
         let request = |url: &str| self.client.post(url).header("Idempotency-Key", key).header("Daybook-Actor", ACTOR).json(&body);
-        let made = self.ask(path, PATIENCE, request).await?;
+        let Answer { body, replayed } = self.ask(path, PATIENCE, request).await?;
         let nameless = || ApiError::Unusable { url: format!("{}{path}", self.url), why: "its answer has no id".into() };
-        made["id"].as_str().map(str::to_owned).ok_or_else(nameless)
+        let id = body["id"].as_str().map(str::to_owned).ok_or_else(nameless)?;
+        Ok(Made { id, replayed })
     }
 
     /// Gets until there is an answer; none where nothing is found (yet).
-    pub async fn get(&self, path: &str) -> Result<Option<Value>, ApiError> {
-        match self.ask(path, PATIENCE, |url| self.client.get(url)).await {
-            Ok(found) => Ok(Some(found)),
+    pub async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Option<Value>, ApiError> {
+        match self.ask(path, PATIENCE, |url| self.client.get(url).query(query)).await {
+            Ok(found) => Ok(Some(found.body)),
             Err(ApiError::Refused { status: StatusCode::NOT_FOUND, .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    async fn ask(&self, path: &str, patience: usize, request: impl Fn(&str) -> RequestBuilder) -> Result<Value, ApiError> {
+    /// Gets what is there by now, whatever the view has seen of it; none where it does not exist.
+    pub async fn get_strong(&self, path: &str) -> Result<Option<Value>, ApiError> {
+        self.get(path, &[("consistency", "strong")]).await
+    }
+
+    /// Gets all items of a list.
+    pub async fn list(&self, path: &str, query: &[(&str, &str)]) -> Result<Vec<Value>, ApiError> {
+        let (mut items, mut after) = (Vec::new(), None::<String>);
+        loop {
+            let further = after.iter().map(|after| ("after", after.as_str()));
+            let query: Vec<_> = query.iter().copied().chain([("limit", "200")]).chain(further).collect();
+            let Some(page) = self.get(path, &query).await? else { return Ok(items) };
+            items.extend(page["items"].as_array().into_iter().flatten().cloned());
+            after = page["next"].as_str().map(str::to_owned);
+            if after.is_none() {
+                return Ok(items);
+            }
+        }
+    }
+
+    async fn ask(&self, path: &str, patience: usize, request: impl Fn(&str) -> RequestBuilder) -> Result<Answer, ApiError> {
         let url = format!("{}{path}", self.url);
         let mut pauses = pauses(patience);
         loop {
-            match attempt(&url, request(&url)).await {
-                Attempt::Done(value) => return Ok(value),
+            // Held for one attempt only: who waits to ask again keeps nobody else from asking.
+            let place = self.places.acquire().await;
+            let attempt = attempt(&url, request(&url)).await;
+            drop(place);
+            match attempt {
+                Attempt::Done(answer) => return Ok(answer),
                 Attempt::Failed(error) => return Err(error),
                 Attempt::Again(asked, error) => match pauses.next() {
                     // The server may have asked all clients to come back at the same moment: the jitter of our own pause spreads them.
@@ -147,18 +192,34 @@ fn pauses(times: usize) -> impl Iterator<Item = Duration> {
 async fn attempt(url: &str, request: RequestBuilder) -> Attempt {
     let unusable = |why: String| ApiError::Unusable { url: url.to_owned(), why };
     match request.send().await {
-        Ok(response) if response.status() == StatusCode::SERVICE_UNAVAILABLE => {
-            Attempt::Again(retry_after(&response), unusable("it keeps answering 503, not now".into()))
+        Ok(response) if is_again(response.status()) => {
+            let why = format!("it keeps answering {}, so it is not done or nobody knows", response.status());
+            Attempt::Again(retry_after(&response), unusable(why))
         }
-        Ok(response) if response.status().is_success() => match response.json().await {
-            Ok(value) => Attempt::Done(value),
-            Err(error) if error.is_decode() => Attempt::Failed(unusable(format!("its answer is not JSON: {}", words(&error)))),
-            Err(error) => Attempt::Again(None, unusable(words(&error))),
-        },
+        Ok(response) if response.status().is_success() => {
+            let replayed = response.headers().get("idempotency-replayed").is_some_and(|value| value == "true");
+            match response.json().await {
+                Ok(body) => Attempt::Done(Answer { body, replayed }),
+                Err(error) if error.is_decode() => Attempt::Failed(unusable(format!("its answer is not JSON: {}", words(&error)))),
+                Err(error) => Attempt::Again(None, unusable(words(&error))),
+            }
+        }
         Ok(response) => Attempt::Failed(refused(url, response).await),
         Err(error) if error.is_builder() => Attempt::Failed(unusable(words(&error))),
         Err(error) => Attempt::Again(None, unusable(words(&error))),
     }
+}
+
+/// 503, 429 and 408 say that nothing was done; with 504 and 502 nobody knows. Either way the same request with the same key is right.
+fn is_again(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::SERVICE_UNAVAILABLE
+            | StatusCode::TOO_MANY_REQUESTS
+            | StatusCode::REQUEST_TIMEOUT
+            | StatusCode::GATEWAY_TIMEOUT
+            | StatusCode::BAD_GATEWAY
+    )
 }
 
 fn retry_after(response: &Response) -> Option<Duration> {

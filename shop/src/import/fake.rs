@@ -28,6 +28,16 @@ pub struct Script {
     pub forgets: Vec<&'static str>,
     /// Refunds with one of these keys are refused.
     pub keeps: Vec<&'static str>,
+    /// Of so many POSTs, one is done and answered with 504.
+    pub unknown_every: Option<u64>,
+    /// The payments of orders with one of these keys stay in this state.
+    pub payments: BTreeMap<&'static str, &'static str>,
+    /// Accounts that are closed, by the key that registered them.
+    pub closed: Vec<&'static str>,
+    /// Products that are withdrawn, by the key that listed them.
+    pub withdrawn: Vec<&'static str>,
+    /// Stock codes that only the products with these ids may have: somebody listed them by hand.
+    pub by_hand: BTreeMap<&'static str, String>,
 }
 
 /// An order, and how often it was read.
@@ -48,6 +58,8 @@ pub struct Books {
     stock: BTreeMap<String, i64>,
     orders: BTreeMap<String, Order>,
     refunded: BTreeMap<String, i64>,
+    /// The refunds of each payment: the key and the amount.
+    refunds: BTreeMap<String, Vec<(String, i64)>>,
     /// POSTs that came, repeats included.
     pub posts: u64,
     /// POSTs that changed something.
@@ -113,7 +125,9 @@ async fn answer(State((script, books)): State<Everything>, method: Method, uri: 
     let (script, mut books) = (script.lock().clone(), books.lock());
     let path: Vec<&str> = uri.path().trim_matches('/').split('/').collect();
     if method == Method::GET {
-        return books.get(&script, &path).map_or_else(|| problem(StatusCode::NOT_FOUND, "not-found"), |found| Json(found).into_response());
+        return books
+            .get(&script, &path, uri.query().unwrap_or_default())
+            .map_or_else(|| problem(StatusCode::NOT_FOUND, "not-found"), |found| Json(found).into_response());
     }
     books.posts += 1;
     if script.breaks_after.is_some_and(|most| books.posts > most) {
@@ -127,7 +141,9 @@ async fn answer(State((script, books)): State<Everything>, method: Method, uri: 
     let (key, actor) = (header("idempotency-key"), header("daybook-actor"));
     let sound = (1..=200).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic()) && actor.starts_with("merchant/");
     let Ok(body) = serde_json::from_slice::<Value>(&body) else { return problem(StatusCode::BAD_REQUEST, "invalid-request") };
-    if !sound { problem(StatusCode::BAD_REQUEST, "invalid-request") } else { books.once(&script, &path, &actor, key, body) }
+    let unknown = script.unknown_every.is_some_and(|every| books.posts % every == 0);
+    let answer = if sound { books.once(&script, &path, &actor, key, body) } else { problem(StatusCode::BAD_REQUEST, "invalid-request") };
+    if unknown { StatusCode::GATEWAY_TIMEOUT.into_response() } else { answer }
 }
 
 fn problem(status: StatusCode, code: &str) -> Response {
@@ -140,7 +156,11 @@ impl Books {
         let asked = (path.join("/"), key.clone());
         if let Some((first, id)) = self.answers.get(&asked) {
             let same = *first == body;
-            return if same { made(id) } else { problem(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused") };
+            return if same {
+                ([("idempotency-replayed", "true")], made(id)).into_response()
+            } else {
+                problem(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused")
+            };
         }
         match self.post(script, path, actor, &key, &body) {
             Ok(id) => {
@@ -160,12 +180,18 @@ impl Books {
                 self.users.insert(id.clone(), body.clone());
                 Ok(id)
             }
+            ["products"] if body["sku"].as_str().is_some_and(|sku| script.by_hand.contains_key(sku)) => {
+                Err((StatusCode::CONFLICT, "sku-taken"))
+            }
             ["products"] => {
                 let id = ProductId::derive(actor, key).to_string();
                 self.products.insert(id.clone(), body.clone());
                 Ok(id)
             }
-            ["products", id, "stock-receipts"] if self.products.contains_key(*id) => {
+            ["products", id, "stock-receipts"] if is_made_by::<ProductId>(&script.withdrawn, id) => {
+                Err((StatusCode::UNPROCESSABLE_ENTITY, "withdrawn-product"))
+            }
+            ["products", id, "stock-receipts"] if self.is_product(script, id) => {
                 *self.stock.entry((*id).to_owned()).or_default() += body["quantity"].as_i64().expect("a quantity");
                 Ok((*id).to_owned())
             }
@@ -177,7 +203,8 @@ impl Books {
 
     /// Runs the whole saga at once; its end shows at the third look.
     fn place(&mut self, script: &Script, id: &str, key: &str, body: &Value) -> String {
-        assert!(self.users.contains_key(body["user_id"].as_str().expect("a user")), "orders are placed by users that are there");
+        let user = body["user_id"].as_str().expect("a user");
+        assert!(self.users.contains_key(user) && !is_made_by::<UserId>(&script.closed, user), "orders are placed by users that are there");
         let mut left = self.stock.clone();
         for line in body["lines"].as_array().expect("lines") {
             *left.entry(line["product_id"].as_str().expect("a product").to_owned()).or_default() -=
@@ -200,22 +227,85 @@ impl Books {
         if !paid {
             return Err((StatusCode::NOT_FOUND, "not-found"));
         }
+        if body["amount"]["currency"] != "GBP" {
+            return Err((StatusCode::UNPROCESSABLE_ENTITY, "currency-mismatch"));
+        }
         if script.keeps.contains(&key) {
             return Err((StatusCode::UNPROCESSABLE_ENTITY, "refund-exceeds-captured"));
         }
+        self.refunds.entry(id.to_owned()).or_default().push((key.to_owned(), body["amount"]["amount"].as_i64().expect("an amount")));
         *self.refunded.entry(id.to_owned()).or_default() += body["amount"]["amount"].as_i64().expect("an amount");
         Ok(id.to_owned())
     }
 
-    fn get(&mut self, script: &Script, path: &[&str]) -> Option<Value> {
+    fn is_product(&self, script: &Script, id: &str) -> bool {
+        self.products.contains_key(id) || script.by_hand.values().any(|by_hand| by_hand == id)
+    }
+
+    fn get(&mut self, script: &Script, path: &[&str], query: &str) -> Option<Value> {
+        let strong = query.contains("consistency=strong");
         match path {
             ["health", "ready"] => Some(json!({"status": "ready"})),
-            ["users", id] => self.users.get(*id).cloned(),
-            ["products", id] => self.products.get(*id).cloned(),
+            ["users", id, "orders"] => Some(self.orders_of(id)),
+            ["users", id] => {
+                let status = if is_made_by::<UserId>(&script.closed, id) { "closed" } else { "active" };
+                self.users.contains_key(*id).then(|| json!({"status": status}))
+            }
+            ["products"] => Some(self.listed(script, query)),
+            ["products", id] => {
+                let withdrawn = is_made_by::<ProductId>(&script.withdrawn, id);
+                self.products.get(*id).map(|product| json!({"sku": product["sku"], "withdrawn": withdrawn}))
+            }
+            ["orders", id] if strong => self.orders.get(*id).map(|order| order.row(id, "placed")),
             ["orders", id] => self.orders.get_mut(*id).and_then(|order| order.look(script, id)),
-            ["payments", id] => self.orders.iter_mut().find(|(order, _)| payment_of(order) == *id).and_then(|(_, order)| order.capture()),
+            ["orders", id, "timeline"] => Some(self.timeline(id)),
+            ["payments", id] => {
+                let of = self.orders.iter_mut().find(|(order, _)| payment_of(order) == *id);
+                of.and_then(|(_, order)| order.capture(script))
+            }
             _ => None,
         }
+    }
+
+    fn orders_of(&self, user: &str) -> Value {
+        let of_user = self.orders.iter().filter(|(_, order)| order.body["user_id"] == user && order.reason.is_none());
+        json!({"items": of_user.map(|(id, order)| order.row(id, "confirmed")).collect::<Vec<_>>(), "next": null})
+    }
+
+    fn listed(&self, script: &Script, query: &str) -> Value {
+        let asked = |sku: &str| query.split('&').any(|part| part == format!("sku={sku}"));
+        let by_hand = script.by_hand.iter().filter(|(sku, _)| asked(sku));
+        json!({"items": by_hand.map(|(_, id)| json!({"product_id": id, "withdrawn": false})).collect::<Vec<_>>(), "next": null})
+    }
+
+    fn timeline(&self, order: &str) -> Value {
+        let refunds = self.refunds.get(&payment_of(order)).into_iter().flatten();
+        let entry = |(key, amount): &(String, i64)| {
+            let data = json!({"refund_id": key, "amount": {"amount": amount, "currency": "GBP"}});
+            json!({"event": "PaymentRefundRequested", "actor": "merchant/import", "data": data})
+        };
+        json!({"entries": refunds.map(entry).collect::<Vec<_>>()})
+    }
+}
+
+/// True where one of these keys made this aggregate.
+fn is_made_by<I: Derived>(keys: &[&str], id: &str) -> bool {
+    keys.iter().any(|key| I::of(key) == id)
+}
+
+trait Derived {
+    fn of(key: &str) -> String;
+}
+
+impl Derived for UserId {
+    fn of(key: &str) -> String {
+        Self::derive("merchant/import", key).to_string()
+    }
+}
+
+impl Derived for ProductId {
+    fn of(key: &str) -> String {
+        Self::derive("merchant/import", key).to_string()
     }
 }
 
@@ -234,17 +324,35 @@ impl Order {
         let forgotten = script.forgets.contains(&self.key.as_str());
         match (self.looks, &self.reason) {
             (1, _) => None,
-            (2, _) => Some(json!({"status": "placed"})),
-            (_, _) if forgotten => Some(json!({"status": "placed"})),
-            (_, Some(reason)) => Some(json!({"status": "cancelled", "reason": reason})),
-            (_, None) => Some(json!({"status": "confirmed", "payment_id": payment_of(id)})),
+            (2, _) => Some(self.row(id, "placed")),
+            (_, _) if forgotten => Some(self.row(id, "placed")),
+            (_, Some(_)) => Some(self.row(id, "cancelled")),
+            (_, None) => Some(self.row(id, "confirmed")),
         }
     }
 
+    /// The order as the view shows it in a state.
+    fn row(&self, id: &str, status: &str) -> Value {
+        let line = |line: &Value| {
+            let price = if self.reason.is_none() { &line["agreed_price"] } else { &Value::Null };
+            json!({"product_id": line["product_id"], "quantity": line["quantity"], "unit_price": price})
+        };
+        let lines: Vec<Value> = self.body["lines"].as_array().expect("lines").iter().map(line).collect();
+        let payment = (status == "confirmed").then(|| payment_of(id));
+        json!({
+            "order_id": id, "user_id": self.body["user_id"], "status": status, "lines": lines, "payment_id": payment,
+            "reason": self.reason, "total": {"currency": "GBP"},
+        })
+    }
+
     /// The payment is captured a moment after the order is confirmed: not at the first look.
-    fn capture(&mut self) -> Option<Value> {
+    fn capture(&mut self, script: &Script) -> Option<Value> {
         self.looks += 1;
-        let status = if self.looks > 4 { "captured" } else { "authorised" };
-        self.reason.is_none().then(|| json!({"status": status}))
+        let status = match script.payments.get(self.key.as_str()) {
+            Some(status) => status,
+            None if self.looks > 4 => "captured",
+            None => "authorised",
+        };
+        self.reason.is_none().then(|| json!({"status": status, "reason": "card-expired"}))
     }
 }

@@ -1,9 +1,9 @@
 //! The result of an import: the summary, and the lines that were left out.
 
-use invoices::Plan;
+use invoices::{Plan, ReadAs};
 use serde_json::{Value, json};
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     fmt, fs,
     io::{self, Write},
     path::Path,
@@ -43,6 +43,9 @@ fn write_lines(file: fs::File, plan: &Plan) -> io::Result<fs::File> {
     file.into_inner().map_err(io::IntoInnerError::into_error)
 }
 
+/// The most reasons that the summary shows on a terminal; the JSON has all.
+const REASONS: usize = 12;
+
 /// Lines, pieces and pence.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sum {
@@ -62,6 +65,9 @@ pub struct Summary {
     products: usize,
     sold: Sum,
     cancelled: Sum,
+    /// Lines that were not imported, by reason.
+    left_out: BTreeMap<String, u64>,
+    read_as: ReadAs,
     elapsed: Duration,
 }
 
@@ -74,12 +80,17 @@ impl Summary {
             units: sum.units + line.quantity,
             pence: sum.pence + line.quantity * line.pence,
         });
-        let numbers: BTreeSet<u64> = plan.refunds.iter().map(|refund| refund.number).collect();
-        let back = plan.refunds.iter().fold((0, 0), |(units, pence), refund| (units + refund.quantity, pence + refund.pence));
-        let cancelled = Sum { lines: numbers.len() as u64, units: back.0, pence: back.1 };
+        let cancelled = plan.cancellations.iter().map(|cancellation| &cancellation.line).fold(Sum::default(), |sum, line| Sum {
+            lines: sum.lines + 1,
+            units: sum.units + line.quantity,
+            pence: sum.pence + line.quantity * line.pence,
+        });
+        let mut left_out = BTreeMap::new();
+        plan.skipped.iter().for_each(|skipped| *left_out.entry(skipped.reason.clone()).or_default() += 1);
         let orders = plan.orders.iter().filter(|order| !order.lines.is_empty()).count();
         let (users, products) = (plan.customers.len(), plan.products.len());
-        Self { lines: plan.lines, skipped: plan.skipped.len() as u64, orders, users, products, sold, cancelled, elapsed }
+        let (lines, skipped, read_as) = (plan.lines, plan.skipped.len() as u64, plan.read_as.clone());
+        Self { lines, skipped, orders, users, products, sold, cancelled, left_out, read_as, elapsed }
     }
 
     /// One object, for scripts.
@@ -89,6 +100,10 @@ impl Summary {
             "lines": self.lines, "imported_lines": self.sold.lines + self.cancelled.lines, "skipped_lines": self.skipped,
             "orders": self.orders, "units": self.sold.units - self.cancelled.units, "revenue": {"GBP": self.sold.pence - self.cancelled.pence},
             "sold": sum(self.sold), "cancelled": sum(self.cancelled), "users": self.users, "products": self.products,
+            "left_out": self.left_out, "read_as": {
+                "encoding": self.read_as.encoding, "separated_by": self.read_as.separated_by, "dates": self.read_as.dates,
+                "decimal": self.read_as.decimal,
+            },
             "seconds": self.elapsed.as_secs_f64(),
         })
     }
@@ -103,6 +118,13 @@ impl fmt::Display for Summary {
             pence: self.sold.pence - self.cancelled.pence,
         };
         writeln!(f, "{} lines: {} imported, {} skipped", self.lines, net.lines, self.skipped)?;
+        let mut reasons: Vec<_> = self.left_out.iter().collect();
+        reasons.sort_by_key(|(_, lines)| std::cmp::Reverse(**lines));
+        let (shown, others) = reasons.split_at(reasons.len().min(REASONS));
+        shown.iter().try_for_each(|(reason, lines)| writeln!(f, "{lines:>8} {reason}"))?;
+        if !others.is_empty() {
+            writeln!(f, "{:>8} for {} other reasons", others.iter().map(|(_, lines)| **lines).sum::<u64>(), others.len())?;
+        }
         writeln!(f, "{} orders of {} customers for {} products", self.orders, self.users, self.products)?;
         writeln!(
             f,
