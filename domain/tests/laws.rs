@@ -210,7 +210,7 @@ proptest! {
             match event {
                 UserEvent::Vouched(event) => prop_assert!(answered.insert(event.order_id)),
                 UserEvent::Refused(event) => prop_assert!(answered.insert(event.order_id)),
-                UserEvent::Registered(_) | UserEvent::ProfileChanged(_) | UserEvent::Closed(_) => {}
+                UserEvent::Registered(_) | UserEvent::ProfileChanged(_) | UserEvent::Closed(_) | UserEvent::EmailForgone(_) => {}
             }
         }
     }
