@@ -137,26 +137,36 @@ impl AsRef<Pool> for Pool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::HashSet;
 
     fn caller(address: &str) -> CallerKey {
         CallerKey::at(address.parse().unwrap())
     }
 
-    fn takes_all(pool: &Pool, capacity: usize, address: &str) -> usize {
-        (0..capacity).take_while(|_| pool.enter(capacity, caller(address))).count()
+    fn takes_all(pool: &Pool, capacity: usize, caller: CallerKey) -> usize {
+        (0..capacity).take_while(|_| pool.enter(capacity, caller)).count()
+    }
+
+    /// Callers that are counted in groups of their own, whatever this pool's hash is.
+    fn strangers(pool: &Pool) -> [CallerKey; 4] {
+        let mut groups = HashSet::new();
+        let callers = (1..=255).map(|number| caller(&format!("10.0.0.{number}")));
+        let apart: Vec<_> = callers.filter(|caller| groups.insert(std::ptr::from_ref(pool.group(*caller)))).take(4).collect();
+        apart.try_into().unwrap()
     }
 
     #[test]
     fn who_takes_all_leaves_a_place_to_the_next() {
         let pool = Pool::new();
-        let taken = ["10.0.0.1", "10.0.0.2", "10.0.0.3"].map(|address| takes_all(&pool, 900, address));
+        let [first, second, third, fourth] = strangers(&pool);
+        let taken = [first, second, third].map(|caller| takes_all(&pool, 900, caller));
         assert_eq!(taken, [800, 89, 10]);
-        assert!(pool.has_room(900, caller("10.0.0.4")) && !pool.has_room(900, caller("10.0.0.1")));
+        assert!(pool.has_room(900, fourth) && !pool.has_room(900, first));
         for _ in 0..800 {
-            pool.leave(caller("10.0.0.1"));
+            pool.leave(first);
         }
         assert_eq!(pool.used(), 99);
-        assert!(pool.enter(900, caller("10.0.0.2")), "there is room again");
+        assert!(pool.enter(900, second), "there is room again");
     }
 
     #[test]
