@@ -50,7 +50,7 @@ impl LaneHealth {
         (state.busy, state.failing) = (None, Some((since, why.to_string())));
     }
 
-    /// Why requests should not rely on it; none where it does its work. `end` is the log's end, where it is known.
+    /// Why requests should not rely on it; none where it does its work, no words while it begins. `end` is the log's end, where it is known.
     pub fn trouble(&self, now: Instant, end: Option<i64>) -> Option<String> {
         let mut state = self.0.lock();
         let lasts = |since: Instant, most| now.saturating_duration_since(since) >= most;
@@ -63,7 +63,8 @@ impl LaneHealth {
         };
         match (&state.failing, state.busy, state.behind) {
             (Some((since, why)), _, _) if !state.begun || lasts(*since, GRACE) => Some(why.clone()),
-            _ if !state.begun => Some("reads its checkpoint".to_owned()),
+            // It reads its checkpoint, as it should.
+            _ if !state.begun => Some(String::new()),
             (_, Some(since), _) if lasts(since, PATIENCE) => Some(format!("works on one batch for over {} s", PATIENCE.as_secs())),
             (_, _, Some((stood, since))) if lasts(since, PATIENCE) => {
                 Some(format!("stands still at offset {stood}, and the log ends at {}", end.unwrap_or(stood)))
@@ -80,7 +81,7 @@ mod tests {
     #[test]
     fn a_lane_is_well_once_it_has_begun_and_while_it_moves() {
         let (lane, now) = (LaneHealth::default(), Instant::now());
-        assert_eq!(lane.trouble(now, None).as_deref(), Some("reads its checkpoint"));
+        assert_eq!(lane.trouble(now, None).as_deref(), Some(""), "it has not begun");
         lane.failed(&"no database");
         assert_eq!(lane.trouble(now, None).as_deref(), Some("no database"), "no grace before it has ever begun");
         lane.stands(0);

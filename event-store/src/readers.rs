@@ -66,7 +66,7 @@ impl Readers {
             let mut lanes = health.iter().filter(|((name, _), _)| *name == reader.name);
             let trouble = lanes.find_map(|((_, source), lane)| {
                 let why = lane.trouble(now, ends.get(source).copied())?;
-                Some(format!("{source}: {why}"))
+                Some(if why.is_empty() { why } else { format!("{source}: {why}") })
             });
             (reader.name.clone(), trouble)
         };

@@ -21,7 +21,7 @@ impl Readiness {
         let before = self.0.write().insert(condition.to_owned(), why_not.clone());
         match (before, why_not) {
             (_, Some(why)) if !why.is_empty() => tracing::warn!(condition, why, "not ready"),
-            (Some(Some(_)), None) => tracing::info!(condition, "ready"),
+            (Some(Some(before)), None) if !before.is_empty() => tracing::info!(condition, "ready again"),
             (_, _) => {}
         }
     }

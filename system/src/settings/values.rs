@@ -181,7 +181,9 @@ pub fn log_filter(text: &str) -> Result<String, String> {
     if let Some(part) = text.split(',').map(str::trim).find(bare) {
         return Err(must(format!("{part:?} is no level")));
     }
-    EnvFilter::builder().parse(text).map(|_| text.to_owned()).map_err(|error| must(error.to_string()))
+    let filter = text.split(',').map(str::trim).collect::<Vec<_>>().join(",");
+    EnvFilter::builder().parse(&filter).map_err(|error| must(error.to_string()))?;
+    Ok(filter)
 }
 
 /// A whole number of something (`seconds`, or nothing) within bounds.
