@@ -118,7 +118,7 @@ impl Shop {
         let http = Http::new(server.address, 201, |_| String::new());
         let key = || uuid::Uuid::new_v4().to_string();
         let id = |answer: Vec<u8>| anyhow::Ok(serde_json::from_slice::<Value>(&answer)?["id"].as_str().context("no id")?.to_owned());
-        let user = id(http.ask_patiently(&post("/users", &key(), crate::get::USER)).await?)?;
+        let user = id(http.ask_patiently(&post("/users", &key(), &crate::get::user())).await?)?;
         let done = Http::new(server.address, 200, |_| String::new());
         let mut orders = Vec::new();
         for number in 0..PRODUCTS {
