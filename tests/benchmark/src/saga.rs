@@ -122,7 +122,7 @@ impl Shop {
         let done = Http::new(server.address, 200, |_| String::new());
         let mut orders = Vec::new();
         for number in 0..PRODUCTS {
-            let product = json!({"sku": format!("85123A{number}"), "name": "Heart", "price": {"amount": 295, "currency": "GBP"}});
+            let product = json!({"sku": format!("{}-{number}", key()), "name": "Heart", "price": {"amount": 295, "currency": "GBP"}});
             let product = id(http.ask_patiently(&post("/products", &key(), &product.to_string())).await?)?;
             let receipt = json!({"quantity": 1_000_000}).to_string();
             done.ask_patiently(&post(&format!("/products/{product}/stock-receipts"), &key(), &receipt)).await?;
