@@ -2,7 +2,7 @@
 
 use super::{Database, DatabaseError, Pools};
 use sqlx::{
-    AssertSqlSafe, ConnectOptions, Connection, PgPool,
+    AssertSqlSafe, ConnectOptions, Connection, PgPool, SqliteConnection,
     postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -126,7 +126,13 @@ async fn sqlite(url: &str, absent: Absent) -> Result<Pools, DatabaseError> {
     if let Some(folder) = options.get_filename().parent() {
         std::fs::create_dir_all(folder).map_err(sqlx::Error::Io)?;
     }
-    let pool = |size| SqlitePoolOptions::new().max_connections(size).acquire_timeout(ACQUIRE);
+    let pool = |size| {
+        // A full disk makes SQLite end a transaction by itself. The driver's rollback then fails, the connection counts as inside a transaction for
+        // ever, and none can be begun on it: it is closed, and the pool opens another.
+        let is_free = |connection: &mut SqliteConnection| !connection.is_in_transaction();
+        let options = SqlitePoolOptions::new().max_connections(size).acquire_timeout(ACQUIRE);
+        options.after_release(move |connection, _| Box::pin(std::future::ready(Ok(is_free(connection)))))
+    };
     let writer = pool(1).connect_with(options.clone()).await?;
     Ok(Pools::Sqlite { writer, readers: pool(3).connect_lazy_with(options) })
 }

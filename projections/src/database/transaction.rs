@@ -143,3 +143,26 @@ impl Database {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn fill(database: &Database) -> Result<(), DatabaseError> {
+        let mut open = database.begin().await?;
+        open.execute("INSERT INTO notes VALUES ($1)".to_owned(), vec![Bind::Text("x".repeat(1 << 20))]).await?;
+        open.commit().await
+    }
+
+    #[tokio::test]
+    async fn a_database_whose_disk_was_full_writes_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = Database::open(&format!("sqlite://{}/a.db", folder.path().display())).await.expect("a database");
+        database.execute("CREATE TABLE notes (text TEXT)".to_owned(), Vec::new()).await.expect("a table");
+        // The limit is the connection's: SQLite then fails as on a full disk, and ends the transaction by itself.
+        database.execute_for_texts("PRAGMA max_page_count = 1".to_owned(), Vec::new()).await.ok();
+        let full = fill(&database).await.expect_err("there is no room");
+        assert!(full.to_string().contains("full"), "{full}");
+        fill(&database).await.expect("there is room again");
+    }
+}
