@@ -42,14 +42,16 @@ impl Book {
         Self { service, partitions: Mutex::default(), added: Notify::new() }
     }
 
-    /// Begins a partition; `pairs` has the pair of each errand that is put by there.
+    /// Begins a partition, or reads it again; `pairs` has the pair of each errand that is put by there. What runs there runs on: nobody else may
+    /// begin it.
     pub fn open(&self, source: &PartitionId, pairs: Vec<Pair>) {
         let mut partitions = self.partitions.lock();
+        let running = partitions.by_source.get_mut(source).map(|known| std::mem::take(&mut known.running)).unwrap_or_default();
         partitions.forget(source);
         partitions.rows += pairs.len();
         let mut rows: HashMap<Pair, usize> = HashMap::new();
         pairs.into_iter().for_each(|pair| *rows.entry(pair).or_default() += 1);
-        partitions.by_source.insert(source.clone(), Partition { rows, ..Partition::default() });
+        partitions.by_source.insert(source.clone(), Partition { rows, running, closing: false });
         self.tell(&partitions);
     }
 
@@ -146,5 +148,52 @@ impl Book {
     fn tell(&self, partitions: &Partitions) {
         metrics::PUT_BY.with_label_values(&[self.service]).set(i64::try_from(partitions.rows).unwrap_or(i64::MAX));
         self.added.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Effect, Status, Task};
+    use event_sourcing::{Cause, Position, Timestamp};
+    use uuid::Uuid;
+
+    fn errand(number: u32) -> Errand {
+        let (target, now) = (Uuid::from_u128(7), Timestamp(0));
+        let effect = Effect { kind: "deliver".into(), target, key: "k".into(), payload: serde_json::Value::Null, question: None };
+        Errand {
+            id: format!("e/deliver/{number}"),
+            reactor: "deliver".into(),
+            index: number,
+            position: Position { service: "notifications".into(), partition: 0, offset: 1 },
+            number,
+            source_aggregate: target,
+            event_id: "e".into(),
+            cause: Cause { actor: "a".into(), correlation_id: "c".into(), causation_id: None, traceparent: None },
+            target,
+            task: Task::Effect(effect),
+            status: Status::Waiting,
+            attempts: 0,
+            tries: 0,
+            since: now,
+            due: now,
+            reason: String::new(),
+        }
+    }
+
+    #[test]
+    fn what_runs_is_not_begun_again_when_its_partition_is_read_anew() {
+        let (book, errand) = (Book::new("notifications"), errand(0));
+        let source = errand.source();
+        book.open(&source, vec![errand.pair()]);
+        assert!(book.begin(&errand));
+        book.open(&source, vec![errand.pair()]);
+        assert!(!book.begin(&errand), "its attempt still runs");
+        book.end(&errand);
+        assert!(book.begin(&errand));
+        book.close(&source);
+        book.forget(&source);
+        book.open(&source, vec![errand.pair()]);
+        assert!(book.begin(&errand), "a partition that was given up and taken again is another one");
     }
 }

@@ -82,15 +82,20 @@ fn who_holds_it_is_read_back_from_the_words_of_the_refusal() {
 fn spellings_that_people_take_for_one_are_one() {
     let same = [
         ("ada@example.com", "Ada@Example.COM"),
-        ("jos\u{e9}@example.com", "jose\u{301}@example.com"),
-        ("stra\u{df}e@example.com", "STRASSE@example.com"),
-        ("\u{ff41}da@example.com", "ada@example.com"),
         ("ada@m\u{fc}ller.example", "ada@XN--MLLER-KVA.example"),
         ("ada@mu\u{308}ller.example", "ada@M\u{dc}LLER.example"),
         ("ada@\u{ff45}xample.com", "ada@example.com"),
-        ("\u{3a3}\u{3af}\u{3c3}\u{3c5}\u{3c6}\u{3bf}\u{3c2}@example.com", "\u{3c3}\u{3af}\u{3c3}\u{3c5}\u{3c6}\u{3bf}\u{3c3}@example.com"),
     ];
     same.iter().for_each(|(one, other)| assert_eq!(email(one), email(other), "{one} {other}"));
+    // Old logs hold addresses that are not taken any more.
+    let old = [
+        ("jos\u{e9}@example.com", "jose\u{301}@example.com"),
+        ("stra\u{df}e@example.com", "STRASSE@example.com"),
+        ("\u{ff41}da@example.com", "ada@example.com"),
+        ("\u{3a3}\u{3af}\u{3c3}\u{3c5}\u{3c6}\u{3bf}\u{3c2}@example.com", "\u{3c3}\u{3af}\u{3c3}\u{3c5}\u{3c6}\u{3bf}\u{3c3}@example.com"),
+    ];
+    let read = |text: &str| ReservationId::of_email(&serde_json::from_value(text.into()).unwrap());
+    old.iter().for_each(|(one, other)| assert_eq!(read(one), read(other), "{one} {other}"));
     assert_eq!(sku("85123A"), sku("85123a"));
     assert_eq!(sku("\u{ff21}-1"), sku("a-1"));
 }

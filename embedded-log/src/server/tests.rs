@@ -41,7 +41,7 @@ const ERRORS: &[(i16, &[i16])] = &[
     (2, &[3, 35]),               // no such topic; an unknown special time
     (3, &[3, 100]),              // no such topic, by name or id
     (8, &[3, 12, 24, 25]),       // no such topic; a long text; no group or member of the name
-    (10, &[15]),                 // a coordinator of transactions
+    (10, &[15, 42, 53]),         // a coordinator of transactions, of share groups, or of a kind that there is not
     (11, &[23, 24, 25, 26, 79]), // no common protocol; no group's name; no such member; a session's length; an id is needed first
     (12, &[25]),                 // no such member
     (13, &[25]),                 // no such member

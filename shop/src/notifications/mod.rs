@@ -17,7 +17,7 @@ use std::{sync::Arc, time::Duration};
 use system::{Failure, Service, Surroundings};
 
 /// How long a delivery waits for the view of addresses before it is put off.
-const VIEW_WITHIN: Duration = Duration::from_secs(5);
+const VIEW_WITHIN: Duration = Duration::from_secs(1);
 /// The least time for an attempt: a conversation with a mail server has several answers, each with a time limit of its own.
 const MAIL_WITHIN: Duration = Duration::from_secs(15);
 

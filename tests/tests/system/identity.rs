@@ -180,9 +180,13 @@ async fn a_node_whose_database_is_away_says_so_and_is_ready_again_when_it_is_bac
     settings.push(("DAYBOOK_POSTGRES", &postgres));
     let Some(daybook) = Daybook::start(directory.path(), &[], &settings, &[]).await else { return };
     let client = daybook.client();
+    let register = async |email: &str| {
+        client.must("/users", &uuid::Uuid::new_v4().to_string(), serde_json::json!({"email": email, "name": "Ada"})).await
+    };
+    // Registration begins when the reservations have caught up, for which they need their database.
+    register(&format!("before-{}@example.com", uuid::Uuid::new_v4())).await;
     passes.send_replace(false);
-    let made =
-        client.must("/users", &uuid::Uuid::new_v4().to_string(), serde_json::json!({"email": "ada@example.com", "name": "Ada"})).await;
+    let made = register(&format!("ada-{}@example.com", uuid::Uuid::new_v4())).await;
     let waiting = eventually("it is not ready", async || {
         let (status, body) = client.get("/health/ready").await?;
         (status == 503).then(|| body["waiting_for"].to_string())
