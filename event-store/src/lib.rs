@@ -51,7 +51,7 @@ pub use aggregates::Aggregates;
 pub use cluster::{Cluster, ClusterParts, Membership};
 pub use command::{Accepted, CommandError, CommandMeta, Directory, Execute, LocalOwner, Owner, Refused, Unavailable};
 pub use envelope::{Append, RawRecord};
-pub use event_sourcing::{Cause, Context, InvalidPosition, Position, Recorded};
+pub use event_sourcing::{Cause, Context, Details, InvalidPosition, Position, Recorded};
 pub use follow::{Followed, Follower};
 pub use headers::Headers;
 pub use host::{Host, Hosted, partition_of};

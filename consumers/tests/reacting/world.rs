@@ -145,7 +145,7 @@ impl Execute<Thing> for World {
                 }));
             }
             Some(Answers::Refuses) if matches!(command, Do::May) => {
-                return Err(CommandError::Refused(Refused { code: "no".into(), message: "no".into(), field: None, not_found: false }));
+                return Err(CommandError::Refused(Refused { code: "no".into(), message: "no".into(), field: None, not_found: false, details: None }));
             }
             Some(Answers::Other) => return Err(CommandError::KeyReused),
             Some(Answers::Defect) => return Err(CommandError::Defect("it panicked".into())),
