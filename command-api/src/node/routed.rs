@@ -215,4 +215,8 @@ impl<A: Aggregate> Execute<A> for Routed<A> {
             },
         }
     }
+
+    fn partition_of(&self, id: Uuid) -> Option<i32> {
+        Some(self.local.partition_of(id))
+    }
 }
