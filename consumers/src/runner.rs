@@ -12,7 +12,7 @@ use crate::{
 };
 use codec::{Codecs, DecodeError, Learned};
 use event_sourcing::{AnyEvent, Recorded};
-use event_store::{Aggregates, Batch, BatchError, BatchHandler, Checkpoint, Counted, Log, PartitionId};
+use event_store::{Aggregates, Batch, BatchError, BatchHandler, Checkpoint, Counted, Log, PartitionId, Waiting};
 use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -226,5 +226,9 @@ impl BatchHandler for Reactors {
             tracing::warn!(service = self.service, ?source, "not all that was begun could be finished: some of it may be done again");
         }
         self.book.forget(source);
+    }
+
+    fn waits(&self, source: &PartitionId) -> Option<Waiting> {
+        self.progress.waits(source)
     }
 }

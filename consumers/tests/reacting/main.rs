@@ -338,3 +338,20 @@ async fn what_a_record_that_is_taken_up_leads_to_is_put_by_before_its_letter_may
     until("it is done once its target answers", || world.rows.lock().unwrap().is_empty()).await;
     assert_eq!(world.asked().len(), 2);
 }
+
+#[tokio::test]
+async fn reactors_tell_that_their_checkpoint_cannot_be_moved_until_it_moves() {
+    let world = Arc::new(World::default());
+    let reactors = reactors(&world, 0).await;
+    let batch = batch(0, vec![record(0, "a", &["x"], false)]);
+    reactors.start(&batch.source).await.unwrap();
+    assert!(reactors.waits(&batch.source).is_none());
+    world.down.store(true, Ordering::SeqCst);
+    reactors.apply(&batch).await.unwrap();
+    until("they tell", || reactors.waits(&batch.source).is_some()).await;
+    let before = reactors.waits(&batch.source).unwrap().lasted();
+    until("since the first failure", || reactors.waits(&batch.source).unwrap().lasted() > before + Duration::from_millis(500)).await;
+    world.down.store(false, Ordering::SeqCst);
+    passed(&world, 1).await;
+    until("they wait no more", || reactors.waits(&batch.source).is_none()).await;
+}
