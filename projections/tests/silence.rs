@@ -7,19 +7,23 @@ mod feed;
 #[path = "support/library.rs"]
 #[allow(dead_code)]
 mod library;
+#[path = "../../tests/src/silence.rs"]
+#[allow(dead_code)]
+mod silence;
 mod support;
 
+use codec::{RegistryError, Schemas};
 use event_store::{Batch, BatchError, BatchHandler};
 use feed::Feed;
 use futures::future::join_all;
 use library::{BookRow, Books, book, codecs, listed, received};
 use projections::{Database, ViewRunner, erased};
+use silence::{SilentProxy, silent_peer};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 use support::Fresh;
-use system_tests::silence::SilentProxy;
 
 /// How long a view may stand still once its database is back.
 const MOST: Duration = Duration::from_secs(10);
@@ -211,4 +215,15 @@ async fn a_server_that_is_slow_is_given_more_time_at_each_attempt() {
     let received = tokio::time::timeout(Duration::from_secs(100), receive(&views, &mut logs[..1], 1, |_| {})).await;
     assert!(received.is_ok(), "it is never written");
     assert_eq!(stage.stock().await[0], 1);
+}
+
+#[tokio::test]
+async fn a_registry_that_falls_silent_is_waited_for_within_a_bound_at_every_stage() {
+    let stages = ["", "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 200\r\n\r\n{\"schema\":"];
+    let asked = stages.map(|first| async move {
+        let url = format!("http://{}", silent_peer(first).await);
+        let connected = tokio::time::timeout(Duration::from_secs(25), Schemas::connect(codecs().schemas().records(), &url)).await;
+        assert!(matches!(connected, Ok(Err(RegistryError::Failed { .. }))), "{first:?}");
+    });
+    join_all(asked).await;
 }
