@@ -4,7 +4,7 @@ use consumers::{Fault, NotNow};
 use domain::{NotificationId, UserId};
 use mail_parser::MessageParser;
 use shop::notifications::mail::{Contacts, Delivery, NO_ADDRESS, Post, Recipient};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
