@@ -162,7 +162,7 @@ impl Lane {
     async fn read_whatever_happens(&self) {
         loop {
             let _defect = AssertUnwindSafe(self.read_for_ever()).catch_unwind().await;
-            self.health.failed(&"it met a defect, which stands in the log");
+            let _ = self.health.failed(&"it met a defect, which stands in the log");
             tracing::error!(reader = %self.name, service = %self.source.service, partition = self.source.partition, "a reader met a defect, and reads again");
             tokio::time::sleep(LONGEST_PAUSE).await;
         }
@@ -171,8 +171,9 @@ impl Lane {
     async fn read_for_ever(&self) {
         loop {
             let Err(error) = self.read_from_checkpoint().await;
-            self.health.failed(&error);
-            tracing::warn!(reader = %self.name, service = %self.source.service, partition = self.source.partition, %error, "reading again from the checkpoint");
+            if self.health.failed(&error) {
+                tracing::warn!(reader = %self.name, service = %self.source.service, partition = self.source.partition, %error, "reading again from the checkpoint");
+            }
             tokio::time::sleep(FIRST_PAUSE).await;
         }
     }
@@ -182,6 +183,7 @@ impl Lane {
         let checkpoint = self.handler.start(&self.source).await?;
         let mut looked_up_to = self.look(checkpoint).await?;
         let mut reading = RunReader::at(checkpoint);
+        self.goes_on();
         let mut end = self.ring.watch();
         loop {
             end.mark_unchanged();
@@ -267,16 +269,24 @@ impl Lane {
             self.health.works();
             match self.handler.apply(batch).await {
                 Err(BatchError::Failed(why)) => {
-                    self.health.failed(&why);
-                    tracing::warn!(reader = %self.name, service = %self.source.service, partition = self.source.partition, why, "batch not taken, again in {pause:?}");
+                    if self.health.failed(&why) {
+                        tracing::warn!(reader = %self.name, service = %self.source.service, partition = self.source.partition, why, "a batch is not taken: it is tried until it is");
+                    }
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
                 settled => {
-                    self.health.succeeded();
+                    self.goes_on();
                     return settled;
                 }
             }
+        }
+    }
+
+    /// What it tried has succeeded. That it failed was said once, so it is said once that it does so no more.
+    fn goes_on(&self) {
+        if let Some(after) = self.health.succeeded() {
+            tracing::info!(reader = %self.name, service = %self.source.service, partition = self.source.partition, ?after, "it goes on");
         }
     }
 }
