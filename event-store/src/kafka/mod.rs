@@ -7,6 +7,7 @@ mod log;
 mod placement;
 mod standby_log;
 mod tail;
+mod topic_rules;
 mod topics;
 
 pub use copy::{CopyError, OnRecords, PartitionCopy};

@@ -8,6 +8,8 @@ pub struct WriterConfig {
     pub max_pending: usize,
     /// How many recent command ids are remembered, the oldest forgotten first.
     pub remembered_commands: usize,
+    /// How many partitions the log has, by what the host knows; where there is none, claims state none and nothing is compared.
+    pub partitions: Option<i32>,
     /// How the writer proves that an answer which leaves no record is not out of date.
     pub barrier: Barrier,
     /// For how long a command id is remembered, by the records' own times; the newest 10,000 are in any case, since clocks go wrong.
@@ -29,6 +31,7 @@ impl Default for WriterConfig {
         Self {
             max_pending: 10_000,
             remembered_commands: 1_000_000,
+            partitions: None,
             barrier: Barrier::End,
             remembered_for: Duration::from_secs(7 * 24 * 60 * 60),
             recent_commands: 100_000,

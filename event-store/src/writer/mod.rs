@@ -36,6 +36,9 @@ use uuid::Uuid;
 /// A batch is full at this many records; its last command may exceed it.
 const BATCH: usize = 1_000;
 
+/// When to ask again, in milliseconds, where only an operator can help.
+const LASTING: u64 = 60_000;
+
 /// The answer to a caller.
 pub(crate) type Answer = Result<Accepted, CommandError>;
 
@@ -194,9 +197,12 @@ impl<A: Aggregate> Writer<A> {
     pub fn claim(&mut self, port: &mut impl Port) {
         self.epoch += 1;
         self.phase = Phase::Claiming;
+        if self.fold.layout.misfit().is_some() {
+            return self.refuse_all();
+        }
         self.nonce = port.nonce();
         let NodeName { owner, address } = self.node.clone();
-        let event = PartitionClaimed { owner, address, nonce: self.nonce.clone() };
+        let event = PartitionClaimed { owner, address, nonce: self.nonce.clone(), partitions: self.config.partitions };
         let queued = event.encode(&self.fold.schemas).map_err(|_| NotQueued::Broken).and_then(|payload| {
             let record = claim(&self.fold.source.service, &self.nonce, port.now(), payload);
             port.append(record, Tag { epoch: self.epoch, at: -1 })
@@ -268,10 +274,23 @@ impl<A: Aggregate> Writer<A> {
         if nonce.as_deref() != Some(self.nonce.as_str()) {
             return self.retry_claim("another record stands where the claim was acknowledged", port);
         }
+        if self.fold.layout.misfit().is_some() {
+            return self.refuse_all();
+        }
         self.phase = Phase::Writing { claim };
         self.ever_wrote = true;
         self.next = claim + 1;
         self.acked_next = claim + 1;
+    }
+
+    /// The log has another number of partitions than this node counts: the writer never writes, and says why to all who ask.
+    fn refuse_all(&mut self) {
+        self.epoch += 1;
+        self.phase = Phase::Claiming;
+        let Some(misfit) = self.fold.layout.misfit() else { return };
+        tracing::error!(service = %self.fold.source.service, partition = self.fold.source.partition, %misfit, "this node does not write the partition");
+        let why = misfit.to_string();
+        self.queue.drain(..).for_each(|(_, pending)| pending.answer(unavailable(&why, LASTING)));
     }
 
     /// Decides the commands in the queue, unless records are on their way: commands that come meanwhile make the next batch. So batches
@@ -304,6 +323,9 @@ impl<A: Aggregate> Writer<A> {
         let writing = matches!(self.phase, Phase::Writing { .. });
         if self.unanswered() >= self.config.max_pending {
             return pending.answer(unavailable("the partition has as many commands as it can hold", 100));
+        }
+        if let Some(misfit) = self.fold.layout.misfit() {
+            return pending.answer(unavailable(&misfit.to_string(), LASTING));
         }
         if !writing && !self.ever_wrote {
             return pending.answer(unavailable("the owner of this partition is still reading its log", 200));
