@@ -50,7 +50,7 @@ mod writer;
 
 pub use aggregates::Aggregates;
 pub use cluster::{Cluster, ClusterParts, Membership};
-pub use command::{Accepted, CommandError, CommandMeta, Directory, Execute, LocalOwner, Owner, Refused, Unavailable};
+pub use command::{Accepted, CommandError, CommandMeta, Directory, Execute, LocalOwner, Owner, Refused, Rejected, Unavailable};
 pub use envelope::{Append, RawRecord};
 pub use event_sourcing::{Cause, Context, InvalidPosition, Position, Recorded};
 pub use follow::{Followed, Follower};
@@ -59,7 +59,7 @@ pub use host::{Host, Hosted, partition_of};
 pub use identity::log_identity;
 pub use layout::{Misfit, misfit};
 pub use lane::RunReader;
-pub use log::{Ack, Cursor, Log, LogError, NotQueued, Tag, Unsent};
+pub use log::{Ack, AppendError, Cursor, Log, LogError, NotQueued, Rejection, Tag, Unsent};
 pub use memory::MemoryLog;
 pub use owner::{OwnerParts, PartitionOwner};
 pub use readers::{PlacedReaders, Reader, Readers};

@@ -133,7 +133,7 @@ impl<A: Aggregate> PartitionOwner<A> {
     async fn ask(&self, id: Uuid, command: Option<A::Command>, meta: CommandMeta, fingerprint: u64) -> Answer {
         let (reply, answer) = oneshot::channel();
         let gone = "the owner of this partition has stopped";
-        if self.inbox.send(Message::Command(Pending { id, command, meta, fingerprint, reply })).is_err() {
+        if self.inbox.send(Message::Command(Pending { id, command, meta, fingerprint, rejected: None, reply })).is_err() {
             return unavailable(gone, 100);
         }
         // Its records may have been on their way.

@@ -1,10 +1,14 @@
 //! Appending to and reading from one topic.
 
-use super::{KafkaConfig, topic_of};
+use super::{
+    KafkaConfig,
+    append_errors::{append_error, rejection},
+    topic_of,
+};
 use crate::{
     Append, PartitionId, RawRecord,
     envelope::SharedRecord,
-    log::{Ack, Cursor, Log, LogError, NotQueued, Tag, Unsent},
+    log::{Ack, AppendError, Cursor, Log, LogError, NotQueued, Tag, Unsent},
     ring::{Ring, Rings},
 };
 use bytes::Bytes;
@@ -58,9 +62,17 @@ impl ProducerContext for AckContext {
     type DeliveryOpaque = Box<AckTo>;
 
     fn delivery(&self, result: &DeliveryResult<'_>, to: Box<AckTo>) {
-        let offset = result.as_ref().map(|message| message.offset()).map_err(|(error, _)| error.to_string());
+        let offset = match result {
+            // A broker that took the record for one it has already does not say where that one stands.
+            Ok(message) if message.offset() < 0 => Err(AppendError::Unknown("acknowledged without an offset".to_owned())),
+            Ok(message) => Ok(message.offset()),
+            Err((error, _)) => Err(append_error(error)),
+        };
+        let stands = offset.is_ok();
         let _ = to.acks.send(Ack { tag: to.tag, offset });
-        if let Ok(message) = result {
+        if let Ok(message) = result
+            && stands
+        {
             to.show(message);
         }
     }
@@ -111,7 +123,7 @@ impl KafkaProducer {
             KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull) => NotQueued::Full,
             error => {
                 tracing::error!(%error, topic, partition, "the producer refuses a record");
-                NotQueued::Broken
+                error.rdkafka_error_code().and_then(rejection).map_or(NotQueued::Broken, NotQueued::Never)
             }
         })
     }

@@ -1,5 +1,6 @@
 //! The log on Kafka, through librdkafka.
 
+mod append_errors;
 mod copy;
 mod directory;
 mod following;

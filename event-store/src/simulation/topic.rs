@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     Append, Barrier, RawRecord,
-    log::{Ack, Tag},
+    log::{Ack, AppendError, Rejection, Tag},
 };
 
 /// A life of a node: a node that comes back after a crash is another.
@@ -28,6 +28,7 @@ enum Fate {
     AckLost,
     Late,
     Doubled,
+    Rejected,
     Lands,
 }
 
@@ -97,7 +98,7 @@ impl Topic {
         let sent = self.wire.remove(index);
         let (by, at, fate) = (sent.by, sent.tag.map(|tag| tag.at), fate(chance, faults));
         history.note(step, || format!("node {by}: a record meant for {at:?}: {fate:?}"));
-        let doubt = Err("timed out".to_owned());
+        let doubt = Err(AppendError::Unknown("timed out".to_owned()));
         let outcome = match fate {
             Fate::Lost => doubt,
             Fate::AckLost => {
@@ -108,6 +109,7 @@ impl Topic {
                 self.wire.insert(index, Sent { by, record: sent.record, tag: None });
                 doubt
             }
+            Fate::Rejected => Err(AppendError::Never(Rejection::TooLarge)),
             Fate::Doubled => Ok(self.land_twice(chance, by, sent.record)),
             Fate::Lands => Ok(self.append(sent.record)),
         };
@@ -162,6 +164,8 @@ fn fate(chance: &mut Chance, faults: &Faults) -> Fate {
         Fate::Late
     } else if chance.strikes(faults.doubled) {
         Fate::Doubled
+    } else if chance.strikes(faults.rejected) {
+        Fate::Rejected
     } else {
         Fate::Lands
     }

@@ -9,8 +9,10 @@
 //! 3. An answer that leaves no record waits for a [`barrier`], which proves that this writer was still the owner after the question came.
 
 mod barrier;
+mod batch;
 mod config;
 mod decide;
+mod refusing;
 mod sabotage;
 
 pub use barrier::Barrier;
@@ -23,10 +25,11 @@ use crate::{
     Accepted, Append, ById, CommandError, CommandMeta, RawRecord, Unavailable,
     envelope::claim,
     fold::Fold,
-    log::{Ack, LogError, NotQueued, Tag, Unsent},
+    log::{Ack, AppendError, LogError, NotQueued, Rejection, Tag, Unsent},
     remembered::Remembered,
 };
 use barrier::Resting;
+use batch::Window;
 use codec::PartitionClaimed;
 use event_sourcing::{Aggregate, Timestamp};
 use std::collections::VecDeque;
@@ -35,9 +38,6 @@ use uuid::Uuid;
 
 /// A batch is full at this many records; its last command may exceed it.
 const BATCH: usize = 1_000;
-
-/// When to ask again, in milliseconds, where only an operator can help.
-const LASTING: u64 = 60_000;
 
 /// The answer to a caller.
 pub(crate) type Answer = Result<Accepted, CommandError>;
@@ -69,6 +69,8 @@ pub(crate) struct Pending<A: Aggregate> {
     pub command: Option<A::Command>,
     pub meta: CommandMeta,
     pub fingerprint: u64,
+    /// Why the log never takes one of its records, and how large that is, where that was found out.
+    pub rejected: Option<(Rejection, usize)>,
     pub reply: oneshot::Sender<Answer>,
 }
 
@@ -137,6 +139,7 @@ pub(crate) struct Writer<A: Aggregate> {
     speculative: ById<Speculative<A>>,
     /// Records that are made and not handed to the log yet.
     outbox: Vec<(Append, Tag)>,
+    window: Window,
 }
 
 /// How this node calls itself in its claims.
@@ -170,6 +173,7 @@ impl<A: Aggregate> Writer<A> {
             resting: VecDeque::new(),
             speculative: ById::default(),
             outbox: Vec::new(),
+            window: Window::default(),
         }
     }
 
@@ -207,8 +211,10 @@ impl<A: Aggregate> Writer<A> {
             let record = claim(&self.fold.source.service, &self.nonce, port.now(), payload);
             port.append(record, Tag { epoch: self.epoch, at: -1 })
         });
-        if let Err(error) = queued {
-            self.retry_claim(&error.to_string(), port);
+        match queued {
+            Ok(()) => {}
+            Err(NotQueued::Never(rejection)) => self.claim_rejected(rejection, port),
+            Err(error) => self.retry_claim(&error.to_string(), port),
         }
     }
 
@@ -227,12 +233,14 @@ impl<A: Aggregate> Writer<A> {
         }
         match (self.phase, ack.offset) {
             (Phase::Claiming, Ok(offset)) => self.claimed(offset, port),
-            (Phase::Claiming, Err(why)) => self.retry_claim(&why, port),
+            (Phase::Claiming, Err(AppendError::Never(rejection))) => self.claim_rejected(rejection, port),
+            (Phase::Claiming, Err(why)) => self.retry_claim(&why.to_string(), port),
             (Phase::Writing { .. }, Ok(offset)) if self.is_due(offset, ack.tag) => self.advance(),
             (_, Ok(offset)) => {
                 self.doubt(&format!("a record meant for {} stands at {offset}, {} was due", ack.tag.at, self.acked_next), port)
             }
-            (_, Err(why)) => self.doubt(&why, port),
+            (Phase::Writing { .. }, Err(AppendError::Never(rejection))) => self.rejected(ack.tag.at, rejection, port),
+            (_, Err(why)) => self.doubt(&why.to_string(), port),
         }
     }
 
@@ -281,16 +289,7 @@ impl<A: Aggregate> Writer<A> {
         self.ever_wrote = true;
         self.next = claim + 1;
         self.acked_next = claim + 1;
-    }
-
-    /// The log has another number of partitions than this node counts: the writer never writes, and says why to all who ask.
-    fn refuse_all(&mut self) {
-        self.epoch += 1;
-        self.phase = Phase::Claiming;
-        let Some(misfit) = self.fold.layout.misfit() else { return };
-        tracing::error!(service = %self.fold.source.service, partition = self.fold.source.partition, %misfit, "this node does not write the partition");
-        let why = misfit.to_string();
-        self.queue.drain(..).for_each(|(_, pending)| pending.answer(unavailable(&why, LASTING)));
+        self.window.sent(claim + 1, 0);
     }
 
     /// Decides the commands in the queue, unless records are on their way: commands that come meanwhile make the next batch. So batches
@@ -325,7 +324,7 @@ impl<A: Aggregate> Writer<A> {
             return pending.answer(unavailable("the partition has as many commands as it can hold", 100));
         }
         if let Some(misfit) = self.fold.layout.misfit() {
-            return pending.answer(unavailable(&misfit.to_string(), LASTING));
+            return pending.answer(unavailable(&misfit.to_string(), refusing::LASTING));
         }
         if !writing && !self.ever_wrote {
             return pending.answer(unavailable("the owner of this partition is still reading its log", 200));
@@ -333,38 +332,10 @@ impl<A: Aggregate> Writer<A> {
         self.queue.push_back((self.seq, pending));
     }
 
-    /// Puts the next record of the run into the outbox. It leaves with the others of its batch, one right behind another, so that the log's
-    /// client finds them all when it wakes up, and sends them together.
-    fn send(&mut self, record: Append, at: i64) {
-        self.outbox.push((record, Tag { epoch: self.epoch, at }));
-        self.next = at + 1;
-        self.appended();
-    }
-
-    fn flush(&mut self, port: &mut impl Port) {
-        if self.outbox.is_empty() {
-            return;
-        }
-        if let Err(unsent) = port.append_all(std::mem::take(&mut self.outbox)) {
-            self.not_sent(unsent, port);
-        }
-    }
-
-    /// A record could not be queued, so the run ends before it. Its command is answered if none of its records left, or if the record can
-    /// never be queued; the part of a group that left will not count. All other commands are decided again.
-    fn not_sent(&mut self, Unsent { at, why }: Unsent, port: &mut impl Port) {
-        let gone = |flight: &Flight<A>| {
-            flight.first() == at || why == NotQueued::Broken && (flight.first()..=flight.remembered.offset).contains(&at)
-        };
-        if let Some(flight) = self.flights.iter().position(gone).and_then(|index| self.flights.remove(index)) {
-            flight.pending.answer(unavailable(&why.to_string(), 100));
-        }
-        self.doubt(&format!("a record could not be queued: {why}"), port);
-    }
-
     /// Confirms one more record; when it is the last of its command, the command is answered.
     fn advance(&mut self) {
         self.acked_next += 1;
+        self.window.landed(self.acked_next);
         self.take_proof();
         while self.flights.front().is_some_and(|flight| flight.remembered.offset < self.acked_next) {
             let Some(flight) = self.flights.pop_front() else { break };

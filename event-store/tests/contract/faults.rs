@@ -1,6 +1,6 @@
 //! A wrapper of any log, which makes it fail on demand.
 
-use event_store::{Ack, Append, Cursor, Log, LogError, NotQueued, Tag};
+use event_store::{Ack, Append, AppendError, Cursor, Log, LogError, NotQueued, Tag};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedSender;
@@ -92,13 +92,13 @@ impl Log for FaultyLog {
         }
         if plan.lost_records > 0 {
             plan.lost_records -= 1;
-            let _ = acks.send(Ack { tag, offset: Err("timed out".into()) });
+            let _ = acks.send(Ack { tag, offset: Err(AppendError::Unknown("timed out".into())) });
             return Ok(());
         }
         if plan.lost_acks > 0 {
             plan.lost_acks -= 1;
             self.inner.append(partition, record, tag, &Self::swallow())?;
-            let _ = acks.send(Ack { tag, offset: Err("timed out".into()) });
+            let _ = acks.send(Ack { tag, offset: Err(AppendError::Unknown("timed out".into())) });
             return Ok(());
         }
         if plan.doubled > 0 {
