@@ -106,7 +106,9 @@ impl Rejected {
     pub(crate) fn new(rejection: Rejection, service: &str, bytes: usize) -> Self {
         let (code, why) = match rejection {
             Rejection::TooLarge => {
-                let why = format!("an event of this command makes a record of {bytes} bytes, which is more than the topic's max.message.bytes allows");
+                let why = format!(
+                    "an event of this command makes a record of {bytes} bytes, which is more than the topic's max.message.bytes allows"
+                );
                 (Self::TOO_LARGE, why)
             }
             Rejection::Invalid | Rejection::NotAllowed => ("event-refused", rejection.to_string()),

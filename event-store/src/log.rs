@@ -1,6 +1,6 @@
 //! What the engine needs of a log: order, offsets, an acknowledgement for each record. One is on Kafka, another in memory.
 
-use crate::{Append, RawRecord};
+use crate::{Append, Barrier, RawRecord};
 use tokio::sync::mpsc::UnboundedSender;
 
 /// The outcome of one append.
@@ -93,6 +93,11 @@ pub trait Log: Send + Sync + 'static {
 
     /// Notes whether this process writes the partition, which may change how its readers here get the records.
     fn written(&self, _partition: i32, _written: bool) {}
+
+    /// The read barrier that the log needs by what is known of its copies now; none where it is as it was configured.
+    fn barrier(&self) -> Option<Barrier> {
+        None
+    }
 
     /// The offset that the next record of the partition will get.
     async fn end(&self, partition: i32) -> Result<i64, LogError>;

@@ -65,8 +65,12 @@ fn refusal(Violation { topic, setting, is, must }: &Violation, more: usize) -> S
         "partitions" => format!(
             "if the topic was made with {is}, set DAYBOOK_PARTITIONS (--partitions) to {is}; if partitions were added, see docs/runbooks/partitions-added.md"
         ),
-        "replication" => format!("add copies with kafka-reassign-partitions, or set DAYBOOK_REPLICATION (--replication) to {is}; see {RUNBOOK}"),
-        setting => format!("change it with kafka-configs --alter --entity-type topics --entity-name {topic} --add-config {setting}=...; see {RUNBOOK}"),
+        "replication" => {
+            format!("add copies with kafka-reassign-partitions, or set DAYBOOK_REPLICATION (--replication) to {is}; see {RUNBOOK}")
+        }
+        setting => format!(
+            "change it with kafka-configs --alter --entity-type topics --entity-name {topic} --add-config {setting}=...; see {RUNBOOK}"
+        ),
     };
     let further = if more == 0 { String::new() } else { format!(" ({more} more: `daybook topics check` lists all)") };
     format!("topic {topic}: {setting} is {is}, must be {must}: {remedy}{further}")

@@ -4,7 +4,10 @@ use crate::{
     Failure, StoreArguments,
     identity::{self, Foreign, LogsByService, SnapshotLogs},
 };
-use event_store::{LogError, PartitionId, Readers, Readiness, kafka::{Topics, topic_of}};
+use event_store::{
+    LogError, PartitionId, Readers, Readiness,
+    kafka::{Topics, topic_of},
+};
 use futures::{StreamExt, stream};
 use parking_lot::Mutex;
 use projections::Database;

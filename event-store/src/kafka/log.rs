@@ -6,12 +6,13 @@ use super::{
     topic_of,
 };
 use crate::{
-    Append, PartitionId, RawRecord,
+    Append, Barrier, PartitionId, RawRecord,
     envelope::SharedRecord,
     log::{Ack, AppendError, Cursor, Log, LogError, NotQueued, Tag, Unsent},
     ring::{Ring, Rings},
 };
 use bytes::Bytes;
+use parking_lot::RwLock;
 use rdkafka::{
     ClientContext, Offset, TopicPartitionList,
     client::Client,
@@ -162,12 +163,19 @@ pub struct KafkaLog {
     topic: Arc<str>,
     service: Arc<str>,
     config: KafkaConfig,
+    /// The read barrier that the topic needs by its copies, where somebody looks at them.
+    barrier: RwLock<Option<Barrier>>,
 }
 
 impl KafkaLog {
     /// The log of a service whose topic exists.
     pub fn new(producer: KafkaProducer, service: &str, config: KafkaConfig) -> Self {
-        Self { producer, topic: topic_of(service).into(), service: service.into(), config }
+        Self { producer, topic: topic_of(service).into(), service: service.into(), config, barrier: RwLock::default() }
+    }
+
+    /// Notes the read barrier that the topic needs by its copies now. Its owners here use it from their next answer on.
+    pub fn needs(&self, barrier: Barrier) {
+        *self.barrier.write() = Some(barrier);
     }
 
     fn ring(&self, partition: i32) -> Option<Arc<Ring>> {
@@ -192,6 +200,10 @@ impl Log for KafkaLog {
             let at = to.tag.at;
             self.producer.send(&self.topic, partition, &key, &payload, headers, to).map_err(|why| Unsent { at, why })
         })
+    }
+
+    fn barrier(&self) -> Option<Barrier> {
+        *self.barrier.read()
     }
 
     fn written(&self, partition: i32, written: bool) {

@@ -14,6 +14,8 @@ use std::{
 };
 
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a look at the copies may take.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// How safe the topics must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,12 +153,26 @@ impl Topics {
     }
 
     /// The barrier that a service's log needs: the log's end is enough only where a partition has one copy. Blocks for a round trip.
-    pub fn barrier(&self, service: &str) -> Result<Barrier, TopicsError> {
-        let topic = topic_of(service);
-        let metadata = self.admin.inner().fetch_metadata(Some(&topic), TIMEOUT).map_err(|error| self.unreachable(&error))?;
-        let partitions = metadata.topics().iter().flat_map(|known| known.partitions());
-        let copies = partitions.map(|partition| partition.replicas().len()).max().unwrap_or(0);
-        Ok(if copies == 1 { Barrier::End } else { Barrier::Append })
+    ///
+    /// # Errors
+    /// No broker answers.
+    pub fn barrier(&self, service: &'static str) -> Result<Barrier, TopicsError> {
+        Ok(self.barriers(&[service])?.get(service).copied().unwrap_or(Barrier::Append))
+    }
+
+    /// The same for several services; a missing topic is left out. Blocks for a round trip.
+    ///
+    /// # Errors
+    /// No broker answers.
+    pub fn barriers(&self, services: &[&'static str]) -> Result<HashMap<&'static str, Barrier>, TopicsError> {
+        let metadata = self.admin.inner().fetch_metadata(None, LOOK).map_err(|error| self.unreachable(&error))?;
+        let barrier = |service: &&'static str| {
+            let topic = topic_of(service);
+            let known = metadata.topics().iter().find(|known| known.name() == topic && known.error().is_none())?;
+            let copies = known.partitions().iter().map(|partition| partition.replicas().len()).max().unwrap_or(0);
+            Some((*service, if copies == 1 { Barrier::End } else { Barrier::Append }))
+        };
+        Ok(services.iter().filter_map(barrier).collect())
     }
 
     /// All deviations from the plan, of the logs and of the owners' topic.

@@ -74,8 +74,7 @@ pub fn judge_answer(book: &Book, clients: &Clients, order: &Order, asked: i64, a
 }
 
 /// The kinds of answer there are.
-pub const KINDS: [&str; 8] =
-    ["accepted", "conflict", "key reused", "nothing to do", "refused", "rejected", "repeated", "unavailable"];
+pub const KINDS: [&str; 8] = ["accepted", "conflict", "key reused", "nothing to do", "refused", "rejected", "repeated", "unavailable"];
 
 /// The kind of an answer.
 pub fn kind(answer: &Answer) -> &'static str {

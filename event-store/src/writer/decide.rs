@@ -6,7 +6,9 @@ use super::{
     sabotage::left_out,
     unavailable,
 };
-use crate::{CommandError, Refused, Rejected, envelope::EventHeaders, guarded::guarded, remembered::Remembered, run::Place, working_set::Spoiled};
+use crate::{
+    CommandError, Refused, Rejected, envelope::EventHeaders, guarded::guarded, remembered::Remembered, run::Place, working_set::Spoiled,
+};
 use event_sourcing::{Aggregate, Event};
 use std::borrow::Cow;
 use uuid::Uuid;

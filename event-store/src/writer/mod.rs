@@ -52,6 +52,10 @@ pub(crate) trait Port {
     }
     /// Asks for the log's end; the driver passes the answer to [`Writer::barrier`].
     fn ask_end(&mut self, epoch: u64);
+    /// Whether a proof may be appended now; if not, the driver calls [`Writer::proceed`] when it may.
+    fn may_prove(&mut self) -> bool {
+        true
+    }
     /// Reads from an offset on; the driver passes the records to [`Writer::replayed`], until the writer writes.
     fn read(&mut self, epoch: u64, from: i64);
     /// Asks the driver to call [`Writer::claim`] after a pause that grows with the number of attempts that failed.
@@ -122,6 +126,7 @@ pub(crate) struct Writer<A: Aggregate> {
     pub phase: Phase,
     pub node: NodeName,
     config: WriterConfig,
+    barrier: Barrier,
     epoch: u64,
     nonce: String,
     attempts: u32,
@@ -158,6 +163,7 @@ impl<A: Aggregate> Writer<A> {
             phase: Phase::Claiming,
             node,
             config,
+            barrier: config.barrier,
             epoch: 0,
             nonce: String::new(),
             attempts: 0,

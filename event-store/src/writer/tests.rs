@@ -275,7 +275,9 @@ fn a_log_that_takes_no_claim_keeps_nobody_waiting() {
     let tag = desk.sent.pop().expect("a claim").1;
     acked(&mut writer, &mut desk, tag, Err(AppendError::Never(Rejection::NotAllowed)));
     match answer.try_recv() {
-        Ok(Err(CommandError::Unavailable(not_now))) => assert!(!not_now.in_doubt && not_now.reason.contains("may not write"), "{not_now:?}"),
+        Ok(Err(CommandError::Unavailable(not_now))) => {
+            assert!(!not_now.in_doubt && not_now.reason.contains("may not write"), "{not_now:?}")
+        }
         other => panic!("it is told that nothing can be written: {other:?}"),
     }
 }
