@@ -99,6 +99,9 @@ pub trait Log: Send + Sync + 'static {
         None
     }
 
+    /// Takes note that the partition has lost records which were read here, so that its readers in this process look again.
+    fn went_back(&self, _partition: i32) {}
+
     /// The offset that the next record of the partition will get.
     async fn end(&self, partition: i32) -> Result<i64, LogError>;
 

@@ -2,6 +2,7 @@
 
 mod append_errors;
 mod copy;
+mod current;
 mod directory;
 mod following;
 mod log;

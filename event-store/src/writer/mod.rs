@@ -13,6 +13,7 @@ mod batch;
 mod config;
 mod decide;
 mod refusing;
+mod replaying;
 mod sabotage;
 
 pub use barrier::Barrier;
@@ -22,10 +23,10 @@ mod tests;
 pub use config::WriterConfig;
 
 use crate::{
-    Accepted, Append, ById, CommandError, CommandMeta, RawRecord, Unavailable,
+    Accepted, Append, ById, CommandError, CommandMeta, Unavailable,
     envelope::claim,
     fold::Fold,
-    log::{Ack, AppendError, LogError, NotQueued, Rejection, Tag, Unsent},
+    log::{Ack, AppendError, NotQueued, Rejection, Tag, Unsent},
     remembered::Remembered,
 };
 use barrier::Resting;
@@ -58,6 +59,8 @@ pub(crate) trait Port {
     }
     /// Reads from an offset on; the driver passes the records to [`Writer::replayed`], until the writer writes.
     fn read(&mut self, epoch: u64, from: i64);
+    /// Tells those who read the partition here that it has lost records.
+    fn went_back(&mut self) {}
     /// Asks the driver to call [`Writer::claim`] after a pause that grows with the number of attempts that failed.
     fn claim_later(&mut self, attempt: u32);
     /// The node's clock, for the `ce_time` of claims and proofs.
@@ -135,6 +138,11 @@ pub(crate) struct Writer<A: Aggregate> {
     next: i64,
     acked_next: i64,
     asked_at: i64,
+    /// How often in a row the log's end was lower than that.
+    lagging: u32,
+    /// The next offset that a replay reads, and whether the record before the fold's checkpoint was seen to be the one that was folded.
+    reading: i64,
+    anchored: bool,
     /// Proofs that this writer is the owner still, on their way.
     proofs: VecDeque<(i64, String)>,
     queue: VecDeque<(u64, Pending<A>)>,
@@ -172,6 +180,9 @@ impl<A: Aggregate> Writer<A> {
             next: 0,
             acked_next: 0,
             asked_at: 0,
+            lagging: 0,
+            reading: 0,
+            anchored: false,
             proofs: VecDeque::new(),
             queue: VecDeque::new(),
             flights: VecDeque::new(),
@@ -253,34 +264,6 @@ impl<A: Aggregate> Writer<A> {
     /// Whether a record stands at the offset that it states, right behind the last one that is confirmed.
     fn is_due(&self, offset: i64, tag: Tag) -> bool {
         offset == tag.at && offset == self.acked_next || sabotage::left_out("places")
-    }
-
-    /// Step 2. The claim stands at `offset`: read the log up to it, from the fold's checkpoint.
-    fn claimed(&mut self, offset: i64, port: &mut impl Port) {
-        self.phase = Phase::Replaying { claim: offset };
-        self.fold.rewind();
-        port.read(self.epoch, self.fold.checkpoint.next);
-    }
-
-    /// Takes records of the log, in order, while replaying. After its own claim the writer writes.
-    pub fn replayed(&mut self, epoch: u64, records: Result<Vec<RawRecord>, LogError>, port: &mut impl Port) {
-        let Phase::Replaying { claim } = self.phase else { return };
-        if epoch != self.epoch {
-            return;
-        }
-        match records {
-            Err(error) => self.retry_claim(&error.to_string(), port),
-            Ok(records) => {
-                for record in records.into_iter().take_while(|record| record.offset <= claim) {
-                    let offset = record.offset;
-                    let nonce = self.fold.fold(record);
-                    if offset == claim {
-                        self.enter(claim, nonce, port);
-                        return;
-                    }
-                }
-            }
-        }
     }
 
     /// Step 3. Everything below the claim is folded: this writer is the owner.
