@@ -39,6 +39,7 @@ const WRONG: [(&str, &[&str]); 28] = [
     ("DAYBOOK_STANDBYS", &["10", "-1", "one"]),
     ("DAYBOOK_LIVE_AGGREGATES", &["0", "many"]),
     ("DAYBOOK_ANSWER_WITHIN", &["0", "10001", "100ms"]),
+    ("DAYBOOK_PROOF_EVERY", &["-1", "5001", "200ms"]),
     ("DAYBOOK_EFFECT_ATTEMPTS", &["0", "x"]),
     ("DAYBOOK_EFFECT_WITHIN", &["0", "1d"]),
     ("DAYBOOK_EFFECT_TIMEOUT", &["0", "2s"]),
