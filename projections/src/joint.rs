@@ -5,7 +5,8 @@
 //! batches of them all.
 
 use crate::{
-    database::DatabaseError,
+    database::{Aside, DatabaseError, MovedReaders, Transaction},
+    kept::Kept,
     writer::{BatchWriter, Care, Decoded},
 };
 use event_store::{Batch, BatchError, PartitionId};
@@ -128,8 +129,7 @@ impl Joint {
         }
     }
 
-    /// Writes in one transaction the batches that need no particular care: all views stand at the batch's beginning, and no record of the
-    /// partition is put aside. Answers their partitions. When it fails nothing is written; the caller then writes each batch alone, which
+    /// Writes in one transaction the batches at whose beginning all views stand. Answers their partitions. When it fails nothing is written; the caller then writes each batch alone, which
     /// shows the cause.
     async fn write_together(&self, waiting: &[WaitingBatch]) -> Result<HashSet<PartitionId>, DatabaseError> {
         let mut open = self.writer.database().begin().await?;
@@ -138,12 +138,49 @@ impl Joint {
         if within.is_empty() {
             return Ok(HashSet::new());
         }
+        let mut asides = self.asides(&mut open, &within, &moved).await?;
         for kept in self.writer.views() {
-            let read = within.iter().filter(|one| kept.reads(&one.batch.source.service)).flat_map(|one| &one.decoded);
-            self.writer.fold(&mut open, kept, read, HashSet::new(), Care::AtOnce).await?;
+            self.fold(&mut open, kept, &within, &mut asides).await?;
         }
         self.writer.commit(open).await?;
         Ok(within.into_iter().map(|one| one.batch.source.clone()).collect())
+    }
+
+    /// What is put aside or dropped in the partitions of these batches; hardly ever there is any.
+    async fn asides(
+        &self,
+        open: &mut Transaction,
+        within: &[&WaitingBatch],
+        moved: &HashMap<String, MovedReaders>,
+    ) -> Result<HashMap<PartitionId, Aside>, DatabaseError> {
+        let mut asides = HashMap::new();
+        for WaitingBatch { batch, .. } in within {
+            if moved.get(&batch.source.to_string()).is_some_and(|moved| moved.aside) {
+                let readers = self.writer.readers(&batch.source).map(|kept| kept.reader.clone()).collect();
+                asides.insert(batch.source.clone(), open.aside(readers, batch).await?);
+            }
+        }
+        Ok(asides)
+    }
+
+    /// Folds the batches into one view: together those of the partitions of which nothing is put aside, the others one by one.
+    async fn fold(
+        &self,
+        open: &mut Transaction,
+        kept: &Kept,
+        within: &[&WaitingBatch],
+        asides: &mut HashMap<PartitionId, Aside>,
+    ) -> Result<(), DatabaseError> {
+        let read = || within.iter().filter(|one| kept.reads(&one.batch.source.service));
+        let (plain, mut nothing) = (read().filter(|one| !asides.contains_key(&one.batch.source)), Aside::default());
+        let plain: Vec<&Decoded> = plain.flat_map(|one| &one.decoded).collect();
+        self.writer.fold(open, kept, plain.into_iter(), &mut nothing, Care::AtOnce).await?;
+        for WaitingBatch { batch, decoded, .. } in read() {
+            if let Some(aside) = asides.get_mut(&batch.source) {
+                self.writer.fold(open, kept, decoded.iter(), aside, Care::AtOnce).await?;
+            }
+        }
+        Ok(())
     }
 
     /// The readers whose checkpoints are to move, each with its batch.
@@ -152,11 +189,15 @@ impl Joint {
     }
 
     /// The batches of which all checkpoints moved; fails if only some of a batch's checkpoints did.
-    fn moved_whole<'a>(&self, waiting: &'a [WaitingBatch], moved: &HashMap<String, usize>) -> Result<Vec<&'a WaitingBatch>, DatabaseError> {
+    fn moved_whole<'a>(
+        &self,
+        waiting: &'a [WaitingBatch],
+        moved: &HashMap<String, MovedReaders>,
+    ) -> Result<Vec<&'a WaitingBatch>, DatabaseError> {
         let mut whole = Vec::with_capacity(waiting.len());
         for one in waiting {
             let source = &one.batch.source;
-            match moved.get(&source.to_string()).copied().unwrap_or(0) {
+            match moved.get(&source.to_string()).map_or(0, |moved| moved.count) {
                 0 => {}
                 some if some == self.writer.readers(source).count() => whole.push(one),
                 _some => return Err(DatabaseError::Moved(source.clone())),

@@ -61,7 +61,7 @@ impl Transaction {
             self.put(&kept.table, There::Replaced, count - new, rows.by_ref()).await?;
             self.put(&kept.table, There::Refused, new, rows).await?;
         }
-        self.delete(&kept.table, deleted).await
+        self.delete(&kept.table, deleted).await.map(drop)
     }
 
     /// As [`Transaction::keep`] for one record, behind a savepoint: if it fails, only its own writes are rolled back, and the transaction

@@ -24,7 +24,9 @@ mod wait;
 mod writer;
 
 pub use as_of::AsOf;
-pub use database::{Compare, Database, DatabaseError, DeadLetterRow, Dialect, Envelope, ErrandRow, Filter, Held, Order, Query};
+pub use database::{
+    Compare, Database, DatabaseError, DeadLetterRow, Dialect, DroppedOffsets, DroppedRow, Envelope, ErrandRow, Filter, Held, Order, Query,
+};
 pub use http::{LetterBox, ReadState, letter_routes};
 pub use problem::{FieldError, Problem};
 pub use rebuild::{Comparison, Difference, Logs, Progress, RebuildError, RebuildParts, Rebuilding};

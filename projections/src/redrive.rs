@@ -66,8 +66,8 @@ impl Redrive for ViewRunner {
         let mut open = database.begin().await?;
         // The lock holds up the projector: when it writes further records of this aggregate, the letters must be either all there or
         // redriven.
-        open.lock_checkpoints(reader).await?;
-        let mut letters = database.letters_of(reader, aggregate).await?.into_iter();
+        open.lock_checkpoints(&kept.reader).await?;
+        let mut letters = open.letters_of(&kept.reader, aggregate).await?.into_iter();
         let (mut done, mut stopped_by) = (Vec::new(), None);
         for letter in letters.by_ref() {
             let failed = match writer.decode_one(&letter.counted()?).await? {

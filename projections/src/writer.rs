@@ -1,15 +1,14 @@
 //! Writes batches into the views of one database: rows and checkpoints in one transaction.
 
 use crate::{
-    database::{Database, DatabaseError, DeadLetterRow, Parked, Transaction},
+    database::{Aside, Database, DatabaseError, DeadLetterRow, Transaction},
     kept::Kept,
     metrics,
 };
 use codec::{Codecs, DecodeError, Learned};
 use event_sourcing::{AnyEvent, Recorded};
 use event_store::{Batch, BatchError, Checkpoint, Counted, PartitionId};
-use std::collections::{HashMap, HashSet};
-use uuid::Uuid;
+use std::collections::HashMap;
 
 /// Decodes batches and writes them into the views of one database.
 pub(crate) struct BatchWriter {
@@ -142,27 +141,29 @@ impl BatchWriter {
         for (kept, at) in &behind {
             open.advance(&kept.reader, &batch.source, *at, batch.to).await?;
         }
-        let parked = open.parked(&batch.source).await?;
+        let mut aside = open.aside(behind.iter().map(|(kept, _)| kept.reader.clone()).collect(), batch).await?;
         for (kept, at) in behind {
             let new = decoded.partition_point(|one| one.record.position.offset < at.next);
-            self.fold(open, kept, decoded[new..].iter(), parked_by(&parked, kept), care).await?;
+            self.fold(open, kept, decoded[new..].iter(), &mut aside, care).await?;
         }
         Ok(())
     }
 
-    /// Folds the records that can be applied, and puts aside those that cannot, each with all later records of its aggregate.
+    /// Folds the records that can be applied, skips those that were dropped for good, and puts aside those that cannot be applied, each with
+    /// all later records of its aggregate.
     pub(crate) async fn fold(
         &self,
         open: &mut Transaction,
         kept: &Kept,
         decoded: impl Iterator<Item = &Decoded> + Send,
-        mut parked: HashSet<Uuid>,
+        aside: &mut Aside,
         care: Care,
     ) -> Result<(), DatabaseError> {
         let (mut fine, mut letters) = (Vec::with_capacity(decoded.size_hint().0), Vec::new());
         for Decoded { record, event } in decoded {
             let failed = match event {
-                _ if parked.contains(&record.aggregate_id) => {
+                _ if aside.is_dropped(&kept.reader, record) => continue,
+                _ if aside.is_parked(&kept.reader, record.aggregate_id) => {
                     letters.push(DeadLetterRow::behind(&kept.reader, record));
                     continue;
                 }
@@ -174,7 +175,7 @@ impl BatchWriter {
                 }
             };
             if let Some(why) = failed {
-                parked.insert(record.aggregate_id);
+                aside.park(&kept.reader, record.aggregate_id);
                 letters.push(self.letter(kept, record, why));
             }
         }
@@ -196,10 +197,6 @@ pub(crate) fn applied(outcome: Result<(), DatabaseError>) -> Result<Option<Strin
         Err(error) if error.is_poison() => Ok(Some(error.to_string())),
         Err(error) => Err(error),
     }
-}
-
-fn parked_by(parked: &Parked, kept: &Kept) -> HashSet<Uuid> {
-    parked.get(&kept.reader).cloned().unwrap_or_default()
 }
 
 fn at(kept: &Kept, standing: &HashMap<String, Checkpoint>) -> Checkpoint {

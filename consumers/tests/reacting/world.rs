@@ -124,6 +124,7 @@ pub struct World {
     pub steps: Mutex<Vec<(i64, i64)>>,
     pub rows: Mutex<BTreeMap<String, Errand>>,
     pub letters: Mutex<Vec<(Counted, Option<String>)>>,
+    pub dropped: Mutex<HashSet<(i64, String)>>,
     /// True while the database does not answer.
     pub down: AtomicBool,
     /// The database commits, and its answers are lost.
@@ -145,7 +146,13 @@ impl Execute<Thing> for World {
                 }));
             }
             Some(Answers::Refuses) if matches!(command, Do::May) => {
-                return Err(CommandError::Refused(Refused { code: "no".into(), message: "no".into(), field: None, not_found: false, details: None }));
+                return Err(CommandError::Refused(Refused {
+                    code: "no".into(),
+                    message: "no".into(),
+                    field: None,
+                    not_found: false,
+                    details: None,
+                }));
             }
             Some(Answers::Other) => return Err(CommandError::KeyReused),
             Some(Answers::Defect) => return Err(CommandError::Defect("it panicked".into())),
@@ -270,13 +277,22 @@ impl DeadLetters for World {
         Ok(self.letters.lock().unwrap().iter().map(|(record, _)| record.aggregate_id).collect())
     }
 
-    async fn has(&self, aggregate: Uuid) -> Result<bool, String> {
-        Ok(self.letters.lock().unwrap().iter().any(|(record, _)| record.aggregate_id == aggregate))
+    async fn dropped(&self, _: &PartitionId) -> Result<HashSet<(i64, String)>, String> {
+        Ok(self.dropped.lock().unwrap().clone())
     }
 
-    async fn park(&self, record: &Counted, reason: Option<&str>) -> Result<(), String> {
-        self.letters.lock().unwrap().push((record.clone(), reason.map(str::to_owned)));
+    async fn park(&self, record: &Counted, reason: &str) -> Result<(), String> {
+        self.letters.lock().unwrap().push((record.clone(), Some(reason.to_owned())));
         Ok(())
+    }
+
+    async fn park_behind(&self, record: &Counted) -> Result<bool, String> {
+        let mut letters = self.letters.lock().unwrap();
+        let waits = letters.iter().any(|(letter, _)| letter.aggregate_id == record.aggregate_id);
+        if waits {
+            letters.push((record.clone(), None));
+        }
+        Ok(waits)
     }
 }
 

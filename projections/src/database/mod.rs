@@ -1,13 +1,16 @@
 //! A service's database: SQLite on one machine, PostgreSQL elsewhere, behind one small set of operations.
 
+mod aside;
 mod checkpoint;
 mod connect;
+mod dropped;
 mod errands;
 mod held;
 mod identities;
 mod kept;
 mod letters;
 mod query;
+mod redrives;
 mod rows;
 mod sql;
 mod together;
@@ -15,9 +18,11 @@ mod transaction;
 mod upsert;
 mod watermark;
 
+pub(crate) use aside::Aside;
+pub(crate) use checkpoint::MovedReaders;
+pub use dropped::{DroppedOffsets, DroppedRow};
 pub(crate) use errands::DEAD;
 pub use errands::ErrandRow;
-pub(crate) use letters::Parked;
 pub use letters::{DeadLetterRow, Envelope};
 pub use query::{Compare, Filter, Order, Query};
 pub use sql::Dialect;
@@ -113,6 +118,8 @@ pub struct Database {
     asked: Arc<Notify>,
     /// The lookups that wait for rows.
     tables: Tables,
+    /// Held by the redrive that is under way.
+    redriving: Arc<tokio::sync::Mutex<()>>,
     /// PostgreSQL connections that stay outside of the pool between two statements.
     kept: Arc<Kept>,
 }

@@ -1,6 +1,6 @@
 //! Keyset queries: a page of a table in a total order, after a row that the caller names by its values.
 
-use super::{Bind, Database, DatabaseError, sql::quoted};
+use super::{Bind, Database, DatabaseError, Transaction, sql::quoted};
 use crate::table::{Kind, Relation, Table, TableSpec};
 use serde_json::Value;
 
@@ -89,14 +89,14 @@ impl Query {
         conditions
     }
 
-    fn statement(&self, row: &str, table: &TableSpec) -> (String, Vec<Bind>) {
+    fn statement(&self, row: &str, table: &Relation) -> (String, Vec<Bind>) {
         let mut binds = Vec::new();
         let conditions = self.conditions(&mut binds);
         let conditions = if conditions.is_empty() { "true".to_owned() } else { conditions.join(" AND ") };
         let direction = if self.order == Order::Rising { "ASC" } else { "DESC" };
         let order: Vec<String> = self.by.iter().map(|name| format!("{} {direction}", quoted(name))).collect();
         binds.push(Bind::Integer(self.limit.into()));
-        let (name, order, limit) = (quoted(table.name), order.join(", "), binds.len());
+        let (name, order, limit) = (quoted(&table.name), order.join(", "), binds.len());
         (format!("SELECT {row} FROM {name} WHERE {conditions} ORDER BY {order} LIMIT ${limit}"), binds)
     }
 }
@@ -109,15 +109,27 @@ fn bind(value: &Value) -> Bind {
     }
 }
 
+fn parsed<T: Table>(rows: Vec<String>) -> Result<Vec<T>, DatabaseError> {
+    rows.iter().map(|row| serde_json::from_str(row).map_err(DatabaseError::from)).collect()
+}
+
+impl Transaction {
+    /// As [`Database::select`], within the transaction.
+    pub(super) async fn select<T: Table>(&mut self, table: &Relation, query: &Query) -> Result<Vec<T>, DatabaseError> {
+        let (statement, binds) = query.statement(&self.dialect().row(table), table);
+        parsed(self.texts(statement, binds).await?)
+    }
+}
+
 impl Database {
     /// The rows of a page, in order.
     ///
     /// # Errors
     /// [`DatabaseError::Sql`] where the database does not answer.
     pub async fn select<T: Table>(&self, query: &Query) -> Result<Vec<T>, DatabaseError> {
-        let (statement, binds) = query.statement(&self.dialect().row(&Relation::live(&T::SPEC)), &T::SPEC);
-        let rows = self.texts(statement, binds).await?;
-        rows.iter().map(|row| serde_json::from_str(row).map_err(DatabaseError::from)).collect()
+        let table = Relation::live(&T::SPEC);
+        let (statement, binds) = query.statement(&self.dialect().row(&table), &table);
+        parsed(self.texts(statement, binds).await?)
     }
 
     /// The row of a key, where there is one.

@@ -230,7 +230,7 @@ async fn redrive_all(redriver: &dyn Redrive, meant: &Meant<'_>) -> Result<Redriv
     for (done, errand) in meant.errands().enumerate() {
         match redriver.redrive_errand(&errand.id).await {
             Ok(one) => all.add(one),
-            Err(error) if all.redriven == 0 => return Err(error),
+            Err(error) if all.redriven == 0 && done == 0 => return Err(error),
             Err(error) => {
                 all.add(Redriven { redriven: 0, left: meant.errands().count() - done, stopped_by: Some(error.to_string()) });
                 break;
@@ -240,10 +240,11 @@ async fn redrive_all(redriver: &dyn Redrive, meant: &Meant<'_>) -> Result<Redriv
     Ok(all)
 }
 
-/// A checkpoint that another reader has moved rolls everything back. Where the database fails it may have done what it was asked for.
+/// The outcome of a request of which nothing is known to be done: what was done before something failed is told with 200. A checkpoint that
+/// another reader has moved rolls the first letter's transaction back. Where the database fails it may have done what it was asked for.
 fn not_done(error: BatchError) -> Problem {
     match error {
-        error @ BatchError::Moved(_) => Problem::unavailable(format!("nothing was changed, ask again: {error}")),
+        error @ BatchError::Moved(_) => Problem::unavailable(format!("no letter was redriven or dropped, ask again: {error}")),
         error @ BatchError::Failed(_) => {
             Problem::unknown(format!("it may have been done; the list of letters tells, and the same request may be sent again: {error}"))
         }

@@ -41,3 +41,22 @@ fn name() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros();
     format!("daybook_test_{now}_{}_{}", process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }
+
+/// Sets all readers of a database back to the beginning of their logs, with all that they have made: their rows and letters. What was
+/// dropped for good stays.
+#[allow(dead_code)]
+pub async fn begin_anew(url: &str) {
+    run(url, "DELETE FROM checkpoints").await;
+    run(url, "DELETE FROM dead_letters").await;
+    run(url, "DELETE FROM members").await;
+}
+
+/// Runs a statement on a database behind the views' back.
+#[allow(dead_code)]
+pub async fn run(url: &str, statement: &'static str) {
+    if url.starts_with("sqlite") {
+        sqlx::query(statement).execute(&sqlx::SqlitePool::connect(url).await.unwrap()).await.unwrap();
+    } else {
+        sqlx::query(statement).execute(&sqlx::PgPool::connect(url).await.unwrap()).await.unwrap();
+    }
+}
