@@ -7,7 +7,7 @@
 use crate::{
     database::{Aside, DatabaseError, MovedReaders, Transaction},
     kept::Kept,
-    writer::{BatchWriter, Care, Decoded},
+    writer::{BatchWriter, Care, Decoded, reading},
 };
 use event_store::{Batch, BatchError, PartitionId};
 use parking_lot::Mutex;
@@ -124,7 +124,7 @@ impl Joint {
     }
 
     fn tell_moved(&self, batch: &Batch) {
-        for kept in self.writer.readers(&batch.source) {
+        for kept in reading(&self.writer.views(), &batch.source) {
             self.writer.database().tell_moved(&kept.reader, [batch]);
         }
     }
@@ -132,35 +132,19 @@ impl Joint {
     /// Writes in one transaction the batches at whose beginning all views stand. Answers their partitions. When it fails nothing is written; the caller then writes each batch alone, which
     /// shows the cause.
     async fn write_together(&self, waiting: &[WaitingBatch]) -> Result<HashSet<PartitionId>, DatabaseError> {
+        let views = self.writer.views();
         let mut open = self.writer.database().begin().await?;
-        let moved = open.advance_each(&self.steps(waiting)).await?;
-        let within = self.moved_whole(waiting, &moved)?;
+        let moved = open.advance_each(&steps(&views, waiting)).await?;
+        let within = moved_whole(&views, waiting, &moved)?;
         if within.is_empty() {
             return Ok(HashSet::new());
         }
-        let mut asides = self.asides(&mut open, &within, &moved).await?;
-        for kept in self.writer.views() {
+        let mut asides = asides(&mut open, &views, &within, &moved).await?;
+        for kept in &*views {
             self.fold(&mut open, kept, &within, &mut asides).await?;
         }
         self.writer.commit(open).await?;
         Ok(within.into_iter().map(|one| one.batch.source.clone()).collect())
-    }
-
-    /// What is put aside or dropped in the partitions of these batches; hardly ever there is any.
-    async fn asides(
-        &self,
-        open: &mut Transaction,
-        within: &[&WaitingBatch],
-        moved: &HashMap<String, MovedReaders>,
-    ) -> Result<HashMap<PartitionId, Aside>, DatabaseError> {
-        let mut asides = HashMap::new();
-        for WaitingBatch { batch, .. } in within {
-            if moved.get(&batch.source.to_string()).is_some_and(|moved| moved.aside) {
-                let readers = self.writer.readers(&batch.source).map(|kept| kept.reader.clone()).collect();
-                asides.insert(batch.source.clone(), open.aside(readers, batch).await?);
-            }
-        }
-        Ok(asides)
     }
 
     /// Folds the batches into one view: together those of the partitions of which nothing is put aside, the others one by one.
@@ -182,27 +166,44 @@ impl Joint {
         }
         Ok(())
     }
+}
 
-    /// The readers whose checkpoints are to move, each with its batch.
-    fn steps<'a>(&'a self, waiting: &'a [WaitingBatch]) -> Vec<(&'a str, &'a Batch)> {
-        waiting.iter().flat_map(|one| self.writer.readers(&one.batch.source).map(|kept| (kept.reader.as_str(), &one.batch))).collect()
-    }
-
-    /// The batches of which all checkpoints moved; fails if only some of a batch's checkpoints did.
-    fn moved_whole<'a>(
-        &self,
-        waiting: &'a [WaitingBatch],
-        moved: &HashMap<String, MovedReaders>,
-    ) -> Result<Vec<&'a WaitingBatch>, DatabaseError> {
-        let mut whole = Vec::with_capacity(waiting.len());
-        for one in waiting {
-            let source = &one.batch.source;
-            match moved.get(&source.to_string()).map_or(0, |moved| moved.count) {
-                0 => {}
-                some if some == self.writer.readers(source).count() => whole.push(one),
-                _some => return Err(DatabaseError::Moved(source.clone())),
-            }
+/// What is put aside or dropped in the partitions of these batches; hardly ever there is any.
+async fn asides(
+    open: &mut Transaction,
+    views: &[Kept],
+    within: &[&WaitingBatch],
+    moved: &HashMap<String, MovedReaders>,
+) -> Result<HashMap<PartitionId, Aside>, DatabaseError> {
+    let mut asides = HashMap::new();
+    for WaitingBatch { batch, .. } in within {
+        if moved.get(&batch.source.to_string()).is_some_and(|moved| moved.aside) {
+            let readers = reading(views, &batch.source).map(|kept| kept.reader.clone()).collect();
+            asides.insert(batch.source.clone(), open.aside(readers, batch).await?);
         }
-        Ok(whole)
     }
+    Ok(asides)
+}
+
+/// The readers whose checkpoints are to move, each with its batch.
+fn steps<'a>(views: &'a [Kept], waiting: &'a [WaitingBatch]) -> Vec<(&'a str, &'a Batch)> {
+    waiting.iter().flat_map(|one| reading(views, &one.batch.source).map(|kept| (kept.reader.as_str(), &one.batch))).collect()
+}
+
+/// The batches of which all checkpoints moved; fails if only some of a batch's checkpoints did.
+fn moved_whole<'a>(
+    views: &[Kept],
+    waiting: &'a [WaitingBatch],
+    moved: &HashMap<String, MovedReaders>,
+) -> Result<Vec<&'a WaitingBatch>, DatabaseError> {
+    let mut whole = Vec::with_capacity(waiting.len());
+    for one in waiting {
+        let source = &one.batch.source;
+        match moved.get(&source.to_string()).map_or(0, |moved| moved.count) {
+            0 => {}
+            some if some == reading(views, source).count() => whole.push(one),
+            _some => return Err(DatabaseError::Moved(source.clone())),
+        }
+    }
+    Ok(whole)
 }

@@ -7,6 +7,7 @@
 
 mod as_of;
 pub mod audit;
+mod building;
 mod database;
 pub mod http;
 mod joint;
@@ -18,12 +19,14 @@ mod redrive;
 mod runner;
 mod shown;
 mod table;
+mod versions;
 mod view;
 mod views;
 mod wait;
 mod writer;
 
 pub use as_of::AsOf;
+pub use building::{BuildingParts, Tell};
 pub use database::{
     Compare, Database, DatabaseError, DeadLetterRow, Dialect, DroppedOffsets, DroppedRow, Envelope, ErrandRow, Filter, Held, Order, Query,
 };

@@ -1,7 +1,8 @@
 //! The handler of a subscription's batches that keeps the views of one database.
 
 use crate::{
-    database::{Database, DatabaseError},
+    building::{Build, BuildingParts},
+    database::{Database, DatabaseError, OpenedVersion, VersionRow},
     joint::Joint,
     kept::Kept,
     metrics,
@@ -10,7 +11,12 @@ use crate::{
 };
 use codec::Codecs;
 use event_store::{Batch, BatchError, BatchHandler, Checkpoint, PartitionId};
-use std::time::{Duration, Instant};
+use parking_lot::Mutex;
+use std::{
+    collections::HashMap,
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
 
 /// How long a batch may take to be written.
 const WITHIN: Duration = Duration::from_secs(60);
@@ -18,17 +24,69 @@ const WITHIN: Duration = Duration::from_secs(60);
 /// Folds batches into the views of one database.
 pub struct ViewRunner {
     joint: Joint,
+    codecs: Codecs,
+    /// The version of each view that this build has.
+    versions: HashMap<&'static str, VersionRow>,
+    /// The versions that are not built yet, while another one answers.
+    pending: Mutex<Vec<Build>>,
+    parts: OnceLock<BuildingParts>,
 }
 
 impl ViewRunner {
-    /// A runner of these views; makes their missing tables. The name (a service's) stands in metrics and logs.
+    /// A runner of these views; makes their missing tables. The name (a service's) stands in metrics and logs. A view of which the database
+    /// holds another version is kept by nobody before it is built: [`ViewRunner::start_building`].
     ///
     /// # Errors
     /// [`DatabaseError::Sql`] where the tables cannot be made.
     pub async fn new(name: &str, database: Database, views: impl Into<Views>, codecs: Codecs) -> Result<Self, DatabaseError> {
-        let views: Views = views.into();
-        let kept = views.iter().cloned().map(Kept::live).collect();
-        Ok(Self { joint: Joint::new(BatchWriter::new(name, database, kept, codecs).await?) })
+        let (views, mut versions, mut kept, mut pending) = (views.into(), HashMap::new(), Vec::new(), Vec::new());
+        for view in views.iter() {
+            let OpenedVersion { own, until_built } = database.open_version(view).await?;
+            match until_built {
+                None => {
+                    database.serve(&**view, &own, None);
+                    kept.push(own.kept(view));
+                }
+                Some(other) => {
+                    let build = Build::of_version(own.kept(view), own.clone());
+                    database.serve(&**view, &other, Some(build.why.clone()));
+                    pending.push(build);
+                }
+            }
+            versions.insert(view.name(), own);
+        }
+        let joint = Joint::new(BatchWriter::new(name, database, kept, codecs.clone()).await?);
+        Ok(Self { joint, codecs, versions, pending: Mutex::new(pending), parts: OnceLock::new() })
+    }
+
+    pub(crate) fn codecs(&self) -> &Codecs {
+        &self.codecs
+    }
+
+    /// Whether it runs the view of this name, be it being built or not.
+    pub(crate) fn has_view(&self, view: &str) -> bool {
+        self.versions.contains_key(view)
+    }
+
+    /// Takes the parts that views are built of; answers what is to be built.
+    pub(crate) fn begin_with(&self, parts: BuildingParts) -> Vec<Build> {
+        drop(self.parts.set(parts));
+        std::mem::take(&mut *self.pending.lock())
+    }
+
+    pub(crate) fn building_parts(&self) -> Option<&BuildingParts> {
+        self.parts.get()
+    }
+
+    /// Takes a view off its readers; none where it is off already.
+    pub(crate) fn take_off(&self, view: &str) -> Option<(Kept, VersionRow)> {
+        Some((self.writer().detach(view)?, self.versions.get(view)?.clone()))
+    }
+
+    /// Gives a view that is built to its readers, and lets it answer.
+    pub(crate) fn put_on(&self, build: &Build) {
+        self.writer().attach(build.live.clone());
+        self.writer().database().serve(&*build.live.view, &build.row, None);
     }
 
     /// The writer of single batches.

@@ -8,13 +8,14 @@ use crate::{
 use codec::{Codecs, DecodeError, Learned};
 use event_sourcing::{AnyEvent, Recorded};
 use event_store::{Batch, BatchError, Checkpoint, Counted, PartitionId};
-use std::collections::HashMap;
+use parking_lot::RwLock;
+use std::{collections::HashMap, sync::Arc};
 
 /// Decodes batches and writes them into the views of one database.
 pub(crate) struct BatchWriter {
     name: String,
     database: Database,
-    views: Vec<Kept>,
+    views: RwLock<Arc<[Kept]>>,
     codecs: Codecs,
 }
 
@@ -35,7 +36,7 @@ impl BatchWriter {
     /// Makes the views' missing tables. The name stands in metrics and logs.
     pub(crate) async fn new(name: &str, database: Database, views: Vec<Kept>, codecs: Codecs) -> Result<Self, DatabaseError> {
         database.create(views.iter().map(|kept| &kept.table)).await?;
-        Ok(Self { name: name.to_owned(), database, views, codecs })
+        Ok(Self { name: name.to_owned(), database, views: RwLock::new(views.into()), codecs })
     }
 
     /// The name that stands in metrics and logs.
@@ -43,33 +44,42 @@ impl BatchWriter {
         &self.name
     }
 
-    /// The view whose checkpoint and letters stand under this name.
-    pub(crate) fn kept(&self, reader: &str) -> Option<&Kept> {
-        self.views.iter().find(|kept| kept.reader == reader)
+    /// The view of this name, where its batches are written.
+    pub(crate) fn kept(&self, view: &str) -> Option<Kept> {
+        self.views().iter().find(|kept| kept.view.name() == view).cloned()
+    }
+
+    /// Writes this view's batches, too, from the next one on.
+    pub(crate) fn attach(&self, kept: Kept) {
+        let mut views = self.views.write();
+        let others = views.iter().filter(|one| one.view.name() != kept.view.name()).cloned();
+        *views = others.chain([kept.clone()]).collect();
+    }
+
+    /// Writes no further batch of the view of this name.
+    pub(crate) fn detach(&self, view: &str) -> Option<Kept> {
+        let mut views = self.views.write();
+        let kept = views.iter().find(|one| one.view.name() == view).cloned();
+        *views = views.iter().filter(|one| one.view.name() != view).cloned().collect();
+        kept
     }
 
     pub(crate) fn database(&self) -> &Database {
         &self.database
     }
 
-    pub(crate) fn views(&self) -> &[Kept] {
-        &self.views
+    /// The views whose batches are written now. A batch is written into those that were there when it began.
+    pub(crate) fn views(&self) -> Arc<[Kept]> {
+        self.views.read().clone()
     }
 
-    /// The views that read this log.
-    pub(crate) fn readers(&self, source: &PartitionId) -> impl Iterator<Item = &Kept> {
-        self.views.iter().filter(|kept| kept.reads(&source.service))
-    }
-
-    /// Where to begin reading a partition.
+    /// Where to begin reading a partition. Where all views of it are being built, at the furthest checkpoint of anybody: nobody needs what
+    /// is before it from this reading.
     pub(crate) async fn start(&self, source: &PartitionId) -> Result<Checkpoint, DatabaseError> {
         let standing = self.database.checkpoints(source).await?;
-        Ok(self.least(source, &standing))
-    }
-
-    /// The lowest of the views' checkpoints: reading from there gives each view all the records that it still needs.
-    fn least(&self, source: &PartitionId, standing: &HashMap<String, Checkpoint>) -> Checkpoint {
-        self.readers(source).map(|kept| at(kept, standing)).min_by_key(|checkpoint| checkpoint.next).unwrap_or_default()
+        let views = self.views();
+        let furthest = || standing.values().copied().max_by_key(|checkpoint| checkpoint.next).unwrap_or_default();
+        Ok(if reading(&views, source).next().is_none() { furthest() } else { least(&views, source, &standing) })
     }
 
     /// Decodes the batch's records. A record that can never be decoded is put aside later, by the fold. A record whose schema cannot be
@@ -131,10 +141,14 @@ impl BatchWriter {
     /// letters.
     async fn write_in(&self, open: &mut Transaction, batch: &Batch, decoded: &[Decoded], care: Care) -> Result<(), DatabaseError> {
         let standing = open.checkpoints(&batch.source).await?;
-        if self.least(&batch.source, &standing).next != batch.from.next {
+        let views = self.views();
+        if reading(&views, &batch.source).next().is_none() {
+            return Ok(());
+        }
+        if least(&views, &batch.source, &standing).next != batch.from.next {
             return Err(DatabaseError::Moved(batch.source.clone()));
         }
-        let behind = self.readers(&batch.source).map(|kept| (kept, at(kept, &standing))).filter(|(_, at)| at.next < batch.to.next);
+        let behind = reading(&views, &batch.source).map(|kept| (kept, at(kept, &standing))).filter(|(_, at)| at.next < batch.to.next);
         let behind: Vec<_> = behind.collect();
         // The checkpoints come first: their locks keep a second projector from loading rows that are about to change, and wait for a redrive,
         // which may take dead letters away.
@@ -184,7 +198,7 @@ impl BatchWriter {
     }
 
     fn letter(&self, kept: &Kept, record: &Counted, why: String) -> DeadLetterRow {
-        metrics::DEAD_LETTERS.with_label_values(&[&self.name, &kept.reader]).inc();
+        metrics::DEAD_LETTERS.with_label_values(&[&*self.name, kept.view.name()]).inc();
         tracing::error!(position = %record.position, reader = kept.reader, why, "a record is put aside, and its aggregate with it");
         DeadLetterRow::new(&kept.reader, record, why)
     }
@@ -197,6 +211,16 @@ pub(crate) fn applied(outcome: Result<(), DatabaseError>) -> Result<Option<Strin
         Err(error) if error.is_poison() => Ok(Some(error.to_string())),
         Err(error) => Err(error),
     }
+}
+
+/// The views that read this log.
+pub(crate) fn reading<'a>(views: &'a [Kept], source: &'a PartitionId) -> impl Iterator<Item = &'a Kept> {
+    views.iter().filter(|kept| kept.reads(&source.service))
+}
+
+/// The lowest of the views' checkpoints: reading from there gives each view all the records that it still needs.
+fn least(views: &[Kept], source: &PartitionId, standing: &HashMap<String, Checkpoint>) -> Checkpoint {
+    reading(views, source).map(|kept| at(kept, standing)).min_by_key(|checkpoint| checkpoint.next).unwrap_or_default()
 }
 
 fn at(kept: &Kept, standing: &HashMap<String, Checkpoint>) -> Checkpoint {

@@ -76,12 +76,13 @@ impl Database {
         open.commit().await
     }
 
-    /// The checkpoint of `reader` in a partition; the partition's beginning if it has never read there.
+    /// The checkpoint of `reader`, or of the version of the view of this name that answers, in a partition; the partition's beginning if it has never read there.
     ///
     /// # Errors
     /// [`DatabaseError::Sql`] where the database does not answer.
     pub async fn checkpoint(&self, reader: &str, source: &PartitionId) -> Result<Checkpoint, DatabaseError> {
-        Ok(self.checkpoints(source).await?.get(reader).copied().unwrap_or_default())
+        let reader = self.reader_of(reader).await?;
+        Ok(self.checkpoints(source).await?.get(&reader).copied().unwrap_or_default())
     }
 
     /// The checkpoints of all readers in a partition.

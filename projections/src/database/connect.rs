@@ -70,6 +70,7 @@ impl Database {
         let database = Self::of(pools(url, Absent::Made).await?);
         database.create_checkpoints().await?;
         database.create_letters().await?;
+        database.create_versions().await?;
         database.create_dropped().await?;
         database.create_errands().await?;
         database.create_identities().await?;
@@ -89,6 +90,7 @@ impl Database {
                 // A database of an earlier build does not have them yet.
                 database.create_identities().await?;
                 database.create_dropped().await?;
+                database.create_versions().await?;
                 Ok(database)
             }
         }
@@ -96,7 +98,8 @@ impl Database {
 
     fn of(pools: Pools) -> Self {
         let (watermark, asked, tables) = (Arc::default(), Arc::default(), Arc::default());
-        Self { pools, watermark, asked, tables, redriving: Arc::default(), kept: Arc::default() }
+        let (served, redriving, kept) = (Arc::default(), Arc::default(), Arc::default());
+        Self { pools, watermark, asked, served, tables, redriving, kept }
     }
 }
 

@@ -65,6 +65,11 @@ pub(crate) fn view_of(reader: &str) -> &str {
     without_purpose.split('@').next().unwrap_or(without_purpose)
 }
 
+/// The id of a letter as people see it: without the version of its view.
+pub(crate) fn shown_id(id: &str, reader: &str) -> String {
+    id.strip_prefix(reader).map_or_else(|| id.to_owned(), |place| format!("{}{place}", view_of(reader)))
+}
+
 impl DroppedRow {
     fn of(letter: DeadLetterRow) -> Self {
         let DeadLetterRow { reader, service, partition, offset, aggregate_id, r#type, reason, record, .. } = letter;

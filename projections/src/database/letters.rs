@@ -1,6 +1,9 @@
 //! Dead letters: records that a reader could not process, and the later records of their aggregates, in the log's order.
 
-use super::{Bind, Database, DatabaseError, Dialect, Filter, Order, Query, There, Transaction, dropped::view_of};
+use super::{
+    Bind, Database, DatabaseError, Dialect, Filter, Order, Query, There, Transaction,
+    dropped::{shown_id, view_of},
+};
 use crate::table::{Column, Relation, Table, TableSpec};
 use event_sourcing::{Cause, Context, Position, Recorded, Timestamp};
 use event_store::{Counted, PartitionId};
@@ -160,7 +163,7 @@ impl Database {
         after: Option<Vec<Value>>,
         limit: u32,
     ) -> Result<Vec<DeadLetterRow>, DatabaseError> {
-        self.select(&letters_query(reader, aggregate, after, limit)).await
+        self.select(&letters_query(&self.reader_of(reader).await?, aggregate, after, limit)).await
     }
 
     /// The id of an aggregate's first letter of one reader, where there is one.
@@ -170,7 +173,9 @@ impl Database {
     pub async fn first_letter_of(&self, reader: &str, aggregate: Uuid) -> Result<Option<String>, DatabaseError> {
         let statement = "SELECT \"id\" FROM \"dead_letters\" WHERE \"reader\" = $1 AND \"aggregate_id\" = $2 \
              ORDER BY \"service\", \"partition\", \"offset\" LIMIT 1";
-        Ok(self.texts(statement.to_owned(), of_aggregate(reader, aggregate)).await?.pop())
+        let reader = self.reader_of(reader).await?;
+        let first = self.texts(statement.to_owned(), of_aggregate(&reader, aggregate)).await?.pop();
+        Ok(first.map(|id| shown_id(&id, &reader)))
     }
 
     /// Writes letters; a letter that exists already is overwritten.
@@ -178,10 +183,27 @@ impl Database {
     /// # Errors
     /// [`DatabaseError::Sql`] where the database does not answer.
     pub async fn park(&self, letters: Vec<DeadLetterRow>) -> Result<(), DatabaseError> {
+        let letters = self.of_versions(letters).await?;
         let mut open = self.begin().await?;
         open.commit_durably().await?;
         open.park(letters).await?;
         open.commit().await
+    }
+
+    /// A letter of a view is one of the version that answers.
+    async fn of_versions(&self, letters: Vec<DeadLetterRow>) -> Result<Vec<DeadLetterRow>, DatabaseError> {
+        let mut readers: HashMap<String, String> = HashMap::new();
+        for letter in &letters {
+            if !readers.contains_key(&letter.reader) {
+                readers.insert(letter.reader.clone(), self.reader_of(&letter.reader).await?);
+            }
+        }
+        let of_version = |letter: DeadLetterRow| {
+            let reader = readers.get(&letter.reader).cloned().unwrap_or_default();
+            let id = letter.id.strip_prefix(&letter.reader).map_or_else(|| letter.id.clone(), |place| format!("{reader}{place}"));
+            DeadLetterRow { id, reader, ..letter }
+        };
+        Ok(letters.into_iter().map(of_version).collect())
     }
 
     /// Deletes letters by their ids: they were redriven, or are dropped.
@@ -199,7 +221,8 @@ impl Database {
     /// # Errors
     /// [`DatabaseError::Sql`] where the database does not answer.
     pub async fn has_letters(&self, reader: &str, aggregate: Uuid) -> Result<bool, DatabaseError> {
-        Ok(!self.texts(HAS_LETTERS.to_owned(), of_aggregate(reader, aggregate)).await?.is_empty())
+        let reader = self.reader_of(reader).await?;
+        Ok(!self.texts(HAS_LETTERS.to_owned(), of_aggregate(&reader, aggregate)).await?.is_empty())
     }
 
     /// Puts a record aside unless it was dropped for good; a letter that exists already is overwritten.

@@ -12,27 +12,33 @@ mod letters;
 mod query;
 mod redrives;
 mod rows;
+mod served;
 mod sql;
 mod together;
 mod transaction;
 mod upsert;
+mod versions;
 mod watermark;
 
 pub(crate) use aside::Aside;
 pub(crate) use checkpoint::MovedReaders;
 pub use dropped::{DroppedOffsets, DroppedRow};
+pub(crate) use dropped::{shown_id, view_of};
 pub(crate) use errands::DEAD;
 pub use errands::ErrandRow;
 pub use letters::{DeadLetterRow, Envelope};
 pub use query::{Compare, Filter, Order, Query};
+pub(crate) use served::Served;
 pub use sql::Dialect;
 pub(crate) use transaction::{Bind, Transaction};
 pub(crate) use upsert::There;
+pub(crate) use versions::{OpenedVersion, READY, VersionRow};
 
 pub use held::Held;
 
 use event_store::{Batch, BatchError, PartitionId};
 use kept::Kept;
+use served::ServedTables;
 use sqlx::{PgPool, SqlitePool};
 use std::sync::Arc;
 use together::Tables;
@@ -54,6 +60,9 @@ pub enum DatabaseError {
     /// A row does not fit its view's row type or its table.
     #[error("a row does not fit its view: {0}")]
     Row(#[from] serde_json::Error),
+    /// The view is being built, and only what is being built can answer: ask again later.
+    #[error("{0}")]
+    Building(String),
     /// A view's code panicked.
     #[error("the view met a defect: {0}")]
     View(String),
@@ -72,9 +81,12 @@ impl From<DatabaseError> for BatchError {
     fn from(error: DatabaseError) -> Self {
         match error {
             DatabaseError::Moved(source) => Self::Moved(source),
-            DatabaseError::Url | DatabaseError::Missing | DatabaseError::Sql(_) | DatabaseError::Row(_) | DatabaseError::View(_) => {
-                Self::Failed(error.to_string())
-            }
+            DatabaseError::Url
+            | DatabaseError::Missing
+            | DatabaseError::Sql(_)
+            | DatabaseError::Row(_)
+            | DatabaseError::Building(_)
+            | DatabaseError::View(_) => Self::Failed(error.to_string()),
         }
     }
 }
@@ -85,7 +97,7 @@ impl DatabaseError {
         match self {
             Self::Row(_) | Self::View(_) => true,
             Self::Sql(error) => error.as_database_error().and_then(|error| error.code()).is_some_and(|code| is_about_data(&code)),
-            Self::Url | Self::Missing | Self::Moved(_) => false,
+            Self::Url | Self::Missing | Self::Building(_) | Self::Moved(_) => false,
         }
     }
 }
@@ -116,6 +128,8 @@ pub struct Database {
     watermark: Arc<Watermark>,
     /// Tells the writers that gather batches that somebody waits for a checkpoint.
     asked: Arc<Notify>,
+    /// Which tables answer the reads of the views.
+    served: ServedTables,
     /// The lookups that wait for rows.
     tables: Tables,
     /// Held by the redrive that is under way.

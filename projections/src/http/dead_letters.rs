@@ -29,6 +29,9 @@ pub struct LetterBox {
 
 impl LetterBox {
     fn redriver(&self, reader: &str) -> Result<&Arc<dyn Redrive>, Problem> {
+        if let Some(why) = self.database.building(reader) {
+            return Err(Problem::building(why));
+        }
         let found = self.redrivers.iter().find(|redriver| redriver.redrives(reader));
         found.ok_or_else(|| Problem::not_found("reader in this process", reader))
     }
@@ -137,7 +140,7 @@ async fn letters(State(boxes): State<Boxes>, mut asked: Asked) -> Result<Respons
 
 /// A letter's place among all.
 fn order<'a>((name, letter): &'a (&str, Letter)) -> (i64, &'a str, &'a str) {
-    (letter.parked().0, &letter.id, name)
+    (letter.parked().0, &letter.key, name)
 }
 
 /// The letters that a path names, of one reader and one aggregate: `/{database}/{reader}/{aggregate_id}`.
@@ -276,7 +279,7 @@ async fn drop_one(State(boxes): State<Boxes>, mut asked: Asked) -> Result<Json<D
     let dropped = if letter.is_errand() {
         meant.letter_box.redriver(&meant.reader)?.drop_errand(&letter.id).await.map_err(not_done)?
     } else {
-        meant.letter_box.database.drop_letter(&letter.id).await?
+        meant.letter_box.database.drop_letter(&letter.key).await?
     };
     if !dropped {
         return Err(Problem::not_found("dead letter", &letter.id));
