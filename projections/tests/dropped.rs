@@ -7,6 +7,9 @@ mod feed;
 #[path = "support/library.rs"]
 #[allow(dead_code)]
 mod library;
+#[path = "support/raw.rs"]
+#[allow(dead_code)]
+mod raw;
 mod support;
 
 use event_store::BatchHandler;
@@ -48,7 +51,7 @@ async fn a_dropped_letter_is_gone_once_and_its_record_is_skipped_by_whoever_read
         assert_eq!(offsets(&database, "members").await, [4], "{}: those behind it stay", fresh.kind);
         assert_eq!(views.redrive("members", member("Bob")).await.unwrap().redriven, 1, "{}", fresh.kind);
         // Everything is read again from the beginning, as another process would, by a runner that has never heard of the drop.
-        support::begin_anew(&fresh.url).await;
+        raw::begin_anew(&fresh.url).await;
         let again = members(&fresh.open().await).await;
         for (from, to) in [(0, 2), (2, 4)] {
             again.apply(&broken_in_the_middle().between(from, to)).await.unwrap();
@@ -67,7 +70,7 @@ async fn another_record_at_the_place_of_a_dropped_one_is_not_skipped() {
         members(&database).await.apply(&log.batch()).await.unwrap();
         let first = database.letters_of("members", member("Bob")).await.unwrap().remove(0);
         database.drop_letter(&first.id).await.unwrap();
-        support::begin_anew(&fresh.url).await;
+        raw::begin_anew(&fresh.url).await;
         let mut other = Feed::new("members", 0).named("another");
         other.write(member("Bob"), 1, &joined("Bob")).write(member("Bob"), 2, &renamed("Bobby"));
         members(&fresh.open().await).await.apply(&other.batch()).await.unwrap();

@@ -4,6 +4,9 @@
 #[path = "support/library.rs"]
 #[allow(dead_code)]
 mod library;
+#[path = "support/raw.rs"]
+#[allow(dead_code)]
+mod raw;
 mod support;
 
 use event_sourcing::{Cause, Timestamp};
@@ -90,7 +93,7 @@ fn nobody() -> Progress {
 
 /// Changes live rows behind the projector's back: `{}` stands for the table.
 async fn tamper(url: &str, statement: &str) {
-    support::run(url, &statement.replace("{}", &support::table_of(url, "members").await)).await;
+    raw::run(url, &statement.replace("{}", &raw::table_of(url, "members").await)).await;
 }
 
 #[tokio::test]

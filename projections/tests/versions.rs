@@ -5,6 +5,9 @@
 #[path = "support/library.rs"]
 #[allow(dead_code)]
 mod library;
+#[path = "support/raw.rs"]
+#[allow(dead_code)]
+mod raw;
 mod support;
 
 use event_sourcing::{Cause, Recorded, Timestamp};
@@ -272,9 +275,9 @@ async fn back_stands(fresh: &Fresh, partition: i32) -> i64 {
     let database = fresh.open().await;
     let views = runner::<Members>(&database).await;
     drop(views);
-    let table = support::value(&fresh.url, "SELECT reader FROM view_versions WHERE view = 'members' AND state = 'replaced'").await;
+    let table = raw::value(&fresh.url, "SELECT reader FROM view_versions WHERE view = 'members' AND state = 'replaced'").await;
     let statement = format!("SELECT CAST(next_offset AS TEXT) FROM checkpoints WHERE reader = '{table}' AND partition = {partition}");
-    support::value(&fresh.url, &statement).await.parse().unwrap()
+    raw::value(&fresh.url, &statement).await.parse().unwrap()
 }
 
 #[tokio::test]
@@ -290,7 +293,7 @@ async fn another_fold_of_the_same_columns_is_another_version_and_only_the_one_be
         runner::<CountedMembers<10>>(&database).await.start_building(world.parts(&stop).0);
         until_built(&database).await;
         assert_eq!(rows::<CountedRow>(&database).await.iter().map(|row| row.names).collect::<Vec<_>>(), [20; 5], "{}", fresh.kind);
-        let versions = support::value(&fresh.url, "SELECT CAST(count(*) AS TEXT) FROM view_versions").await;
+        let versions = raw::value(&fresh.url, "SELECT CAST(count(*) AS TEXT) FROM view_versions").await;
         assert_eq!(versions, "2", "{}: the one before is kept, the one before that is gone", fresh.kind);
     }
 }
@@ -309,7 +312,7 @@ async fn a_building_that_a_restart_breaks_off_goes_on() {
         views.start_building(parts);
         let reader = "SELECT CAST(count(*) AS TEXT) FROM checkpoints JOIN view_versions ON view_versions.reader = checkpoints.reader \
                       WHERE state = 'building'";
-        tokio::time::timeout(Duration::from_secs(20), async { while support::value(&fresh.url, reader).await == "0" {} }).await.unwrap();
+        tokio::time::timeout(Duration::from_secs(20), async { while raw::value(&fresh.url, reader).await == "0" {} }).await.unwrap();
         stop.cancel();
         database.close().await;
         let database = fresh.open().await;
@@ -357,29 +360,29 @@ async fn a_table_of_a_build_without_versions_is_taken_over_as_it_is_or_answers_u
         let world = World::start().await;
         old_build(&fresh, &world, 10).await;
         // As a build without versions has left it.
-        let table = support::table_of(&fresh.url, "members").await;
-        let reader = support::value(&fresh.url, "SELECT reader FROM view_versions").await;
+        let table = raw::table_of(&fresh.url, "members").await;
+        let reader = raw::value(&fresh.url, "SELECT reader FROM view_versions").await;
         let by = |of: &str| [format!("{of}_by_joined_at_member_id"), format!("{of}_by_name_joined_at_member_id")];
-        support::run(&fresh.url, &format!("ALTER TABLE {table} RENAME TO members")).await;
+        raw::run(&fresh.url, &format!("ALTER TABLE {table} RENAME TO members")).await;
         for (old, new) in by(&table).iter().zip(by("members")) {
             if fresh.kind == "postgres" {
-                support::run(&fresh.url, &format!("ALTER INDEX {old} RENAME TO {new}")).await;
+                raw::run(&fresh.url, &format!("ALTER INDEX {old} RENAME TO {new}")).await;
             } else {
-                support::run(&fresh.url, &format!("DROP INDEX {old}")).await;
+                raw::run(&fresh.url, &format!("DROP INDEX {old}")).await;
                 let columns = new.strip_prefix("members_by_").unwrap().replace("joined_at_member_id", "joined_at, member_id");
-                support::run(&fresh.url, &format!("CREATE INDEX {new} ON members ({})", columns.replace("name_", "name, "))).await;
+                raw::run(&fresh.url, &format!("CREATE INDEX {new} ON members ({})", columns.replace("name_", "name, "))).await;
             }
         }
-        support::run(&fresh.url, &format!("UPDATE checkpoints SET reader = 'members' WHERE reader = '{reader}'")).await;
-        support::run(&fresh.url, "DROP TABLE view_versions").await;
+        raw::run(&fresh.url, &format!("UPDATE checkpoints SET reader = 'members' WHERE reader = '{reader}'")).await;
+        raw::run(&fresh.url, "DROP TABLE view_versions").await;
         let database = fresh.open().await;
         let views = runner::<Members>(&database).await;
         assert!(database.building("members").is_none(), "{}: it looks the same", fresh.kind);
         world.join(10..12).await;
         world.project(&views).await;
         assert_eq!(rows::<MemberRow>(&database).await.len(), 12, "{}", fresh.kind);
-        assert_eq!(support::table_of(&fresh.url, "members").await, "members", "{}: the build before could go on with it", fresh.kind);
-        support::run(&fresh.url, "DROP TABLE view_versions").await;
+        assert_eq!(raw::table_of(&fresh.url, "members").await, "members", "{}: the build before could go on with it", fresh.kind);
+        raw::run(&fresh.url, "DROP TABLE view_versions").await;
         let database = fresh.open().await;
         let views = runner::<CountedMembers<1>>(&database).await;
         assert_eq!(rows::<CountedRow>(&database).await.len(), 12, "{}: the old table answers", fresh.kind);
