@@ -352,6 +352,10 @@ impl Port for World {
         });
     }
 
+    fn went_back(&mut self) {
+        self.log.went_back(self.partition);
+    }
+
     fn claim_later(&mut self, attempt: u32) {
         let ceiling = Duration::from_millis(5).saturating_mul(1 << attempt.min(10)).min(MAX_CLAIM_PAUSE);
         let pause = if attempt <= 1 { Duration::ZERO } else { ceiling.mul_f64(rand::rng().random_range(0.5..1.0)) };

@@ -22,6 +22,7 @@ use std::{
     },
     time::Duration,
 };
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// A pass over the log that has read no more than so many offsets is followed by the swap.
@@ -74,45 +75,46 @@ impl Build {
 }
 
 impl ViewRunner {
-    /// Begins to build, in tasks of their own, the versions of views that the database does not have yet. Call it once, inside the runtime.
+    /// Begins to build, in tasks of their own, the versions of views that the database does not have yet, and from now on what
+    /// [`begin_anew`](Self::begin_anew) asks for. Call it once, inside the runtime.
     pub fn start_building(self: &Arc<Self>, parts: BuildingParts) {
-        let pending = self.begin_with(parts.clone());
-        for build in pending {
-            self.spawn(build, parts.clone());
-        }
+        let (runner, stop) = (self.clone(), parts.stop.clone());
+        tokio::spawn(async move {
+            let mut under_way = JoinSet::new();
+            loop {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = runner.wanted.notified() => {
+                        for build in runner.take_pending() {
+                            under_way.spawn(runner.clone().build(build, parts.clone()));
+                        }
+                    }
+                }
+            }
+        });
+        self.wanted.notify_one();
     }
 
-    /// Builds the views that read this log anew from its beginning, beside their rows, since it was written anew below their checkpoints. Until
-    /// then the old rows answer, strong reads are refused, and the readers of these views rest. Does nothing where that is under way already.
-    pub fn begin_anew(self: &Arc<Self>, source: &PartitionId, why: &str) {
-        let Some(parts) = self.building_parts() else {
-            return tracing::error!(%source, why, "views ought to be built anew, and nobody builds here");
-        };
+    /// Lets the views that read this log be built anew from its beginning, beside their rows, since it was written anew below their
+    /// checkpoints. Until then the old rows answer, strong reads are refused, and the readers of these views rest. Does nothing where that is
+    /// under way already.
+    pub fn begin_anew(&self, source: &PartitionId, why: &str) {
+        self.read_from_the_beginning(source);
         for kept in self.writer().views().iter().filter(|kept| kept.reads(&source.service)) {
             let Some((kept, row)) = self.take_off(kept.view.name()) else { continue };
             let build = Build::of_log(kept, row, why);
             self.writer().database().serve(&*build.live.view, &build.row, Some(build.why.clone()));
-            self.spawn(build, parts.clone());
+            self.add_pending(build);
         }
     }
 
-    fn spawn(self: &Arc<Self>, build: Build, parts: BuildingParts) {
-        let (runner, stop) = (self.clone(), parts.stop.clone());
-        tokio::spawn(async move {
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = runner.build(build, parts) => {}
-            }
-        });
-    }
-
-    async fn build(&self, build: Build, parts: BuildingParts) {
+    async fn build(self: Arc<Self>, build: Build, parts: BuildingParts) {
         let (name, view) = (self.writer().name().to_owned(), build.live.view.name());
         (parts.tell)(view, Some(build.why.to_string()));
         tracing::info!(database = name, view, table = build.target().table.name, why = &*build.why, "a view is being built");
         let building = Building { database: self.writer().database(), codecs: self.codecs(), name: &name, build: &build, parts: &parts };
         let mut stage = Stage::Nothing;
-        while let Err(error) = building.run(self, &mut stage).await {
+        while let Err(error) = building.run(&self, &mut stage).await {
             tracing::warn!(database = name, view, %error, "the building of a view goes on in a second");
             tokio::time::sleep(AGAIN).await;
         }

@@ -1,7 +1,7 @@
 //! The handler of a subscription's batches that keeps the views of one database.
 
 use crate::{
-    building::{Build, BuildingParts},
+    building::Build,
     database::{Database, DatabaseError, OpenedVersion, VersionRow},
     joint::Joint,
     kept::Kept,
@@ -10,13 +10,13 @@ use crate::{
     writer::BatchWriter,
 };
 use codec::Codecs;
-use event_store::{Batch, BatchError, BatchHandler, Checkpoint, PartitionId};
+use event_store::{Batch, BatchError, BatchHandler, Checkpoint, Log, PartitionId};
 use parking_lot::Mutex;
 use std::{
-    collections::HashMap,
-    sync::OnceLock,
+    collections::{HashMap, HashSet},
     time::{Duration, Instant},
 };
+use tokio::sync::Notify;
 
 /// How long a batch may take to be written.
 const WITHIN: Duration = Duration::from_secs(60);
@@ -29,7 +29,10 @@ pub struct ViewRunner {
     versions: HashMap<&'static str, VersionRow>,
     /// The versions that are not built yet, while another one answers.
     pending: Mutex<Vec<Build>>,
-    parts: OnceLock<BuildingParts>,
+    /// Notified when there is something to build.
+    pub(crate) wanted: Notify,
+    /// The partitions that were written anew: where nobody keeps a view of one, its reading begins with its first record.
+    written_anew: Mutex<HashSet<PartitionId>>,
 }
 
 impl ViewRunner {
@@ -56,7 +59,8 @@ impl ViewRunner {
             versions.insert(view.name(), own);
         }
         let joint = Joint::new(BatchWriter::new(name, database, kept, codecs.clone()).await?);
-        Ok(Self { joint, codecs, versions, pending: Mutex::new(pending), parts: OnceLock::new() })
+        let (pending, wanted, written_anew) = (Mutex::new(pending), Notify::new(), Mutex::default());
+        Ok(Self { joint, codecs, versions, pending, wanted, written_anew })
     }
 
     pub(crate) fn codecs(&self) -> &Codecs {
@@ -68,14 +72,18 @@ impl ViewRunner {
         self.versions.contains_key(view)
     }
 
-    /// Takes the parts that views are built of; answers what is to be built.
-    pub(crate) fn begin_with(&self, parts: BuildingParts) -> Vec<Build> {
-        drop(self.parts.set(parts));
+    /// What is to be built and is not begun yet.
+    pub(crate) fn take_pending(&self) -> Vec<Build> {
         std::mem::take(&mut *self.pending.lock())
     }
 
-    pub(crate) fn building_parts(&self) -> Option<&BuildingParts> {
-        self.parts.get()
+    pub(crate) fn add_pending(&self, build: Build) {
+        self.pending.lock().push(build);
+        self.wanted.notify_one();
+    }
+
+    pub(crate) fn read_from_the_beginning(&self, source: &PartitionId) {
+        self.written_anew.lock().insert(source.clone());
     }
 
     /// Takes a view off its readers; none where it is off already.
@@ -98,7 +106,20 @@ impl ViewRunner {
 #[async_trait::async_trait]
 impl BatchHandler for ViewRunner {
     async fn start(&self, source: &PartitionId) -> Result<Checkpoint, BatchError> {
-        Ok(self.writer().start(source).await?)
+        if let Some(checkpoint) = self.writer().start(source).await? {
+            return Ok(checkpoint);
+        }
+        // Nobody needs what is read now: all views of the partition are being built.
+        if self.written_anew.lock().contains(source) {
+            return Ok(Checkpoint::default());
+        }
+        Ok(self.writer().furthest(source).await?)
+    }
+
+    /// Builds the views of the partition anew, beside their rows.
+    async fn rewritten(&self, source: &PartitionId, _log: &dyn Log) -> Result<(), BatchError> {
+        self.begin_anew(source, &format!("{source} has lost records that it was made of"));
+        Ok(())
     }
 
     async fn apply(&self, batch: &Batch) -> Result<(), BatchError> {

@@ -73,13 +73,16 @@ impl BatchWriter {
         self.views.read().clone()
     }
 
-    /// Where to begin reading a partition. Where all views of it are being built, at the furthest checkpoint of anybody: nobody needs what
-    /// is before it from this reading.
-    pub(crate) async fn start(&self, source: &PartitionId) -> Result<Checkpoint, DatabaseError> {
+    /// Where to begin reading a partition; none where nobody keeps a view of it.
+    pub(crate) async fn start(&self, source: &PartitionId) -> Result<Option<Checkpoint>, DatabaseError> {
+        let (standing, views) = (self.database.checkpoints(source).await?, self.views());
+        Ok(reading(&views, source).next().map(|_| least(&views, source, &standing)))
+    }
+
+    /// The furthest checkpoint of anybody in a partition.
+    pub(crate) async fn furthest(&self, source: &PartitionId) -> Result<Checkpoint, DatabaseError> {
         let standing = self.database.checkpoints(source).await?;
-        let views = self.views();
-        let furthest = || standing.values().copied().max_by_key(|checkpoint| checkpoint.next).unwrap_or_default();
-        Ok(if reading(&views, source).next().is_none() { furthest() } else { least(&views, source, &standing) })
+        Ok(standing.into_values().max_by_key(|checkpoint| checkpoint.next).unwrap_or_default())
     }
 
     /// Decodes the batch's records. A record that can never be decoded is put aside later, by the fold. A record whose schema cannot be

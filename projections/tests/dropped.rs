@@ -213,8 +213,8 @@ async fn the_letters_of_a_hundred_thousand_other_aggregates_slow_nobody_down() {
         }
         let with = time_of(&views, &mut log, &database).await;
         eprintln!("{}: 50 batches and 50 questions took {without:?} without the letters, {with:?} with them", fresh.kind);
-        // The letters of one partition alone, were they read for each batch, cost some 100 ms each time.
-        assert!(with < without * 4 + Duration::from_millis(300), "{}: {without:?} {with:?}", fresh.kind);
+        // Were all letters of the partition read for each batch, SQLite would take some 19 s.
+        assert!(with < without * 10 + Duration::from_secs(2), "{}: {without:?} {with:?}", fresh.kind);
         assert_eq!(name_of(&database, "Bob").await, None, "{}: he is put aside still", fresh.kind);
     }
 }

@@ -121,6 +121,7 @@ pub struct World {
     pub performed: Mutex<Vec<String>>,
     pub fails: Mutex<HashMap<String, Fault>>,
     pub checkpoint: Mutex<Checkpoint>,
+    pub marks: Mutex<Vec<Checkpoint>>,
     pub steps: Mutex<Vec<(i64, i64)>>,
     pub rows: Mutex<BTreeMap<String, Errand>>,
     pub letters: Mutex<Vec<(Counted, Option<String>)>>,
@@ -239,6 +240,20 @@ impl ReactionStore for World {
         if self.loses_answers.load(Ordering::SeqCst) { Err(BatchError::Failed("no answer".into())) } else { Ok(()) }
     }
 
+    async fn mark(&self, _: &PartitionId, passed: Checkpoint) -> Result<(), BatchError> {
+        self.marks.lock().unwrap().push(passed);
+        Ok(())
+    }
+
+    async fn marks(&self, _: &PartitionId) -> Result<Vec<Checkpoint>, BatchError> {
+        Ok(self.marks.lock().unwrap().clone())
+    }
+
+    async fn set_back(&self, _: &PartitionId, to: Checkpoint) -> Result<(), BatchError> {
+        *self.checkpoint.lock().unwrap() = to;
+        Ok(())
+    }
+
     async fn put_by(&self, _: &PartitionId) -> Result<Vec<(Uuid, Uuid)>, String> {
         Ok(self.rows.lock().unwrap().values().map(|errand| (errand.source_aggregate, errand.target)).collect())
     }
@@ -346,7 +361,7 @@ pub fn record(offset: i64, of: &str, targets: &[&str], effect: bool) -> Counted 
 }
 
 pub fn batch(next: i64, records: Vec<Counted>) -> Batch {
-    let (from, to) = (Checkpoint { next, claim: None }, Checkpoint { next: next + records.len() as i64, claim: None });
+    let (from, to) = (Checkpoint::new(next, None), Checkpoint::new(next + records.len() as i64, None));
     Batch { source: PartitionId { service: "things".into(), partition: 0 }, from, to, records }
 }
 

@@ -33,7 +33,7 @@ fn sku(text: &str) -> ReservationId {
 fn one_holder_has_it_and_asks_as_often_as_it_likes() {
     let given = given::<Reservation>([]).when(reserve(ADA)).then([made(ADA)]).when(reserve(ADA)).then_nothing();
     assert_eq!(given.state().held(), Some(Held { holder: ADA, number: 1, since: Timestamp(7) }));
-    given.when(reserve(BOB)).refused(ReservationRefusal::HELD).saying(&format!("held by {ADA} under number 1 since 7"));
+    given.when(reserve(BOB)).refused(ReservationRefusal::HELD).saying("another holds it");
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod held;
 mod identities;
 mod kept;
 mod letters;
+mod marks;
 mod query;
 mod redrives;
 mod rows;

@@ -205,7 +205,7 @@ async fn read(
     until: i64,
     progress: Progress,
 ) -> Result<(), RebuildError> {
-    let from = writer.start(&source).await?;
+    let from = writer.start(&source).await?.unwrap_or_default();
     let Some(mut replay) = Replay::open(&log, source, from, until).await? else { return Ok(()) };
     while let Some(batch) = replay.next().await? {
         let decoded = writer.decode(&batch).await?;
