@@ -26,7 +26,8 @@ use tokio::{
 
 /// Brokers that the test serves itself: a log in a directory, on a port. They end when the sender is dropped.
 pub async fn brokers(directory: &Path, port: u16) -> watch::Sender<()> {
-    let store = Arc::new(Store::open(directory).expect("a log"));
+    // A server that has been here before lets the log go when its connections have ended.
+    let store = Arc::new(eventually("the log is free", async || Store::open(directory).ok()).await);
     let server =
         eventually("the port is free", async || Server::bind(SocketAddr::from(([127, 0, 0, 1], port)), store.clone()).await.ok()).await;
     let (end, mut ended) = watch::channel(());
