@@ -247,7 +247,7 @@ impl<A: Aggregate> Driver<A> {
     async fn turn(&mut self) {
         let Self { writer, saver, world, commands, acks, ends, stop_by, .. } = self;
         let epoch = writer.epoch();
-        let (claim_at, proof_due) = (world.claim_at, world.pace.due);
+        let (claim_at, proof_due) = (world.claim_at, world.pace.due());
         tokio::select! {
             Some(ack) = acks.recv() => {
                 writer.acked(ack, world);
@@ -262,7 +262,7 @@ impl<A: Aggregate> Driver<A> {
                 world.claim_at = None;
                 writer.claim(world);
             }
-            () = at(proof_due) => world.pace.due = None,
+            () = at(proof_due) => world.pace.wakes(),
             () = at(*stop_by) => {}
             message = commands.recv(), if stop_by.is_none() => self.take_commands(Some(message.unwrap_or(Message::Stop))),
         }
@@ -345,8 +345,8 @@ impl Port for World {
         });
     }
 
-    fn may_prove(&mut self) -> bool {
-        self.pace.allows(Instant::now())
+    fn may_prove(&mut self, for_commands: bool) -> bool {
+        self.pace.allows(Instant::now(), for_commands)
     }
 
     fn read(&mut self, _epoch: u64, from: i64) {

@@ -182,6 +182,9 @@ impl Topics {
     pub async fn check(&self, plan: &TopicPlan) -> Result<Vec<Violation>, TopicsError> {
         let (mut violations, copies) = self.check_layout(plan)?;
         let topics: Vec<(String, i32)> = copies.into_iter().collect();
+        if topics.is_empty() {
+            return Ok(violations);
+        }
         let asked: Vec<ResourceSpecifier<'_>> = topics.iter().map(|(topic, _)| ResourceSpecifier::Topic(topic)).collect();
         let options = AdminOptions::new().request_timeout(Some(TIMEOUT));
         let answers = self.admin.describe_configs(&asked, &options).await.map_err(|error| self.unreachable(&error))?;

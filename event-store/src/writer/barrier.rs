@@ -98,11 +98,16 @@ impl<A: Aggregate> Writer<A> {
         }
         match self.barrier {
             Barrier::End => self.ask_end(port),
-            Barrier::Append if self.proofs.is_empty() && port.may_prove() => self.append_proof(port),
+            Barrier::Append if self.proofs.is_empty() && port.may_prove(self.commands_rest()) => self.append_proof(port),
             // The proof under way may have been appended before the question: the writer appends another when that one has landed, and
             // when it is time, so that those who wait share it.
             Barrier::Append => {}
         }
+    }
+
+    /// Whether a command waits for a proof, and not only strong reads.
+    fn commands_rest(&self) -> bool {
+        self.resting.iter().any(|resting| resting.proof == Proof::Unasked && resting.pending.command.is_some())
     }
 
     /// Takes what the log says of its copies. Once it needs records as proofs, questions for its end that are under way prove nothing.

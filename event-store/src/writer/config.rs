@@ -12,7 +12,8 @@ pub struct WriterConfig {
     pub partitions: Option<i32>,
     /// How the writer proves that an answer which leaves no record is not out of date.
     pub barrier: Barrier,
-    /// With [`Barrier::Append`], the time between two proofs under a steady stream of questions, which share them.
+    /// With [`Barrier::Append`], the time between two proofs under a steady stream of strong reads, which share them; a quarter of it for
+    /// refusals and repeats.
     pub proof_every: Duration,
     /// For how long a command id is remembered, by the records' own times; the newest 10,000 are in any case, since clocks go wrong.
     pub remembered_for: Duration,

@@ -54,7 +54,7 @@ pub(crate) trait Port {
     /// Asks for the log's end; the driver passes the answer to [`Writer::barrier`].
     fn ask_end(&mut self, epoch: u64);
     /// Whether a proof may be appended now; if not, the driver calls [`Writer::proceed`] when it may.
-    fn may_prove(&mut self) -> bool {
+    fn may_prove(&mut self, _for_commands: bool) -> bool {
         true
     }
     /// Reads from an offset on; the driver passes the records to [`Writer::replayed`], until the writer writes.
