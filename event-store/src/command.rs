@@ -141,6 +141,11 @@ pub trait Execute<A: Aggregate>: Send + Sync + 'static {
     /// The aggregate's version (0 where there is none) at some moment between this question and its answer, and a position at or below
     /// which everything stands that was acknowledged before the question: a strong read.
     async fn read(&self, id: Uuid) -> Result<Accepted, CommandError>;
+
+    /// The partition that the aggregate lives in, where that is known here.
+    fn partition_of(&self, _id: Uuid) -> Option<i32> {
+        None
+    }
 }
 
 /// The node that writes a partition, as far as this node has heard. It may be out of date: safety never rests on it.

@@ -50,8 +50,17 @@ pub async fn run(system: &System, arguments: &RunArguments, children: Children) 
     let writing = WriteSide::start(writing, nodes).await?;
     let aggregates = &writing.aggregates;
     let producer = writing.producer();
-    let parts =
-        ReadingParts { system, arguments, config: &config, codecs: &codecs, databases: &databases, aggregates, producer, stop: &stop };
+    let parts = ReadingParts {
+        system,
+        arguments,
+        config: &config,
+        codecs: &codecs,
+        databases: &databases,
+        aggregates,
+        producer,
+        readiness: &readiness,
+        stop: &stop,
+    };
     let reading = reading::start(&parts).await?;
     let ended = Ended::default();
     tokio::spawn(watched(&parts, &reading, &readiness, &ended)?.run());

@@ -20,6 +20,8 @@ use tokio_util::sync::CancellationToken;
 
 /// How often the readers are asked how they fare.
 const EVERY: Duration = Duration::from_millis(200);
+/// How often the readers' metrics are set.
+const MEASURE_EVERY: Duration = Duration::from_secs(1);
 /// How often the log's ends are asked for.
 const ENDS_EVERY: Duration = Duration::from_secs(5);
 /// How often it is looked whether the logs have the partitions that they had.
@@ -66,6 +68,7 @@ struct Seen {
     shorter: HashMap<PartitionId, u32>,
     answered: Instant,
     asked: Option<Instant>,
+    measured: Option<Instant>,
     counted: Option<Instant>,
     /// Since when it was looked last for identities that are not kept, and whether all were kept then.
     looked: Option<Instant>,
@@ -76,8 +79,16 @@ impl Watched {
     /// Watches until the node stops.
     pub async fn run(self) {
         let mut ticks = tokio::time::interval(EVERY);
-        let (ends, shorter) = (HashMap::new(), HashMap::new());
-        let mut seen = Seen { ends, shorter, answered: Instant::now(), asked: None, counted: None, looked: None, adopted: false };
+        let mut seen = Seen {
+            ends: HashMap::new(),
+            shorter: HashMap::new(),
+            answered: Instant::now(),
+            asked: None,
+            measured: None,
+            counted: None,
+            looked: None,
+            adopted: false,
+        };
         loop {
             tokio::select! {
                 () = self.stop.cancelled() => return,
@@ -90,6 +101,10 @@ impl Watched {
         let is_due = |last: Option<Instant>, every| last.is_none_or(|last| last.elapsed() >= every);
         for (reader, trouble) in self.readers.troubles(&seen.ends) {
             self.readiness.explain(&reader, trouble);
+        }
+        if is_due(seen.measured, MEASURE_EVERY) {
+            seen.measured = Some(Instant::now());
+            self.readers.measure(&seen.ends);
         }
         if is_due(seen.counted, LAYOUT_EVERY) {
             seen.counted = Some(Instant::now());
@@ -130,6 +145,7 @@ impl Watched {
         }
         self.readiness.explain(LOG, failed.filter(|_| seen.answered.elapsed() >= SILENCE));
         for (source, end) in asked.filter_map(|(source, end)| Some((source, end.ok()?))) {
+            event_store::log_reaches(&source, end);
             let before = seen.ends.get(&source).copied().unwrap_or(0);
             if end >= before {
                 seen.shorter.remove(&source);

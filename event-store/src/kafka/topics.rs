@@ -156,7 +156,7 @@ impl Topics {
     ///
     /// # Errors
     /// No broker answers.
-    pub fn barrier(&self, service: &'static str) -> Result<Barrier, TopicsError> {
+    pub fn barrier(&self, service: &str) -> Result<Barrier, TopicsError> {
         Ok(self.barriers(&[service])?.get(service).copied().unwrap_or(Barrier::Append))
     }
 
@@ -164,9 +164,9 @@ impl Topics {
     ///
     /// # Errors
     /// No broker answers.
-    pub fn barriers(&self, services: &[&'static str]) -> Result<HashMap<&'static str, Barrier>, TopicsError> {
+    pub fn barriers<'a>(&self, services: &[&'a str]) -> Result<HashMap<&'a str, Barrier>, TopicsError> {
         let metadata = self.admin.inner().fetch_metadata(None, LOOK).map_err(|error| self.unreachable(&error))?;
-        let barrier = |service: &&'static str| {
+        let barrier = |service: &&'a str| {
             let topic = topic_of(service);
             let known = metadata.topics().iter().find(|known| known.name() == topic && known.error().is_none())?;
             let copies = known.partitions().iter().map(|partition| partition.replicas().len()).max().unwrap_or(0);

@@ -269,7 +269,11 @@ impl<A: Aggregate> Writer<A> {
     /// Step 3. Everything below the claim is folded: this writer is the owner.
     fn enter(&mut self, claim: i64, nonce: Option<String>, port: &mut impl Port) {
         if nonce.as_deref() != Some(self.nonce.as_str()) {
-            return self.retry_claim("another record stands where the claim was acknowledged", port);
+            // The claim is lost, and with it what stood before it; part of what was read may be of the old log, and part of the new one.
+            let why = "another record stands where the claim was acknowledged";
+            self.fold.forget(why);
+            port.went_back();
+            return self.retry_claim(why, port);
         }
         if self.fold.layout.misfit().is_some() {
             return self.refuse_all();

@@ -9,6 +9,7 @@ mod embedded;
 mod identity;
 mod import;
 mod layout;
+mod lost;
 mod moving;
 mod ownerless;
 mod reactions;
