@@ -5,7 +5,7 @@ use crate::{
     fold::Fold,
     log::{Ack, Log, NotQueued, Tag, Unsent},
     metrics,
-    pace::Pace,
+    pace::{Pace, at},
     recover::{Origin, recover},
     saver::Saver,
     standby::Standby,
@@ -301,13 +301,6 @@ impl<A: Aggregate> Driver<A> {
             tracing::info!(service = %source.service, partition = source.partition, claim, "owner of the partition");
             metrics::CLAIMS.with_label_values(&[&source.service]).inc();
         }
-    }
-}
-
-async fn at(moment: Option<Instant>) {
-    match moment {
-        Some(moment) => tokio::time::sleep_until(moment).await,
-        None => std::future::pending().await,
     }
 }
 

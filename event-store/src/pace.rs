@@ -8,6 +8,14 @@ const COMMANDS: u32 = 4;
 /// So many proofs follow each other at once before they are spaced.
 const AT_ONCE: u32 = 5;
 
+/// Waits for a moment; for ever, where there is none.
+pub(crate) async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// When proofs may be appended.
 pub(crate) struct Pace {
     of_reads: Bucket,

@@ -154,14 +154,17 @@ fn command_routes(system: &System, arguments: &RunArguments, writing: &WriteSide
     taken.fold(OpenApiRouter::new(), |routes, service| routes.merge(service.command_routes(&writing.aggregates)))
 }
 
-/// Makes the topics that are missing, with the settings of the arguments, on the embedded log and on real brokers.
+/// Refuses topics that are not as they must be, and makes those that are missing, with the settings of the arguments, on the embedded log and on real brokers.
 async fn make_topics(system: &System, arguments: &RunArguments, config: &KafkaConfig) -> Result<(), Failure> {
-    let topics = Topics::new(config).map_err(Failure::failed)?;
-    let created = topics.create(&arguments.store.kafka.plan(system)).await.map_err(Failure::failed)?;
-    if !created.is_empty() {
-        tracing::info!(?created, "topics");
+    let (kafka, topics) = (&arguments.store.kafka, Topics::new(config).map_err(Failure::failed)?);
+    topics::refuse_dangerous(system, kafka, &topics).await?;
+    let created = topics.create(&kafka.plan(system)).await.map_err(Failure::failed)?;
+    if created.is_empty() {
+        return Ok(());
     }
-    topics::refuse_dangerous(system, &arguments.store.kafka, &topics).await
+    tracing::info!(?created, "topics");
+    // What is not set at a topic's creation is as the brokers have it.
+    topics::refuse_dangerous(system, kafka, &topics).await
 }
 
 fn greet(system: &System, arguments: &RunArguments, http: &TcpListener) {

@@ -44,13 +44,16 @@ async fn violations(system: &System, kafka: &KafkaArguments, topics: &Topics) ->
     Ok(found)
 }
 
-/// Refuses topics that are not as they must be, before anything is decided on them.
+/// Refuses topics that are not as they must be, before anything is decided on them; one that is missing is going to be made.
 ///
 /// # Errors
 /// Exit code 2, with the first setting that is wrong, its value and the right one.
 pub(crate) async fn refuse_dangerous(system: &System, kafka: &KafkaArguments, topics: &Topics) -> Result<(), Failure> {
     match violations(system, kafka, topics).await {
-        Ok(found) => found.first().map_or(Ok(()), |first| Err(Failure::usage(refusal(first, found.len() - 1)))),
+        Ok(mut found) => {
+            found.retain(|wrong| wrong.setting != "topic");
+            found.first().map_or(Ok(()), |first| Err(Failure::usage(refusal(first, found.len() - 1))))
+        }
         Err(error @ TopicsError::NotShown { .. }) => {
             tracing::warn!(%error, "the topics' settings are not checked: give this user DESCRIBE_CONFIGS on them");
             Ok(())

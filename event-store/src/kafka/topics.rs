@@ -104,7 +104,8 @@ impl Topics {
         let (replication, min_insync) = (plan.profile.replication, plan.profile.min_insync.to_string());
         let logs: Vec<String> = plan.services.iter().map(|service| topic_of(service)).collect();
         let mut wanted: Vec<NewTopic<'_>> = logs.iter().map(|name| log_topic(name, plan, &min_insync)).collect();
-        wanted.push(NewTopic::new(OWNERS_TOPIC, OWNERS_PARTITIONS, TopicReplication::Fixed(replication)).set("cleanup.policy", "compact"));
+        let owners = NewTopic::new(OWNERS_TOPIC, OWNERS_PARTITIONS, TopicReplication::Fixed(replication));
+        wanted.push(owners.set("cleanup.policy", "compact").set("min.insync.replicas", &min_insync));
         let options = AdminOptions::new().operation_timeout(Some(TIMEOUT)).request_timeout(Some(TIMEOUT));
         let results = self.admin.create_topics(&wanted, &options).await.map_err(|error| self.unreachable(&error))?;
         let mut created = Vec::new();
@@ -182,6 +183,9 @@ impl Topics {
     pub async fn check(&self, plan: &TopicPlan) -> Result<Vec<Violation>, TopicsError> {
         let (mut violations, copies) = self.check_layout(plan)?;
         let topics: Vec<(String, i32)> = copies.into_iter().collect();
+        if topics.is_empty() {
+            return Ok(violations);
+        }
         let asked: Vec<ResourceSpecifier<'_>> = topics.iter().map(|(topic, _)| ResourceSpecifier::Topic(topic)).collect();
         let options = AdminOptions::new().request_timeout(Some(TIMEOUT));
         let answers = self.admin.describe_configs(&asked, &options).await.map_err(|error| self.unreachable(&error))?;
