@@ -12,7 +12,9 @@ use crate::{
 };
 use codec::{Codecs, DecodeError, Learned};
 use event_sourcing::{AnyEvent, Recorded};
-use event_store::{Aggregates, Batch, BatchError, BatchHandler, Checkpoint, Counted, Log, LogError, PartitionId, furthest_anchored};
+use event_store::{
+    Aggregates, Batch, BatchError, BatchHandler, Checkpoint, Counted, Log, LogError, PartitionId, Waiting, furthest_anchored,
+};
 use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -250,5 +252,9 @@ impl BatchHandler for Reactors {
             tracing::warn!(service = self.service, ?source, "not all that was begun could be finished: some of it may be done again");
         }
         self.book.forget(source);
+    }
+
+    fn waits(&self, source: &PartitionId) -> Option<Waiting> {
+        self.progress.waits(source)
     }
 }

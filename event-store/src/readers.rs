@@ -2,10 +2,11 @@
 
 use crate::{
     BatchHandler, PartitionId,
-    health::LaneHealth,
+    health::{self, LaneHealth, Waiting},
     kafka::{KafkaTail, Placed},
     lane::Lane,
     log::Log,
+    metrics,
 };
 use futures::future::join_all;
 use parking_lot::Mutex;
@@ -63,12 +64,14 @@ impl Readers {
     pub fn troubles(&self, ends: &HashMap<PartitionId, i64>) -> Vec<(Arc<str>, Option<String>)> {
         let (now, health) = (Instant::now(), self.health.lock());
         let of = |reader: &Reader| {
-            let mut lanes = health.iter().filter(|((name, _), _)| *name == reader.name);
-            let trouble = lanes.find_map(|((_, source), lane)| {
-                let why = lane.trouble(now, ends.get(source).copied())?;
+            let lanes = health.iter().filter(|((name, _), _)| *name == reader.name);
+            let trouble = |((_, source), lane): (&LaneName, &Arc<LaneHealth>)| {
+                let own = lane.trouble(now, ends.get(source).copied());
+                let why = own.or_else(|| health::lasting(&reader.handler.waits(source)?, now))?;
                 Some(if why.is_empty() { why } else { format!("{source}: {why}") })
-            });
-            (reader.name.clone(), trouble)
+            };
+            // Always the same of several, so that the reason stands still.
+            (reader.name.clone(), lanes.filter_map(trouble).max())
         };
         self.readers.iter().map(of).collect()
     }
@@ -76,6 +79,18 @@ impl Readers {
     /// The log of a partition is shorter than it was: its readers look again whether it holds what they have read.
     pub fn went_back(&self, source: &PartitionId) {
         self.tail.doubt(source);
+    }
+
+    /// Sets the metrics of each lane: how far it is behind the log's end, which was asked for, and for how long it has been waiting.
+    pub fn measure(&self, ends: &HashMap<PartitionId, i64>) {
+        let (now, health) = (Instant::now(), self.health.lock());
+        for reader in &self.readers {
+            for ((_, source), lane) in health.iter().filter(|((name, _), _)| *name == reader.name) {
+                let end = ends.get(source).copied();
+                let waiting = lane.waiting(now, end).or_else(|| reader.handler.waits(source));
+                metrics::lane(&reader.name, source, end.map(|end| lane.lag(end)), waiting.as_ref().map(Waiting::lasted));
+            }
+        }
     }
 
     /// The readers of a partition.
@@ -113,8 +128,10 @@ impl Readers {
             match self.tail.ring(&source, from) {
                 Ok(ring) => break ring,
                 Err(error) => {
-                    tracing::error!(?source, %error, "a partition cannot be read");
-                    readers.iter().for_each(|reader| self.health_of(reader, &source).failed(&error));
+                    let failed = readers.iter().filter(|reader| self.health_of(reader, &source).failed(&error)).count();
+                    if failed > 0 {
+                        tracing::error!(?source, %error, "a partition cannot be read");
+                    }
                 }
             }
             tokio::time::sleep(AGAIN).await;
@@ -133,8 +150,9 @@ async fn first_offset(reader: &Reader, source: &PartitionId, health: &LaneHealth
         match reader.handler.start(source).await {
             Ok(checkpoint) => return checkpoint.next,
             Err(error) => {
-                tracing::warn!(reader = %reader.name, ?source, %error, "the checkpoint cannot be read");
-                health.failed(&error);
+                if health.failed(&error) {
+                    tracing::warn!(reader = %reader.name, ?source, %error, "the checkpoint cannot be read: it is tried until it can");
+                }
             }
         }
         tokio::time::sleep(AGAIN).await;
@@ -164,6 +182,7 @@ impl Placed for PlacedReaders {
     fn lost(&self, source: &PartitionId) {
         let stop = self.0.running.lock().remove(source);
         self.0.health.lock().retain(|(_, known), _| known != source);
+        self.0.readers_of(source).for_each(|reader| metrics::forget_lane(&reader.name, source));
         if let Some(stop) = stop {
             stop.cancel();
             self.0.runtime.block_on(self.0.finish(source));

@@ -23,6 +23,8 @@ impl Readiness {
         }
         let before = self.conditions.write().insert(condition.to_owned(), why_not.clone());
         match (before, why_not) {
+            // It was said before that it does not hold; why may be put in other words at each attempt.
+            (Some(Some(before)), Some(_)) if !before.is_empty() => {}
             (_, Some(why)) if !why.is_empty() => tracing::warn!(condition, why, "not ready"),
             (Some(Some(before)), None) if !before.is_empty() => tracing::info!(condition, "ready again"),
             (_, _) => {}

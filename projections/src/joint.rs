@@ -48,6 +48,13 @@ impl WaitingBatch {
     }
 }
 
+/// Where the database does not answer, trying each batch alone would only make the others wait.
+fn tell_failed(waiting: Vec<WaitingBatch>, error: &DatabaseError) {
+    for WaitingBatch { done, .. } in waiting {
+        let _ = done.send(Err(BatchError::Failed(error.to_string())));
+    }
+}
+
 impl Joint {
     pub(crate) fn new(writer: BatchWriter) -> Self {
         Self { writer, waiting: Mutex::default(), turn: Turn::default() }
@@ -109,10 +116,14 @@ impl Joint {
     }
 
     async fn write_all(&self, waiting: Vec<WaitingBatch>) {
-        let together = self.write_together(&waiting).await.unwrap_or_else(|error| {
-            tracing::debug!(%error, "batches are written one by one");
-            HashSet::new()
-        });
+        let together = match self.write_together(&waiting).await {
+            Ok(together) => together,
+            Err(error) if error.is_away() => return tell_failed(waiting, &error),
+            Err(error) => {
+                tracing::debug!(%error, "batches are written one by one");
+                HashSet::new()
+            }
+        };
         for WaitingBatch { batch, decoded, done } in waiting {
             let written = if together.contains(&batch.source) { Ok(()) } else { self.writer.write(&batch, &decoded).await };
             if written.is_ok() {

@@ -1,15 +1,18 @@
 //! Writes batches into the views of one database: rows and checkpoints in one transaction.
 
 use crate::{
-    database::{Aside, Database, DatabaseError, DeadLetterRow, Transaction},
+    database::{ANSWER, Aside, Database, DatabaseError, DeadLetterRow, Transaction},
     kept::Kept,
     metrics,
 };
 use codec::{Codecs, DecodeError, Learned};
 use event_sourcing::{AnyEvent, Recorded};
 use event_store::{Batch, BatchError, Checkpoint, Counted, PartitionId};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use std::{collections::HashMap, sync::Arc};
+
+/// How often in a row the time that a partition's statements may take is doubled.
+const DOUBLINGS: u32 = 3;
 
 /// Decodes batches and writes them into the views of one database.
 pub(crate) struct BatchWriter {
@@ -17,6 +20,8 @@ pub(crate) struct BatchWriter {
     database: Database,
     views: RwLock<Arc<[Kept]>>,
     codecs: Codecs,
+    /// How often in a row a partition's batch took longer than it was allowed to.
+    late: Mutex<HashMap<PartitionId, u32>>,
 }
 
 /// A record with its decoded event, or the reason why it cannot be decoded.
@@ -36,7 +41,8 @@ impl BatchWriter {
     /// Makes the views' missing tables. The name stands in metrics and logs.
     pub(crate) async fn new(name: &str, database: Database, views: Vec<Kept>, codecs: Codecs) -> Result<Self, DatabaseError> {
         database.create(views.iter().map(|kept| &kept.table)).await?;
-        Ok(Self { name: name.to_owned(), database, views: RwLock::new(views.into()), codecs })
+        let views = RwLock::new(views.into());
+        Ok(Self { name: name.to_owned(), database, views, codecs, late: Mutex::default() })
     }
 
     /// The name that stands in metrics and logs.
@@ -123,8 +129,23 @@ impl BatchWriter {
         }
     }
 
+    /// A batch that took too long is allowed twice the time at its next attempt: a server that is slow must not stop a view for good.
     async fn write_with(&self, batch: &Batch, decoded: &[Decoded], care: Care) -> Result<(), DatabaseError> {
+        let late = self.late.lock().get(&batch.source).copied().unwrap_or(0);
+        let written = self.write_within(batch, decoded, care, late).await;
+        match &written {
+            Err(error) if error.is_late() => drop(self.late.lock().insert(batch.source.clone(), (late + 1).min(DOUBLINGS))),
+            Ok(()) if late > 0 => drop(self.late.lock().remove(&batch.source)),
+            Ok(()) | Err(_) => {}
+        }
+        written
+    }
+
+    async fn write_within(&self, batch: &Batch, decoded: &[Decoded], care: Care, late: u32) -> Result<(), DatabaseError> {
         let mut open = self.database.begin().await?;
+        if late > 0 {
+            open.allow(ANSWER * 2_u32.pow(late)).await?;
+        }
         self.write_in(&mut open, batch, decoded, care).await?;
         self.commit(open).await
     }

@@ -15,7 +15,7 @@ use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::{
         Arc, LazyLock, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -118,6 +118,10 @@ pub enum Answers {
 pub struct World {
     pub commands: Mutex<Vec<(Uuid, String, CommandMeta)>>,
     pub answers: Mutex<HashMap<Uuid, Answers>>,
+    /// The partitions of aggregates, where they are known.
+    pub partitions: Mutex<HashMap<Uuid, i32>>,
+    /// How many commands were begun.
+    pub begun: AtomicUsize,
     pub performed: Mutex<Vec<String>>,
     pub fails: Mutex<HashMap<String, Fault>>,
     pub checkpoint: Mutex<Checkpoint>,
@@ -138,6 +142,7 @@ impl Execute<Thing> for World {
         let accepted =
             Accepted { version: 1, position: Position { service: "things".into(), partition: 0, offset: 0 }, events: 1, repeated: false };
         let answers = self.answers.lock().unwrap().get(&id).copied();
+        self.begun.fetch_add(1, Ordering::SeqCst);
         match answers {
             Some(Answers::NotNow) => {
                 return Err(CommandError::Unavailable(Unavailable {
@@ -170,6 +175,10 @@ impl Execute<Thing> for World {
 
     async fn read(&self, _: Uuid) -> Result<Accepted, CommandError> {
         unreachable!("reactors ask no such questions")
+    }
+
+    fn partition_of(&self, id: Uuid) -> Option<i32> {
+        self.partitions.lock().unwrap().get(&id).copied()
     }
 }
 

@@ -87,7 +87,7 @@ fn parsed(texts: Vec<String>) -> Result<HashMap<String, Checkpoint>, DatabaseErr
 
 impl Database {
     pub(super) async fn create_checkpoints(&self) -> Result<(), DatabaseError> {
-        let mut open = self.begin().await?;
+        let mut open = self.begin_long().await?;
         open.serialise_changes_of_tables().await?;
         open.execute(CREATE.to_owned(), Vec::new()).await?;
         if open.texts(select_column(self.dialect()), Vec::new()).await?.is_empty() {

@@ -8,6 +8,7 @@ mod errands;
 mod held;
 mod identities;
 mod kept;
+mod lease;
 mod letters;
 mod marks;
 mod query;
@@ -27,6 +28,7 @@ pub use dropped::{DroppedOffsets, DroppedRow};
 pub(crate) use dropped::{shown_id, view_of};
 pub(crate) use errands::DEAD;
 pub use errands::ErrandRow;
+pub(crate) use lease::ANSWER;
 pub use letters::{DeadLetterRow, Envelope};
 pub use query::{Compare, Filter, Order, Query};
 pub(crate) use served::Served;
@@ -39,8 +41,9 @@ pub use held::Held;
 
 use event_store::{Batch, BatchError, PartitionId};
 use kept::Kept;
+use lease::Server;
 use served::ServedTables;
-use sqlx::{PgPool, SqlitePool};
+use sqlx::SqlitePool;
 use std::sync::Arc;
 use together::Tables;
 use tokio::sync::Notify;
@@ -101,7 +104,26 @@ impl DatabaseError {
             Self::Url | Self::Missing | Self::Building(_) | Self::Moved(_) => false,
         }
     }
+
+    /// True if the database cannot be reached or does not answer, whatever it is asked.
+    pub(crate) fn is_away(&self) -> bool {
+        matches!(self, Self::Sql(error) if matches!(**error, sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed))
+    }
+
+    /// True if a statement took longer than it was allowed to.
+    pub(crate) fn is_late(&self) -> bool {
+        match self {
+            Self::Sql(error) => match &**error {
+                sqlx::Error::Io(error) => error.kind() == std::io::ErrorKind::TimedOut,
+                error => error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == CANCELED),
+            },
+            Self::Url | Self::Missing | Self::Building(_) | Self::Row(_) | Self::View(_) | Self::Moved(_) => false,
+        }
+    }
 }
+
+/// PostgreSQL: the statement took longer than the session's limit.
+const CANCELED: &str = "57014";
 
 /// PostgreSQL's classes 22 (data exception) and 23 (integrity), SQLite's TOOBIG, CONSTRAINT and MISMATCH (whose codes may be extended).
 fn is_about_data(code: &str) -> bool {
@@ -118,7 +140,7 @@ enum Pools {
         writer: SqlitePool,
         readers: SqlitePool,
     },
-    Postgres(PgPool),
+    Postgres(Server),
 }
 
 /// One service's database. Cheap to clone; clones share the connections.
@@ -170,7 +192,7 @@ impl Database {
                 readers.close().await;
                 writer.close().await;
             }
-            Pools::Postgres(pool) => self.kept.close(pool).await,
+            Pools::Postgres(server) => self.kept.close(&server.pool).await,
         }
     }
 }

@@ -13,7 +13,7 @@ impl Database {
     /// [`DatabaseError::Sql`] where the database does not answer.
     pub async fn create<'a>(&self, tables: impl IntoIterator<Item = &'a Relation>) -> Result<(), DatabaseError> {
         let statements: Vec<String> = tables.into_iter().flat_map(|table| self.dialect().create(table)).collect();
-        let mut open = self.begin().await?;
+        let mut open = self.begin_long().await?;
         open.serialise_changes_of_tables().await?;
         for statement in statements {
             open.execute(statement, Vec::new()).await?;

@@ -116,7 +116,7 @@ impl Rebuilding {
     /// # Errors
     /// The log or the database fails; the live view is unchanged.
     pub async fn swap(self) -> Result<(), RebuildError> {
-        let mut open = self.database.begin().await?;
+        let mut open = self.database.begin_long().await?;
         open.lock_checkpoints(&self.live.reader).await?;
         self.read_the_rest(&mut open).await?;
         replace(&mut open, &self.live, &self.shadow).await?;
@@ -225,7 +225,7 @@ fn next(standing: &HashMap<PartitionId, Checkpoint>, source: &PartitionId) -> i6
 }
 
 pub(crate) async fn discard(database: &Database, shadow: &Kept) -> Result<(), RebuildError> {
-    let mut open = database.begin().await?;
+    let mut open = database.begin_long().await?;
     open.execute(database.dialect().drop(&shadow.table), Vec::new()).await?;
     open.forget_checkpoints(&shadow.reader).await?;
     open.forget_letters(&shadow.reader).await?;
