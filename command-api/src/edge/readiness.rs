@@ -12,7 +12,8 @@ pub(super) struct Ready {
     status: &'static str,
     /// The conditions that do not hold yet.
     waiting_for: Vec<String>,
-    /// What goes on though it is ready: a view that is being built, say.
+    /// What goes on though it is ready: a view that is being built, say. Left out where there is nothing to say.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<String>,
 }
 
