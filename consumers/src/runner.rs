@@ -5,14 +5,16 @@ use crate::{
     DeadLetters, Errand, Patience, ReactionStore, Reactor,
     attempt::Attempts,
     book::Book,
-    lanes::{Fresh, Lanes, until_it_answers},
+    lanes::{Lanes, until_it_answers},
     meta, metrics,
     progress::Progress,
     worker::Worker,
 };
 use codec::{Codecs, DecodeError, Learned};
 use event_sourcing::{AnyEvent, Recorded};
-use event_store::{Aggregates, Batch, BatchError, BatchHandler, Checkpoint, Counted, Log, PartitionId, Waiting};
+use event_store::{
+    Aggregates, Batch, BatchError, BatchHandler, Checkpoint, Counted, Log, LogError, PartitionId, Waiting, furthest_anchored,
+};
 use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -162,15 +164,15 @@ impl Reactors {
         until_it_answers("the dead letters", || self.dead_letters.park(record, reason)).await;
     }
 
-    /// Enqueues a record's errands; none where it was put aside.
-    async fn set_going(&self, record: &Counted, event: Result<Recorded<AnyEvent>, DecodeError>, may_be_done: bool) -> Vec<Arc<Fresh>> {
+    /// A record's errands, none of which has begun; none where it was put aside.
+    async fn errands(&self, record: &Counted, event: Result<Recorded<AnyEvent>, DecodeError>) -> Vec<Errand> {
         if self.is_parked(record.aggregate_id).await {
             self.park(record, None).await;
             return Vec::new();
         }
         let errands = event.map_err(|error| error.to_string()).and_then(|event| self.react(&event));
         match errands {
-            Ok(errands) => errands.into_iter().map(|errand| self.lanes.enqueue(errand, may_be_done)).collect(),
+            Ok(errands) => errands,
             Err(reason) => {
                 self.park(record, Some(&reason)).await;
                 Vec::new()
@@ -199,7 +201,7 @@ impl BatchHandler for Reactors {
         self.store.checkpoint(source).await
     }
 
-    /// Enqueues the batch's errands. The checkpoint passes the batch once each is settled or put by; redelivery is harmless.
+    /// Begins the batch's errands. The checkpoint passes the batch once each is settled or put by; redelivery is harmless.
     async fn apply(&self, batch: &Batch) -> Result<(), BatchError> {
         let end = self.ends.lock().get(&batch.source).copied().unwrap_or(i64::MAX);
         // All records are decoded before any errand is enqueued: a batch that fails here is delivered again.
@@ -209,9 +211,28 @@ impl BatchHandler for Reactors {
         }
         let mut errands = Vec::new();
         for (record, event) in batch.records.iter().zip(events) {
-            errands.extend(self.set_going(record, event, record.position.offset < end).await);
+            let may_be_done = record.position.offset < end;
+            errands.extend(self.errands(record, event).await.into_iter().map(|errand| (errand, may_be_done)));
         }
-        self.progress.add(batch, errands).await
+        let room = self.progress.room(&batch.source).await?;
+        // From here on nothing is awaited. A node that stops cancels its readers: an errand that had begun without its batch would be waited for
+        // by nobody, and the next process would do it again.
+        let begun = errands.into_iter().map(|(errand, may_be_done)| self.lanes.enqueue(errand, may_be_done)).collect();
+        room.fill(batch, begun);
+        Ok(())
+    }
+
+    /// Goes back to the furthest place that the log still holds. What was done for events that are lost stays done; what is done again for
+    /// events that are read again changes nothing, as after a restart.
+    async fn rewritten(&self, source: &PartitionId, log: &dyn Log) -> Result<(), BatchError> {
+        // What is under way must not move the checkpoint after it was set back.
+        self.finish(source).await;
+        let stands = self.store.checkpoint(source).await?;
+        let passed = self.store.marks(source).await?.into_iter().filter(|mark| mark.next < stands.next).collect();
+        let failed = |error: LogError| BatchError::Failed(error.to_string());
+        let to = furthest_anchored(log, source, passed).await.map_err(failed)?;
+        tracing::warn!(service = self.service, %source, from = stands.next, to = to.next, "the reactors go back to where the log is what they read");
+        self.store.set_back(source, to).await
     }
 
     async fn finish(&self, source: &PartitionId) {

@@ -31,6 +31,9 @@ use uuid::Uuid;
 const MAX_CLAIM_PAUSE: Duration = Duration::from_secs(2);
 /// How long a stopping owner waits for its unanswered commands, and then for its last snapshot.
 const DRAIN: Duration = Duration::from_secs(5);
+/// How long a replay waits for the next record before its own claim: that was acknowledged, so the record is there, unless the log has lost
+/// both.
+const COMES_WITHIN: Duration = Duration::from_secs(10);
 /// How many records of a replay, or queued commands, are taken at once.
 const AT_ONCE: usize = 1_000;
 
@@ -344,12 +347,18 @@ impl Port for World {
             };
             // The writer drops the receiver once it has read up to its claim; the cursor would wait for more records for ever.
             loop {
+                let late =
+                    |_| Err(LogError(format!("records that the log has acknowledged do not come within {} s", COMES_WITHIN.as_secs())));
                 tokio::select! {
                     () = to.closed() => return,
-                    records = cursor.next() => send(records, &to).await,
+                    records = tokio::time::timeout(COMES_WITHIN, cursor.next()) => send(records.unwrap_or_else(late), &to).await,
                 }
             }
         });
+    }
+
+    fn went_back(&mut self) {
+        self.log.went_back(self.partition);
     }
 
     fn claim_later(&mut self, attempt: u32) {

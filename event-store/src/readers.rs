@@ -88,6 +88,11 @@ impl Readers {
         }
     }
 
+    /// The log of a partition is shorter than it was: its readers look again whether it holds what they have read.
+    pub fn went_back(&self, source: &PartitionId) {
+        self.tail.doubt(source);
+    }
+
     /// The readers of a partition.
     fn readers_of<'a>(&'a self, source: &'a PartitionId) -> impl Iterator<Item = &'a Reader> {
         self.readers.iter().filter(|reader| reader.sources.contains(&&*source.service))

@@ -79,6 +79,11 @@ impl Clients {
         Pending { id: account, command: Some(command), meta, fingerprint, reply }
     }
 
+    /// The log has lost records: whatever is answered to those who wait may rest on what is lost.
+    pub fn give_up_waiting(&mut self) {
+        self.open.drain(..).for_each(|delivery| self.orders[delivery.order].1.unknown = true);
+    }
+
     /// An order whose outcome no client knows.
     fn unsettled(&self, chance: &mut Chance) -> Option<usize> {
         let unsettled = |index: &usize| self.orders[*index].1.unknown && !self.orders[*index].1.accepted;

@@ -38,6 +38,8 @@ pub struct Faults {
     pub pause: u32,
     /// Of strikes: somebody else writes to the topic.
     pub stranger: u32,
+    /// Of strikes: the log loses its last records.
+    pub lost_tail: u32,
     /// Of batches: the view does not take them, or takes them and the projector does not hear of it.
     pub batch_fails: u32,
     /// Of a projector's steps: it dies.
@@ -71,6 +73,7 @@ impl Faults {
             stranger: rate(60),
             batch_fails: rate(200),
             projector_dies: rate(60),
+            lost_tail: rate(40),
         }
     }
 }

@@ -8,6 +8,7 @@ mod identities;
 mod kept;
 mod lease;
 mod letters;
+mod marks;
 mod query;
 mod rows;
 mod sql;
