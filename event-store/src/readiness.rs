@@ -1,11 +1,21 @@
 //! Whether this process should be sent requests.
 
 use parking_lot::RwLock;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 /// Named conditions, all of which must hold before this process should be sent requests. Clones share them.
 #[derive(Clone, Default)]
-pub struct Readiness(Arc<RwLock<BTreeMap<String, Option<String>>>>);
+pub struct Readiness {
+    conditions: Arc<RwLock<BTreeMap<String, Option<String>>>>,
+    /// Whether all held once.
+    has_been: Arc<AtomicBool>,
+}
 
 impl Readiness {
     /// Sets whether a condition holds.
@@ -15,10 +25,13 @@ impl Readiness {
 
     /// Sets why a condition does not hold; none where it does.
     pub fn explain(&self, condition: &str, why_not: Option<String>) {
-        if self.0.read().get(condition) == Some(&why_not) {
+        if self.conditions.read().get(condition) == Some(&why_not) {
             return;
         }
-        let before = self.0.write().insert(condition.to_owned(), why_not.clone());
+        let mut conditions = self.conditions.write();
+        let before = conditions.insert(condition.to_owned(), why_not.clone());
+        self.has_been.fetch_or(conditions.values().all(Option::is_none), Ordering::Relaxed);
+        drop(conditions);
         match (before, why_not) {
             // It was said before that it does not hold; why may be put in other words at each attempt.
             (Some(Some(before)), Some(_)) if !before.is_empty() => {}
@@ -34,7 +47,12 @@ impl Readiness {
             let why = why.as_ref()?;
             Some(if why.is_empty() { condition.clone() } else { format!("{condition}: {why}") })
         };
-        self.0.read().iter().filter_map(shown).collect()
+        self.conditions.read().iter().filter_map(shown).collect()
+    }
+
+    /// Whether all conditions have held at once before: what is missing now has failed, and is not to be waited for as at the start.
+    pub fn has_been(&self) -> bool {
+        self.has_been.load(Ordering::Relaxed)
     }
 }
 
@@ -49,8 +67,11 @@ mod tests {
         readiness.set("b", true);
         readiness.explain("c", Some("it is away".to_owned()));
         assert_eq!(readiness.missing(), ["a", "c: it is away"]);
+        assert!(!readiness.has_been());
         readiness.explain("c", None);
         readiness.set("a", true);
-        assert!(readiness.missing().is_empty());
+        assert!(readiness.missing().is_empty() && readiness.has_been());
+        readiness.set("a", false);
+        assert!(readiness.has_been(), "it is not ready any more");
     }
 }

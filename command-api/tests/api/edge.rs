@@ -122,6 +122,8 @@ async fn readiness_names_what_it_waits_for() {
     assert_eq!(ready().await.expecting(503).body, json!({"status": "starting", "waiting_for": ["letters/commands"]}));
     served.readiness.set("letters/commands", true);
     ready().await.expecting(200);
+    served.readiness.explain("notes/views", Some("notes/0: no database".to_owned()));
+    assert_eq!(ready().await.expecting(503).body, json!({"status": "failing", "waiting_for": ["notes/views: notes/0: no database"]}));
 }
 
 #[tokio::test]

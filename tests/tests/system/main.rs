@@ -15,5 +15,6 @@ mod reactions;
 mod real;
 mod settings;
 mod shop;
+mod silence;
 mod tools;
 mod unique;
