@@ -80,8 +80,9 @@ impl Reactors {
     /// Reactors that have read nothing yet. Call it inside the runtime.
     pub fn new(parts: ReactorParts) -> Self {
         let ReactorParts { service, reactors, aggregates, kinds, patience, store, dead_letters, codecs, logs, concurrency, stop } = parts;
-        let attempts = Arc::new(Attempts { aggregates, kinds, patience, permits: Semaphore::new(concurrency) });
         let book = Arc::new(Book::new(service));
+        let permits = Semaphore::new(concurrency);
+        let attempts = Arc::new(Attempts { aggregates, kinds, patience, permits, book: book.clone() });
         let lanes = Lanes::new(attempts.clone(), book.clone(), store.clone());
         let progress = Progress::new(store.clone(), book.clone());
         let worker = Arc::new(Worker { store: store.clone(), attempts, book: book.clone() });

@@ -252,6 +252,7 @@ async fn a_partition_is_given_up_with_nothing_half_done() {
     let reactors = reactors(&world, 0).await;
     let batch = batch(0, vec![record(0, "a", &["slow"], false), record(1, "b", &["quick"], false)]);
     take(&reactors, &batch).await;
+    until("both are begun", || world.begun.load(Ordering::SeqCst) >= 2).await;
     reactors.finish(&batch.source).await;
     assert_eq!(world.checkpoint.lock().unwrap().next, 2);
     assert_eq!(world.rows.lock().unwrap().len(), 1);
@@ -265,6 +266,7 @@ async fn a_partition_is_given_up_once_the_attempts_of_what_was_put_by_have_ended
     let reactors = reactors(&world, 0).await;
     let batch = batch(0, vec![record(0, "a", &["slow"], false)]);
     take(&reactors, &batch).await;
+    until("it is begun", || world.begun.load(Ordering::SeqCst) == 1).await;
     reactors.finish(&batch.source).await;
     assert_eq!(world.asked().len(), 1, "nobody else does it again meanwhile");
     assert!(world.rows.lock().unwrap().is_empty());
@@ -412,5 +414,21 @@ async fn what_a_reader_that_is_cut_off_has_begun_is_finished_before_its_partitio
     reactors.finish(&first.source).await;
     assert!(began.elapsed() < Duration::from_secs(5), "all that was begun is known: {:?}", began.elapsed());
     let (begun, next) = (world.begun.load(Ordering::SeqCst), world.checkpoint.lock().unwrap().next);
-    assert_eq!(begun, usize::try_from(next).unwrap(), "the checkpoint passes all that was begun, and nothing else");
+    let put_by = world.rows.lock().unwrap().len();
+    assert_eq!(begun + put_by, usize::try_from(next).unwrap(), "the checkpoint passes what was done or is put by, and nothing else");
+}
+
+#[tokio::test]
+async fn a_partition_that_is_given_up_leaves_to_the_next_process_what_has_not_begun() {
+    let world = Arc::new(World::default());
+    world.answers.lock().unwrap().insert(id("slow"), Answers::Slowly);
+    let reactors = reactors(&world, 0).await;
+    // One after another, these would take five seconds.
+    let batch = batch(0, (0..10).map(|offset| record(offset, "a", &["slow"], false)).collect());
+    take(&reactors, &batch).await;
+    until("the first is begun", || world.begun.load(Ordering::SeqCst) == 1).await;
+    reactors.finish(&batch.source).await;
+    assert_eq!(world.begun.load(Ordering::SeqCst), 1);
+    assert_eq!(world.asked().len(), 1, "what was begun is finished");
+    assert_eq!((world.rows.lock().unwrap().len(), world.checkpoint.lock().unwrap().next), (9, 10));
 }
