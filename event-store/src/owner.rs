@@ -5,6 +5,7 @@ use crate::{
     fold::Fold,
     log::{Ack, Log, NotQueued, Tag, Unsent},
     metrics,
+    pace::Pace,
     recover::{Origin, recover},
     saver::Saver,
     standby::Standby,
@@ -136,7 +137,7 @@ impl<A: Aggregate> PartitionOwner<A> {
     async fn ask(&self, id: Uuid, command: Option<A::Command>, meta: CommandMeta, fingerprint: u64) -> Answer {
         let (reply, answer) = oneshot::channel();
         let gone = "the owner of this partition has stopped";
-        if self.inbox.send(Message::Command(Pending { id, command, meta, fingerprint, reply })).is_err() {
+        if self.inbox.send(Message::Command(Pending { id, command, meta, fingerprint, rejected: None, reply })).is_err() {
             return unavailable(gone, 100);
         }
         // Its records may have been on their way.
@@ -197,7 +198,15 @@ impl<A: Aggregate> Driver<A> {
         let OwnerParts { log, source, node, config, .. } = parts;
         let (acks_to, acks) = mpsc::unbounded_channel();
         let (ends_to, ends) = mpsc::unbounded_channel();
-        let world = World { log, partition: source.partition, acks: acks_to, ends: ends_to, replay: None, claim_at: None };
+        let world = World {
+            log,
+            partition: source.partition,
+            acks: acks_to,
+            ends: ends_to,
+            replay: None,
+            claim_at: None,
+            pace: Pace::new(config.proof_every),
+        };
         let (writer, saver) = (Writer::new(fold, node, config), Saver::new(config));
         Self { writer, saver, world, commands, acks, ends, claimed, stop_by: None, placed }
     }
@@ -206,6 +215,7 @@ impl<A: Aggregate> Driver<A> {
         self.writer.claim(&mut self.world);
         while !self.is_done() && !self.steps_down() {
             let in_flight = !self.writer.has_landed();
+            self.writer.prove_by(self.world.log.barrier());
             self.turn().await;
             if in_flight && self.writer.has_landed() && self.stop_by.is_none() {
                 // Clients that were just answered mostly send their next command at once: this lets them, so that it joins the next batch.
@@ -240,7 +250,7 @@ impl<A: Aggregate> Driver<A> {
     async fn turn(&mut self) {
         let Self { writer, saver, world, commands, acks, ends, stop_by, .. } = self;
         let epoch = writer.epoch();
-        let claim_at = world.claim_at;
+        let (claim_at, proof_due) = (world.claim_at, world.pace.due());
         tokio::select! {
             Some(ack) = acks.recv() => {
                 writer.acked(ack, world);
@@ -255,6 +265,7 @@ impl<A: Aggregate> Driver<A> {
                 world.claim_at = None;
                 writer.claim(world);
             }
+            () = at(proof_due) => world.pace.wakes(),
             () = at(*stop_by) => {}
             message = commands.recv(), if stop_by.is_none() => self.take_commands(Some(message.unwrap_or(Message::Stop))),
         }
@@ -317,6 +328,7 @@ struct World {
     ends: mpsc::UnboundedSender<(u64, Result<i64, LogError>)>,
     replay: Option<Replay>,
     claim_at: Option<Instant>,
+    pace: Pace,
 }
 
 impl Port for World {
@@ -334,6 +346,10 @@ impl Port for World {
             let end = log.end(partition).await;
             let _ = ends.send((epoch, end));
         });
+    }
+
+    fn may_prove(&mut self, for_commands: bool) -> bool {
+        self.pace.allows(Instant::now(), for_commands)
     }
 
     fn read(&mut self, _epoch: u64, from: i64) {

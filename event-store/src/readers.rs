@@ -76,6 +76,11 @@ impl Readers {
         self.readers.iter().map(of).collect()
     }
 
+    /// The log of a partition is shorter than it was: its readers look again whether it holds what they have read.
+    pub fn went_back(&self, source: &PartitionId) {
+        self.tail.doubt(source);
+    }
+
     /// Sets the metrics of each lane: how far it is behind the log's end, which was asked for, and for how long it has been waiting.
     pub fn measure(&self, ends: &HashMap<PartitionId, i64>) {
         let (now, health) = (Instant::now(), self.health.lock());
@@ -86,11 +91,6 @@ impl Readers {
                 metrics::lane(&reader.name, source, end.map(|end| lane.lag(end)), waiting.as_ref().map(Waiting::lasted));
             }
         }
-    }
-
-    /// The log of a partition is shorter than it was: its readers look again whether it holds what they have read.
-    pub fn went_back(&self, source: &PartitionId) {
-        self.tail.doubt(source);
     }
 
     /// The readers of a partition.

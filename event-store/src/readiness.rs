@@ -15,6 +15,7 @@ pub struct Readiness {
     conditions: Arc<RwLock<BTreeMap<String, Option<String>>>>,
     /// Whether all held once.
     has_been: Arc<AtomicBool>,
+    notes: Arc<RwLock<BTreeMap<String, String>>>,
 }
 
 impl Readiness {
@@ -54,6 +55,20 @@ impl Readiness {
     pub fn has_been(&self) -> bool {
         self.has_been.load(Ordering::Relaxed)
     }
+
+    /// Says what goes on in this process that whoever watches it ought to know, though it can be sent requests; none once it is over.
+    pub fn note(&self, what: &str, note: Option<String>) {
+        let mut notes = self.notes.write();
+        match note {
+            Some(note) => drop(notes.insert(what.to_owned(), note)),
+            None => drop(notes.remove(what)),
+        }
+    }
+
+    /// What goes on: `view orders: it is being built, since ...`.
+    pub fn notes(&self) -> Vec<String> {
+        self.notes.read().iter().map(|(what, note)| format!("{what}: {note}")).collect()
+    }
 }
 
 #[cfg(test)]
@@ -73,5 +88,9 @@ mod tests {
         assert!(readiness.missing().is_empty() && readiness.has_been());
         readiness.set("a", false);
         assert!(readiness.has_been(), "it is not ready any more");
+        readiness.note("view orders", Some("it is being built".to_owned()));
+        assert_eq!((readiness.missing().len(), readiness.clone().notes()), (1, vec!["view orders: it is being built".to_owned()]));
+        readiness.note("view orders", None);
+        assert!(readiness.notes().is_empty());
     }
 }

@@ -12,6 +12,8 @@ pub(super) struct Ready {
     status: &'static str,
     /// The conditions that do not hold, each with the reason, and since when, where they are known.
     waiting_for: Vec<String>,
+    /// What goes on though it is ready: a view that is being built, say.
+    notes: Vec<String>,
 }
 
 /// Whether this process should be sent requests, and what it waits for.
@@ -24,5 +26,5 @@ pub(super) async fn answer(State(readiness): State<Readiness>) -> (StatusCode, J
         (false, false) => (StatusCode::SERVICE_UNAVAILABLE, "starting"),
         (false, true) => (StatusCode::SERVICE_UNAVAILABLE, "failing"),
     };
-    (code, Json(Ready { status, waiting_for }))
+    (code, Json(Ready { status, waiting_for, notes: readiness.notes() }))
 }

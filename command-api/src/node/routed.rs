@@ -69,7 +69,11 @@ type Answered = Result<Outcome, NoOutcome>;
 fn after_doubt(had_it: bool, outcome: Outcome) -> Outcome {
     outcome.map_err(|error| match error {
         CommandError::Unavailable(not_now) => CommandError::Unavailable(Unavailable { in_doubt: not_now.in_doubt || had_it, ..not_now }),
-        settled @ (CommandError::Refused(_) | CommandError::Conflict { .. } | CommandError::KeyReused | CommandError::Defect(_)) => settled,
+        settled @ (CommandError::Refused(_)
+        | CommandError::Conflict { .. }
+        | CommandError::KeyReused
+        | CommandError::Defect(_)
+        | CommandError::Rejected(_)) => settled,
     })
 }
 

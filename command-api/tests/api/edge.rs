@@ -116,14 +116,17 @@ async fn a_panic_is_a_problem_and_not_the_end() {
 async fn readiness_names_what_it_waits_for() {
     let (served, _) = api::open().await;
     let ready = async || Answer::read(served.get("/health/ready").await).await;
-    assert_eq!(ready().await.expecting(200).body, json!({"status": "ready", "waiting_for": []}));
+    assert_eq!(ready().await.expecting(200).body, json!({"status": "ready", "waiting_for": [], "notes": []}));
     served.readiness.set("letters/commands", false);
     served.readiness.set("notes/commands", true);
-    assert_eq!(ready().await.expecting(503).body, json!({"status": "starting", "waiting_for": ["letters/commands"]}));
+    assert_eq!(ready().await.expecting(503).body, json!({"status": "starting", "waiting_for": ["letters/commands"], "notes": []}));
     served.readiness.set("letters/commands", true);
     ready().await.expecting(200);
     served.readiness.explain("notes/views", Some("notes/0: no database".to_owned()));
-    assert_eq!(ready().await.expecting(503).body, json!({"status": "failing", "waiting_for": ["notes/views: notes/0: no database"]}));
+    assert_eq!(
+        ready().await.expecting(503).body,
+        json!({"status": "failing", "waiting_for": ["notes/views: notes/0: no database"], "notes": []})
+    );
 }
 
 #[tokio::test]

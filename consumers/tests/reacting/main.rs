@@ -347,6 +347,21 @@ async fn a_record_that_cannot_be_read_parks_its_aggregate_alone() {
 }
 
 #[tokio::test]
+async fn a_record_that_was_dropped_for_good_is_skipped_and_its_aggregate_goes_on() {
+    let world = Arc::new(World::default());
+    let broken = record(0, "a", &["x"], false).with(b"nonsense".as_slice().into());
+    let dropped = record(1, "a", &["y"], false);
+    for record in [&broken, &dropped] {
+        world.dropped.lock().unwrap().insert((record.position.offset, record.event_id.clone()));
+    }
+    let reactors = reactors(&world, 0).await;
+    take(&reactors, &batch(0, vec![broken, dropped, record(2, "a", &["z"], false)])).await;
+    passed(&world, 3).await;
+    assert_eq!(world.asked().len(), 1, "of the third alone, though the second could be read");
+    assert!(world.letters.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn what_is_put_by_is_tried_on_though_the_answer_to_its_commit_is_lost() {
     let world = Arc::new(World::default());
     world.loses_answers.store(true, Ordering::SeqCst);

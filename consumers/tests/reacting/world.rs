@@ -129,6 +129,7 @@ pub struct World {
     pub steps: Mutex<Vec<(i64, i64)>>,
     pub rows: Mutex<BTreeMap<String, Errand>>,
     pub letters: Mutex<Vec<(Counted, Option<String>)>>,
+    pub dropped: Mutex<HashSet<(i64, String)>>,
     /// True while the database does not answer.
     pub down: AtomicBool,
     /// The database commits, and its answers are lost.
@@ -300,13 +301,22 @@ impl DeadLetters for World {
         Ok(self.letters.lock().unwrap().iter().map(|(record, _)| record.aggregate_id).collect())
     }
 
-    async fn has(&self, aggregate: Uuid) -> Result<bool, String> {
-        Ok(self.letters.lock().unwrap().iter().any(|(record, _)| record.aggregate_id == aggregate))
+    async fn dropped(&self, _: &PartitionId) -> Result<HashSet<(i64, String)>, String> {
+        Ok(self.dropped.lock().unwrap().clone())
     }
 
-    async fn park(&self, record: &Counted, reason: Option<&str>) -> Result<(), String> {
-        self.letters.lock().unwrap().push((record.clone(), reason.map(str::to_owned)));
+    async fn park(&self, record: &Counted, reason: &str) -> Result<(), String> {
+        self.letters.lock().unwrap().push((record.clone(), Some(reason.to_owned())));
         Ok(())
+    }
+
+    async fn park_behind(&self, record: &Counted) -> Result<bool, String> {
+        let mut letters = self.letters.lock().unwrap();
+        let waits = letters.iter().any(|(letter, _)| letter.aggregate_id == record.aggregate_id);
+        if waits {
+            letters.push((record.clone(), None));
+        }
+        Ok(waits)
     }
 }
 

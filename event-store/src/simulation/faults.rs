@@ -14,6 +14,8 @@ pub struct Faults {
     pub late_record: u32,
     /// Of records: they arrive twice.
     pub doubled: u32,
+    /// Of records: the log takes them never.
+    pub rejected: u32,
     /// Of records: they overtake what the same node sent before.
     pub overtaking: u32,
     /// Of acknowledgements: they overtake others.
@@ -59,6 +61,7 @@ impl Faults {
             lost_ack: rate(60),
             late_record: rate(60),
             doubled: rate(80),
+            rejected: rate(60),
             overtaking: rate(60),
             overtaking_ack: rate(20),
             full: rate(60),

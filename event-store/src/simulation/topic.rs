@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     Append, Barrier, RawRecord,
-    log::{Ack, Tag},
+    log::{Ack, AppendError, Rejection, Tag},
 };
 use std::collections::HashSet;
 
@@ -29,6 +29,7 @@ enum Fate {
     AckLost,
     Late,
     Doubled,
+    Rejected,
     Lands,
 }
 
@@ -88,7 +89,7 @@ impl Topic {
     pub fn lose(&mut self, from: i64) {
         self.records.truncate(from as usize);
         for Sent { by, tag, .. } in self.wire.drain(..) {
-            self.acks.extend(tag.map(|tag| (by, Ack { tag, offset: Err("the broker went away".to_owned()) })));
+            self.acks.extend(tag.map(|tag| (by, Ack { tag, offset: Err(AppendError::Unknown("the broker went away".to_owned())) })));
         }
     }
 
@@ -125,7 +126,7 @@ impl Topic {
         let fate = if self.takes(&sent) { fate(chance, faults) } else { Fate::Lost };
         let (by, at) = (sent.by, sent.tag.map(|tag| tag.at));
         history.note(step, || format!("node {by}: a record meant for {at:?}: {fate:?}"));
-        let doubt = Err("timed out".to_owned());
+        let doubt = Err(AppendError::Unknown("timed out".to_owned()));
         let outcome = match fate {
             Fate::Lost => doubt,
             Fate::AckLost => {
@@ -136,6 +137,7 @@ impl Topic {
                 self.wire.insert(index, Sent { by, record: sent.record, tag: None });
                 doubt
             }
+            Fate::Rejected => Err(AppendError::Never(Rejection::TooLarge)),
             Fate::Doubled => Ok(self.land_twice(chance, by, sent.record)),
             Fate::Lands => Ok(self.append(sent.record)),
         };
@@ -190,6 +192,8 @@ fn fate(chance: &mut Chance, faults: &Faults) -> Fate {
         Fate::Late
     } else if chance.strikes(faults.doubled) {
         Fate::Doubled
+    } else if chance.strikes(faults.rejected) {
+        Fate::Rejected
     } else {
         Fate::Lands
     }

@@ -91,6 +91,8 @@ impl Database {
         let database = Self::of(pools(url, Absent::Made).await?);
         database.create_checkpoints().await?;
         database.create_letters().await?;
+        database.create_versions().await?;
+        database.create_dropped().await?;
         database.create_errands().await?;
         database.create_identities().await?;
         Ok(database)
@@ -106,15 +108,19 @@ impl Database {
             Err(DatabaseError::Sql(error)) if error.as_database_error().is_some() => Err(DatabaseError::Missing),
             Err(error) => Err(error),
             Ok(_) => {
-                // A database of an earlier build does not have it yet.
+                // A database of an earlier build does not have them yet.
                 database.create_identities().await?;
+                database.create_dropped().await?;
+                database.create_versions().await?;
                 Ok(database)
             }
         }
     }
 
     fn of(pools: Pools) -> Self {
-        Self { pools, watermark: Arc::default(), asked: Arc::default(), tables: Arc::default(), kept: Arc::default() }
+        let (watermark, asked, tables) = (Arc::default(), Arc::default(), Arc::default());
+        let (served, redriving, kept) = (Arc::default(), Arc::default(), Arc::default());
+        Self { pools, watermark, asked, served, tables, redriving, kept }
     }
 }
 

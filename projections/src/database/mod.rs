@@ -1,7 +1,9 @@
 //! A service's database: SQLite on one machine, PostgreSQL elsewhere, behind one small set of operations.
 
+mod aside;
 mod checkpoint;
 mod connect;
+mod dropped;
 mod errands;
 mod held;
 mod identities;
@@ -10,28 +12,37 @@ mod lease;
 mod letters;
 mod marks;
 mod query;
+mod redrives;
 mod rows;
+mod served;
 mod sql;
 mod together;
 mod transaction;
 mod upsert;
+mod versions;
 mod watermark;
 
+pub(crate) use aside::Aside;
+pub(crate) use checkpoint::MovedReaders;
+pub use dropped::{DroppedOffsets, DroppedRow};
+pub(crate) use dropped::{shown_id, view_of};
 pub(crate) use errands::DEAD;
 pub use errands::ErrandRow;
 pub(crate) use lease::ANSWER;
-pub(crate) use letters::Parked;
 pub use letters::{DeadLetterRow, Envelope};
 pub use query::{Compare, Filter, Order, Query};
+pub(crate) use served::Served;
 pub use sql::Dialect;
 pub(crate) use transaction::{Bind, Transaction};
 pub(crate) use upsert::There;
+pub(crate) use versions::{OpenedVersion, READY, VersionRow};
 
 pub use held::Held;
 
 use event_store::{Batch, BatchError, PartitionId};
 use kept::Kept;
 use lease::Server;
+use served::ServedTables;
 use sqlx::SqlitePool;
 use std::sync::Arc;
 use together::Tables;
@@ -53,6 +64,9 @@ pub enum DatabaseError {
     /// A row does not fit its view's row type or its table.
     #[error("a row does not fit its view: {0}")]
     Row(#[from] serde_json::Error),
+    /// The view is being built, and only what is being built can answer: ask again later.
+    #[error("{0}")]
+    Building(String),
     /// A view's code panicked.
     #[error("the view met a defect: {0}")]
     View(String),
@@ -71,9 +85,12 @@ impl From<DatabaseError> for BatchError {
     fn from(error: DatabaseError) -> Self {
         match error {
             DatabaseError::Moved(source) => Self::Moved(source),
-            DatabaseError::Url | DatabaseError::Missing | DatabaseError::Sql(_) | DatabaseError::Row(_) | DatabaseError::View(_) => {
-                Self::Failed(error.to_string())
-            }
+            DatabaseError::Url
+            | DatabaseError::Missing
+            | DatabaseError::Sql(_)
+            | DatabaseError::Row(_)
+            | DatabaseError::Building(_)
+            | DatabaseError::View(_) => Self::Failed(error.to_string()),
         }
     }
 }
@@ -84,7 +101,7 @@ impl DatabaseError {
         match self {
             Self::Row(_) | Self::View(_) => true,
             Self::Sql(error) => error.as_database_error().and_then(|error| error.code()).is_some_and(|code| is_about_data(&code)),
-            Self::Url | Self::Missing | Self::Moved(_) => false,
+            Self::Url | Self::Missing | Self::Building(_) | Self::Moved(_) => false,
         }
     }
 
@@ -100,7 +117,7 @@ impl DatabaseError {
                 sqlx::Error::Io(error) => error.kind() == std::io::ErrorKind::TimedOut,
                 error => error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == CANCELED),
             },
-            Self::Url | Self::Missing | Self::Row(_) | Self::View(_) | Self::Moved(_) => false,
+            Self::Url | Self::Missing | Self::Building(_) | Self::Row(_) | Self::View(_) | Self::Moved(_) => false,
         }
     }
 }
@@ -134,8 +151,12 @@ pub struct Database {
     watermark: Arc<Watermark>,
     /// Tells the writers that gather batches that somebody waits for a checkpoint.
     asked: Arc<Notify>,
+    /// Which tables answer the reads of the views.
+    served: ServedTables,
     /// The lookups that wait for rows.
     tables: Tables,
+    /// Held by the redrive that is under way.
+    redriving: Arc<tokio::sync::Mutex<()>>,
     /// PostgreSQL connections that stay outside of the pool between two statements.
     kept: Arc<Kept>,
 }

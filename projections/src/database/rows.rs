@@ -47,12 +47,12 @@ impl Transaction {
         self.texts(statement, vec![Bind::Keys(keys)]).await
     }
 
-    /// Deletes the rows of these keys.
-    pub(crate) async fn delete(&mut self, table: &Relation, keys: Vec<String>) -> Result<(), DatabaseError> {
+    /// Deletes the rows of these keys; says how many there were.
+    pub(crate) async fn delete(&mut self, table: &Relation, keys: Vec<String>) -> Result<u64, DatabaseError> {
         if keys.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
         let statement = self.dialect().delete(table);
-        self.execute(statement, vec![Bind::Keys(keys)]).await.map(drop)
+        self.execute(statement, vec![Bind::Keys(keys)]).await
     }
 }

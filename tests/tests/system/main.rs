@@ -8,6 +8,7 @@ mod customers;
 mod embedded;
 mod identity;
 mod import;
+mod layout;
 mod lost;
 mod moving;
 mod ownerless;
