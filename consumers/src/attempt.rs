@@ -1,6 +1,6 @@
 //! One attempt at an errand: it sends the command, or asks the question and performs the effect, and records the outcome.
 
-use crate::{Destination, Effect, Errand, Fault, NotNow, Outcome, Patience, Perform, Status, Task, meta, metrics};
+use crate::{Destination, Effect, Errand, Fault, NotNow, Outcome, Patience, Perform, Status, Task, book::Book, meta, metrics};
 use event_sourcing::AnyCommand;
 use event_store::{Aggregates, CommandError, CommandMeta};
 use std::{
@@ -40,6 +40,8 @@ pub(crate) struct Attempts {
     pub patience: Patience,
     /// At most so many commands and questions are under way at once.
     pub permits: Semaphore,
+    /// Tells which partitions are being given up.
+    pub book: Arc<Book>,
 }
 
 fn later(reason: impl Into<String>) -> Verdict {
@@ -84,7 +86,8 @@ impl Attempts {
                 Outcome::NotNow(NotNow::new(Fault::Effect, format!("the performer of {} met a defect; the log says which", effect.kind)))
             })
         };
-        let outcome = kind.destination.attempt(&errand.id, guarded).await;
+        let goes_on = || !self.book.is_closing(&errand.source());
+        let outcome = kind.destination.attempt(&errand.id, goes_on, guarded).await;
         let name = match &outcome {
             Outcome::Done(_) => "done",
             Outcome::Refused(_) => "refused",

@@ -62,6 +62,11 @@ impl Book {
         }
     }
 
+    /// True once a partition is being given up, or was: nothing new is begun for its events.
+    pub fn is_closing(&self, source: &PartitionId) -> bool {
+        self.partitions.lock().by_source.get(source).is_none_or(|partition| partition.closing)
+    }
+
     /// Forgets a partition.
     pub fn forget(&self, source: &PartitionId) {
         let mut partitions = self.partitions.lock();

@@ -60,10 +60,14 @@ impl Destination {
         Self { name, config, breaker, bulkhead: Semaphore::new(config.concurrency), failed: Mutex::default() }
     }
 
-    /// Runs an attempt at the effect with this id, unless the destination is left alone just now.
-    pub(crate) async fn attempt(&self, id: &str, perform: impl Future<Output = Outcome>) -> Outcome {
+    /// Runs an attempt at the effect with this id, unless the destination is left alone just now, or the attempt is not to be begun any more
+    /// once it has a place.
+    pub(crate) async fn attempt(&self, id: &str, goes_on: impl Fn() -> bool, perform: impl Future<Output = Outcome>) -> Outcome {
         // The breaker is asked after the wait for a place: if it opened meanwhile, those who waited do not each run into the time limit.
         let _place = self.bulkhead.acquire().await;
+        if !goes_on() {
+            return Outcome::NotNow(NotNow::new(Fault::Ours, "its partition is given up here"));
+        }
         if !self.breaker.is_call_permitted() {
             return Outcome::NotNow(NotNow::new(Fault::Destination, format!("{} is left alone after its failures", self.name)));
         }
@@ -143,18 +147,18 @@ mod tests {
     async fn one_effect_that_always_fails_does_not_shut_the_door_for_others() {
         let gateway = Destination::new("the gateway", DestinationConfig::default());
         for _ in 0..50 {
-            assert_eq!(fault(&gateway.attempt("a", async { fails() }).await), Some(Fault::Unclear));
+            assert_eq!(fault(&gateway.attempt("a", || true, async { fails() }).await), Some(Fault::Unclear));
         }
-        assert_eq!(gateway.attempt("b", async { Outcome::Done(None) }).await, Outcome::Done(None));
+        assert_eq!(gateway.attempt("b", || true, async { Outcome::Done(None) }).await, Outcome::Done(None));
     }
 
     #[tokio::test]
     async fn a_destination_that_fails_many_is_left_alone_and_uses_up_nobodys_attempts() {
         let gateway = Destination::new("the gateway", DestinationConfig::default());
         for id in 0..8 {
-            gateway.attempt(&id.to_string(), async { fails() }).await;
+            gateway.attempt(&id.to_string(), || true, async { fails() }).await;
         }
-        let outcome = gateway.attempt("other", async { panic!("it is left alone") }).await;
+        let outcome = gateway.attempt("other", || true, async { panic!("it is left alone") }).await;
         assert_eq!(fault(&outcome), Some(Fault::Destination));
     }
 
@@ -162,17 +166,17 @@ mod tests {
     async fn silence_ends_at_the_time_limit() {
         let config = DestinationConfig { timeout: Duration::from_millis(20), ..DestinationConfig::default() };
         let gateway = Destination::new("the gateway", config);
-        assert_eq!(fault(&gateway.attempt("a", std::future::pending()).await), Some(Fault::Unclear));
+        assert_eq!(fault(&gateway.attempt("a", || true, std::future::pending()).await), Some(Fault::Unclear));
     }
 
     #[tokio::test]
     async fn however_many_effects_are_refused_the_destination_is_not_left_alone() {
         let gateway = Destination::new("the gateway", DestinationConfig::default());
         for id in 0..50 {
-            let refused = gateway.attempt(&id.to_string(), async { Outcome::NotNow(NotNow::new(Fault::Effect, "no")) }).await;
+            let refused = gateway.attempt(&id.to_string(), || true, async { Outcome::NotNow(NotNow::new(Fault::Effect, "no")) }).await;
             assert_eq!(fault(&refused), Some(Fault::Effect), "the attempt counts");
         }
-        assert_eq!(gateway.attempt("b", async { Outcome::Done(None) }).await, Outcome::Done(None));
+        assert_eq!(gateway.attempt("b", || true, async { Outcome::Done(None) }).await, Outcome::Done(None));
     }
 
     #[tokio::test]
@@ -185,7 +189,7 @@ mod tests {
                 performed.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
                 std::future::pending().await
             };
-            gateway.attempt(&id.to_string(), perform).await
+            gateway.attempt(&id.to_string(), || true, perform).await
         };
         futures::future::join_all((0..10).map(silent)).await;
         assert_eq!(performed.into_inner(), 2, "the breaker opens at the second");

@@ -229,6 +229,10 @@ impl Lanes {
         let mut may_be_done = fresh.may_be_done;
         loop {
             let mut errand = fresh.errand.lock().clone();
+            // Whoever has the partition next does it: to begin it here would make that process wait, or do it twice.
+            if self.book.is_closing(&errand.source()) {
+                return self.leave(fresh);
+            }
             let verdict = self.attempts.attempt(&mut errand, may_be_done).await;
             may_be_done = true;
             if verdict == Verdict::Settled {

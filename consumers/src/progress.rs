@@ -47,6 +47,20 @@ struct OpenBatches {
     open: watch::Sender<usize>,
 }
 
+/// A place for a batch of a partition. Its caller may be cancelled until it is filled, and no later.
+pub(crate) struct Room {
+    reading: Arc<OpenBatches>,
+    place: mpsc::OwnedPermit<Unfinished>,
+}
+
+impl Room {
+    /// Adds a batch, whose errands have begun.
+    pub fn fill(self, batch: &Batch, errands: Vec<Arc<Fresh>>) {
+        self.reading.open.send_modify(|open| *open += 1);
+        self.place.send(Unfinished { batch: Batch { records: Vec::new(), ..batch.clone() }, errands });
+    }
+}
+
 struct Source {
     reading: Arc<OpenBatches>,
     finishing: mpsc::Sender<Unfinished>,
@@ -86,17 +100,16 @@ impl Progress {
         self.sources.lock().insert(source.clone(), Source { reading, finishing });
     }
 
-    /// Adds a batch; waits while too many are unfinished.
-    pub async fn add(&self, batch: &Batch, errands: Vec<Arc<Fresh>>) -> Result<(), BatchError> {
-        let moved = || BatchError::Moved(batch.source.clone());
-        let batch = Batch { records: Vec::new(), ..batch.clone() };
+    /// Waits while too many batches of the partition are unfinished.
+    pub async fn room(&self, source: &PartitionId) -> Result<Room, BatchError> {
+        let moved = || BatchError::Moved(source.clone());
         let (reading, finishing) = {
             let sources = self.sources.lock();
-            let source = sources.get(&batch.source).ok_or_else(moved)?;
+            let source = sources.get(source).ok_or_else(moved)?;
             (source.reading.clone(), source.finishing.clone())
         };
-        reading.open.send_modify(|open| *open += 1);
-        finishing.send(Unfinished { batch, errands }).await.map_err(|_| moved())
+        let place = finishing.reserve_owned().await.map_err(|_| moved())?;
+        Ok(Room { reading, place })
     }
 
     /// Waits until errands that belong to no batch (those of a letter that is taken up) are settled or put by. The checkpoint has passed

@@ -5,7 +5,7 @@ use crate::{
     DeadLetters, Errand, Patience, ReactionStore, Reactor,
     attempt::Attempts,
     book::Book,
-    lanes::{Fresh, Lanes, until_it_answers},
+    lanes::{Lanes, until_it_answers},
     meta, metrics,
     progress::Progress,
     worker::Worker,
@@ -82,8 +82,9 @@ impl Reactors {
     /// Reactors that have read nothing yet. Call it inside the runtime.
     pub fn new(parts: ReactorParts) -> Self {
         let ReactorParts { service, reactors, aggregates, kinds, patience, store, dead_letters, codecs, logs, concurrency, stop } = parts;
-        let attempts = Arc::new(Attempts { aggregates, kinds, patience, permits: Semaphore::new(concurrency) });
         let book = Arc::new(Book::new(service));
+        let permits = Semaphore::new(concurrency);
+        let attempts = Arc::new(Attempts { aggregates, kinds, patience, permits, book: book.clone() });
         let lanes = Lanes::new(attempts.clone(), book.clone(), store.clone());
         let progress = Progress::new(store.clone(), book.clone());
         let worker = Arc::new(Worker { store: store.clone(), attempts, book: book.clone() });
@@ -173,14 +174,14 @@ impl Reactors {
         of_source.is_some_and(|dropped| dropped.contains(&(record.position.offset, record.event_id.clone())))
     }
 
-    /// Enqueues a record's errands; none where it was put aside.
-    async fn set_going(&self, record: &Counted, event: Result<Recorded<AnyEvent>, DecodeError>, may_be_done: bool) -> Vec<Arc<Fresh>> {
+    /// A record's errands, none of which has begun; none where it was put aside.
+    async fn errands(&self, record: &Counted, event: Result<Recorded<AnyEvent>, DecodeError>) -> Vec<Errand> {
         if self.stands_behind(record).await {
             return Vec::new();
         }
         let errands = event.map_err(|error| error.to_string()).and_then(|event| self.react(&event));
         match errands {
-            Ok(errands) => errands.into_iter().map(|errand| self.lanes.enqueue(errand, may_be_done)).collect(),
+            Ok(errands) => errands,
             Err(reason) => {
                 self.park(record, &reason).await;
                 Vec::new()
@@ -211,7 +212,7 @@ impl BatchHandler for Reactors {
         self.store.checkpoint(source).await
     }
 
-    /// Enqueues the batch's errands. The checkpoint passes the batch once each is settled or put by; redelivery is harmless.
+    /// Begins the batch's errands. The checkpoint passes the batch once each is settled or put by; redelivery is harmless.
     async fn apply(&self, batch: &Batch) -> Result<(), BatchError> {
         let end = self.ends.lock().get(&batch.source).copied().unwrap_or(i64::MAX);
         // All records are decoded before any errand is enqueued: a batch that fails here is delivered again.
@@ -222,9 +223,15 @@ impl BatchHandler for Reactors {
         let mut errands = Vec::new();
         let read = batch.records.iter().zip(events).filter(|(record, _)| !self.is_dropped(&batch.source, record));
         for (record, event) in read {
-            errands.extend(self.set_going(record, event, record.position.offset < end).await);
+            let may_be_done = record.position.offset < end;
+            errands.extend(self.errands(record, event).await.into_iter().map(|errand| (errand, may_be_done)));
         }
-        self.progress.add(batch, errands).await
+        let room = self.progress.room(&batch.source).await?;
+        // From here on nothing is awaited. A node that stops cancels its readers: an errand that had begun without its batch would be waited for
+        // by nobody, and the next process would do it again.
+        let begun = errands.into_iter().map(|(errand, may_be_done)| self.lanes.enqueue(errand, may_be_done)).collect();
+        room.fill(batch, begun);
+        Ok(())
     }
 
     /// Goes back to the furthest place that the log still holds. What was done for events that are lost stays done; what is done again for

@@ -1,12 +1,20 @@
 //! Whether this process should be sent requests.
 
 use parking_lot::RwLock;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 /// Named conditions, all of which must hold before this process should be sent requests. Clones share them.
 #[derive(Clone, Default)]
 pub struct Readiness {
     conditions: Arc<RwLock<BTreeMap<String, Option<String>>>>,
+    /// Whether all held once.
+    has_been: Arc<AtomicBool>,
     notes: Arc<RwLock<BTreeMap<String, String>>>,
 }
 
@@ -21,7 +29,10 @@ impl Readiness {
         if self.conditions.read().get(condition) == Some(&why_not) {
             return;
         }
-        let before = self.conditions.write().insert(condition.to_owned(), why_not.clone());
+        let mut conditions = self.conditions.write();
+        let before = conditions.insert(condition.to_owned(), why_not.clone());
+        self.has_been.fetch_or(conditions.values().all(Option::is_none), Ordering::Relaxed);
+        drop(conditions);
         match (before, why_not) {
             // It was said before that it does not hold; why may be put in other words at each attempt.
             (Some(Some(before)), Some(_)) if !before.is_empty() => {}
@@ -38,6 +49,11 @@ impl Readiness {
             Some(if why.is_empty() { condition.clone() } else { format!("{condition}: {why}") })
         };
         self.conditions.read().iter().filter_map(shown).collect()
+    }
+
+    /// Whether all conditions have held at once before: what is missing now has failed, and is not to be waited for as at the start.
+    pub fn has_been(&self) -> bool {
+        self.has_been.load(Ordering::Relaxed)
     }
 
     /// Says what goes on in this process that whoever watches it ought to know, though it can be sent requests; none once it is over.
@@ -66,11 +82,14 @@ mod tests {
         readiness.set("b", true);
         readiness.explain("c", Some("it is away".to_owned()));
         assert_eq!(readiness.missing(), ["a", "c: it is away"]);
+        assert!(!readiness.has_been());
         readiness.explain("c", None);
         readiness.set("a", true);
-        assert!(readiness.missing().is_empty());
+        assert!(readiness.missing().is_empty() && readiness.has_been());
+        readiness.set("a", false);
+        assert!(readiness.has_been(), "it is not ready any more");
         readiness.note("view orders", Some("it is being built".to_owned()));
-        assert_eq!((readiness.missing().len(), readiness.clone().notes()), (0, vec!["view orders: it is being built".to_owned()]));
+        assert_eq!((readiness.missing().len(), readiness.clone().notes()), (1, vec!["view orders: it is being built".to_owned()]));
         readiness.note("view orders", None);
         assert!(readiness.notes().is_empty());
     }

@@ -259,7 +259,10 @@ async fn a_mail_server_that_falls_silent_is_waited_for_within_a_bound_at_every_s
     let talk: &'static [&'static str] = &["220 test\r\n", "250 well\r\n", "250 well\r\n", "250 well\r\n", "354 go on\r\n"];
     let stages = (0..=talk.len()).map(|answers| async move {
         let url = format!("smtp://{}", falls_silent_after(&talk[..answers]).await);
-        let outcome = tokio::time::timeout(Duration::from_secs(20), deliver(&url)).await;
+        let post = Post::server(&url, Arc::new(ada()), "Shop <shop@example.com>").expect("the settings are right");
+        let post = post.talking_within(Duration::from_millis(500));
+        let delivery = post.deliver(NotificationId::derive("t", "n"), UserId::derive("t", "ada"), "Your order", "It is paid.");
+        let outcome = tokio::time::timeout(Duration::from_secs(10), delivery).await;
         assert!(matches!(&outcome, Ok(Delivery::NotNow(NotNow { fault: Fault::Unclear, .. }))), "{answers} answers: {outcome:?}");
     });
     futures::future::join_all(stages).await;

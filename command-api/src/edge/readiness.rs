@@ -8,9 +8,9 @@ use utoipa::ToSchema;
 /// The answer of `/health/ready`.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Ready {
-    /// `ready` or `starting`.
+    /// `ready`; `starting` until it was ready once; `failing` where it was and is no more.
     status: &'static str,
-    /// The conditions that do not hold yet.
+    /// The conditions that do not hold, each with the reason, and since when, where they are known.
     waiting_for: Vec<String>,
     /// What goes on though it is ready: a view that is being built, say. Left out where there is nothing to say.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -22,6 +22,10 @@ pub(super) struct Ready {
     (status = 200, description = "Ready", body = Ready), (status = 503, description = "Not yet", body = Ready)))]
 pub(super) async fn answer(State(readiness): State<Readiness>) -> (StatusCode, Json<Ready>) {
     let waiting_for = readiness.missing();
-    let (code, status) = if waiting_for.is_empty() { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "starting") };
+    let (code, status) = match (waiting_for.is_empty(), readiness.has_been()) {
+        (true, _) => (StatusCode::OK, "ready"),
+        (false, false) => (StatusCode::SERVICE_UNAVAILABLE, "starting"),
+        (false, true) => (StatusCode::SERVICE_UNAVAILABLE, "failing"),
+    };
     (code, Json(Ready { status, waiting_for, notes: readiness.notes() }))
 }

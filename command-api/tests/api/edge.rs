@@ -121,6 +121,13 @@ async fn readiness_names_what_it_waits_for() {
     served.readiness.set("notes/commands", true);
     assert_eq!(ready().await.expecting(503).body, json!({"status": "starting", "waiting_for": ["letters/commands"]}));
     served.readiness.set("letters/commands", true);
+    ready().await.expecting(200);
+    served.readiness.explain("notes/views", Some("notes/0: no database".to_owned()));
+    assert_eq!(
+        ready().await.expecting(503).body,
+        json!({"status": "failing", "waiting_for": ["notes/views: notes/0: no database"]})
+    );
+    served.readiness.explain("notes/views", None);
     served.readiness.note("view notes", Some("it is being built".to_owned()));
     let noted = json!({"status": "ready", "waiting_for": [], "notes": ["view notes: it is being built"]});
     assert_eq!(ready().await.expecting(200).body, noted, "what goes on keeps no requests away");

@@ -252,6 +252,7 @@ async fn a_partition_is_given_up_with_nothing_half_done() {
     let reactors = reactors(&world, 0).await;
     let batch = batch(0, vec![record(0, "a", &["slow"], false), record(1, "b", &["quick"], false)]);
     take(&reactors, &batch).await;
+    until("both are begun", || world.begun.load(Ordering::SeqCst) >= 2).await;
     reactors.finish(&batch.source).await;
     assert_eq!(world.checkpoint.lock().unwrap().next, 2);
     assert_eq!(world.rows.lock().unwrap().len(), 1);
@@ -265,6 +266,7 @@ async fn a_partition_is_given_up_once_the_attempts_of_what_was_put_by_have_ended
     let reactors = reactors(&world, 0).await;
     let batch = batch(0, vec![record(0, "a", &["slow"], false)]);
     take(&reactors, &batch).await;
+    until("it is begun", || world.begun.load(Ordering::SeqCst) == 1).await;
     reactors.finish(&batch.source).await;
     assert_eq!(world.asked().len(), 1, "nobody else does it again meanwhile");
     assert!(world.rows.lock().unwrap().is_empty());
@@ -406,4 +408,42 @@ async fn reactors_tell_that_their_checkpoint_cannot_be_moved_until_it_moves() {
     world.down.store(false, Ordering::SeqCst);
     passed(&world, 1).await;
     until("they wait no more", || reactors.waits(&batch.source).is_none()).await;
+}
+
+#[tokio::test]
+async fn what_a_reader_that_is_cut_off_has_begun_is_finished_before_its_partition_goes() {
+    let world = Arc::new(World::default());
+    world.answers.lock().unwrap().insert(id("slow"), Answers::Slowly);
+    let reactors = reactors(&world, 0).await;
+    let first = batch(0, vec![record(0, "a", &["slow"], false)]);
+    reactors.start(&first.source).await.unwrap();
+    reactors.apply(&first).await.unwrap();
+    // More batches than may be unfinished, so the reader waits in the middle of one.
+    let rest = async {
+        for offset in 1..200 {
+            reactors.apply(&batch(offset, vec![record(offset, &format!("b{offset}"), &["quick"], false)])).await.unwrap();
+        }
+    };
+    assert!(tokio::time::timeout(Duration::from_millis(100), rest).await.is_err(), "it waits for room");
+    let began = tokio::time::Instant::now();
+    reactors.finish(&first.source).await;
+    assert!(began.elapsed() < Duration::from_secs(5), "all that was begun is known: {:?}", began.elapsed());
+    let (begun, next) = (world.begun.load(Ordering::SeqCst), world.checkpoint.lock().unwrap().next);
+    let put_by = world.rows.lock().unwrap().len();
+    assert_eq!(begun + put_by, usize::try_from(next).unwrap(), "the checkpoint passes what was done or is put by, and nothing else");
+}
+
+#[tokio::test]
+async fn a_partition_that_is_given_up_leaves_to_the_next_process_what_has_not_begun() {
+    let world = Arc::new(World::default());
+    world.answers.lock().unwrap().insert(id("slow"), Answers::Slowly);
+    let reactors = reactors(&world, 0).await;
+    // One after another, these would take five seconds.
+    let batch = batch(0, (0..10).map(|offset| record(offset, "a", &["slow"], false)).collect());
+    take(&reactors, &batch).await;
+    until("the first is begun", || world.begun.load(Ordering::SeqCst) == 1).await;
+    reactors.finish(&batch.source).await;
+    assert_eq!(world.begun.load(Ordering::SeqCst), 1);
+    assert_eq!(world.asked().len(), 1, "what was begun is finished");
+    assert_eq!((world.rows.lock().unwrap().len(), world.checkpoint.lock().unwrap().next), (9, 10));
 }

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 /// How long a statement waits for another process that writes to the same file.
 const BUSY: Duration = Duration::from_secs(5);
-/// How long a request waits for a free connection, or for a new one, before it fails.
+/// How long the pool may take to give a connection to somebody who has a place: it pings one, or opens a new one.
 const ACQUIRE: Duration = Duration::from_secs(3);
 /// How long a connection that was idle may take to show that it is alive.
 const PING: Duration = Duration::from_secs(1);
@@ -176,7 +176,7 @@ async fn postgres(url: &str, absent: Absent) -> Result<Server, DatabaseError> {
             Box::pin(async move { Ok(is_alive(connection, &used, &noted).await) })
         },
     );
-    Ok(Server { pool: pool.connect_with(options).await?, silence })
+    Ok(Server::new(pool.connect_with(options).await?, silence))
 }
 
 /// A ping before each use doubles the cost of a row by its key, so a connection that was in use just now is not pinged.

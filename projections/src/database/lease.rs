@@ -18,12 +18,15 @@ use std::{
 };
 use tokio::{
     runtime::Handle,
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::{error::Elapsed, timeout},
 };
 
 /// How long a statement waits for its answer, unless it is allowed more. PostgreSQL itself ends a statement somewhat earlier (see the
 /// session's settings), so a server that is merely slow answers with an error, and the connection lives on.
 pub(crate) const ANSWER: Duration = Duration::from_secs(5);
+/// How long a caller waits for a place among those who have a connection.
+const PLACE: Duration = Duration::from_secs(10);
 /// By how much PostgreSQL's own limit is the shorter one.
 const EARLIER: Duration = Duration::from_millis(500);
 
@@ -51,13 +54,23 @@ impl Silence {
 pub(super) struct Server {
     pub pool: PgPool,
     pub silence: Silence,
+    /// One place for each connection of the pool. Those who wait for one stand in a queue, in which nobody is sent back to its end: the pool's
+    /// own limit is for a server that accepts no connection.
+    places: Arc<Semaphore>,
 }
 
 impl Server {
+    pub fn new(pool: PgPool, silence: Silence) -> Self {
+        let places = usize::try_from(pool.options().get_max_connections()).unwrap_or(1);
+        Self { pool, silence, places: Arc::new(Semaphore::new(places)) }
+    }
+
     /// Borrows a connection.
     pub async fn lease(&self) -> Result<Lease, sqlx::Error> {
+        let place = timeout(PLACE, self.places.clone().acquire_owned()).await.map_err(|_elapsed| sqlx::Error::PoolTimedOut)?;
+        let place = place.map_err(|_closed| sqlx::Error::PoolClosed)?;
         let connection = Some(self.pool.acquire().await?);
-        Ok(Lease { connection, silence: self.silence.clone(), in_transaction: false, limit: ANSWER })
+        Ok(Lease { connection, silence: self.silence.clone(), in_transaction: false, limit: ANSWER, place: Some(place) })
     }
 
     /// Borrows a connection and begins a transaction by this statement.
@@ -78,6 +91,7 @@ pub(crate) struct Lease {
     silence: Silence,
     in_transaction: bool,
     limit: Duration,
+    place: Option<OwnedSemaphorePermit>,
 }
 
 impl Lease {
@@ -135,7 +149,11 @@ impl Drop for Lease {
     fn drop(&mut self) {
         let Some(connection) = self.connection.take() else { return };
         let Ok(runtime) = Handle::try_current() else { return drop(connection.detach()) };
-        runtime.spawn(give_back(connection, self.silence.clone(), self.in_transaction));
+        let (place, given_back) = (self.place.take(), give_back(connection, self.silence.clone(), self.in_transaction));
+        runtime.spawn(async move {
+            given_back.await;
+            drop(place);
+        });
     }
 }
 

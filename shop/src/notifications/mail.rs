@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 /// How long a mail server may take to accept a connection.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
-/// How long the whole conversation about a mail may take. The client itself limits no answer of the server's.
+/// How long the whole conversation about a mail may take, unless it is told otherwise. The client itself limits no answer of the server's.
 const TALK_WITHIN: Duration = Duration::from_secs(15);
 
 /// The reason of a failure where there is nobody to write to.
@@ -78,6 +78,7 @@ pub struct Post {
     contacts: Arc<dyn Contacts>,
     carrier: Carrier,
     from: Mailbox,
+    within: Duration,
 }
 
 fn sender(from: &str) -> Result<Mailbox, MailError> {
@@ -92,7 +93,7 @@ impl Post {
     pub fn folder(folder: PathBuf, contacts: Arc<dyn Contacts>, from: &str) -> Result<Self, MailError> {
         let failed = |error: std::io::Error| MailError::Folder { folder: folder.display().to_string(), reason: error.to_string() };
         std::fs::create_dir_all(&folder).map_err(failed)?;
-        Ok(Self { contacts, carrier: Carrier::Folder(folder), from: sender(from)? })
+        Ok(Self { contacts, carrier: Carrier::Folder(folder), from: sender(from)?, within: TALK_WITHIN })
     }
 
     /// Hands messages to a server: `smtp://host:port`, or `smtps://user:password@host`.
@@ -101,7 +102,18 @@ impl Post {
     /// The URL is not that of a mail server, or the sender is not an address.
     pub fn server(url: &str, contacts: Arc<dyn Contacts>, from: &str) -> Result<Self, MailError> {
         let server = AsyncSmtpTransport::<Tokio1Executor>::from_url(url).map_err(|error| MailError::Server(error.to_string()))?;
-        Ok(Self { contacts, carrier: Carrier::Server(server.timeout(Some(CONNECT_WITHIN)).build()), from: sender(from)? })
+        Ok(Self {
+            contacts,
+            carrier: Carrier::Server(server.timeout(Some(CONNECT_WITHIN)).build()),
+            from: sender(from)?,
+            within: TALK_WITHIN,
+        })
+    }
+
+    /// The same, of which the whole conversation with the server about a mail may take this long.
+    #[must_use]
+    pub fn talking_within(self, within: Duration) -> Self {
+        Self { within, ..self }
     }
 
     /// Delivers one message. Its `Message-ID` is derived from the notification's id, so that a repeat can be recognised. Each attempt looks
@@ -136,12 +148,12 @@ impl Post {
                     Err(error) => Delivery::NotNow(NotNow::new(Fault::Destination, format!("{}: {error}", file.display()))),
                 }
             }
-            Carrier::Server(server) => match timeout(TALK_WITHIN, server.send(message)).await {
+            Carrier::Server(server) => match timeout(self.within, server.send(message)).await {
                 Ok(Ok(_)) => Delivery::Taken,
                 Ok(Err(error)) => refused(&error),
                 // It may have taken the mail before it fell silent.
                 Err(_elapsed) => {
-                    let reason = format!("the mail server has not answered within {} s", TALK_WITHIN.as_secs());
+                    let reason = format!("the mail server has not answered within {:?}", self.within);
                     Delivery::NotNow(NotNow::new(Fault::Unclear, reason))
                 }
             },

@@ -38,8 +38,8 @@ fn kinds(settings: &Settings, surroundings: &Surroundings<'_>) -> Result<Vec<(&'
         Some(url) => Post::server(url, contacts, from),
         None => Post::folder(surroundings.data.join("mailbox"), contacts, from),
     };
-    let performer = Arc::new(effects::Mails { post: post.map_err(Failure::usage)? });
     let timeout = surroundings.destination.timeout.max(MAIL_WITHIN);
+    let performer = Arc::new(effects::Mails { post: post.map_err(Failure::usage)?.talking_within(timeout) });
     let destination = Arc::new(Destination::new("the mail server", DestinationConfig { timeout, ..surroundings.destination }));
     Ok(vec![(effects::DELIVER, EffectKind { performer, destination, patience: surroundings.patience })])
 }

@@ -6,6 +6,16 @@ use std::collections::BTreeSet;
 const PREFIX: &str = "DAYBOOK_";
 /// The one variable that is no argument: it exists in builds with the feature of this name only.
 const SABOTAGE: &str = "DAYBOOK_SABOTAGE";
+/// The variables of the scripts and tests beside the program, which a developer's shell hands on to it.
+const OF_SCRIPTS: [&str; 7] = [
+    "DAYBOOK_BENCH_PARTS",
+    "DAYBOOK_CACHE",
+    "DAYBOOK_KAFKA_JAVA",
+    "DAYBOOK_KAFKA_TOOLS",
+    "DAYBOOK_PROGRAM",
+    "DAYBOOK_STACK",
+    "DAYBOOK_TEST_ALL",
+];
 
 /// The variables of this process that begin as our settings do, and are none; blank ones are not set. One that a setting's name was
 /// probably meant by is refused: a node with a mistyped `DAYBOOK_KAFKA` would begin a log of its own.
@@ -18,7 +28,7 @@ pub(super) fn check(declared: &Command) -> Result<Vec<String>, String> {
 fn known(command: &Command) -> BTreeSet<String> {
     let own = command.get_arguments().filter_map(|argument| Some(argument.get_env()?.to_string_lossy().into_owned()));
     let all = own.chain(command.get_subcommands().flat_map(known));
-    all.chain([SABOTAGE.to_owned()]).collect()
+    all.chain([SABOTAGE.to_owned()]).chain(OF_SCRIPTS.map(str::to_owned)).collect()
 }
 
 fn unknown(known: &BTreeSet<String>, set: impl Iterator<Item = (String, String)>) -> Result<Vec<String>, String> {

@@ -16,5 +16,6 @@ mod reactions;
 mod real;
 mod settings;
 mod shop;
+mod silence;
 mod tools;
 mod unique;
