@@ -13,6 +13,8 @@
 #[path = "../tests/contract/account.rs"]
 mod account;
 mod aggregates;
+mod announcements;
+mod bounded;
 mod cluster;
 mod command;
 pub mod envelope;
@@ -42,12 +44,18 @@ mod saver;
 mod simulation;
 mod snapshots;
 mod standby;
+mod standing;
 mod subscription;
+#[cfg(test)]
+mod supervised;
+mod supervision;
+mod tripwire;
 pub mod verify;
 mod working_set;
 mod writer;
 
 pub use aggregates::Aggregates;
+pub use bounded::Bounded;
 pub use cluster::{Cluster, ClusterParts, Membership};
 pub use command::{Accepted, CommandError, CommandMeta, Directory, Execute, LocalOwner, Owner, Refused, Unavailable};
 pub use envelope::{Append, RawRecord};
@@ -60,11 +68,12 @@ pub use lane::RunReader;
 pub use log::{Ack, Cursor, Log, LogError, NotQueued, Tag, Unsent};
 pub use memory::MemoryLog;
 pub use owner::{OwnerParts, PartitionOwner};
-pub use readers::{PlacedReaders, Reader, Readers};
+pub use readers::{PlacedReader, Reader, Readers};
 pub use readiness::Readiness;
 pub use replay::Replay;
 pub use standby::standbys;
 pub use subscription::{Batch, BatchError, BatchHandler, Checkpoint, Counted, PartitionId};
+pub use supervision::Supervisor;
 pub use writer::{Barrier, NodeName, WriterConfig};
 
 /// Values by id. Most of an owner's lookups are in one of these, and the standard library's hash is slower, being made for keys of any

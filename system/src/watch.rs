@@ -66,7 +66,7 @@ struct Seen {
 
 impl Watched {
     /// Watches until the node stops.
-    pub async fn run(self) {
+    pub async fn run(&self) {
         let mut ticks = tokio::time::interval(EVERY);
         let mut seen =
             Seen { ends: HashMap::new(), shorter: HashMap::new(), answered: Instant::now(), asked: None, looked: None, adopted: false };

@@ -9,6 +9,7 @@ use crate::{
     envelope::SharedRecord,
     metrics,
     ring::{Ring, Rings},
+    tripwire,
 };
 use parking_lot::Mutex;
 use rdkafka::{
@@ -77,6 +78,7 @@ impl Following {
             }
             wait = Duration::ZERO;
         }
+        taken.iter().for_each(|taken| tripwire::pass("tail", taken.source.partition));
         taken.into_iter().for_each(Taken::hand_on);
     }
 }

@@ -10,7 +10,7 @@ mod tail;
 mod topics;
 
 pub use copy::{CopyError, OnRecords, PartitionCopy};
-pub use directory::OwnersTopic;
+pub use directory::{OwnersTopic, Presence};
 pub use log::{KafkaLog, KafkaProducer};
 pub use placement::{Placed, Placement};
 pub use standby_log::StandbyLog;

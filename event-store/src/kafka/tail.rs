@@ -8,12 +8,13 @@
 use super::{KafkaConfig, KafkaProducer, following::Following};
 use crate::{
     LogError, PartitionId,
+    bounded::Bounded,
     ring::{Ring, Rings},
+    supervision::whatever_happens,
 };
 use parking_lot::Mutex;
 use std::{
     collections::HashSet,
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -70,11 +71,12 @@ impl KafkaTail {
 
     fn reading(reading: Tailing) -> Result<Self, LogError> {
         let (reading, stop) = (Arc::new(reading), CancellationToken::new());
-        let (this, until) = (reading.clone(), stop.clone());
-        let mut threads = vec![spawn("tail", move || this.follow(&until))?];
+        let (this, mended, until) = (reading.clone(), reading.clone(), stop.clone());
+        let mut threads = vec![spawn("tail", move || this.follow(&until), move || mended.read_again(&mended.prompt))?];
         if reading.patient.is_some() {
-            let (this, until) = (reading.clone(), stop.clone());
-            threads.push(spawn("patient tail", move || this.follow_patiently(&until))?);
+            let (this, mended, until) = (reading.clone(), reading.clone(), stop.clone());
+            let mend = move || mended.patient.iter().for_each(|patient| mended.read_again(patient));
+            threads.push(spawn("patient tail", move || this.follow_patiently(&until), mend)?);
         }
         Ok(Self { reading, stop, threads })
     }
@@ -89,7 +91,10 @@ impl KafkaTail {
         self.reading.rings.lock().insert(source.clone(), ring.clone());
         let reader =
             self.reading.patient.as_ref().filter(|_| self.reading.written.borrow().contains(source)).unwrap_or(&self.reading.prompt);
-        reader.begin(source, from)?;
+        reader.begin(source, from).inspect_err(|_| {
+            // The next call begins anew: a ring that nobody fills must not be found.
+            self.reading.rings.lock().remove(source);
+        })?;
         Ok(ring)
     }
 
@@ -111,13 +116,9 @@ impl Drop for KafkaTail {
     }
 }
 
-/// A thread that runs until it is done; a defect is said by the panic's hook, and it runs again.
-fn spawn(name: &str, run: impl Fn() + Send + 'static) -> Result<JoinHandle<()>, LogError> {
-    let again = move || {
-        while catch_unwind(AssertUnwindSafe(&run)).is_err() {
-            std::thread::sleep(LOOK);
-        }
-    };
+/// A thread that runs until it is done; after a defect it mends what it left half done, and runs again.
+fn spawn(name: &str, run: impl Fn() + Send + 'static, mend: impl Fn() + Send + 'static) -> Result<JoinHandle<()>, LogError> {
+    let again = move || whatever_happens(run, mend);
     std::thread::Builder::new().name(name.into()).spawn(again).map_err(|error| LogError(error.to_string()))
 }
 
@@ -132,10 +133,25 @@ impl Tailing {
         let Some(patient) = &self.patient else { return };
         let mut written = self.written.clone();
         written.mark_changed();
+        let troubles = Bounded::default();
         while !until.is_cancelled() {
             patient.step(&self.rings, LOOK);
-            if let Err(error) = self.sort(patient, &mut written) {
-                tracing::warn!(%error, "a partition cannot change its consumer");
+            if let Err(error) = self.sort(patient, &mut written)
+                && let Some(held_back) = troubles.admit()
+            {
+                tracing::warn!(%error, held_back, "a partition cannot change its consumer");
+            }
+        }
+    }
+
+    /// Reads each partition of a consumer again from its ring's end on: the records that a step took before it met a defect reached no
+    /// ring, and a ring has no holes.
+    fn read_again(&self, reader: &Following) {
+        let _change = self.leaving.lock();
+        let rings = self.rings.lock().clone();
+        for (source, ring) in rings.iter().filter(|(source, _)| reader.reads(source)) {
+            if let Err(error) = reader.end(source).and_then(|()| reader.begin(source, ring.end())) {
+                tracing::error!(?source, %error, "a partition cannot be read again after a defect");
             }
         }
     }
@@ -172,5 +188,20 @@ impl Tailing {
             leaving.push((Instant::now() + HANDED_OVER, source.clone()));
         }
         self.prompt.begin(source, ring.end())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// No broker listens there: only what the process keeps is looked at. No log has a negative offset.
+    #[test]
+    fn a_ring_that_could_not_be_begun_is_not_found_again() {
+        let config = KafkaConfig::new("127.0.0.1:1", "test");
+        let tail = KafkaTail::start(&config, &KafkaProducer::new(&config).expect("a producer")).expect("a tail");
+        let source = PartitionId { service: "accounts".into(), partition: 0 };
+        assert!(tail.ring(&source, -7).is_err());
+        assert_eq!(tail.ring(&source, 5).expect("it begins").end(), 5);
     }
 }
