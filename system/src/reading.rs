@@ -210,7 +210,7 @@ fn place(parts: &ReadingParts<'_>, readers: &Arc<Readers>) -> Result<Vec<Placeme
             let (group, placed) = (group_of(&name), PlacedReader { readers: readers.clone(), name });
             Placement::join(parts.config, &group, sources, Arc::new(placed)).map_err(Failure::failed)
         };
-        return readers.all().map(join).collect();
+        return readers.all().filter(|(_, sources)| !sources.is_empty()).map(join).collect();
     }
     let partitions = Topics::new(parts.config).and_then(|topics| topics.partitions(&readers.sources())).map_err(Failure::failed)?;
     for (service, count) in partitions {

@@ -194,6 +194,17 @@ impl Tailing {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        Append, Headers, Log, Tag,
+        kafka::{KafkaLog, Profile, TopicPlan, Topics},
+        ring::Window,
+        tripwire,
+    };
+    use std::{
+        net::SocketAddr,
+        sync::atomic::{AtomicUsize, Ordering::SeqCst},
+    };
+    use tokio::sync::mpsc::unbounded_channel;
 
     /// No broker listens there: only what the process keeps is looked at. No log has a negative offset.
     #[test]
@@ -203,5 +214,37 @@ mod tests {
         let source = PartitionId { service: "accounts".into(), partition: 0 };
         assert!(tail.ring(&source, -7).is_err());
         assert_eq!(tail.ring(&source, 5).expect("it begins").end(), 5);
+    }
+
+    /// Each consumer panics once when it has taken records, before they are in the ring: all records are there in the end, in order.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_tail_that_panics_reads_on_without_a_hole() {
+        let (directory, partition, count) = (tempfile::tempdir().expect("a directory"), 6, 300);
+        let store = Arc::new(embedded_log::Store::open(directory.path()).expect("a log"));
+        let server = embedded_log::Server::bind(SocketAddr::from(([127, 0, 0, 1], 0)), store).await.expect("a port");
+        let config = KafkaConfig::new(&server.local_addr().to_string(), "test");
+        tokio::spawn(server.run(std::future::pending()));
+        let plan = TopicPlan { services: vec!["tailed"], partitions: partition + 1, profile: Profile { replication: 1, min_insync: 1 } };
+        Topics::new(&config).expect("an admin client").create(&plan).await.expect("the topic is made");
+        let (ours, foreign) = (KafkaProducer::new(&config).expect("a producer"), KafkaProducer::new(&config).expect("a producer"));
+        let panics = Arc::new(AtomicUsize::new(0));
+        let counted = panics.clone();
+        tripwire::arm("tail", partition, move || assert!(!counted.fetch_add(1, SeqCst).is_multiple_of(3), "a tail's defect, for a test"));
+        let tail = KafkaTail::shown(&config, &ours).expect("a tail");
+        let ring = tail.ring(&PartitionId { service: "tailed".into(), partition }, 0).expect("a ring");
+        let (log, (acks, mut heard)) = (KafkaLog::new(foreign, "tailed", config.clone()), unbounded_channel());
+        for at in 0..count {
+            let record = Append { key: at.to_string(), payload: Vec::new(), headers: Headers::default() };
+            log.append(partition, record, Tag { epoch: 1, at }, &acks).expect("it is queued");
+            heard.recv().await.expect("an answer").offset.expect("it is acknowledged");
+        }
+        let mut end = ring.watch();
+        tokio::time::timeout(Duration::from_secs(30), end.wait_for(|end| *end == count))
+            .await
+            .expect("it reads on")
+            .expect("the ring lives");
+        let Window::Records(records) = ring.window(0, usize::MAX) else { panic!("the ring has all of them") };
+        assert!(records.iter().map(|record| record.raw.offset).eq(0..count), "without a hole");
+        assert!(panics.load(SeqCst) > 1);
     }
 }
