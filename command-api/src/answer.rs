@@ -64,7 +64,7 @@ fn accepted_headers(accepted: &Accepted) -> HeaderMap {
 /// The problem that reports a command that was not done, or of which nobody knows.
 pub(crate) fn problem_of(error: CommandError) -> Problem {
     match error {
-        CommandError::Refused(Refused { code, message, field, not_found }) => {
+        CommandError::Refused(Refused { code, message, field, not_found, details: _ }) => {
             let status = if not_found { StatusCode::NOT_FOUND } else { StatusCode::UNPROCESSABLE_ENTITY };
             Problem::new(status, &code, message).with_field(field)
         }

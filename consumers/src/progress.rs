@@ -8,7 +8,12 @@ use crate::{
 use event_store::{Batch, BatchError, PartitionId};
 use futures::future::join_all;
 use parking_lot::Mutex;
-use std::{collections::HashMap, pin::pin, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::sync::{mpsc, watch};
 use tokio_stream::{StreamExt, wrappers::ReceiverStream};
 
@@ -20,6 +25,8 @@ const DONE_BATCHES: usize = 1_024;
 /// After a crash that much is delivered again, which changes nothing.
 const LAG: Duration = Duration::from_millis(50);
 const PAUSE: Duration = Duration::from_millis(200);
+/// How far apart in time the places are to which reading goes back where the log has lost records.
+const MARK_EVERY: Duration = Duration::from_secs(60);
 
 /// A batch without its records, and its errands.
 struct Unfinished {
@@ -131,6 +138,7 @@ async fn finish(mut batches: mpsc::Receiver<Unfinished>, landed: mpsc::Sender<La
 /// Moves the checkpoints of all partitions past their finished batches and writes the rows of errands that are put by, in one transaction.
 /// Moves one by one those that it did not move.
 async fn follow(store: Arc<dyn ReactionStore>, book: Arc<Book>, landed: mpsc::Receiver<Landed>) {
+    let mut marked = HashMap::new();
     let mut landed = pin!(ReceiverStream::new(landed).chunks_timeout(DONE_BATCHES, LAG));
     while let Some(landed) = landed.next().await {
         let steps = steps(landed.iter().map(|landed| &landed.batch));
@@ -144,12 +152,25 @@ async fn follow(store: Arc<dyn ReactionStore>, book: Arc<Book>, landed: mpsc::Re
                 moved.push(step.source.clone());
             }
         }
+        mark(&*store, steps.iter().filter(|step| moved.contains(&step.source)), &mut marked).await;
         for Landed { batch, rows, reading } in landed {
             let has_moved = moved.contains(&batch.source);
             for (errand, fresh) in rows {
                 if has_moved || is_there(&*store, &errand).await { fresh.written() } else { fresh.abandoned(&book) }
             }
             reading.open.send_modify(|open| *open = open.saturating_sub(1));
+        }
+    }
+}
+
+/// Keeps the first place that this process passes in each partition, and one more every minute.
+async fn mark<'a>(store: &dyn ReactionStore, moved: impl Iterator<Item = &'a Batch>, marked: &mut HashMap<PartitionId, Instant>) {
+    for step in moved {
+        if marked.get(&step.source).is_none_or(|at| at.elapsed() >= MARK_EVERY) {
+            match store.mark(&step.source, step.to).await {
+                Ok(()) => drop(marked.insert(step.source.clone(), Instant::now())),
+                Err(error) => tracing::debug!(source = %step.source, %error, "a place that was passed is not kept"),
+            }
         }
     }
 }
@@ -224,7 +245,7 @@ mod tests {
     #[async_trait::async_trait]
     impl ReactionStore for Moves {
         async fn checkpoint(&self, _: &PartitionId) -> Result<Checkpoint, BatchError> {
-            Ok(Checkpoint { next: 2, claim: None })
+            Ok(Checkpoint::new(2, None))
         }
 
         async fn advance(&self, batch: &Batch, _: &[Errand]) -> Result<(), BatchError> {
@@ -235,6 +256,18 @@ mod tests {
         async fn advance_all(&self, batches: &[Batch], _: &[Errand]) -> Result<Vec<PartitionId>, BatchError> {
             self.together.lock().push(batches.iter().map(step).collect());
             Ok(batches.iter().map(|batch| batch.source.clone()).filter(|source| source.partition != 1).collect())
+        }
+
+        async fn mark(&self, _: &PartitionId, _: Checkpoint) -> Result<(), BatchError> {
+            Ok(())
+        }
+
+        async fn marks(&self, _: &PartitionId) -> Result<Vec<Checkpoint>, BatchError> {
+            Ok(Vec::new())
+        }
+
+        async fn set_back(&self, _: &PartitionId, _: Checkpoint) -> Result<(), BatchError> {
+            Ok(())
         }
 
         async fn put_by(&self, _: &PartitionId) -> Result<Vec<(Uuid, Uuid)>, String> {
@@ -259,7 +292,7 @@ mod tests {
     }
 
     fn landed(partition: i32, from: i64, to: i64) -> Landed {
-        let at = |next| Checkpoint { next, claim: None };
+        let at = |next| Checkpoint::new(next, None);
         let source = PartitionId { service: "orders".into(), partition };
         let batch = Batch { source, from: at(from), to: at(to), records: Vec::new() };
         Landed { batch, rows: Vec::new(), reading: Arc::new(OpenBatches { open: watch::Sender::new(1) }) }

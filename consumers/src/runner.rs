@@ -12,7 +12,7 @@ use crate::{
 };
 use codec::{Codecs, DecodeError, Learned};
 use event_sourcing::{AnyEvent, Recorded};
-use event_store::{Aggregates, Batch, BatchError, BatchHandler, Checkpoint, Counted, Log, PartitionId};
+use event_store::{Aggregates, Batch, BatchError, BatchHandler, Checkpoint, Counted, Log, LogError, PartitionId, furthest_anchored};
 use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -212,6 +212,19 @@ impl BatchHandler for Reactors {
             errands.extend(self.set_going(record, event, record.position.offset < end).await);
         }
         self.progress.add(batch, errands).await
+    }
+
+    /// Goes back to the furthest place that the log still holds. What was done for events that are lost stays done; what is done again for
+    /// events that are read again changes nothing, as after a restart.
+    async fn rewritten(&self, source: &PartitionId, log: &dyn Log) -> Result<(), BatchError> {
+        // What is under way must not move the checkpoint after it was set back.
+        self.finish(source).await;
+        let stands = self.store.checkpoint(source).await?;
+        let passed = self.store.marks(source).await?.into_iter().filter(|mark| mark.next < stands.next).collect();
+        let failed = |error: LogError| BatchError::Failed(error.to_string());
+        let to = furthest_anchored(log, source, passed).await.map_err(failed)?;
+        tracing::warn!(service = self.service, %source, from = stands.next, to = to.next, "the reactors go back to where the log is what they read");
+        self.store.set_back(source, to).await
     }
 
     async fn finish(&self, source: &PartitionId) {

@@ -28,6 +28,24 @@ pub trait ReactionStore: Send + Sync + 'static {
     /// [`BatchError::Moved`] where the checkpoint does not stand where the batch begins, and nothing was done.
     async fn advance(&self, step: &Batch, errands: &[Errand]) -> Result<(), BatchError>;
 
+    /// Keeps a place that the checkpoint has passed, for [`ReactionStore::marks`].
+    ///
+    /// # Errors
+    /// [`BatchError::Failed`] where the database does not answer.
+    async fn mark(&self, source: &PartitionId, passed: Checkpoint) -> Result<(), BatchError>;
+
+    /// The places of a partition that were kept.
+    ///
+    /// # Errors
+    /// [`BatchError::Failed`] where the database does not answer.
+    async fn marks(&self, source: &PartitionId) -> Result<Vec<Checkpoint>, BatchError>;
+
+    /// Sets the checkpoint back: the log does not hold any more what was read behind this place.
+    ///
+    /// # Errors
+    /// [`BatchError::Failed`] where the database does not answer.
+    async fn set_back(&self, source: &PartitionId, to: Checkpoint) -> Result<(), BatchError>;
+
     /// The pair of each errand that is put by in a partition: the aggregate whose event it was, and the one that the errand is about.
     ///
     /// # Errors

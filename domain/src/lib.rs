@@ -18,7 +18,7 @@ mod shown;
 pub mod user;
 mod value;
 
-pub use event_sourcing::{Aggregate, Command, Event, Intent, Refusal, Timestamp, testing};
+pub use event_sourcing::{Aggregate, Command, Details, Event, Intent, Refusal, Timestamp, testing};
 pub use id::{HolderId, NotificationId, OrderId, PaymentId, ProductId, ReservationId, UserId};
 pub use value::{Currency, Email, Invalid, Money, Quantity, Sku, Text};
 

@@ -42,6 +42,37 @@ pub trait Refusal: std::error::Error + Send + Sync + 'static {
     fn is_not_found(&self) -> bool {
         false
     }
+
+    /// What a program that sends the command may need to go on, where words and a code are not enough. People do not see it.
+    fn details(&self) -> Option<Details> {
+        None
+    }
+}
+
+/// What a refusal tells a program: any value that serde knows, in a form that travels between nodes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Details(serde_json::Value);
+
+impl Details {
+    /// The details that this value is; none where JSON cannot say it.
+    pub fn of(value: &impl serde::Serialize) -> Option<Self> {
+        serde_json::to_value(value).ok().map(Self)
+    }
+
+    /// The value; none where these are details of something else.
+    pub fn read<T: serde::de::DeserializeOwned>(&self) -> Option<T> {
+        T::deserialize(&self.0).ok()
+    }
+
+    /// As JSON, for the wire.
+    pub fn to_json(&self) -> String {
+        self.0.to_string()
+    }
+
+    /// From [`Details::to_json`]'s text; none where it is no JSON.
+    pub fn from_json(json: &str) -> Option<Self> {
+        serde_json::from_str(json).ok().map(Self)
+    }
 }
 
 /// A refusal that carries nothing but its rule, for domains whose refusals are few.

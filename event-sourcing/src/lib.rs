@@ -15,7 +15,7 @@ mod recorded;
 pub mod testing;
 mod timestamp;
 
-pub use aggregate::{Aggregate, Refusal, Rule};
+pub use aggregate::{Aggregate, Details, Refusal, Rule};
 pub use any_command::{AnyCommand, UnreadableCommand};
 pub use any_event::{AnyEvent, FromLog, Sources};
 pub use command::{Command, Intent};

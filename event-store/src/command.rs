@@ -1,7 +1,7 @@
 //! A command's circumstances, its answers, and where commands are sent.
 
 use crate::{Cause, Position};
-use event_sourcing::{Aggregate, Timestamp};
+use event_sourcing::{Aggregate, Details, Timestamp};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
@@ -76,12 +76,15 @@ pub struct Refused {
     pub field: Option<String>,
     /// True when the aggregate does not exist.
     pub not_found: bool,
+    /// What the program that sent the command may need to go on.
+    pub details: Option<Details>,
 }
 
 impl<R: event_sourcing::Refusal> From<&R> for Refused {
     fn from(refusal: &R) -> Self {
         let field = refusal.field().map(str::to_owned);
-        Self { code: refusal.code().to_owned(), message: refusal.to_string(), field, not_found: refusal.is_not_found() }
+        let (code, message) = (refusal.code().to_owned(), refusal.to_string());
+        Self { code, message, field, not_found: refusal.is_not_found(), details: refusal.details() }
     }
 }
 

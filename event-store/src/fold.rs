@@ -4,6 +4,7 @@ use crate::{
     Checkpoint, PartitionId, RawRecord, WriterConfig,
     envelope::{Entry, EventEntry},
     guarded::guarded,
+    metrics,
     remembered::Remembered,
     run::{RunRule, Verdict},
     snapshots::{Save, Snapshots, Stand},
@@ -14,16 +15,38 @@ use event_sourcing::Aggregate;
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// The record before the checkpoint: its `ce_id` tells this log from another.
-enum Anchor {
+/// The record before the checkpoint: its `ce_id` and its run tell this log from another.
+enum LastRecord {
     Read(String),
     /// The last record of a command of this owner's own.
     Written(Uuid, u32),
 }
 
+impl LastRecord {
+    fn id(&self) -> String {
+        match self {
+            Self::Read(id) => id.clone(),
+            Self::Written(command, place) => format!("{command}/{place}"),
+        }
+    }
+}
+
 /// A record's anchor: its `ce_id`, where it has one.
 pub(crate) fn anchor(raw: &RawRecord) -> String {
     raw.headers.get("ce_id").map(|id| String::from_utf8_lossy(id).into_owned()).unwrap_or_default()
+}
+
+/// Whether this is the record before a checkpoint of a fold: it has the `ce_id` of the one that was folded, and stands in the same run. One
+/// that was written again after the log had lost it has the same id, but another run.
+pub(crate) fn is_last(source: &PartitionId, raw: &RawRecord, checkpoint: Checkpoint, last: &str) -> bool {
+    let in_run = match (Entry::read(&source.service, source.partition, raw), checkpoint.claim) {
+        (Entry::Event(event), Some(claim)) => event.place.run == claim,
+        (Entry::Proof(place), Some(claim)) => place.run == claim,
+        (Entry::Claim { .. }, claim) => claim == Some(raw.offset),
+        (Entry::Event(_) | Entry::Proof(_) | Entry::Foreign(_), None) => true,
+        (Entry::Foreign(_), Some(_)) => false,
+    };
+    in_run && raw.offset + 1 == checkpoint.next && anchor(raw) == last
 }
 
 /// The confirmed state of a partition, as its owner has folded it.
@@ -33,7 +56,7 @@ pub(crate) struct Fold<A> {
     pub known: WorkingSet<A>,
     /// The last place at which no group was open: a replay after doubt begins there.
     pub checkpoint: Checkpoint,
-    anchor: Anchor,
+    last: LastRecord,
     rule: RunRule,
     held: Vec<EventEntry>,
     config: WriterConfig,
@@ -41,16 +64,16 @@ pub(crate) struct Fold<A> {
 
 impl<A: Aggregate> Fold<A> {
     pub fn new(source: PartitionId, schemas: Schemas, config: WriterConfig) -> Self {
-        let (checkpoint, anchor) = (Checkpoint::default(), Anchor::Read(String::new()));
+        let (checkpoint, last) = (Checkpoint::default(), LastRecord::Read(String::new()));
         let known = WorkingSet::new(source.clone(), &config);
-        Self { source, schemas, known, checkpoint, anchor, rule: RunRule::default(), held: Vec::new(), config }
+        Self { source, schemas, known, checkpoint, last, rule: RunRule::default(), held: Vec::new(), config }
     }
 
     /// Rests this fold, which is still empty, on snapshots: it takes their checkpoint, and looks aggregates and commands up in them.
     pub fn on(mut self, snapshots: Snapshots, stand: Option<Stand>) -> Self {
         if let Some(stand) = stand {
             self.checkpoint = stand.checkpoint();
-            self.anchor = Anchor::Read(stand.anchor);
+            self.last = LastRecord::Read(stand.anchor);
         }
         self.known.rest_on(snapshots, self.checkpoint.next);
         self
@@ -63,6 +86,21 @@ impl<A: Aggregate> Fold<A> {
         }
         self.rule = RunRule::resume(self.checkpoint.claim, self.checkpoint.next);
         self.held.clear();
+    }
+
+    /// Whether this is the record that stood before the checkpoint when it was folded.
+    pub fn stands_on(&self, raw: &RawRecord) -> bool {
+        is_last(&self.source, raw, self.checkpoint, &self.last.id())
+    }
+
+    /// The log is not the one that was folded: forgets all, so that it is read from its beginning.
+    pub fn forget(&mut self, why: &str) {
+        let PartitionId { service, partition } = &self.source;
+        let next = self.checkpoint.next;
+        tracing::error!(%service, partition, next, why, "the log has lost records that were read here: it is read anew from its beginning");
+        metrics::LOG_WENT_BACK.with_label_values(&[service]).inc();
+        self.begin_anew();
+        self.rewind();
     }
 
     fn begin_anew(&mut self) {
@@ -82,7 +120,7 @@ impl<A: Aggregate> Fold<A> {
             (Verdict::Held | Verdict::Counts, Entry::Event(event)) => self.hold(verdict, *event),
             (_, entry) => {
                 self.held.clear();
-                self.stand_at(raw.offset + 1, Anchor::Read(anchor(&raw)));
+                self.stand_at(raw.offset + 1, LastRecord::Read(anchor(&raw)));
                 if let Entry::Claim { nonce } = entry {
                     return Some(nonce).filter(|_| !self.known.is_spoiled());
                 }
@@ -98,7 +136,7 @@ impl<A: Aggregate> Fold<A> {
             whole.iter().for_each(|event| self.apply_entry(event));
             let Some(last) = whole.into_iter().next_back() else { return };
             self.remember(&last);
-            self.stand_at(last.record.position.offset + 1, Anchor::Read(last.record.event_id.clone()));
+            self.stand_at(last.record.position.offset + 1, LastRecord::Read(last.record.event_id.clone()));
         }
     }
 
@@ -136,18 +174,18 @@ impl<A: Aggregate> Fold<A> {
         });
         self.known.remember(command_id, remembered);
         self.checkpoint.next = remembered.offset + 1;
-        self.anchor = Anchor::Written(command_id, remembered.events);
+        self.last = LastRecord::Written(command_id, remembered.events);
     }
 
     /// Moves the checkpoint behind a record of the owner's own that nobody folds: a proof.
     pub fn pass(&mut self, at: i64, id: String) {
         self.checkpoint.next = at + 1;
-        self.anchor = Anchor::Read(id);
+        self.last = LastRecord::Read(id);
     }
 
-    fn stand_at(&mut self, next: i64, anchor: Anchor) {
-        self.checkpoint = Checkpoint { next, claim: self.rule.run().map(|run| run.claim) };
-        self.anchor = anchor;
+    fn stand_at(&mut self, next: i64, last: LastRecord) {
+        self.checkpoint = Checkpoint::new(next, self.rule.run().map(|run| run.claim));
+        self.last = last;
     }
 }
 
@@ -160,11 +198,8 @@ impl<A: Aggregate> Fold<A> {
 
     /// Everything that changed since the last save.
     pub fn save(&mut self) -> Option<(Arc<Snapshots>, Save<A>)> {
-        let anchor = match &self.anchor {
-            Anchor::Read(anchor) => anchor.clone(),
-            Anchor::Written(command, place) => format!("{command}/{place}"),
-        };
-        let Checkpoint { next, claim } = self.checkpoint;
+        let anchor = self.last.id();
+        let Checkpoint { next, claim, anchor: _ } = self.checkpoint;
         self.known.save(|fingerprint, unreadable| Stand { fingerprint, next, claim, anchor, unreadable })
     }
 }

@@ -3,9 +3,10 @@
 use crate::{
     Accepted, CommandError, CommandMeta, LocalOwner, NodeName, PartitionId, WriterConfig,
     log::Log,
-    owner::{Ended, OwnerParts, PartitionOwner},
+    owner::{OwnerParts, PartitionOwner},
     recover::Origin,
     standby::Standby,
+    standing::Ended,
     supervision::{Defects, REST, Supervisor},
 };
 use codec::Schemas;

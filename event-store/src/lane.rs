@@ -1,9 +1,10 @@
 //! A reader of one partition: run rule, batches, checkpoint.
 
 use crate::{
-    Batch, BatchError, BatchHandler, Checkpoint, Counted, LogError, PartitionId, RawRecord,
+    Anchor, Batch, BatchError, BatchHandler, Checkpoint, Counted, LogError, PartitionId, RawRecord,
     envelope::{Entry, SharedRecord},
     health::LaneHealth,
+    is_anchored,
     log::Log,
     metrics,
     ring::{Ring, Window},
@@ -36,12 +37,34 @@ pub struct RunReader {
     /// The next offset to read.
     next: i64,
     held: Vec<Counted>,
+    /// Where the run was broken off or another began, in the records that were read last.
+    breaks: Vec<Break>,
+}
+
+/// A place where a log that was rewritten may look like one that goes on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Break {
+    /// The offset of the record that does not continue the run.
+    pub offset: i64,
+    /// Where the reader stood before it.
+    pub before: Checkpoint,
 }
 
 impl RunReader {
     /// A reader that stands at a checkpoint.
     pub fn at(checkpoint: Checkpoint) -> Self {
-        Self { rule: RunRule::resume(checkpoint.claim, checkpoint.next), checkpoint, next: checkpoint.next, held: Vec::new() }
+        Self {
+            rule: RunRule::resume(checkpoint.claim, checkpoint.next),
+            checkpoint,
+            next: checkpoint.next,
+            held: Vec::new(),
+            breaks: Vec::new(),
+        }
+    }
+
+    /// The breaks in the records that were read last.
+    pub(crate) fn breaks(&self) -> &[Break] {
+        &self.breaks
     }
 
     /// The next offset to read.
@@ -58,9 +81,11 @@ impl RunReader {
     pub fn read(&mut self, source: &PartitionId, records: Vec<RawRecord>) -> Option<Batch> {
         let from = self.checkpoint;
         let mut counted = Vec::new();
-        for raw in records {
-            self.step(source, raw.offset, &Entry::read(&source.service, source.partition, &raw), &mut counted);
+        self.breaks.clear();
+        for raw in &records {
+            self.step(source, raw.offset, &Entry::read(&source.service, source.partition, raw), &mut counted);
         }
+        self.anchor(from, |offset| records.iter().rfind(|raw| raw.offset == offset).map(Anchor::of));
         self.batch(source, from, counted)
     }
 
@@ -68,9 +93,11 @@ impl RunReader {
     fn read_shared(&mut self, source: &PartitionId, records: &[Arc<SharedRecord>]) -> Option<Batch> {
         let from = self.checkpoint;
         let mut counted = Vec::new();
+        self.breaks.clear();
         for record in records {
             self.step(source, record.raw.offset, record.entry(source), &mut counted);
         }
+        self.anchor(from, |offset| records.iter().rfind(|record| record.raw.offset == offset).map(|record| Anchor::of(&record.raw)));
         self.batch(source, from, counted)
     }
 
@@ -78,8 +105,19 @@ impl RunReader {
         (self.checkpoint != from).then(|| Batch { source: source.clone(), from, to: self.checkpoint, records })
     }
 
+    /// Gives the checkpoint, and those before the breaks, their anchors.
+    fn anchor(&mut self, from: Checkpoint, of: impl Fn(i64) -> Option<Anchor>) {
+        let of = |next: i64| if next == from.next { from.anchor } else { of(next - 1) };
+        self.checkpoint.anchor = of(self.checkpoint.next);
+        self.breaks.iter_mut().for_each(|found| found.before.anchor = of(found.before.next));
+    }
+
     fn step(&mut self, source: &PartitionId, offset: i64, entry: &Entry, counted: &mut Vec<Counted>) {
+        let was_in_a_run = self.rule.run().is_some();
         let verdict = self.rule.step(offset, entry.mark());
+        if verdict == Verdict::Begins || verdict == Verdict::Ends && was_in_a_run {
+            self.breaks.push(Break { offset, before: self.checkpoint });
+        }
         self.next = offset + 1;
         match (verdict, entry) {
             (Verdict::Held, Entry::Event(event)) => self.held.push(event.record.clone()),
@@ -97,7 +135,7 @@ impl RunReader {
             }
         }
         if self.held.is_empty() {
-            self.checkpoint = Checkpoint { next: self.next, claim: self.rule.run().map(|run| run.claim) };
+            self.checkpoint = Checkpoint::new(self.next, self.rule.run().map(|run| run.claim));
         }
     }
 }
@@ -131,15 +169,27 @@ impl Lane {
     }
 
     async fn read_from_checkpoint(&self) -> Result<std::convert::Infallible, BatchError> {
-        let mut reading = RunReader::at(self.handler.start(&self.source).await?);
+        let mut generation = self.ring.generation();
+        let checkpoint = self.handler.start(&self.source).await?;
+        let mut looked_up_to = self.look(checkpoint).await?;
+        let mut reading = RunReader::at(checkpoint);
         let mut end = self.ring.watch();
         loop {
             end.mark_unchanged();
             self.health.stands(reading.next());
-            match self.ring.window(reading.next(), MOST_RECORDS) {
+            match self.ring.window(reading.next(), MOST_RECORDS, generation) {
                 Window::Records(records) => {
                     let batch = reading.read_shared(&self.source, &records);
+                    // What stood in the log when it was looked at last goes on from what was read before.
+                    for found in reading.breaks().iter().filter(|found| found.offset >= looked_up_to) {
+                        self.look(found.before).await?;
+                    }
                     self.hand_on(batch).await?;
+                }
+                Window::Anew => {
+                    generation = self.ring.generation();
+                    looked_up_to = self.look(reading.checkpoint()).await?;
+                    reading = RunReader::at(reading.checkpoint());
                 }
                 Window::Behind => self.catch_up(&mut reading).await?,
                 Window::Empty => {
@@ -149,11 +199,29 @@ impl Lane {
         }
     }
 
+    /// Looks whether the log still holds what was read up to here, and returns its end. Where it does not, has the handler make good what it
+    /// can: reading begins anew at its checkpoint.
+    async fn look(&self, checkpoint: Checkpoint) -> Result<i64, BatchError> {
+        let failed = |error: LogError| BatchError::Failed(error.to_string());
+        let partition = self.source.partition;
+        let end = self.log.end(partition).await.map_err(failed)?;
+        if is_anchored(&*self.log, partition, checkpoint).await.map_err(failed)? {
+            return Ok(end);
+        }
+        let next = checkpoint.next;
+        tracing::error!(reader = %self.name, source = %self.source, next, end, "the log has lost records that were read here");
+        metrics::LOG_WENT_BACK.with_label_values(&[&*self.source.service]).inc();
+        self.ring.doubt();
+        self.handler.rewritten(&self.source, &*self.log).await?;
+        Err(BatchError::Moved(self.source.clone()))
+    }
+
     /// Reads the log itself until the ring has the next record.
     async fn catch_up(&self, reading: &mut RunReader) -> Result<(), BatchError> {
         let failed = |error: LogError| BatchError::Failed(error.to_string());
         let mut cursor = self.log.read(self.source.partition, reading.next).await.map_err(failed)?;
-        while matches!(self.ring.window(reading.next, 1), Window::Behind) {
+        let generation = self.ring.generation();
+        while matches!(self.ring.window(reading.next, 1, generation), Window::Behind) {
             let batch = reading.read(&self.source, cursor.next().await.map_err(failed)?);
             self.hand_on(batch).await?;
             self.health.stands(reading.next());
@@ -189,5 +257,129 @@ impl Lane {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Append, MemoryLog, envelope::claim, log::Tag};
+    use event_sourcing::Timestamp;
+    use parking_lot::Mutex;
+
+    /// A reader that keeps its checkpoint, and goes back to the beginning where the log was rewritten.
+    #[derive(Default)]
+    struct Standing {
+        checkpoint: Mutex<Checkpoint>,
+        told: Mutex<Vec<String>>,
+    }
+
+    #[async_trait::async_trait]
+    impl BatchHandler for Standing {
+        async fn start(&self, _: &PartitionId) -> Result<Checkpoint, BatchError> {
+            Ok(*self.checkpoint.lock())
+        }
+
+        async fn apply(&self, batch: &Batch) -> Result<(), BatchError> {
+            *self.checkpoint.lock() = batch.to;
+            self.told.lock().push(format!("{}..{}", batch.from.next, batch.to.next));
+            Ok(())
+        }
+
+        async fn rewritten(&self, _: &PartitionId, _: &dyn Log) -> Result<(), BatchError> {
+            *self.checkpoint.lock() = Checkpoint::default();
+            self.told.lock().push("rewritten".to_owned());
+            Ok(())
+        }
+    }
+
+    struct Scene {
+        log: MemoryLog,
+        ring: Arc<Ring>,
+        standing: Arc<Standing>,
+    }
+
+    impl Scene {
+        /// A log of these claims, and a ring that has them.
+        fn of(claims: &[&str]) -> Self {
+            let scene = Self { log: MemoryLog::new(1), ring: Arc::new(Ring::new(0)), standing: Arc::default() };
+            claims.iter().for_each(|nonce| scene.append(nonce));
+            scene.show();
+            scene
+        }
+
+        fn append(&self, nonce: &str) {
+            let (acks, _heard) = tokio::sync::mpsc::unbounded_channel();
+            let record: Append = claim("accounts", nonce, Timestamp(1), Vec::new());
+            self.log.append(0, record, Tag { epoch: 1, at: -1 }, &acks).expect("it is queued");
+        }
+
+        /// The ring gets the records that it has not.
+        fn show(&self) {
+            let records = self.log.records(0).into_iter().map(|raw| Arc::new(SharedRecord::new(raw))).collect();
+            self.ring.push(records, self.ring.generation());
+        }
+
+        fn read(&self) -> CancellationToken {
+            let stop = CancellationToken::new();
+            let source = PartitionId { service: "accounts".into(), partition: 0 };
+            let (log, handler): (Arc<dyn Log>, Arc<dyn BatchHandler>) = (Arc::new(self.log.clone()), self.standing.clone());
+            let lane = Lane { name: "r".into(), source, handler, log, ring: self.ring.clone(), stop: stop.clone(), health: Arc::default() };
+            tokio::spawn(lane.run());
+            stop
+        }
+
+        async fn told(&self, last: &str) -> Vec<String> {
+            let until = async {
+                while self.standing.told.lock().last().is_none_or(|told| told != last) {
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                }
+            };
+            let _ = tokio::time::timeout(Duration::from_secs(10), until).await;
+            self.standing.told.lock().clone()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_reader_whose_last_record_is_another_now_is_told_before_it_reads_on() {
+        let scene = Scene::of(&["a", "b"]);
+        let stop = scene.read();
+        assert_eq!(scene.told("0..2").await, ["0..2"]);
+        stop.cancel();
+        scene.log.lose(0, 1);
+        ["c", "d"].iter().for_each(|nonce| scene.append(nonce));
+        scene.ring.begin_anew(3);
+        let _stop = scene.read();
+        assert_eq!(scene.told("0..3").await, ["0..2", "rewritten", "0..3"]);
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_slept_while_the_log_was_rewritten_is_told_at_the_next_claim() {
+        let scene = Scene::of(&["a", "b"]);
+        let _stop = scene.read();
+        assert_eq!(scene.told("0..2").await, ["0..2"]);
+        scene.log.lose(0, 1);
+        ["c", "d"].iter().for_each(|nonce| scene.append(nonce));
+        scene.show();
+        assert_eq!(scene.told("rewritten").await, ["0..2", "rewritten"], "what follows is not folded onto what is lost");
+    }
+
+    #[tokio::test]
+    async fn a_ring_that_begins_anew_on_the_same_log_costs_a_reader_nothing() {
+        let scene = Scene::of(&["a", "b"]);
+        let _stop = scene.read();
+        assert_eq!(scene.told("0..2").await, ["0..2"]);
+        scene.append("c");
+        scene.ring.begin_anew(3);
+        scene.append("d");
+        scene.show();
+        let until = async {
+            while scene.standing.checkpoint.lock().next < 4 {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), until).await.expect("it reads on");
+        let told = scene.standing.told.lock().clone();
+        assert!(!told.contains(&"rewritten".to_owned()), "{told:?}");
     }
 }

@@ -13,6 +13,7 @@
 #[path = "../tests/contract/account.rs"]
 mod account;
 mod aggregates;
+mod anchor;
 mod announcements;
 mod bounded;
 mod cluster;
@@ -55,11 +56,12 @@ mod working_set;
 mod writer;
 
 pub use aggregates::Aggregates;
+pub use anchor::{Anchor, furthest_anchored, is_anchored};
 pub use bounded::Bounded;
 pub use cluster::{Cluster, ClusterParts, Membership};
 pub use command::{Accepted, CommandError, CommandMeta, Directory, Execute, LocalOwner, Owner, Refused, Unavailable};
 pub use envelope::{Append, RawRecord};
-pub use event_sourcing::{Cause, Context, InvalidPosition, Position, Recorded};
+pub use event_sourcing::{Cause, Context, Details, InvalidPosition, Position, Recorded};
 pub use follow::{Followed, Follower};
 pub use headers::Headers;
 pub use host::{Host, Hosted, partition_of};

@@ -63,6 +63,9 @@ pub trait Log: Send + Sync + 'static {
     /// Notes whether this process writes the partition, which may change how its readers here get the records.
     fn written(&self, _partition: i32, _written: bool) {}
 
+    /// Takes note that the partition has lost records which were read here, so that its readers in this process look again.
+    fn went_back(&self, _partition: i32) {}
+
     /// The offset that the next record of the partition will get.
     async fn end(&self, partition: i32) -> Result<i64, LogError>;
 

@@ -28,6 +28,15 @@ impl MemoryLog {
         usize::try_from(partition).ok().and_then(|index| self.0.get(index))
     }
 
+    /// Loses the records of a partition from this offset on, as a log of one copy may that loses power.
+    pub fn lose(&self, partition: i32, from: i64) {
+        if let Some(partition) = self.partition(partition) {
+            let mut records = partition.records.lock();
+            records.truncate(usize::try_from(from).unwrap_or_default());
+            partition.end.send_replace(records.len() as i64);
+        }
+    }
+
     /// A copy of all the records of a partition.
     pub fn records(&self, partition: i32) -> Vec<RawRecord> {
         self.partition(partition).map(|partition| partition.records.lock().clone()).unwrap_or_default()
@@ -73,7 +82,7 @@ impl Cursor for MemoryCursor {
         let next = self.next;
         self.end.wait_for(|end| *end > next).await.map_err(|error| LogError(error.to_string()))?;
         let partition = self.log.partition(self.partition).ok_or_else(|| unknown(self.partition))?;
-        let records = partition.records.lock()[next as usize..].to_vec();
+        let records = partition.records.lock().get(next as usize..).unwrap_or_default().to_vec();
         self.next += records.len() as i64;
         Ok(records)
     }

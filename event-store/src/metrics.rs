@@ -14,6 +14,12 @@ pub(crate) static NOT_COUNTED: LazyLock<IntCounterVec> = LazyLock::new(|| {
         .expect("registered once")
 });
 
+/// How often something here was made of records that the log has lost since, by service.
+pub(crate) static LOG_WENT_BACK: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    register_int_counter_vec!("daybook_log_went_back_total", "Records that were read here are no longer in the log", &["service"])
+        .expect("registered once")
+});
+
 /// How far a reader's lane has come: the next offset that it will read.
 pub(crate) static LANE_NEXT: LazyLock<IntGaugeVec> = LazyLock::new(|| {
     register_int_gauge_vec!("daybook_reader_next_offset", "The next offset that a reader takes", &["reader", "service", "partition"])

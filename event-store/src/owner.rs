@@ -8,7 +8,7 @@ use crate::{
     recover::{Origin, recover},
     saver::Saver,
     standby::Standby,
-    standing::Standing,
+    standing::{Ended, Standing},
     tripwire,
     writer::{Answer, NodeName, Pending, Phase, Port, Writer, WriterConfig, in_doubt, unavailable},
 };
@@ -42,15 +42,6 @@ pub struct PartitionOwner<A: Aggregate> {
     done: watch::Receiver<Option<Ended>>,
     task: tokio::task::AbortHandle,
     standing: Arc<Standing>,
-}
-
-/// How an owner's task ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ended {
-    /// It was stopped, or has stepped down.
-    Done,
-    /// It panicked.
-    Defect,
 }
 
 /// What [`PartitionOwner::spawn`] needs.
@@ -367,6 +358,10 @@ impl Port for World {
                 }
             }
         });
+    }
+
+    fn went_back(&mut self) {
+        self.log.went_back(self.partition);
     }
 
     fn claim_later(&mut self, attempt: u32) {

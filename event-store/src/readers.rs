@@ -92,6 +92,11 @@ impl Readers {
         self.health.lock().entry(lane.clone()).or_default().clone()
     }
 
+    /// The log of a partition is shorter than it was: its readers look again whether it holds what they have read.
+    pub fn went_back(&self, source: &PartitionId) {
+        self.tail.doubt(source);
+    }
+
     /// Reads a partition with all its readers.
     pub fn gain_all(self: &Arc<Self>, source: &PartitionId) {
         let readers = self.readers.iter().filter(|reader| reader.sources.contains(&&*source.service));

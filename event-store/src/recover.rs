@@ -2,8 +2,8 @@
 
 use crate::{
     LogError, PartitionId, WriterConfig,
-    envelope::Entry,
-    fold::{Fold, anchor},
+    anchor::record_at,
+    fold::{Fold, is_last},
     log::Log,
     snapshots::{SnapshotError, Snapshots, Stand},
 };
@@ -123,29 +123,11 @@ async fn is_of_this_log(origin: &Origin, stand: &Stand) -> bool {
 
 /// Whether the record before the snapshot's `next` is still the one that was folded.
 async fn find(origin: &Origin, stand: &Stand) -> Result<bool, LogError> {
-    let PartitionId { service, partition } = &origin.source;
-    let last = stand.next - 1;
-    if last < 0 {
+    if stand.next == 0 {
         return Ok(true);
     }
-    if origin.log.end(*partition).await? <= last {
-        return Ok(false);
-    }
-    let records = origin.log.read(*partition, last).await?.next().await?;
-    let Some(record) = records.into_iter().next().filter(|record| record.offset == last) else { return Ok(false) };
-    let is_same = anchor(&record) == stand.anchor;
-    Ok(is_same && is_in_run(&Entry::read(service, *partition, &record), stand))
-}
-
-/// Whether the record is of the snapshot's run: one that was written again after the log had lost it has the same id, but another run.
-fn is_in_run(entry: &Entry, stand: &Stand) -> bool {
-    match (entry, stand.claim) {
-        (Entry::Event(event), Some(claim)) => event.place.run == claim,
-        (Entry::Proof(place), Some(claim)) => place.run == claim,
-        (Entry::Claim { .. }, claim) => claim == Some(stand.next - 1),
-        (Entry::Event(_) | Entry::Proof(_) | Entry::Foreign(_), None) => true,
-        (Entry::Foreign(_), Some(_)) => false,
-    }
+    let last = record_at(&*origin.log, origin.source.partition, stand.next - 1).await?;
+    Ok(last.is_some_and(|last| is_last(&origin.source, &last, stand.checkpoint(), &stand.anchor)))
 }
 
 fn fingerprint<A: Aggregate>(origin: &Origin) -> u64 {

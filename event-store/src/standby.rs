@@ -2,6 +2,7 @@
 
 use crate::{
     Bounded, LogError,
+    anchor::record_at,
     fold::Fold,
     log::Cursor,
     recover::{Origin, recover},
@@ -57,7 +58,7 @@ async fn follow<A: Aggregate>(origin: Origin, stop: CancellationToken) -> Option
         fold.rewind();
         let failed = tokio::select! {
             () = stop.cancelled() => break,
-            cursor = origin.log.read(fold.source.partition, fold.checkpoint.next) => match cursor {
+            cursor = open(&origin, &mut fold) => match cursor {
                 Ok(cursor) => fold_on(cursor, &mut fold, &mut saver, &stop).await,
                 Err(error) => Some(error),
             },
@@ -71,6 +72,19 @@ async fn follow<A: Aggregate>(origin: Origin, stop: CancellationToken) -> Option
     }
     saver.settle(&mut fold).await;
     Some(fold)
+}
+
+/// A cursor behind the fold's checkpoint. A log that does not hold the record before it any more is read from its beginning.
+async fn open<A: Aggregate>(origin: &Origin, fold: &mut Fold<A>) -> Result<Box<dyn Cursor>, LogError> {
+    let partition = fold.source.partition;
+    if fold.checkpoint.next > 0 {
+        match record_at(&*origin.log, partition, fold.checkpoint.next - 1).await? {
+            Some(last) if fold.stands_on(&last) => {}
+            Some(_) => fold.forget("another record stands where the last one was read"),
+            None => fold.forget("it ends before"),
+        }
+    }
+    origin.log.read(partition, fold.checkpoint.next).await
 }
 
 /// Folds until it is stopped, or until the log fails.

@@ -2,6 +2,15 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
+/// How an owner's task ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// It was stopped, or has stepped down.
+    Done,
+    /// It panicked.
+    Defect,
+}
+
 /// It was taken over: its owner was gone, and the group has not placed it here.
 const TAKEN_OVER: u8 = 0;
 /// The group has placed it here.

@@ -1,6 +1,6 @@
 //! Reading: batches of the records that count, partition by partition, with a checkpoint that is exact.
 
-use crate::Recorded;
+use crate::{Anchor, Log, Recorded};
 use bytes::Bytes;
 use std::{fmt, sync::Arc};
 
@@ -20,12 +20,21 @@ impl fmt::Display for PartitionId {
 }
 
 /// Where a reader stands: before `next`, in the run of `claim` or in none, with nothing held back.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Checkpoint {
     /// The next offset to read.
     pub next: i64,
     /// The offset of the current run's claim, where there is a run.
     pub claim: Option<i64>,
+    /// Which record stood before `next`; none at the beginning, and where a reader of an earlier version has left it.
+    pub anchor: Option<Anchor>,
+}
+
+impl Checkpoint {
+    /// One whose anchor is not known.
+    pub fn new(next: i64, claim: Option<i64>) -> Self {
+        Self { next, claim, anchor: None }
+    }
 }
 
 /// A record that counts: its framed bytes, not decoded yet.
@@ -69,6 +78,16 @@ pub trait BatchHandler: Send + Sync + 'static {
     /// # Errors
     /// [`BatchError::Moved`] where it begins elsewhere than the reader stands, [`BatchError::Failed`] where it can be tried again.
     async fn apply(&self, batch: &Batch) -> Result<(), BatchError>;
+
+    /// Called when the log holds another record before this reader's checkpoint than the one that was read, or ends before it: it has lost
+    /// records, and what was made of them is of a log that is no more. The reader makes good what it can, and moves its checkpoint to where
+    /// reading is to go on; then [`BatchHandler::start`] is asked again.
+    ///
+    /// # Errors
+    /// [`BatchError::Failed`] where that is not done, or not yet: this is called again after a pause.
+    async fn rewritten(&self, source: &PartitionId, _log: &dyn Log) -> Result<(), BatchError> {
+        Err(BatchError::Failed(format!("{source} has lost records that this reader has read, and it cannot undo what it made of them")))
+    }
 
     /// Called when this process reads the partition no more: before this returns, and within a bound of seconds, the handler finishes the
     /// work that it has begun, since another process may go on from the checkpoint. By default there is no such work.

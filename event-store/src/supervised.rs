@@ -1,10 +1,10 @@
 //! Tests of what becomes of a node's parts that meet a defect, stop in the middle, or are placed while they stop.
 
 use crate::{
-    Batch, BatchError, BatchHandler, Cause, Checkpoint, CommandError, CommandMeta, Host, Hosted, LocalOwner, Log, MemoryLog, NodeName,
-    PartitionId, PlacedReader, Reader, Readers, Supervisor, WriterConfig,
+    Append, Batch, BatchError, BatchHandler, Cause, Checkpoint, CommandError, CommandMeta, Headers, Host, Hosted, LocalOwner, Log,
+    MemoryLog, NodeName, PartitionId, PlacedReader, Reader, Readers, Supervisor, Tag, WriterConfig,
     account::{self, Account, AccountCommand},
-    kafka::{KafkaConfig, KafkaProducer, KafkaTail, Placed, Placement},
+    kafka::{KafkaConfig, KafkaLog, KafkaProducer, KafkaTail, Placed, Placement},
     partition_of, tripwire,
 };
 use event_sourcing::Timestamp;
@@ -264,4 +264,20 @@ fn a_membership_that_panics_says_so() {
     let _member = Placement::join(&config, "a-group", &["accounts"], Arc::new(Told(Mutex::new(told)))).expect("it joins");
     let why = heard.recv_timeout(Duration::from_secs(20)).expect("it is said");
     assert!(why.contains("a-group") && why.contains("defect"), "{why}");
+}
+
+/// Its thread ends with the test's process at the latest; what it polls is answered meanwhile: nothing is listening, so by a time-out.
+#[tokio::test]
+async fn a_producer_whose_thread_panics_answers_all_the_same() {
+    let passed = Arc::new(AtomicUsize::new(0));
+    let counted = passed.clone();
+    tripwire::arm("producer", -1, move || assert!(counted.fetch_add(1, SeqCst) > 0, "a producer's defect, for a test"));
+    let config = KafkaConfig { append_timeout_millis: 3_000, ..KafkaConfig::new("127.0.0.1:1", "test") };
+    let log = KafkaLog::new(KafkaProducer::new(&config).expect("a producer"), "accounts", config.clone());
+    until("it has panicked", async || passed.load(SeqCst) > 0).await;
+    let (acks, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    let record = Append { key: "a".into(), payload: Vec::new(), headers: Headers::default() };
+    log.append(0, record, Tag { epoch: 1, at: 0 }, &acks).expect("it is queued");
+    let ack = tokio::time::timeout(Duration::from_secs(20), heard.recv()).await.expect("an answer comes").expect("the producer lives");
+    assert!(ack.offset.is_err() && passed.load(SeqCst) > 1);
 }

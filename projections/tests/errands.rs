@@ -16,7 +16,7 @@ fn source(partition: i32) -> PartitionId {
 }
 
 fn batch(partition: i32, from: i64, to: i64) -> Batch {
-    let at = |next| Checkpoint { next, claim: None };
+    let at = |next| Checkpoint::new(next, None);
     Batch { source: source(partition), from: at(from), to: at(to), records: Vec::new() }
 }
 

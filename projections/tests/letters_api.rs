@@ -91,7 +91,7 @@ async fn serve(fresh: &[&support::Fresh; 2], records: u128) -> String {
         boxes.insert(name, LetterBox { database, redrivers: vec![Arc::new(views) as Arc<dyn Redrive>] });
     }
     let letter_box = boxes.get_mut("members").unwrap();
-    let to = Checkpoint { next: 9, claim: None };
+    let to = Checkpoint::new(9, None);
     let batch = Batch { source: Feed::new("members", 0).source().clone(), from: Checkpoint::default(), to, records: Vec::new() };
     letter_box.database.advance_with("reactors", &batch, [errands(5), errands(6)].concat()).await.unwrap();
     letter_box.redrivers.push(Arc::new(Reactors(letter_box.database.clone())));

@@ -198,7 +198,7 @@ async fn after_a_restart_it_goes_on_where_rows_and_checkpoint_stand() {
 
         let database = fresh.open().await;
         let views = runner(erased::<Books>(), &database).await;
-        assert_eq!(views.start(log.source()).await.unwrap(), Checkpoint { next: 3, claim: Some(0) }, "{}", fresh.kind);
+        assert_eq!(views.start(log.source()).await.unwrap(), Checkpoint::new(3, Some(0)), "{}", fresh.kind);
         let elsewhere = PartitionId { service: "books".into(), partition: 9 };
         assert_eq!(views.start(&elsewhere).await.unwrap(), Checkpoint::default(), "{}", fresh.kind);
         log.write(book("a"), 12, &received(5));

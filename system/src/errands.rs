@@ -87,6 +87,18 @@ impl ReactionStore for ReactorDatabase {
         Ok(self.0.advance_with(READER, step, errands.iter().map(row).collect()).await?)
     }
 
+    async fn mark(&self, source: &PartitionId, passed: Checkpoint) -> Result<(), BatchError> {
+        Ok(self.0.mark(source, passed).await?)
+    }
+
+    async fn marks(&self, source: &PartitionId) -> Result<Vec<Checkpoint>, BatchError> {
+        Ok(self.0.marks(source).await?)
+    }
+
+    async fn set_back(&self, source: &PartitionId, to: Checkpoint) -> Result<(), BatchError> {
+        Ok(self.0.set_back(READER, source, to).await?)
+    }
+
     async fn put_by(&self, source: &PartitionId) -> Result<Vec<(Uuid, Uuid)>, String> {
         self.0.errand_pairs(source).await.map_err(words)
     }

@@ -119,9 +119,8 @@ async fn refuse_other_logs(system: &System, arguments: &RunArguments, config: &K
     let topics = Topics::new(config).map_err(Failure::failed)?;
     let partitions = topics.partitions(&system.logs()).map_err(Failure::failed)?;
     let logs = logs(system, config)?;
-    let now = identity::look(&logs, identity::sources(&partitions)).await.map_err(Failure::failed)?;
     let snapshots = !arguments.playing(&system.logs(), Role::Commands).is_empty();
-    identity::check(&arguments.store, &databases.0, snapshots, &now).await
+    identity::check(&arguments.store, &databases.0, snapshots, (&logs, identity::sources(&partitions))).await
 }
 
 fn logs(system: &System, config: &KafkaConfig) -> Result<LogsByService, Failure> {

@@ -3,11 +3,12 @@
 use crate::{FOUND, Failure, System, check, cli::VerifyArguments, store::Store};
 use codec::{Codecs, DecodeError, Learned};
 use event_store::{
-    Log, LogError, PartitionId,
+    Checkpoint, Log, LogError, PartitionId, is_anchored,
     verify::{Findings, Verifier},
 };
+use projections::DatabaseError;
 use serde_json::json;
-use std::{process::ExitCode, sync::Arc};
+use std::{collections::HashMap, process::ExitCode, sync::Arc};
 
 /// Reads each partition from its beginning to its present end; exit code 4 when a promise is broken.
 pub(crate) async fn run(system: &System, arguments: VerifyArguments) -> Result<ExitCode, Failure> {
@@ -33,6 +34,11 @@ pub(crate) async fn run(system: &System, arguments: VerifyArguments) -> Result<E
             together.extend(findings.into_iter().map(|what| (service.name(), what)));
         }
     }
+    let mut seen = HashMap::new();
+    for service in system.services() {
+        let findings = unfounded(&store, service.name(), &asked, &mut seen).await?;
+        together.extend(findings.into_iter().map(|what| (service.name(), what)));
+    }
     store.close().await?;
     if found.iter().all(|(_, findings)| findings.records == 0) {
         return Err(Failure::usage("there is nothing to verify: the logs are empty"));
@@ -50,6 +56,37 @@ pub(crate) async fn run(system: &System, arguments: VerifyArguments) -> Result<E
         println!("every promise is kept");
     }
     Ok(if violations == 0 { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
+}
+
+/// The readers of a service's database that have read what the logs asked for do not hold any more. Where there is no such database,
+/// nothing was made of them.
+async fn unfounded(
+    store: &Store,
+    service: &str,
+    asked: &impl Fn(&&'static str) -> bool,
+    seen: &mut HashMap<(PartitionId, Checkpoint), bool>,
+) -> Result<Vec<String>, Failure> {
+    let Ok(database) = store.database(service).await else { return Ok(Vec::new()) };
+    let failed = |error: DatabaseError| Failure::failed(format!("the database of {service}: {error}"));
+    let mut unfounded = Vec::new();
+    for (reader, source, checkpoint) in database.standings().await.map_err(failed)? {
+        let Some((_, log)) = store.logs.iter().find(|(service, _)| ***service == *source.service && asked(service)) else { continue };
+        // Most readers stand at the same places.
+        let place = (source.clone(), checkpoint);
+        let holds = match seen.get(&place) {
+            Some(holds) => *holds,
+            None => is_anchored(&**log, source.partition, checkpoint).await.map_err(Failure::failed)?,
+        };
+        seen.insert(place, holds);
+        if !holds {
+            let (next, end) = (checkpoint.next, log.end(source.partition).await.map_err(Failure::failed)?);
+            unfounded.push(format!(
+                "{reader} has read {source} up to offset {next}, and that log, which ends at {end}, does not hold what was read: it has lost \
+                 records; a node that runs makes {reader} anew by itself"
+            ));
+        }
+    }
+    Ok(unfounded)
 }
 
 async fn verify(log: &Arc<dyn Log>, source: &PartitionId, partitions: i32, codecs: &Codecs) -> Result<Findings, LogError> {

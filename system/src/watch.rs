@@ -2,7 +2,7 @@
 
 use crate::{
     Failure, StoreArguments,
-    identity::{self, Foreign, LogsByService, SnapshotLogs},
+    identity::{self, Foreign, LogsByService, Presents, SnapshotLogs},
 };
 use event_store::{LogError, PartitionId, Readers, Readiness, kafka::Topics};
 use futures::{StreamExt, stream};
@@ -127,9 +127,44 @@ impl Watched {
             let times = seen.shorter.entry(source.clone()).or_default();
             *times += 1;
             if *times >= SHORTER {
-                return self.end_because(&source, &Foreign::WentBack { partition: source.to_string(), read: before, end });
+                match self.another_log(&source, gone.contains(&&*source.service)).await {
+                    Ok(Some(foreign)) => return self.end_because(&source, &foreign),
+                    Ok(None) => self.went_back(&source, before, end),
+                    Err(error) => {
+                        tracing::warn!(%source, error, "it is shorter than it was, and cannot be looked at");
+                        continue;
+                    }
+                }
+                seen.shorter.remove(&source);
+                seen.ends.insert(source, end);
             }
         }
+    }
+
+    /// Why what is known of a partition holds no more at all: its log has another beginning, or none.
+    async fn another_log(&self, source: &PartitionId, is_gone: bool) -> Result<Option<Foreign>, String> {
+        let Some(known) = self.known(source).await? else { return Ok(None) };
+        let looked = if is_gone { Ok(Presents::default()) } else { identity::look(&self.logs, vec![source.clone()]).await };
+        let present = looked.map_err(|error| error.to_string())?.remove(source).unwrap_or_default().identity;
+        let is_same = present.as_ref() == Some(&known);
+        Ok((!is_same).then(|| Foreign::Other { partition: source.to_string(), known, present }))
+    }
+
+    /// The identity of a partition's log as it was when anything here began to be made of it.
+    async fn known(&self, source: &PartitionId) -> Result<Option<String>, String> {
+        for database in self.databases.values() {
+            let mut known = database.log_identities().await.map_err(|error| error.to_string())?;
+            if let Some(identity) = known.remove(source) {
+                return Ok(Some(identity));
+            }
+        }
+        Ok(SnapshotLogs::of(&self.arguments.data).known().remove(source))
+    }
+
+    /// A log has lost its last records: its readers here look again what they have read of it, and make it good.
+    fn went_back(&self, source: &PartitionId, before: i64, end: i64) {
+        tracing::error!(%source, before, end, "a log has lost its last records: what was made of them here is made anew");
+        self.readers.went_back(source);
     }
 
     /// The services whose topics are gone, by the brokers' word; none where the brokers do not answer.

@@ -16,7 +16,7 @@ pub use server::NodeServer;
 pub use who::life_at;
 
 use self::wire::{self as node, ExecuteReply, ExecuteRequest, execute_reply::Outcome};
-use event_store::{Accepted, Cause, CommandError, CommandMeta, Position, Refused, Unavailable};
+use event_store::{Accepted, Cause, CommandError, CommandMeta, Details, Position, Refused, Unavailable};
 use uuid::Uuid;
 
 /// When to ask again, in milliseconds.
@@ -83,8 +83,9 @@ fn to_wire(outcome: Result<Accepted, CommandError>) -> ExecuteReply {
             let Position { service, partition, offset } = position;
             Outcome::Accepted(node::Accepted { version, service: service.to_string(), partition, offset, events, repeated })
         }
-        Err(CommandError::Refused(Refused { code, message, field, not_found })) => {
-            Outcome::Refused(node::Refused { code, message, field, not_found })
+        Err(CommandError::Refused(Refused { code, message, field, not_found, details })) => {
+            let details = details.map(|details| details.to_json());
+            Outcome::Refused(node::Refused { code, message, field, not_found, details })
         }
         Err(CommandError::Conflict { expected, actual }) => Outcome::Conflict(node::Conflict { expected, actual }),
         Err(CommandError::KeyReused) => Outcome::KeyReused(node::KeyReused {}),
@@ -102,8 +103,9 @@ fn from_wire(reply: ExecuteReply) -> Result<Result<Accepted, CommandError>, node
         Some(Outcome::Accepted(node::Accepted { version, service, partition, offset, events, repeated })) => {
             Ok(Accepted { version, position: Position { service: service.into(), partition, offset }, events, repeated })
         }
-        Some(Outcome::Refused(node::Refused { code, message, field, not_found })) => {
-            Err(CommandError::Refused(Refused { code, message, field, not_found }))
+        Some(Outcome::Refused(node::Refused { code, message, field, not_found, details })) => {
+            let details = details.and_then(|json| Details::from_json(&json));
+            Err(CommandError::Refused(Refused { code, message, field, not_found, details }))
         }
         Some(Outcome::Conflict(node::Conflict { expected, actual })) => Err(CommandError::Conflict { expected, actual }),
         Some(Outcome::KeyReused(node::KeyReused {})) => Err(CommandError::KeyReused),

@@ -7,7 +7,7 @@ mod world;
 
 use consumers::{Deadline, Due, Fault, Overdue, Reactors, keep_deadlines};
 use event_sourcing::{AnyCommand, Timestamp};
-use event_store::{Aggregates, Batch, BatchHandler, Checkpoint};
+use event_store::{Aggregates, Anchor, Append, Batch, BatchHandler, Checkpoint, Headers, Log, MemoryLog, Tag};
 use std::{
     sync::{Arc, atomic::Ordering},
     time::Duration,
@@ -94,6 +94,43 @@ async fn a_second_delivery_asks_the_same_under_the_same_ids() {
     assert_eq!(ids.len(), 2, "two commands, each asked twice");
     let cause = &commands[0].2.cause;
     assert_eq!((&*cause.actor, &*cause.correlation_id, cause.causation_id.is_some()), ("reactor/ask", "corr", true));
+}
+
+/// A log of some records, which say nothing.
+fn log(names: &[&str]) -> MemoryLog {
+    let log = MemoryLog::new(1);
+    names.iter().for_each(|name| append(&log, name));
+    log
+}
+
+fn append(log: &MemoryLog, name: &str) {
+    let (acks, _heard) = tokio::sync::mpsc::unbounded_channel();
+    let record = Append { key: name.to_owned(), payload: Vec::new(), headers: Headers::default() };
+    log.append(0, record, Tag { epoch: 0, at: -1 }, &acks).unwrap();
+}
+
+#[tokio::test]
+async fn where_the_log_has_lost_records_they_go_back_to_the_furthest_place_that_it_holds() {
+    let (world, log) = (Arc::new(World::default()), log(&["a", "b", "c"]));
+    let reactors = reactors(&world, 0).await;
+    let anchored = |next: i64| Checkpoint { anchor: Some(Anchor::of(&log.records(0)[next as usize - 1])), ..Checkpoint::new(next, None) };
+    let (one, three) = (anchored(1), anchored(3));
+    let first = Batch { to: one, ..batch(0, vec![record(0, "a", &["x"], false)]) };
+    let second = Batch { from: one, to: three, ..batch(1, vec![record(1, "b", &["x"], false), record(2, "c", &["slow"], false)]) };
+    world.answers.lock().unwrap().insert(id("slow"), Answers::Slowly);
+    take(&reactors, &first).await;
+    passed(&world, 1).await;
+    assert_eq!(*world.marks.lock().unwrap(), [one], "the first place that is passed is kept");
+    reactors.apply(&second).await.unwrap();
+    log.lose(0, 1);
+    append(&log, "other");
+    append(&log, "another");
+    reactors.rewritten(&second.source, &log).await.unwrap();
+    assert_eq!(*world.checkpoint.lock().unwrap(), one, "what was under way has not moved it on");
+    assert_eq!(reactors.start(&second.source).await.unwrap(), one);
+    log.lose(0, 0);
+    reactors.rewritten(&second.source, &log).await.unwrap();
+    assert_eq!(*world.checkpoint.lock().unwrap(), Checkpoint::default(), "nothing that was passed is there any more");
 }
 
 #[tokio::test]

@@ -121,6 +121,7 @@ pub struct World {
     pub performed: Mutex<Vec<String>>,
     pub fails: Mutex<HashMap<String, Fault>>,
     pub checkpoint: Mutex<Checkpoint>,
+    pub marks: Mutex<Vec<Checkpoint>>,
     pub steps: Mutex<Vec<(i64, i64)>>,
     pub rows: Mutex<BTreeMap<String, Errand>>,
     pub letters: Mutex<Vec<(Counted, Option<String>)>>,
@@ -145,7 +146,13 @@ impl Execute<Thing> for World {
                 }));
             }
             Some(Answers::Refuses) if matches!(command, Do::May) => {
-                return Err(CommandError::Refused(Refused { code: "no".into(), message: "no".into(), field: None, not_found: false }));
+                return Err(CommandError::Refused(Refused {
+                    code: "no".into(),
+                    message: "no".into(),
+                    field: None,
+                    not_found: false,
+                    details: None,
+                }));
             }
             Some(Answers::Other) => return Err(CommandError::KeyReused),
             Some(Answers::Defect) => return Err(CommandError::Defect("it panicked".into())),
@@ -230,6 +237,20 @@ impl ReactionStore for World {
         self.steps.lock().unwrap().push((step.from.next, step.to.next));
         self.put(errands);
         if self.loses_answers.load(Ordering::SeqCst) { Err(BatchError::Failed("no answer".into())) } else { Ok(()) }
+    }
+
+    async fn mark(&self, _: &PartitionId, passed: Checkpoint) -> Result<(), BatchError> {
+        self.marks.lock().unwrap().push(passed);
+        Ok(())
+    }
+
+    async fn marks(&self, _: &PartitionId) -> Result<Vec<Checkpoint>, BatchError> {
+        Ok(self.marks.lock().unwrap().clone())
+    }
+
+    async fn set_back(&self, _: &PartitionId, to: Checkpoint) -> Result<(), BatchError> {
+        *self.checkpoint.lock().unwrap() = to;
+        Ok(())
     }
 
     async fn put_by(&self, _: &PartitionId) -> Result<Vec<(Uuid, Uuid)>, String> {
@@ -330,7 +351,7 @@ pub fn record(offset: i64, of: &str, targets: &[&str], effect: bool) -> Counted 
 }
 
 pub fn batch(next: i64, records: Vec<Counted>) -> Batch {
-    let (from, to) = (Checkpoint { next, claim: None }, Checkpoint { next: next + records.len() as i64, claim: None });
+    let (from, to) = (Checkpoint::new(next, None), Checkpoint::new(next + records.len() as i64, None));
     Batch { source: PartitionId { service: "things".into(), partition: 0 }, from, to, records }
 }
 

@@ -14,9 +14,8 @@ mod tests;
 pub use fold::{folded_email, folded_sku};
 pub use forgone::Forgone;
 
-use crate::{Aggregate, Command, Email, HolderId, Intent, Refusal, ReservationId, Sku, Timestamp};
+use crate::{Aggregate, Command, Details, Email, HolderId, Intent, Refusal, ReservationId, Sku, Timestamp};
 use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr};
 
 /// What a reservation is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,25 +83,6 @@ pub struct Held {
     pub number: i64,
     /// When it was made, by the clock of the node that asked for it.
     pub since: Timestamp,
-}
-
-/// A refusal travels between nodes as a text, so this text is also read back ([`FromStr`]).
-impl fmt::Display for Held {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "held by {} under number {} since {}", self.holder, self.number, self.since.0)
-    }
-}
-
-impl FromStr for Held {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        let parts = || {
-            let (holder, rest) = text.strip_prefix("held by ")?.split_once(" under number ")?;
-            let (number, since) = rest.split_once(" since ")?;
-            Some(Self { holder: holder.parse().ok()?, number: number.parse().ok()?, since: Timestamp(since.parse().ok()?) })
-        };
-        parts().ok_or_else(|| format!("{text:?} does not say who holds a reservation"))
-    }
 }
 
 /// An aggregate that holds reservations of one kind.
@@ -213,8 +193,8 @@ pub struct ReservationsOpened {}
 /// Why a reservation's command was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReservationRefusal {
-    /// Another holds it. This is for the node that asked, never for its caller.
-    #[error("{0}")]
+    /// Another holds it; who, its details tell.
+    #[error("another holds it")]
     Held(Held),
     /// What was in use before there were reservations is not reserved yet.
     #[error("accounts and products of an earlier version are still being reserved")]
@@ -231,6 +211,13 @@ impl Refusal for ReservationRefusal {
         match self {
             Self::Held(_) => Self::HELD,
             Self::NotOpen => "reservations-not-open",
+        }
+    }
+
+    fn details(&self) -> Option<Details> {
+        match self {
+            Self::Held(held) => Details::of(held),
+            Self::NotOpen => None,
         }
     }
 }

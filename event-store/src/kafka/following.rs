@@ -15,10 +15,13 @@ use parking_lot::Mutex;
 use rdkafka::{
     ClientConfig, Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
+    error::{KafkaError, RDKafkaErrorCode},
     message::BorrowedMessage,
 };
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
+/// How long the brokers may take to say where a log ends.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 /// How many records one step takes at most, before it hands them on.
 const MOST_RECORDS: usize = 2_000;
 
@@ -61,6 +64,18 @@ impl Following {
         Ok(())
     }
 
+    /// Any of its partitions may have lost records.
+    fn doubt(&self, rings: &Rings) {
+        let (assigned, rings) = (self.assigned.lock(), rings.lock());
+        assigned.iter().filter_map(|source| rings.get(source)).for_each(|ring| ring.doubt());
+    }
+
+    /// The end of a partition's log.
+    pub fn end_of_log(&self, source: &PartitionId) -> Result<i64, LogError> {
+        let ends = self.consumer.fetch_watermarks(&topic_of(&source.service), source.partition, ANSWERS_WITHIN);
+        ends.map(|(_, end)| end).map_err(|error| LogError(error.to_string()))
+    }
+
     /// Takes the records that the consumer has and hands them to the rings, each partition's at once.
     pub fn step(&self, rings: &Rings, first_wait: Duration) {
         let mut taken = Vec::new();
@@ -72,6 +87,9 @@ impl Following {
                 Some(Err(error)) if is_passing(&error) => break,
                 Some(Err(error)) => {
                     tracing::error!(%error, "the tail cannot read");
+                    if gives_up(&error) {
+                        self.doubt(rings);
+                    }
                     std::thread::sleep(Duration::from_millis(100));
                     break;
                 }
@@ -83,6 +101,12 @@ impl Following {
     }
 }
 
+/// Whether librdkafka reads a partition no more after this error, which does not say which one it is: its next offset is not in the log.
+fn gives_up(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{AutoOffsetReset, LogTruncation, OffsetOutOfRange};
+    matches!(error.rdkafka_error_code(), Some(AutoOffsetReset | LogTruncation | OffsetOutOfRange))
+}
+
 fn list_of(source: &PartitionId, offset: Offset) -> Result<TopicPartitionList, LogError> {
     let mut list = TopicPartitionList::new();
     list.add_partition_offset(&topic_of(&source.service), source.partition, offset).map_err(|error| LogError(error.to_string()))?;
@@ -92,7 +116,8 @@ fn list_of(source: &PartitionId, offset: Offset) -> Result<TopicPartitionList, L
 /// The records of one partition that a step takes.
 struct Taken {
     source: PartitionId,
-    ring: Option<Arc<Ring>>,
+    /// The partition's ring, and its generation when the first of them came.
+    ring: Option<(Arc<Ring>, u64)>,
     /// The offset behind the last record that came.
     end: i64,
     records: Vec<Arc<SharedRecord>>,
@@ -105,7 +130,7 @@ fn of_partition<'a>(taken: &'a mut Vec<Taken>, rings: &Rings, message: &Borrowed
     let known = taken.iter().rposition(|Taken { source, .. }| *source.service == *service && source.partition == partition);
     let at = known.unwrap_or_else(|| {
         let source = PartitionId { service: service.into(), partition };
-        let ring = rings.lock().get(&source).cloned();
+        let ring = rings.lock().get(&source).map(|ring| (ring.clone(), ring.generation()));
         taken.push(Taken { source, ring, end: 0, records: Vec::new() });
         taken.len() - 1
     });
@@ -116,15 +141,15 @@ impl Taken {
     /// Takes a record, unless an acknowledgement of this process has put it into the ring already.
     fn receive(&mut self, message: &BorrowedMessage<'_>) {
         self.end = message.offset() + 1;
-        if self.ring.as_ref().is_some_and(|ring| message.offset() >= ring.end()) {
+        if self.ring.as_ref().is_some_and(|(ring, _)| message.offset() >= ring.end()) {
             self.records.push(Arc::new(SharedRecord::new(raw(message))));
         }
     }
 
     fn hand_on(self) {
         metrics::LOG_END.with_label_values(&[&*self.source.service, &self.source.partition.to_string()]).set(self.end);
-        if let Some(ring) = self.ring {
-            ring.push(self.records);
+        if let Some((ring, generation)) = self.ring {
+            ring.push(self.records, generation);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Appending to and reading from one topic.
 
-use super::{KafkaConfig, topic_of};
+use super::{KafkaConfig, current::Current, topic_of};
 use crate::{
     Append, PartitionId, RawRecord,
     envelope::SharedRecord,
@@ -14,20 +14,13 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer},
     error::{KafkaError, KafkaResult, RDKafkaErrorCode},
     message::{BorrowedMessage, DeliveryResult, Header, Headers, Message, OwnedHeaders},
-    producer::{BaseProducer, BaseRecord, Producer, ProducerContext},
+    producer::{BaseRecord, Producer, ProducerContext},
 };
-use std::{
-    collections::HashSet,
-    sync::{Arc, Weak},
-    time::Duration,
-};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 use tokio::sync::{mpsc, watch};
 
 /// How many records one step of a cursor hands on at most.
 const MOST_RECORDS: usize = 1_000;
-/// How long one call of `poll` lasts, which takes all acknowledgements that come meanwhile. It waits in whole milliseconds, and spins
-/// through the last of them: with the 100 ms of rdkafka's `ThreadedProducer` that is a hundredth of a processor for each idle producer.
-const POLL: Duration = Duration::from_secs(1);
 /// How long the brokers may take to answer a question about a topic.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 
@@ -35,16 +28,16 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 pub struct AckTo {
     tag: Tag,
     acks: mpsc::UnboundedSender<Ack>,
-    /// The partition's ring, where this process reads it.
-    ring: Option<Arc<Ring>>,
+    /// The partition's ring, where this process reads it, and its generation when the record was sent.
+    ring: Option<(Arc<Ring>, u64)>,
 }
 
 impl AckTo {
     /// Puts the acknowledged record into the ring, so that this process's readers need not wait for their consumer to fetch it: the broker
     /// says that the log holds it at this offset. Only if the ring has all records before it.
     fn show(&self, message: &BorrowedMessage<'_>) {
-        if let Some(ring) = self.ring.as_ref().filter(|ring| ring.end() == message.offset()) {
-            ring.push(vec![Arc::new(SharedRecord::new(raw(message)))]);
+        if let Some((ring, generation)) = self.ring.as_ref().filter(|(ring, _)| ring.end() == message.offset()) {
+            ring.push(vec![Arc::new(SharedRecord::new(raw(message)))], *generation);
         }
     }
 }
@@ -69,7 +62,7 @@ impl ProducerContext for AckContext {
 /// An idempotent producer of all partitions of a log: sharing it between them is twice as fast as one each.
 #[derive(Clone)]
 pub struct KafkaProducer {
-    client: Arc<BaseProducer<AckContext>>,
+    current: Arc<Current>,
     rings: Rings,
     written: Arc<watch::Sender<HashSet<PartitionId>>>,
 }
@@ -77,13 +70,13 @@ pub struct KafkaProducer {
 impl KafkaProducer {
     /// Connects in the background; an unreachable broker shows as failing appends.
     pub fn new(config: &KafkaConfig) -> Result<Self, LogError> {
-        Ok(Self { client: connect(config)?, rings: Rings::default(), written: Arc::default() })
+        Ok(Self { current: Current::connect(config)?, rings: Rings::default(), written: Arc::default() })
     }
 
     /// A producer of the same process on connections of its own, for other logs: a broker takes the requests of a connection one after
     /// another, and librdkafka sends one for each partition, so logs that share a connection wait in one queue.
     pub fn beside(&self, config: &KafkaConfig) -> Result<Self, LogError> {
-        Ok(Self { client: connect(config)?, ..self.clone() })
+        Ok(Self { current: Current::connect(config)?, ..self.clone() })
     }
 
     /// The rings into which acknowledged records are put; the tail of [`KafkaTail::shown`](super::KafkaTail::shown) has them.
@@ -107,32 +100,19 @@ impl KafkaProducer {
         to: AckTo,
     ) -> Result<(), NotQueued> {
         let record = BaseRecord::with_opaque_to(topic, Box::new(to)).partition(partition).key(key).payload(payload).headers(headers);
-        self.client.send(record).map_err(|(error, _)| match error {
+        let client = self.current.client();
+        client.send(record).map_err(|(error, _)| match error {
             KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull) => NotQueued::Full,
             error => {
+                if client.client().fatal_error().is_some()
+                    && let Err(error) = self.current.replace(&client)
+                {
+                    tracing::error!(%error, "there is no new client of the log yet");
+                }
                 tracing::error!(%error, topic, partition, "the producer refuses a record");
                 NotQueued::Broken
             }
         })
-    }
-}
-
-fn connect(config: &KafkaConfig) -> Result<Arc<BaseProducer<AckContext>>, LogError> {
-    let mut client = config.client();
-    client.set("enable.idempotence", "true").set("acks", "all").set("linger.ms", "0");
-    client.set("message.timeout.ms", config.append_timeout_millis.to_string());
-    client.set("request.timeout.ms", "5000").set("retry.backoff.ms", "20").set("queue.buffering.max.messages", "200000");
-    let producer: BaseProducer<_> = client.create_with_context(AckContext).map_err(|error| LogError(error.to_string()))?;
-    let producer = Arc::new(producer);
-    let polled = Arc::downgrade(&producer);
-    std::thread::Builder::new().name("producer".into()).spawn(move || poll(&polled)).map_err(|error| LogError(error.to_string()))?;
-    Ok(producer)
-}
-
-/// Takes the broker's answers until the last handle of the producer is dropped.
-fn poll(producer: &Weak<BaseProducer<AckContext>>) {
-    while let Some(producer) = producer.upgrade() {
-        producer.poll(POLL);
     }
 }
 
@@ -158,8 +138,10 @@ impl KafkaLog {
         Self { producer, topic: topic_of(service).into(), service: service.into(), config }
     }
 
-    fn ring(&self, partition: i32) -> Option<Arc<Ring>> {
-        self.producer.rings.lock().get(&PartitionId { service: self.service.clone(), partition }).cloned()
+    fn ring(&self, partition: i32) -> Option<(Arc<Ring>, u64)> {
+        let rings = self.producer.rings.lock();
+        let ring = rings.get(&PartitionId { service: self.service.clone(), partition })?;
+        Some((ring.clone(), ring.generation()))
     }
 }
 
@@ -187,9 +169,15 @@ impl Log for KafkaLog {
         self.producer.written.send_if_modified(|sources| if written { sources.insert(source) } else { sources.remove(&source) });
     }
 
+    fn went_back(&self, partition: i32) {
+        if let Some((ring, _)) = self.ring(partition) {
+            ring.doubt();
+        }
+    }
+
     /// Asked on the producer's client: on a connection that fetches, the question would wait behind the long poll.
     async fn end(&self, partition: i32) -> Result<i64, LogError> {
-        let (producer, topic) = (self.producer.client.clone(), self.topic.clone());
+        let (producer, topic) = (self.producer.current.client(), self.topic.clone());
         let ask = move || end_of(producer.client(), &topic, partition);
         let answer = tokio::task::spawn_blocking(ask).await.map_err(|error| LogError(error.to_string()))?;
         answer.map_err(|error| LogError(error.to_string()))
@@ -293,15 +281,26 @@ mod tests {
         let config = KafkaConfig::new("127.0.0.1:1", "beside");
         let first = KafkaProducer::new(&config).expect("a producer");
         let beside = first.beside(&config).expect("a producer");
-        assert!(!Arc::ptr_eq(&first.client, &beside.client));
+        assert!(!Arc::ptr_eq(&first.current, &beside.current));
         assert!(Arc::ptr_eq(&first.rings, &beside.rings));
         assert!(Arc::ptr_eq(&first.written, &beside.written));
     }
 
     #[test]
+    fn a_client_that_is_broken_for_good_is_replaced_once_and_ends() {
+        let producer = KafkaProducer::new(&KafkaConfig::new("127.0.0.1:1", "replaced")).expect("a producer");
+        let broken = producer.current.client();
+        producer.current.replace(&broken).expect("a new client");
+        let fresh = producer.current.client();
+        assert!(!Arc::ptr_eq(&broken, &fresh));
+        producer.current.replace(&broken).expect("nothing to do");
+        assert!(Arc::ptr_eq(&producer.current.client(), &fresh), "another has replaced it");
+    }
+
+    #[test]
     fn a_producer_that_nobody_has_any_more_ends() {
         let producer = KafkaProducer::new(&KafkaConfig::new("127.0.0.1:1", "ends")).expect("a producer");
-        let client = Arc::downgrade(&producer.client);
+        let client = Arc::downgrade(&producer.current.client());
         let until = std::time::Instant::now() + Duration::from_secs(20);
         let wait_for = |reached: &dyn Fn(usize) -> bool| {
             while !reached(client.strong_count()) {

@@ -1,6 +1,7 @@
 //! The log on Kafka, through librdkafka.
 
 mod copy;
+mod current;
 mod directory;
 mod following;
 mod log;

@@ -40,13 +40,15 @@ impl Log for StandbyLog {
         let source = PartitionId { service: self.service.clone(), partition };
         let ring = self.tail.ring(&source, self.log.end(partition).await?)?;
         let (log, tail, end) = (self.log.clone(), self.tail.clone(), ring.watch());
-        Ok(Box::new(RingCursor { source, ring, end, next: from, log, tail, catching_up: None }))
+        let generation = ring.generation();
+        Ok(Box::new(RingCursor { source, ring, generation, end, next: from, log, tail, catching_up: None }))
     }
 }
 
 struct RingCursor {
     source: PartitionId,
     ring: Arc<Ring>,
+    generation: u64,
     end: watch::Receiver<i64>,
     next: i64,
     log: Arc<KafkaLog>,
@@ -70,12 +72,13 @@ impl Cursor for RingCursor {
     async fn next(&mut self) -> Result<Vec<RawRecord>, LogError> {
         loop {
             self.end.mark_unchanged();
-            let records: Vec<RawRecord> = match self.ring.window(self.next, MOST_RECORDS) {
+            let records: Vec<RawRecord> = match self.ring.window(self.next, MOST_RECORDS, self.generation) {
                 Window::Records(records) => {
                     self.catching_up = None;
                     records.iter().map(|record| record.raw.clone()).collect()
                 }
                 Window::Behind => self.catch_up().await?,
+                Window::Anew => return Err(LogError("its end was read anew".into())),
                 Window::Empty => {
                     self.end.changed().await.map_err(|_| LogError("the consumer has stopped".into()))?;
                     continue;

@@ -98,6 +98,13 @@ impl KafkaTail {
         Ok(ring)
     }
 
+    /// The partition's log may have lost records: its ring is begun anew, and those who read it look first.
+    pub fn doubt(&self, source: &PartitionId) {
+        if let Some(ring) = self.reading.rings.lock().get(source) {
+            ring.doubt();
+        }
+    }
+
     /// Reads the partition no more.
     pub fn forget(&self, source: &PartitionId) -> Result<(), LogError> {
         let _change = self.reading.leaving.lock();
@@ -126,7 +133,37 @@ impl Tailing {
     fn follow(&self, until: &CancellationToken) {
         while !until.is_cancelled() {
             self.prompt.step(&self.rings, LOOK);
+            self.begin_doubted_anew();
         }
+    }
+
+    /// Begins those rings anew, at the log's end, whose log may have lost records. Their readers look at the log itself first.
+    fn begin_doubted_anew(&self) {
+        let doubted: Vec<(PartitionId, Arc<Ring>)> =
+            self.rings.lock().iter().filter(|(_, ring)| ring.is_doubted()).map(|(source, ring)| (source.clone(), ring.clone())).collect();
+        for (source, ring) in doubted {
+            if let Err(error) = self.begin_anew(&source, &ring) {
+                tracing::warn!(%source, %error, "the end of a log cannot be read anew yet");
+                ring.doubt();
+            }
+        }
+    }
+
+    fn begin_anew(&self, source: &PartitionId, ring: &Ring) -> Result<(), LogError> {
+        let end = self.prompt.end_of_log(source)?;
+        let _change = self.leaving.lock();
+        if !self.rings.lock().contains_key(source) {
+            return Ok(());
+        }
+        let readers = [Some(&self.prompt), self.patient.as_ref()].into_iter().flatten().filter(|reader| reader.reads(source));
+        let mut readers: Vec<&Following> = readers.collect();
+        if readers.is_empty() {
+            // The last attempt ended its reading and could not begin it.
+            readers.push(&self.prompt);
+        }
+        readers.iter().try_for_each(|reader| reader.end(source))?;
+        ring.begin_anew(end);
+        readers.iter().try_for_each(|reader| reader.begin(source, end))
     }
 
     fn follow_patiently(&self, until: &CancellationToken) {
@@ -243,7 +280,7 @@ mod tests {
             .await
             .expect("it reads on")
             .expect("the ring lives");
-        let Window::Records(records) = ring.window(0, usize::MAX) else { panic!("the ring has all of them") };
+        let Window::Records(records) = ring.window(0, usize::MAX, ring.generation()) else { panic!("the ring has all of them") };
         assert!(records.iter().map(|record| record.raw.offset).eq(0..count), "without a hole");
         assert!(panics.load(SeqCst) > 1);
     }

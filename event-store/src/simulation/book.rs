@@ -131,7 +131,7 @@ impl Book {
 
     /// The checkpoint of a reader that stands before `next`.
     pub fn checkpoint(&self, next: i64) -> Checkpoint {
-        Checkpoint { next, claim: at(&self.runs, next).copied().flatten() }
+        Checkpoint::new(next, at(&self.runs, next).copied().flatten())
     }
 }
 

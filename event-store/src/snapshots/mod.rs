@@ -87,7 +87,7 @@ pub(crate) struct Stand {
 
 impl Stand {
     pub fn checkpoint(&self) -> Checkpoint {
-        Checkpoint { next: self.next, claim: self.claim }
+        Checkpoint::new(self.next, self.claim)
     }
 }
 

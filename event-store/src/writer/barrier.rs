@@ -23,6 +23,10 @@ pub enum Barrier {
     Append,
 }
 
+/// How often in a row the log's end may be answered as lower than what this writer has seen acknowledged: a new leader may answer an older
+/// end for a moment. After that the log has lost records.
+const LAGGING: u32 = 200;
+
 /// The state of a resting answer's barrier.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Proof {
@@ -48,11 +52,21 @@ impl<A: Aggregate> Writer<A> {
         if epoch != self.epoch || !matches!(self.phase, Phase::Writing { .. }) {
             return;
         }
+        if matches!(end, Ok(end) if end >= self.asked_at) {
+            self.lagging = 0;
+        }
         match end {
             Ok(end) if end > self.next => {
                 return self.doubt(&format!("the log ends at {end}, {} was due: somebody else wrote", self.next), port);
             }
-            Ok(end) if end < self.asked_at => self.proved_by(Proof::Asked, |_| Proof::Unasked),
+            Ok(end) if end < self.asked_at && self.lagging >= LAGGING => {
+                let at = self.asked_at;
+                return self.doubt(&format!("the log ends at {end}, and this owner's records stood up to {at}: it has lost some"), port);
+            }
+            Ok(end) if end < self.asked_at => {
+                self.lagging += 1;
+                self.proved_by(Proof::Asked, |_| Proof::Unasked);
+            }
             Ok(end) => self.proved_by(Proof::Asked, |rests_on| Proof::Until(rests_on.max(end))),
             Err(error) => self.give_up_resting(&error),
         }

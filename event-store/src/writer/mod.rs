@@ -51,6 +51,8 @@ pub(crate) trait Port {
     fn ask_end(&mut self, epoch: u64);
     /// Reads from an offset on; the driver passes the records to [`Writer::replayed`], until the writer writes.
     fn read(&mut self, epoch: u64, from: i64);
+    /// Tells those who read the partition here that it has lost records.
+    fn went_back(&mut self) {}
     /// Asks the driver to call [`Writer::claim`] after a pause that grows with the number of attempts that failed.
     fn claim_later(&mut self, attempt: u32);
     /// The node's clock, for the `ce_time` of claims and proofs.
@@ -85,6 +87,18 @@ pub(crate) enum Phase {
     Replaying { claim: i64 },
     /// The owner, unless somebody has claimed since and this writer has not noticed yet.
     Writing { claim: i64 },
+}
+
+/// What a record is to a replay.
+enum Read {
+    /// The next to fold.
+    Next,
+    /// It was folded before.
+    Known,
+    /// Records before it did not come.
+    AfterGap,
+    /// Another one stood there when it was folded.
+    OfAnotherLog,
 }
 
 /// A command whose records are on their way.
@@ -125,6 +139,11 @@ pub(crate) struct Writer<A: Aggregate> {
     next: i64,
     acked_next: i64,
     asked_at: i64,
+    /// How often in a row the log's end was lower than that.
+    lagging: u32,
+    /// The next offset that a replay reads, and whether the record before the fold's checkpoint was seen to be the one that was folded.
+    reading: i64,
+    anchored: bool,
     /// Proofs that this writer is the owner still, on their way.
     proofs: VecDeque<(i64, String)>,
     queue: VecDeque<(u64, Pending<A>)>,
@@ -160,6 +179,9 @@ impl<A: Aggregate> Writer<A> {
             next: 0,
             acked_next: 0,
             asked_at: 0,
+            lagging: 0,
+            reading: 0,
+            anchored: false,
             proofs: VecDeque::new(),
             queue: VecDeque::new(),
             flights: VecDeque::new(),
@@ -235,11 +257,28 @@ impl<A: Aggregate> Writer<A> {
         offset == tag.at && offset == self.acked_next || sabotage::left_out("places")
     }
 
-    /// Step 2. The claim stands at `offset`: read the log up to it, from the fold's checkpoint.
+    /// Step 2. The claim stands at `offset`: read the log up to it, from the record before the fold's checkpoint, which shows whether the log
+    /// is still the one that was folded.
     fn claimed(&mut self, offset: i64, port: &mut impl Port) {
         self.phase = Phase::Replaying { claim: offset };
         self.fold.rewind();
-        port.read(self.epoch, self.fold.checkpoint.next);
+        if offset < self.fold.checkpoint.next {
+            return self.went_back(&format!("a claim got offset {offset}"), port);
+        }
+        self.read(port);
+    }
+
+    fn read(&mut self, port: &mut impl Port) {
+        self.anchored = self.fold.checkpoint.next == 0;
+        self.reading = (self.fold.checkpoint.next - 1).max(0);
+        port.read(self.epoch, self.reading);
+    }
+
+    /// The log has lost records that were folded: nothing is decided on them.
+    fn went_back(&mut self, why: &str, port: &mut impl Port) {
+        self.fold.forget(why);
+        port.went_back();
+        self.read(port);
     }
 
     /// Takes records of the log, in order, while replaying. After its own claim the writer writes.
@@ -253,6 +292,12 @@ impl<A: Aggregate> Writer<A> {
             Ok(records) => {
                 for record in records.into_iter().take_while(|record| record.offset <= claim) {
                     let offset = record.offset;
+                    match self.next_read(&record) {
+                        Read::Next => {}
+                        Read::Known => continue,
+                        Read::AfterGap => return self.retry_claim(&format!("{offset} came where {} was due", self.reading), port),
+                        Read::OfAnotherLog => return self.went_back(&format!("another record stands at {offset}"), port),
+                    }
                     let nonce = self.fold.fold(record);
                     if offset == claim {
                         self.enter(claim, nonce, port);
@@ -260,6 +305,24 @@ impl<A: Aggregate> Writer<A> {
                     }
                 }
             }
+        }
+    }
+
+    /// Judges a record that a replay has read.
+    fn next_read(&mut self, record: &RawRecord) -> Read {
+        match record.offset.cmp(&self.reading) {
+            std::cmp::Ordering::Less => Read::Known,
+            std::cmp::Ordering::Greater => Read::AfterGap,
+            std::cmp::Ordering::Equal if self.anchored => {
+                self.reading += 1;
+                Read::Next
+            }
+            std::cmp::Ordering::Equal if self.fold.stands_on(record) || sabotage::left_out("anchor") => {
+                self.reading += 1;
+                self.anchored = true;
+                Read::Known
+            }
+            std::cmp::Ordering::Equal => Read::OfAnotherLog,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::{Answer, Barrier, NodeName, Pending, Phase, Port, Writer, WriterConfig};
 use crate::{
-    Append, Cause, CommandError, CommandMeta, PartitionId,
+    Append, Cause, CommandError, CommandMeta, Headers, PartitionId, RawRecord,
     account::{Account, AccountCommand},
     fold::Fold,
     log::{Ack, NotQueued, Tag},
@@ -17,6 +17,11 @@ struct Desk {
     why_full: NotQueued,
     sent: Vec<(Append, Tag)>,
     claims: u32,
+    /// What stands in the log: claims, and strangers' records in the places of the others.
+    log: Vec<RawRecord>,
+    /// Where the writer reads, and how often it has said that the log went back.
+    reads_from: i64,
+    went_back: u32,
 }
 
 impl Port for Desk {
@@ -28,7 +33,13 @@ impl Port for Desk {
 
     fn ask_end(&mut self, _: u64) {}
 
-    fn read(&mut self, _: u64, _: i64) {}
+    fn read(&mut self, _: u64, from: i64) {
+        self.reads_from = from;
+    }
+
+    fn went_back(&mut self) {
+        self.went_back += 1;
+    }
 
     fn claim_later(&mut self, _: u32) {}
 
@@ -50,7 +61,14 @@ fn begin_with(config: WriterConfig) -> (Writer<Account>, Desk) {
     let source = PartitionId { service: "accounts".into(), partition: 0 };
     let node = NodeName { owner: "node".into(), address: "127.0.0.1:0".into() };
     let writer = Writer::new(Fold::new(source, crate::account::schemas(), config), node, config);
-    (writer, Desk { room: usize::MAX, why_full: NotQueued::Full, sent: Vec::new(), claims: 0 })
+    (
+        writer,
+        Desk { room: usize::MAX, why_full: NotQueued::Full, sent: Vec::new(), claims: 0, log: Vec::new(), reads_from: 0, went_back: 0 },
+    )
+}
+
+fn stranger(offset: i64) -> RawRecord {
+    Append { key: "stranger".into(), payload: Vec::new(), headers: Headers::default() }.at(offset)
 }
 
 /// Claims, and finds nothing but the claim itself in the log, at `offset`.
@@ -60,10 +78,24 @@ fn claim(writer: &mut Writer<Account>, desk: &mut Desk, offset: i64, room_after:
     let (record, tag) = desk.sent.pop().expect("a claim");
     desk.room = room_after;
     desk.sent.clear();
+    desk.log.truncate(offset as usize);
+    while (desk.log.len() as i64) < offset {
+        desk.log.push(stranger(desk.log.len() as i64));
+    }
+    desk.log.push(record.at(offset));
     writer.acked(Ack { tag, offset: Ok(offset) }, desk);
-    let raw = record.at(offset);
-    writer.replayed(writer.epoch(), Ok(vec![raw]), desk);
+    read_on(writer, desk);
     writer.proceed(desk);
+}
+
+/// Gives the writer what it reads, until it reads no more.
+fn read_on(writer: &mut Writer<Account>, desk: &mut Desk) {
+    let mut read = -1;
+    while matches!(writer.phase, Phase::Replaying { .. }) && read != desk.reads_from {
+        read = desk.reads_from;
+        let records = desk.log[read as usize..].to_vec();
+        writer.replayed(writer.epoch(), Ok(records), desk);
+    }
 }
 
 fn acked(writer: &mut Writer<Account>, desk: &mut Desk, tag: Tag, offset: Result<i64, String>) {
@@ -112,6 +144,38 @@ fn a_command_that_cannot_be_queued_is_answered_and_all_others_are_decided_again(
     assert!(answers[0].try_recv().is_err() && answers[2].try_recv().is_err() && writer.phase == Phase::Claiming);
     claim(&mut writer, &mut desk, 1, usize::MAX);
     assert_eq!(places(&desk), [2, 3]);
+}
+
+#[test]
+fn a_claim_below_what_was_folded_shows_that_the_log_went_back_and_it_is_read_anew() {
+    let (mut writer, mut desk) = begin();
+    claim(&mut writer, &mut desk, 5, usize::MAX);
+    assert_eq!((writer.fold.checkpoint.next, desk.went_back), (6, 0));
+    claim(&mut writer, &mut desk, 3, usize::MAX);
+    assert_eq!((writer.phase, desk.reads_from, desk.went_back), (Phase::Writing { claim: 3 }, 0, 1));
+    assert_eq!(writer.fold.checkpoint.next, 4);
+}
+
+#[test]
+fn a_log_that_lost_its_tail_and_grew_past_it_is_known_by_the_record_before_the_next_and_read_anew() {
+    let (mut writer, mut desk) = begin();
+    claim(&mut writer, &mut desk, 2, usize::MAX);
+    let mut deposit = submit(&mut writer, &mut desk, 1, AccountCommand::Deposit(1));
+    let (record, tag) = desk.sent.pop().expect("a record");
+    desk.log.push(record.at(3));
+    acked(&mut writer, &mut desk, tag, Ok(3));
+    assert!(matches!(deposit.try_recv(), Ok(Ok(accepted)) if accepted.version == 1));
+    // The same log: nothing is read twice, nothing is forgotten.
+    claim(&mut writer, &mut desk, 4, usize::MAX);
+    assert_eq!((desk.reads_from, desk.went_back), (3, 0));
+    // The deposit is lost, and strangers' records stand in its place and behind it.
+    desk.log.truncate(3);
+    claim(&mut writer, &mut desk, 9, usize::MAX);
+    assert_eq!((writer.phase, desk.reads_from, desk.went_back), (Phase::Writing { claim: 9 }, 0, 1));
+    let mut again = submit(&mut writer, &mut desk, 1, AccountCommand::Deposit(1));
+    let tag = desk.sent.pop().expect("it is not done any more").1;
+    acked(&mut writer, &mut desk, tag, Ok(10));
+    assert!(matches!(again.try_recv(), Ok(Ok(accepted)) if accepted.version == 1 && !accepted.repeated));
 }
 
 /// A record that the log's client never takes must not be tried for ever.

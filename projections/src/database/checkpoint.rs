@@ -1,17 +1,18 @@
 //! The checkpoint of each reader in each partition. A checkpoint moves only from the place where its caller expects it.
 
-use super::{Bind, Database, DatabaseError, Dialect, Transaction};
-use event_store::{Batch, Checkpoint, PartitionId};
+use super::{Bind, Database, DatabaseError, Dialect, Transaction, marks};
+use event_store::{Anchor, Batch, Checkpoint, PartitionId};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS \"checkpoints\" (\"reader\" TEXT NOT NULL, \"service\" TEXT NOT NULL, \
-     \"partition\" BIGINT NOT NULL, \"next_offset\" BIGINT NOT NULL, \"claim\" BIGINT, \
+     \"partition\" BIGINT NOT NULL, \"next_offset\" BIGINT NOT NULL, \"claim\" BIGINT, \"anchor\" BIGINT, \
      PRIMARY KEY (\"reader\", \"service\", \"partition\"))";
-const INSERT: &str = "INSERT INTO \"checkpoints\" (\"reader\", \"service\", \"partition\", \"next_offset\", \"claim\") \
-     VALUES ($1, $2, $3, $4, $5) ON CONFLICT (\"reader\", \"service\", \"partition\") DO UPDATE \
-     SET \"next_offset\" = excluded.\"next_offset\", \"claim\" = excluded.\"claim\" WHERE \"checkpoints\".\"next_offset\" = $6";
-const UPDATE: &str = "UPDATE \"checkpoints\" SET \"next_offset\" = $4, \"claim\" = $5 \
+const INSERT: &str = "INSERT INTO \"checkpoints\" (\"reader\", \"service\", \"partition\", \"next_offset\", \"claim\", \"anchor\") \
+     VALUES ($1, $2, $3, $4, $5, $7) ON CONFLICT (\"reader\", \"service\", \"partition\") DO UPDATE \
+     SET \"next_offset\" = excluded.\"next_offset\", \"claim\" = excluded.\"claim\", \"anchor\" = excluded.\"anchor\" \
+     WHERE \"checkpoints\".\"next_offset\" = $6";
+const UPDATE: &str = "UPDATE \"checkpoints\" SET \"next_offset\" = $4, \"claim\" = $5, \"anchor\" = $7 \
      WHERE \"reader\" = $1 AND \"service\" = $2 AND \"partition\" = $3 AND \"next_offset\" = $6";
 
 /// Restricts [`update_each`] to partitions of which no reader has put a record aside.
@@ -23,42 +24,58 @@ const NOTHING_PUT_ASIDE: &str = " AND NOT EXISTS (SELECT 1 FROM \"dead_letters\"
 fn update_each(dialect: Dialect, condition: &str) -> String {
     let given = match dialect {
         Dialect::Sqlite => {
-            let columns =
-                ["reader", "service", "partition", "stood", "next_offset", "claim"].map(|name| format!("value ->> '{name}' AS \"{name}\""));
+            let names = ["reader", "service", "partition", "stood", "next_offset", "claim", "anchor"];
+            let columns = names.map(|name| format!("value ->> '{name}' AS \"{name}\""));
             format!("(SELECT {} FROM json_each($1)) AS given", columns.join(", "))
         }
         Dialect::Postgres => "json_to_recordset($1::text::json) AS given (\"reader\" text, \"service\" text, \"partition\" bigint, \
-             \"stood\" bigint, \"next_offset\" bigint, \"claim\" bigint)"
+             \"stood\" bigint, \"next_offset\" bigint, \"claim\" bigint, \"anchor\" bigint)"
             .to_owned(),
     };
     let same = ["reader", "service", "partition"].map(|name| format!("\"checkpoints\".\"{name}\" = given.\"{name}\"")).join(" AND ");
     format!(
-        "UPDATE \"checkpoints\" SET \"next_offset\" = given.\"next_offset\", \"claim\" = given.\"claim\" FROM {given} \
+        "UPDATE \"checkpoints\" SET \"next_offset\" = given.\"next_offset\", \"claim\" = given.\"claim\", \"anchor\" = given.\"anchor\" \
+         FROM {given} \
          WHERE {same} AND \"checkpoints\".\"next_offset\" = given.\"stood\"{condition} \
          RETURNING \"checkpoints\".\"service\" || '/' || \"checkpoints\".\"partition\""
     )
 }
 
-/// A reader's name, its next offset and its claim.
-type Standing = (String, i64, Option<i64>);
+/// A reader's name, its next offset, its claim and its anchor.
+type Standing = (String, i64, Option<i64>, Option<i64>);
+
+/// A checkpoint of its columns.
+pub(super) fn stored(next: i64, claim: Option<i64>, anchor: Option<i64>) -> Checkpoint {
+    Checkpoint { next, claim, anchor: anchor.map(Anchor::from_bits) }
+}
 
 /// The query for the checkpoints of a partition: a JSON array for each reader.
 fn select(dialect: Dialect) -> String {
     let array = match dialect {
-        Dialect::Sqlite => "json_array(\"reader\", \"next_offset\", \"claim\")",
-        Dialect::Postgres => "json_build_array(\"reader\", \"next_offset\", \"claim\")::text",
+        Dialect::Sqlite => "json_array(\"reader\", \"next_offset\", \"claim\", \"anchor\")",
+        Dialect::Postgres => "json_build_array(\"reader\", \"next_offset\", \"claim\", \"anchor\")::text",
     };
     format!("SELECT {array} FROM \"checkpoints\" WHERE \"service\" = $1 AND \"partition\" = $2")
 }
 
-fn place(source: &PartitionId) -> Vec<Bind> {
+/// The query that answers one row where the table has anchors.
+fn select_column(dialect: Dialect) -> String {
+    match dialect {
+        Dialect::Sqlite => "SELECT \"name\" FROM pragma_table_info('checkpoints') WHERE \"name\" = 'anchor'".to_owned(),
+        Dialect::Postgres => "SELECT column_name::text FROM information_schema.columns \
+             WHERE table_schema = current_schema() AND table_name = 'checkpoints' AND column_name = 'anchor'"
+            .to_owned(),
+    }
+}
+
+pub(super) fn place(source: &PartitionId) -> Vec<Bind> {
     vec![Bind::Text(source.service.to_string()), Bind::Integer(source.partition.into())]
 }
 
 fn parsed(texts: Vec<String>) -> Result<HashMap<String, Checkpoint>, DatabaseError> {
     let standing = |text: String| {
-        let (reader, next, claim): Standing = serde_json::from_str(&text)?;
-        Ok((reader, Checkpoint { next, claim }))
+        let (reader, next, claim, anchor): Standing = serde_json::from_str(&text)?;
+        Ok((reader, stored(next, claim, anchor)))
     };
     texts.into_iter().map(standing).collect()
 }
@@ -68,6 +85,11 @@ impl Database {
         let mut open = self.begin().await?;
         open.serialise_changes_of_tables().await?;
         open.execute(CREATE.to_owned(), Vec::new()).await?;
+        if open.texts(select_column(self.dialect()), Vec::new()).await?.is_empty() {
+            // The table was made before checkpoints had anchors.
+            open.execute("ALTER TABLE \"checkpoints\" ADD COLUMN \"anchor\" BIGINT".to_owned(), Vec::new()).await?;
+        }
+        open.execute(marks::CREATE.to_owned(), Vec::new()).await?;
         open.commit().await
     }
 
@@ -124,7 +146,7 @@ fn given(steps: &[(&str, &Batch)]) -> Vec<Bind> {
     let step = |(reader, batch): &(&str, &Batch)| {
         json!({
             "reader": reader, "service": &*batch.source.service, "partition": batch.source.partition,
-            "stood": batch.from.next, "next_offset": batch.to.next, "claim": batch.to.claim,
+            "stood": batch.from.next, "next_offset": batch.to.next, "claim": batch.to.claim, "anchor": batch.to.anchor.map(Anchor::bits),
         })
     };
     vec![Bind::Text(Value::from_iter(steps.iter().map(step)).to_string())]
@@ -144,7 +166,8 @@ fn step(reader: &str, source: &PartitionId, from: Checkpoint, to: Checkpoint) ->
     let statement = if from.next == 0 { INSERT } else { UPDATE };
     let mut binds = vec![Bind::Text(reader.to_owned())];
     binds.extend(place(source));
-    binds.extend([Bind::Integer(to.next), Bind::OptionalInteger(to.claim), Bind::Integer(from.next)]);
+    let anchor = Bind::OptionalInteger(to.anchor.map(Anchor::bits));
+    binds.extend([Bind::Integer(to.next), Bind::OptionalInteger(to.claim), Bind::Integer(from.next), anchor]);
     (statement.to_owned(), binds)
 }
 
@@ -211,7 +234,7 @@ impl Transaction {
 
 /// The query for a reader's checkpoints: a JSON array for each partition.
 fn standing_statement(dialect: Dialect) -> String {
-    let columns = "\"service\", \"partition\", \"next_offset\", \"claim\"";
+    let columns = "\"service\", \"partition\", \"next_offset\", \"claim\", \"anchor\"";
     let array = match dialect {
         Dialect::Sqlite => format!("json_array({columns})"),
         Dialect::Postgres => format!("json_build_array({columns})::text"),
@@ -221,8 +244,8 @@ fn standing_statement(dialect: Dialect) -> String {
 
 fn standing(texts: Vec<String>) -> Result<HashMap<PartitionId, Checkpoint>, DatabaseError> {
     let parse = |text: String| {
-        let (service, partition, next, claim): (String, i32, i64, Option<i64>) = serde_json::from_str(&text)?;
-        Ok((PartitionId { service: service.into(), partition }, Checkpoint { next, claim }))
+        let (service, partition, next, claim, anchor): (String, i32, i64, Option<i64>, Option<i64>) = serde_json::from_str(&text)?;
+        Ok((PartitionId { service: service.into(), partition }, stored(next, claim, anchor)))
     };
     texts.into_iter().map(parse).collect()
 }

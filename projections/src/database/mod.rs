@@ -7,6 +7,7 @@ mod held;
 mod identities;
 mod kept;
 mod letters;
+mod marks;
 mod query;
 mod rows;
 mod sql;

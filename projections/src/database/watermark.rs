@@ -261,7 +261,7 @@ mod tests {
     }
 
     async fn advance(database: &Database, from: i64, to: i64) {
-        let checkpoint = |next| Checkpoint { next, claim: None };
+        let checkpoint = |next| Checkpoint::new(next, None);
         let batch = Batch { source: source(), from: checkpoint(from), to: checkpoint(to), records: Vec::new() };
         database.advance("view", &batch).await.unwrap();
     }

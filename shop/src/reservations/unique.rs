@@ -92,7 +92,7 @@ impl<A: Holder> Unique<A> {
                 Ok(outcome) => return outcome,
                 Err(Reserving::Taken(refused)) => CommandError::Refused(refused),
                 Err(Reserving::Busy(reason)) if Instant::now() >= until => unavailable(reason),
-                Err(Reserving::Failed(error)) => return Err(error),
+                Err(Reserving::Failed(error)) => return Err(not_done(error)),
                 Err(Reserving::Again) if Instant::now() < until => continue,
                 Err(_) if Instant::now() >= until => unavailable("others want the same just now".to_owned()),
                 Err(_) => {
@@ -177,12 +177,10 @@ impl<A: Holder> Unique<A> {
         match self.reservations.execute(reservation.0, command, aside(meta)).await {
             Ok(accepted) => Reserving::Reserved(Reserved { reservation_id: reservation, number: accepted.version as i64 }),
             Err(CommandError::Refused(refused)) if refused.code == ReservationRefusal::HELD => {
-                let held = refused.message.parse::<Held>().map_err(|error| Reserving::Failed(CommandError::Defect(error)));
-                let settled = match held {
-                    Ok(held) => self.settle(reservation, held, meta, fresh).await,
-                    Err(failed) => Err(failed),
+                let Some(held) = refused.details.as_ref().and_then(|details| details.read::<Held>()) else {
+                    return Reserving::Failed(CommandError::Defect("a reservation's owner does not say who holds it".to_owned()));
                 };
-                settled.map_or_else(|other| other, |()| Reserving::Again)
+                self.settle(reservation, held, meta, fresh).await.map_or_else(|other| other, |()| Reserving::Again)
             }
             Err(error) => Reserving::Failed(error),
         }
@@ -233,6 +231,14 @@ fn aside(meta: &CommandMeta) -> CommandMeta {
 
 fn unavailable(reason: String) -> CommandError {
     CommandError::Unavailable(Unavailable { reason, retry_after_millis: 1_000, in_doubt: false })
+}
+
+/// Whatever became of a command on the way, the one that was asked for was not sent.
+fn not_done(error: CommandError) -> CommandError {
+    match error {
+        CommandError::Unavailable(unavailable) => CommandError::Unavailable(Unavailable { in_doubt: false, ..unavailable }),
+        error => error,
+    }
 }
 
 fn now() -> Timestamp {

@@ -33,7 +33,15 @@ pub struct Shop {
 
 impl Shop {
     pub async fn open() -> Self {
-        let shop = Self::closed().await;
+        Self::opened(Self::closed().await).await
+    }
+
+    /// One that asks for reservations through what is given, which the commands of its tests do not.
+    pub async fn reserving(through: impl FnOnce(Arc<dyn Execute<Reservation>>) -> Arc<dyn Execute<Reservation>>) -> Self {
+        Self::opened(Self::with(through).await).await
+    }
+
+    async fn opened(shop: Self) -> Self {
         let opened = shop.reservations.execute(ReservationId::gate().0, ReservationCommand::Open, meta()).await;
         opened.expect("the gate opens");
         shop
@@ -41,10 +49,14 @@ impl Shop {
 
     /// One in which what was in use before there were reservations is not reserved yet.
     pub async fn closed() -> Self {
+        Self::with(|reservations| reservations).await
+    }
+
+    async fn with(through: impl FnOnce(Arc<dyn Execute<Reservation>>) -> Arc<dyn Execute<Reservation>>) -> Self {
         let (payments, users, reservations) = (taking::<Payment>().await, taking::<User>().await, taking::<Reservation>().await);
         let aggregates = Aggregates::default()
             .with(users.clone())
-            .with(reservations.clone())
+            .with(through(reservations.clone()))
             .with(taking::<Product>().await)
             .with(taking::<Order>().await)
             .with(payments.clone());

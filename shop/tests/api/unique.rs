@@ -7,10 +7,11 @@ use domain::{
     reservation::{Kind, Reservation, ReservationCommand, Reserved},
     user::UserCommand,
 };
-use event_store::{Accepted, Cause, CommandError, CommandMeta, Execute};
+use event_store::{Accepted, Cause, CommandError, CommandMeta, Execute, Unavailable};
 use futures::future::join_all;
 use serde_json::{Value, json};
 use shop::reservations::effects::InUse;
+use std::sync::Arc;
 use uuid::Uuid;
 
 fn user(email: &str) -> Value {
@@ -121,6 +122,29 @@ async fn what_was_reserved_a_moment_ago_is_left_alone() {
     shop.reservations.execute(reservation_of("new@example.com").0, command, meta()).await.unwrap();
     let not_now = shop.served.posted("/users", &user("new@example.com"), 503).await;
     assert_eq!(not_now.header("retry-after"), "1");
+}
+
+/// Reserves, and never says so: as an owner does that dies after it has appended.
+struct Silent(Arc<dyn Execute<Reservation>>);
+
+#[async_trait::async_trait]
+impl Execute<Reservation> for Silent {
+    async fn execute(&self, id: Uuid, command: ReservationCommand, meta: CommandMeta) -> Result<Accepted, CommandError> {
+        let _ = self.0.execute(id, command, meta).await;
+        Err(CommandError::Unavailable(Unavailable { reason: "gone".into(), retry_after_millis: 1, in_doubt: true }))
+    }
+
+    async fn read(&self, id: Uuid) -> Result<Accepted, CommandError> {
+        self.0.read(id).await
+    }
+}
+
+/// 504 means that the account may be there; it is not: nothing was sent to it.
+#[tokio::test]
+async fn a_reservation_in_doubt_leaves_the_account_not_made() {
+    let shop = Shop::reserving(|reservations| Arc::new(Silent(reservations))).await;
+    let not_done = shop.served.posted("/users", &user("doubt@example.com"), 503).await;
+    assert_eq!(not_done.header("retry-after"), "1");
 }
 
 #[tokio::test]

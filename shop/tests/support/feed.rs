@@ -50,7 +50,7 @@ impl Feed {
         self.read = to;
         let at = |count: usize| match count {
             0 => Checkpoint::default(),
-            count => Checkpoint { next: count as i64 + 1, claim: Some(0) },
+            count => Checkpoint::new(count as i64 + 1, Some(0)),
         };
         Batch { source: self.source.clone(), from: at(from), to: at(to), records: self.records[from..to].to_vec() }
     }

@@ -54,7 +54,7 @@ async fn batches(stage: &Stage, service: &'static str, count: usize) -> Result<V
     records.iter_mut().for_each(|record| Arc::make_mut(&mut record.context).position.service = source.service.clone());
     let mut from = Checkpoint::default();
     let batch = |records: &[event_store::Counted]| {
-        let to = Checkpoint { next: records.last().map_or(0, |last| last.position.offset + 1), claim };
+        let to = Checkpoint::new(records.last().map_or(0, |last| last.position.offset + 1), claim);
         Batch { source: source.clone(), from: std::mem::replace(&mut from, to), to, records: records.to_vec() }
     };
     Ok(records.chunks_exact(ROWS).take(count).map(batch).collect())
