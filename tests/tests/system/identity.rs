@@ -25,7 +25,7 @@ use tokio::{
 };
 
 /// Brokers that the test serves itself: a log in a directory, on a port. They end when the sender is dropped.
-async fn brokers(directory: &Path, port: u16) -> watch::Sender<()> {
+pub async fn brokers(directory: &Path, port: u16) -> watch::Sender<()> {
     let store = Arc::new(Store::open(directory).expect("a log"));
     let server =
         eventually("the port is free", async || Server::bind(SocketAddr::from(([127, 0, 0, 1], port)), store.clone()).await.ok()).await;
@@ -103,7 +103,7 @@ async fn views_that_are_gone_are_made_anew_without_a_word() {
 
 /// A node on brokers of the test.
 async fn on_brokers(directory: &Path, brokers: &str) -> Option<Daybook> {
-    let settings = [("DAYBOOK_KAFKA", brokers), ("DAYBOOK_PARTITIONS", "1"), ("DAYBOOK_MAIL", "folder")];
+    let settings = [("DAYBOOK_KAFKA", brokers), ("DAYBOOK_PARTITIONS", "1"), ("DAYBOOK_MAIL", "folder"), ("DAYBOOK_GATEWAY", "simulated")];
     Daybook::start(directory, &[], &settings, &["DAYBOOK_POSTGRES", "SCHEMA_REGISTRY_URL"]).await
 }
 
