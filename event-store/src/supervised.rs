@@ -169,6 +169,43 @@ async fn a_partition_that_is_placed_here_while_its_owner_steps_down_gets_another
     assert!(host.claims().iter().any(|(owned, claim)| *owned == partition && claim.is_some()));
 }
 
+/// What the group and the routers may ask of a node, in any order, while its saves take their time.
+async fn one_of_anything(host: &Host<Account>, other: &Host<Account>, partition: i32, draw: u64) {
+    match draw % 6 {
+        0 => host.start(partition),
+        1 => host.stop(partition).await,
+        2 => drop(host.take_over(account_in(partition)).await),
+        3 => host.confirm(partition),
+        4 => other.start(partition),
+        _ => drop(deposits(host, partition, u128::from(draw)).await),
+    }
+}
+
+/// Schedules drawn by chance: wherever the owner is in its life when the group places the partition here, it is owned here soon after.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn whatever_came_before_a_partition_that_is_placed_here_is_owned_here() {
+    let partition = 7;
+    tripwire::arm("saver", partition, || std::thread::sleep(Duration::from_millis(15)));
+    for seed in 0..40_u64 {
+        let (log, directory) = (MemoryLog::new(PARTITIONS), tempfile::tempdir().expect("a directory"));
+        let host = host_on(&log, "a").with_snapshots(directory.path().to_owned()).standing_by(Arc::new(log.clone()));
+        let other = host_on(&log, "b");
+        // A linear congruence (Knuth's) is chance enough.
+        let draws = std::iter::successors(Some(seed), |draw| {
+            Some(draw.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407))
+        });
+        for draw in draws.skip(1).take(12).map(|draw| draw >> 33) {
+            one_of_anything(&host, &other, partition, draw).await;
+            tokio::time::sleep(Duration::from_millis(draw % 7)).await;
+        }
+        other.stop(partition).await;
+        host.start(partition);
+        goes_on(&host, partition, u128::from(seed) << 64 | 1).await;
+        host.stop(partition).await;
+        assert!(host.claims().is_empty(), "seed {seed}: what was stopped is not owned");
+    }
+}
+
 /// A handler that takes its time, and notes what happens in which order.
 struct Slow {
     log: Arc<Mutex<Vec<&'static str>>>,

@@ -121,6 +121,6 @@ pub struct NoGateway;
 #[async_trait::async_trait]
 impl Perform for NoGateway {
     async fn perform(&self, _: &Effect) -> Outcome {
-        Outcome::NotNow(NotNow::new(Fault::Destination, NO_GATEWAY))
+        Outcome::NotNow(NotNow::new(Fault::Ours, NO_GATEWAY))
     }
 }

@@ -97,7 +97,7 @@ async fn on_brokers_payments_wait_until_a_gateway_is_named() {
     let _served = brokers(log.path(), port).await;
     let address = format!("127.0.0.1:{port}");
     let settings = [("DAYBOOK_KAFKA", address.as_str()), ("DAYBOOK_PARTITIONS", "1"), ("DAYBOOK_MAIL", "folder")];
-    let unset = [&UNSET[..], &["DAYBOOK_GATEWAY", "DAYBOOK_GATEWAY_URL"]].concat();
+    let unset = [&UNSET[..], &["DAYBOOK_GATEWAY"]].concat();
     let Some(daybook) = Daybook::start(data.path(), &[], &settings, &unset).await else { return };
     let shop = Shop::open(daybook.client(), "waiting", 10).await;
     let order = shop.order("waiting", 1, "card").await;
@@ -107,7 +107,7 @@ async fn on_brokers_payments_wait_until_a_gateway_is_named() {
     assert!(lines == 1 && said.contains("DAYBOOK_GATEWAY_URL") && !data.path().join("gateway.jsonl").exists(), "{said}");
     assert!(daybook.terminate());
     let settings = [&settings[..], &[("DAYBOOK_GATEWAY", "simulated")]].concat();
-    let daybook = Daybook::start(data.path(), &[], &settings, &unset).await.expect("it starts");
+    let daybook = Daybook::start(data.path(), &[], &settings, &UNSET).await.expect("it starts");
     Shop { client: daybook.client(), ..shop }.ended(&order, "confirmed").await;
     assert!(daybook.terminate());
 }
