@@ -15,6 +15,9 @@ pub struct PartitionClaimed {
     pub address: String,
     /// A unique name of the claim.
     pub nonce: String,
+    /// How many partitions the log has, by what the node knows; none in claims of earlier builds.
+    #[serde(default)]
+    pub partitions: Option<i32>,
 }
 
 impl PartitionClaimed {

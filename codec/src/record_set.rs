@@ -11,15 +11,16 @@ use std::{
 const SOURCES: &str = env!("DAYBOOK_CODEC_SOURCES");
 
 /// The log's own records, which stand in every service's log.
-const OF_THE_LOG: [RecordSchema; 2] = [
-    RecordSchema { id: 1, text: include_str!("../avro/log/PartitionClaimed.avsc") },
+const OF_THE_LOG: [RecordSchema; 3] = [
+    RecordSchema { id: 1, text: include_str!("../avro/history/PartitionClaimed/v1.avsc") },
     RecordSchema { id: 29, text: include_str!("../avro/log/OwnerConfirmed.avsc") },
+    RecordSchema { id: 51, text: include_str!("../avro/log/PartitionClaimed.avsc") },
 ];
 
 /// A record's schema in a build.
 #[derive(Clone, Copy, Debug)]
 pub struct RecordSchema {
-    /// The id under which its bytes stand in a log when no registry is used: never reused, never changed. 1 and 29 are the log's own.
+    /// The id under which its bytes stand in a log when no registry is used: never reused, never changed. 1, 29 and 51 are the log's own.
     pub id: i32,
     /// The Avro schema, as JSON (`.avsc`).
     pub text: &'static str,

@@ -14,6 +14,10 @@ use schema_registry_converter::{
 };
 use std::{collections::HashMap, time::Duration};
 
+/// How long the registry may take to accept a connection, TLS included.
+const CONNECT_WITHIN: Duration = Duration::from_secs(3);
+/// How long a whole answer of the registry's may take.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// How often to try again after another node set the same rule at the same moment.
 const MOST_CONFLICTS: usize = 8;
 
@@ -44,7 +48,7 @@ impl Schemas {
         // rustls needs its provider chosen once in a process; a second choice fails and changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let settings = settings(url)?;
-        let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build().map_err(|error| failed(url, &error))?;
+        let client = http().build().map_err(|error| failed(url, &error))?;
         let mut ids = HashMap::new();
         for record in set.records() {
             require_compatibility(&client, url, &record.name).await?;
@@ -96,8 +100,12 @@ fn failed(url: &str, reason: &impl ToString) -> RegistryError {
     RegistryError::Failed { url, reason }
 }
 
+fn http() -> reqwest::ClientBuilder {
+    reqwest::Client::builder().connect_timeout(CONNECT_WITHIN).timeout(ANSWER_WITHIN)
+}
+
 fn settings(url: &str) -> Result<SrSettings, RegistryError> {
-    SrSettings::new_builder(url.to_owned()).set_timeout(Duration::from_secs(10)).build().map_err(|error| failed(url, &error))
+    SrSettings::new_builder(url.to_owned()).build_with(http()).map_err(|error| failed(url, &error))
 }
 
 /// The schema of an id; none if the registry says that there is none.

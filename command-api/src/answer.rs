@@ -6,7 +6,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use event_store::{Accepted, CommandError, Refused, Unavailable};
+use event_store::{Accepted, CommandError, Refused, Rejected, Unavailable};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -70,6 +70,11 @@ pub(crate) fn problem_of(error: CommandError) -> Problem {
         }
         error @ CommandError::Conflict { .. } => Problem::new(StatusCode::PRECONDITION_FAILED, "version-conflict", error.to_string()),
         error @ CommandError::KeyReused => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", error.to_string()),
+        CommandError::Rejected(Rejected { code, message }) => {
+            let too_large = code == Rejected::TOO_LARGE;
+            let status = if too_large { StatusCode::PAYLOAD_TOO_LARGE } else { StatusCode::UNPROCESSABLE_ENTITY };
+            Problem::new(status, &code, message)
+        }
         error @ CommandError::Defect(_) => {
             tracing::error!(%error, "a command met a defect");
             Problem::new(

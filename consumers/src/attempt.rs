@@ -103,9 +103,9 @@ impl Attempts {
                 Some(Verdict::Settled)
             }
             Err(CommandError::Unavailable(not_now)) => Some(later(not_now.reason)),
-            Err(error @ (CommandError::Conflict { .. } | CommandError::KeyReused | CommandError::Defect(_))) => {
-                Some(Verdict::Never(error.to_string()))
-            }
+            Err(
+                error @ (CommandError::Conflict { .. } | CommandError::KeyReused | CommandError::Defect(_) | CommandError::Rejected(_)),
+            ) => Some(Verdict::Never(error.to_string())),
         }
     }
 
@@ -136,7 +136,7 @@ impl Attempts {
                 Verdict::Settled
             }
             Err(CommandError::Unavailable(not_now)) => later(not_now.reason),
-            Err(error @ (CommandError::Conflict { .. } | CommandError::Defect(_))) => {
+            Err(error @ (CommandError::Conflict { .. } | CommandError::Defect(_) | CommandError::Rejected(_))) => {
                 count("defect");
                 Verdict::Never(error.to_string())
             }

@@ -287,11 +287,18 @@ impl Lanes {
 
 /// Repeats a database call until it succeeds.
 pub(crate) async fn until_it_answers<T, F: Future<Output = Result<T, String>>>(what: &str, ask: impl Fn() -> F) -> T {
+    let mut failing = None;
     loop {
         match ask().await {
-            Ok(answer) => return answer,
+            Ok(answer) => {
+                failing.inspect(|since: &Instant| tracing::info!(what, after = ?since.elapsed(), "the database answers again"));
+                return answer;
+            }
             Err(error) => {
-                tracing::warn!(what, error, "the database has to be asked again");
+                failing.get_or_insert_with(|| {
+                    tracing::warn!(what, error, "the database has to be asked again, until it answers");
+                    Instant::now()
+                });
                 tokio::time::sleep(AGAIN).await;
             }
         }

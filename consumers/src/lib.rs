@@ -22,6 +22,7 @@ mod pauses;
 mod progress;
 mod reaction;
 mod runner;
+mod schedule;
 mod store;
 mod worker;
 

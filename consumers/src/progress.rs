@@ -5,7 +5,7 @@ use crate::{
     book::Book,
     lanes::{Fresh, until_it_answers},
 };
-use event_store::{Batch, BatchError, PartitionId};
+use event_store::{Batch, BatchError, PartitionId, Waiting};
 use futures::future::join_all;
 use parking_lot::Mutex;
 use std::{
@@ -52,20 +52,30 @@ struct Source {
     finishing: mpsc::Sender<Unfinished>,
 }
 
+/// The partitions whose checkpoints cannot be moved now, and why.
+type Stuck = Arc<Mutex<HashMap<PartitionId, Waiting>>>;
+
 /// The checkpoints of a service's reactors.
 pub(crate) struct Progress {
     store: Arc<dyn ReactionStore>,
     book: Arc<Book>,
     landed: mpsc::Sender<Landed>,
     sources: Mutex<HashMap<PartitionId, Source>>,
+    stuck: Stuck,
 }
 
 impl Progress {
     /// Starts the task that moves the checkpoints: call it inside the runtime.
     pub fn new(store: Arc<dyn ReactionStore>, book: Arc<Book>) -> Self {
         let (landed, batches) = mpsc::channel(DONE_BATCHES);
-        tokio::spawn(follow(store.clone(), book.clone(), batches));
-        Self { store, book, landed, sources: Mutex::default() }
+        let stuck = Stuck::default();
+        tokio::spawn(follow(store.clone(), book.clone(), stuck.clone(), batches));
+        Self { store, book, landed, sources: Mutex::default(), stuck }
+    }
+
+    /// Why the partition's checkpoint does not move, where it cannot.
+    pub fn waits(&self, source: &PartitionId) -> Option<Waiting> {
+        self.stuck.lock().get(source).cloned()
     }
 
     /// Begins a new reading of a partition.
@@ -137,7 +147,7 @@ async fn finish(mut batches: mpsc::Receiver<Unfinished>, landed: mpsc::Sender<La
 
 /// Moves the checkpoints of all partitions past their finished batches and writes the rows of errands that are put by, in one transaction.
 /// Moves one by one those that it did not move.
-async fn follow(store: Arc<dyn ReactionStore>, book: Arc<Book>, landed: mpsc::Receiver<Landed>) {
+async fn follow(store: Arc<dyn ReactionStore>, book: Arc<Book>, stuck: Stuck, landed: mpsc::Receiver<Landed>) {
     let mut marked = HashMap::new();
     let mut landed = pin!(ReceiverStream::new(landed).chunks_timeout(DONE_BATCHES, LAG));
     while let Some(landed) = landed.next().await {
@@ -148,7 +158,7 @@ async fn follow(store: Arc<dyn ReactionStore>, book: Arc<Book>, landed: mpsc::Re
             Vec::new()
         });
         for step in &steps {
-            if !moved.contains(&step.source) && advance(&*store, step, &rows_of(&step.source, &rows)).await {
+            if !moved.contains(&step.source) && advance(&*store, &stuck, step, &rows_of(&step.source, &rows)).await {
                 moved.push(step.source.clone());
             }
         }
@@ -201,23 +211,31 @@ fn steps<'a>(batches: impl Iterator<Item = &'a Batch>) -> Vec<Batch> {
 /// Moves the checkpoint to the step's end. A process that had the partition before may have moved it meanwhile: everything up to the step's
 /// end is done, by whichever process, so it moves from wherever it stands, and never back. False where it is at the step's end or past it
 /// already.
-async fn advance(store: &dyn ReactionStore, step: &Batch, rows: &[Errand]) -> bool {
-    let mut from = step.from;
-    while from.next < step.to.next {
+async fn advance(store: &dyn ReactionStore, stuck: &Stuck, step: &Batch, rows: &[Errand]) -> bool {
+    let (mut from, mut moved) = (step.from, false);
+    while !moved && from.next < step.to.next {
         match store.advance(&Batch { from, ..step.clone() }, rows).await {
-            Ok(()) => return true,
+            Ok(()) => moved = true,
             Err(BatchError::Moved(_)) => match store.checkpoint(&step.source).await {
                 Ok(stands) => from = stands,
-                Err(error) => pause(step, &error).await,
+                Err(error) => pause(stuck, step, &error).await,
             },
-            Err(error @ BatchError::Failed(_)) => pause(step, &error).await,
+            Err(error @ BatchError::Failed(_)) => pause(stuck, step, &error).await,
         }
     }
-    false
+    if let Some(waiting) = stuck.lock().remove(&step.source) {
+        tracing::info!(source = ?step.source, after = ?waiting.lasted(), "the reactors' checkpoint moves again");
+    }
+    moved
 }
 
-async fn pause(step: &Batch, error: &BatchError) {
-    tracing::warn!(source = ?step.source, %error, "the reactors' checkpoint cannot be moved yet");
+async fn pause(stuck: &Stuck, step: &Batch, error: &BatchError) {
+    let before = stuck.lock().remove(&step.source);
+    if before.is_none() {
+        tracing::warn!(source = ?step.source, %error, "the reactors' checkpoint cannot be moved: it is tried until it can");
+    }
+    let waiting = Waiting::begin(format!("its checkpoint cannot be moved: {error}")).continuing(before);
+    stuck.lock().insert(step.source.clone(), waiting);
     tokio::time::sleep(PAUSE).await;
 }
 
@@ -306,7 +324,7 @@ mod tests {
             assert!(to.send(landed(partition, from, until)).await.is_ok());
         }
         drop(to);
-        follow(moves.clone(), Arc::new(Book::new("orders")), batches).await;
+        follow(moves.clone(), Arc::new(Book::new("orders")), Stuck::default(), batches).await;
         assert_eq!(*moves.together.lock(), [[(0, 0, 4), (1, 0, 5)]]);
         assert_eq!(*moves.alone.lock(), [(1, 0, 5), (1, 2, 5)]);
     }

@@ -12,7 +12,9 @@ use crate::{
 };
 use codec::{Codecs, DecodeError, Learned};
 use event_sourcing::{AnyEvent, Recorded};
-use event_store::{Aggregates, Batch, BatchError, BatchHandler, Checkpoint, Counted, Log, LogError, PartitionId, furthest_anchored};
+use event_store::{
+    Aggregates, Batch, BatchError, BatchHandler, Checkpoint, Counted, Log, LogError, PartitionId, Waiting, furthest_anchored,
+};
 use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -70,6 +72,8 @@ pub struct Reactors {
     worker: Arc<Worker>,
     /// Aggregates that may have letters; the database decides.
     parked: Mutex<HashSet<Uuid>>,
+    /// The records of each partition that were dropped for good before this process began to read it, by offset and event id.
+    dropped: Mutex<HashMap<PartitionId, HashSet<(i64, String)>>>,
     /// Where each partition ended when this process began to read it: events below that may have been reacted to already.
     ends: Mutex<HashMap<PartitionId, i64>>,
 }
@@ -84,8 +88,8 @@ impl Reactors {
         let progress = Progress::new(store.clone(), book.clone());
         let worker = Arc::new(Worker { store: store.clone(), attempts, book: book.clone() });
         tokio::spawn(worker.clone().run(stop));
-        let (parked, ends) = (Mutex::default(), Mutex::default());
-        Self { service, reactors, codecs, store, dead_letters, logs, book, lanes, progress, worker, parked, ends }
+        let (parked, dropped, ends) = Default::default();
+        Self { service, reactors, codecs, store, dead_letters, logs, book, lanes, progress, worker, parked, dropped, ends }
     }
 
     /// Takes up a record that was put aside. When this returns, its errands are settled or put by, so that the letter may go.
@@ -142,37 +146,43 @@ impl Reactors {
         Ok(decoded.map(|event| record.with(event)))
     }
 
-    async fn is_parked(&self, aggregate: Uuid) -> bool {
+    /// Puts a record aside behind the letters of its aggregate, where it has any.
+    async fn stands_behind(&self, record: &Counted) -> bool {
+        let aggregate = record.aggregate_id;
         if !self.parked.lock().contains(&aggregate) {
             return false;
         }
-        let parked = until_it_answers("the dead letters", || self.dead_letters.has(aggregate)).await;
+        let parked = until_it_answers("the dead letters", || self.dead_letters.park_behind(record)).await;
         if !parked {
             self.parked.lock().remove(&aggregate);
         }
         parked
     }
 
-    async fn park(&self, record: &Counted, reason: Option<&str>) {
-        if let Some(reason) = reason {
-            tracing::error!(service = self.service, position = %record.position, reason, "a record is put aside, and its aggregate with it");
-            metrics::DEAD_LETTERS.with_label_values(&[self.service]).inc();
-        }
+    async fn park(&self, record: &Counted, reason: &str) {
+        tracing::error!(service = self.service, position = %record.position, reason, "a record is put aside, and its aggregate with it");
+        metrics::DEAD_LETTERS.with_label_values(&[self.service]).inc();
         self.parked.lock().insert(record.aggregate_id);
         until_it_answers("the dead letters", || self.dead_letters.park(record, reason)).await;
     }
 
+    /// Whether the record was dropped for good.
+    fn is_dropped(&self, source: &PartitionId, record: &Counted) -> bool {
+        let dropped = self.dropped.lock();
+        let of_source = dropped.get(source).filter(|dropped| !dropped.is_empty());
+        of_source.is_some_and(|dropped| dropped.contains(&(record.position.offset, record.event_id.clone())))
+    }
+
     /// Enqueues a record's errands; none where it was put aside.
     async fn set_going(&self, record: &Counted, event: Result<Recorded<AnyEvent>, DecodeError>, may_be_done: bool) -> Vec<Arc<Fresh>> {
-        if self.is_parked(record.aggregate_id).await {
-            self.park(record, None).await;
+        if self.stands_behind(record).await {
             return Vec::new();
         }
         let errands = event.map_err(|error| error.to_string()).and_then(|event| self.react(&event));
         match errands {
             Ok(errands) => errands.into_iter().map(|errand| self.lanes.enqueue(errand, may_be_done)).collect(),
             Err(reason) => {
-                self.park(record, Some(&reason)).await;
+                self.park(record, &reason).await;
                 Vec::new()
             }
         }
@@ -192,6 +202,8 @@ impl BatchHandler for Reactors {
     async fn start(&self, source: &PartitionId) -> Result<Checkpoint, BatchError> {
         let parked = self.dead_letters.parked(source).await.map_err(BatchError::Failed)?;
         self.parked.lock().extend(parked);
+        let dropped = self.dead_letters.dropped(source).await.map_err(BatchError::Failed)?;
+        self.dropped.lock().insert(source.clone(), dropped);
         let end = self.end(source).await;
         self.ends.lock().insert(source.clone(), end);
         self.book.open(source, self.store.put_by(source).await.map_err(BatchError::Failed)?);
@@ -208,7 +220,8 @@ impl BatchHandler for Reactors {
             events.push(self.decode(record).await?);
         }
         let mut errands = Vec::new();
-        for (record, event) in batch.records.iter().zip(events) {
+        let read = batch.records.iter().zip(events).filter(|(record, _)| !self.is_dropped(&batch.source, record));
+        for (record, event) in read {
             errands.extend(self.set_going(record, event, record.position.offset < end).await);
         }
         self.progress.add(batch, errands).await
@@ -239,5 +252,9 @@ impl BatchHandler for Reactors {
             tracing::warn!(service = self.service, ?source, "not all that was begun could be finished: some of it may be done again");
         }
         self.book.forget(source);
+    }
+
+    fn waits(&self, source: &PartitionId) -> Option<Waiting> {
+        self.progress.waits(source)
     }
 }

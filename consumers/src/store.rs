@@ -86,14 +86,20 @@ pub trait DeadLetters: Send + Sync + 'static {
     /// # Errors
     /// The reason in words, where the database does not answer.
     async fn parked(&self, source: &PartitionId) -> Result<HashSet<Uuid>, String>;
-    /// Whether the aggregate has letters.
+    /// The records of a partition that were dropped for good, by offset and event id.
     ///
     /// # Errors
     /// The reason in words, where the database does not answer.
-    async fn has(&self, aggregate: Uuid) -> Result<bool, String>;
-    /// Puts a record aside, for this reason; without a reason, because it stands behind another letter. A repeat changes nothing.
+    async fn dropped(&self, source: &PartitionId) -> Result<HashSet<(i64, String)>, String>;
+    /// Puts a record aside for this reason, unless it was dropped for good. A repeat changes nothing.
     ///
     /// # Errors
     /// The reason in words, where the database does not answer.
-    async fn park(&self, record: &Counted, reason: Option<&str>) -> Result<(), String>;
+    async fn park(&self, record: &Counted, reason: &str) -> Result<(), String>;
+    /// Puts a record aside behind the letters of its aggregate; false where the aggregate has none (any more), and nothing was done. Both
+    /// in one step: a redrive that takes the last letter away comes either before or after it.
+    ///
+    /// # Errors
+    /// The reason in words, where the database does not answer.
+    async fn park_behind(&self, record: &Counted) -> Result<bool, String>;
 }

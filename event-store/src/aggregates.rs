@@ -16,6 +16,7 @@ pub struct Aggregates(Arc<BTreeMap<&'static str, Arc<dyn ExecuteAny>>>);
 trait ExecuteAny: Send + Sync {
     async fn execute(&self, command: AnyCommand, meta: CommandMeta) -> Result<Accepted, CommandError>;
     async fn read(&self, id: Uuid) -> Result<Accepted, CommandError>;
+    fn partition_of(&self, id: Uuid) -> Option<i32>;
     fn typed(&self) -> &dyn Any;
 }
 
@@ -36,6 +37,10 @@ impl<A: Aggregate> ExecuteAny for Typed<A> {
 
     async fn read(&self, id: Uuid) -> Result<Accepted, CommandError> {
         self.0.read(id).await
+    }
+
+    fn partition_of(&self, id: Uuid) -> Option<i32> {
+        self.0.partition_of(id)
     }
 
     fn typed(&self) -> &dyn Any {
@@ -70,6 +75,11 @@ impl Aggregates {
     /// As [`Execute::read`]; a defect where the system has no such service.
     pub async fn read(&self, service: &str, id: Uuid) -> Result<Accepted, CommandError> {
         self.of(service)?.read(id).await
+    }
+
+    /// As [`Execute::partition_of`]; none where the system has no such service.
+    pub fn partition_of(&self, service: &str, id: Uuid) -> Option<i32> {
+        self.0.get(service)?.partition_of(id)
     }
 
     fn of(&self, service: &str) -> Result<&Arc<dyn ExecuteAny>, CommandError> {

@@ -1,6 +1,6 @@
 //! A command's circumstances, its answers, and where commands are sent.
 
-use crate::{Cause, Position};
+use crate::{Cause, Position, Rejection};
 use event_sourcing::{Aggregate, Details, Timestamp};
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -59,6 +59,9 @@ pub enum CommandError {
     /// The aggregate's code panicked on this command: a defect of the build. Nothing was appended.
     #[error("the aggregate met a defect: {0}")]
     Defect(String),
+    /// The log never takes an event of this command, and none of its events counts.
+    #[error(transparent)]
+    Rejected(Rejected),
     /// It was not done, or nobody knows yet; it is safe to ask again with the same command id.
     #[error(transparent)]
     Unavailable(Unavailable),
@@ -88,6 +91,35 @@ impl<R: event_sourcing::Refusal> From<&R> for Refused {
     }
 }
 
+/// The log never takes an event of the command, as its topic is set now.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Rejected {
+    /// [`Rejected::TOO_LARGE`], or `event-refused`.
+    pub code: String,
+    /// The reason, for a person.
+    pub message: String,
+}
+
+impl Rejected {
+    /// The code of an event that is larger than the log allows.
+    pub const TOO_LARGE: &str = "event-too-large";
+
+    /// The answer to a command whose largest record has so many bytes.
+    pub(crate) fn new(rejection: Rejection, service: &str, bytes: usize) -> Self {
+        let (code, why) = match rejection {
+            Rejection::TooLarge => {
+                let why = format!(
+                    "an event of this command makes a record of {bytes} bytes, which is more than the topic's max.message.bytes allows"
+                );
+                (Self::TOO_LARGE, why)
+            }
+            Rejection::Invalid | Rejection::NotAllowed => ("event-refused", rejection.to_string()),
+        };
+        Self { code: code.to_owned(), message: format!("the log of {service} does not take it: {why}; nothing was done") }
+    }
+}
+
 /// The command could not be settled now.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
@@ -109,6 +141,11 @@ pub trait Execute<A: Aggregate>: Send + Sync + 'static {
     /// The aggregate's version (0 where there is none) at some moment between this question and its answer, and a position at or below
     /// which everything stands that was acknowledged before the question: a strong read.
     async fn read(&self, id: Uuid) -> Result<Accepted, CommandError>;
+
+    /// The partition that the aggregate lives in, where that is known here.
+    fn partition_of(&self, _id: Uuid) -> Option<i32> {
+        None
+    }
 }
 
 /// The node that writes a partition, as far as this node has heard. It may be out of date: safety never rests on it.

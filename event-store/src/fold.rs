@@ -4,6 +4,7 @@ use crate::{
     Checkpoint, PartitionId, RawRecord, WriterConfig,
     envelope::{Entry, EventEntry},
     guarded::guarded,
+    layout::Layout,
     metrics,
     remembered::Remembered,
     run::{RunRule, Verdict},
@@ -56,6 +57,7 @@ pub(crate) struct Fold<A> {
     pub known: WorkingSet<A>,
     /// The last place at which no group was open: a replay after doubt begins there.
     pub checkpoint: Checkpoint,
+    pub layout: Layout,
     last: LastRecord,
     rule: RunRule,
     held: Vec<EventEntry>,
@@ -66,13 +68,15 @@ impl<A: Aggregate> Fold<A> {
     pub fn new(source: PartitionId, schemas: Schemas, config: WriterConfig) -> Self {
         let (checkpoint, last) = (Checkpoint::default(), LastRecord::Read(String::new()));
         let known = WorkingSet::new(source.clone(), &config);
-        Self { source, schemas, known, checkpoint, last, rule: RunRule::default(), held: Vec::new(), config }
+        let layout = Layout::new(source.clone(), config.partitions);
+        Self { source, schemas, known, checkpoint, layout, last, rule: RunRule::default(), held: Vec::new(), config }
     }
 
     /// Rests this fold, which is still empty, on snapshots: it takes their checkpoint, and looks aggregates and commands up in them.
     pub fn on(mut self, snapshots: Snapshots, stand: Option<Stand>) -> Self {
         if let Some(stand) = stand {
             self.checkpoint = stand.checkpoint();
+            self.layout.is_settled();
             self.last = LastRecord::Read(stand.anchor);
         }
         self.known.rest_on(snapshots, self.checkpoint.next);
@@ -122,6 +126,7 @@ impl<A: Aggregate> Fold<A> {
                 self.held.clear();
                 self.stand_at(raw.offset + 1, LastRecord::Read(anchor(&raw)));
                 if let Entry::Claim { nonce } = entry {
+                    self.layout.claimed(&raw, &self.schemas);
                     return Some(nonce).filter(|_| !self.known.is_spoiled());
                 }
             }
@@ -133,7 +138,10 @@ impl<A: Aggregate> Fold<A> {
         self.held.push(event);
         if verdict == Verdict::Counts {
             let whole = std::mem::take(&mut self.held);
-            whole.iter().for_each(|event| self.apply_entry(event));
+            for event in &whole {
+                self.layout.counts(event);
+                self.apply_entry(event);
+            }
             let Some(last) = whole.into_iter().next_back() else { return };
             self.remember(&last);
             self.stand_at(last.record.position.offset + 1, LastRecord::Read(last.record.event_id.clone()));
@@ -191,9 +199,9 @@ impl<A: Aggregate> Fold<A> {
 
 /// Saving: the aggregates are always as they were at the checkpoint, since events are applied only when their group is whole.
 impl<A: Aggregate> Fold<A> {
-    /// Whether the fold has moved since the last save.
+    /// Whether the fold has moved since the last save. What was folded by another number of partitions than the log's is never saved.
     pub fn has_news(&self) -> bool {
-        self.known.has_news(self.checkpoint.next)
+        self.layout.misfit().is_none() && self.known.has_news(self.checkpoint.next)
     }
 
     /// Everything that changed since the last save.

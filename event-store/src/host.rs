@@ -126,6 +126,7 @@ impl<A: Aggregate> Host<A> {
     /// A host that owns nothing yet of a log with so many partitions.
     pub fn new(log: Arc<dyn Log>, partitions: i32, schemas: Schemas, node: NodeName, config: WriterConfig) -> Self {
         let service = A::Event::SERVICE.into();
+        let config = WriterConfig { partitions: Some(partitions), ..config };
         let (changes, _) = watch::channel(0);
         Self {
             log,

@@ -8,7 +8,7 @@ use crate::{
     log::Log,
     metrics,
     ring::{Ring, Window},
-    run::{RunRule, Verdict},
+    run::{Mark, RunRule, Verdict},
 };
 use futures::FutureExt;
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
@@ -37,17 +37,13 @@ pub struct RunReader {
     /// The next offset to read.
     next: i64,
     held: Vec<Counted>,
-    /// Where the run was broken off or another began, in the records that were read last.
-    breaks: Vec<Break>,
-}
-
-/// A place where a log that was rewritten may look like one that goes on.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Break {
-    /// The offset of the record that does not continue the run.
-    pub offset: i64,
-    /// Where the reader stood before it.
-    pub before: Checkpoint,
+    /// The run of the last record that did not count.
+    stray: Option<i64>,
+    /// The place before the next record, and which one stood there.
+    last: Checkpoint,
+    /// The places, in the records that were read last, where the run was broken off or another began: there a log that was rewritten may
+    /// look like one that goes on.
+    breaks: Vec<Checkpoint>,
 }
 
 impl RunReader {
@@ -58,12 +54,14 @@ impl RunReader {
             checkpoint,
             next: checkpoint.next,
             held: Vec::new(),
+            stray: None,
+            last: checkpoint,
             breaks: Vec::new(),
         }
     }
 
-    /// The breaks in the records that were read last.
-    pub(crate) fn breaks(&self) -> &[Break] {
+    /// The breaks in the records that were read last: the place before each, and the record before it as it was read.
+    pub(crate) fn breaks(&self) -> &[Checkpoint] {
         &self.breaks
     }
 
@@ -105,18 +103,29 @@ impl RunReader {
         (self.checkpoint != from).then(|| Batch { source: source.clone(), from, to: self.checkpoint, records })
     }
 
-    /// Gives the checkpoint, and those before the breaks, their anchors.
+    /// Whether a record that does not count stands just where it was meant to stand, or is of a run of which none came just before. A writer
+    /// that was superseded may leave such ones; but so does one that has claimed at an offset that this reader had passed already, in a log
+    /// that was rewritten.
+    fn is_stray(&mut self, offset: i64, mark: Mark) -> bool {
+        let Mark::Event(place) = mark else { return false };
+        self.stray.replace(place.run) != Some(place.run) || place.at == offset
+    }
+
+    /// Gives the checkpoint, and the places of the breaks, their anchors; `of` finds those of the records that were read now.
     fn anchor(&mut self, from: Checkpoint, of: impl Fn(i64) -> Option<Anchor>) {
-        let of = |next: i64| if next == from.next { from.anchor } else { of(next - 1) };
+        let before = self.last;
+        let of = |next: i64| of(next - 1).or_else(|| [from, before].into_iter().find(|known| known.next == next)?.anchor);
         self.checkpoint.anchor = of(self.checkpoint.next);
-        self.breaks.iter_mut().for_each(|found| found.before.anchor = of(found.before.next));
+        self.breaks.iter_mut().for_each(|found| found.anchor = of(found.next));
+        self.last = Checkpoint { anchor: of(self.next), ..Checkpoint::new(self.next, None) };
     }
 
     fn step(&mut self, source: &PartitionId, offset: i64, entry: &Entry, counted: &mut Vec<Counted>) {
         let was_in_a_run = self.rule.run().is_some();
-        let verdict = self.rule.step(offset, entry.mark());
-        if verdict == Verdict::Begins || verdict == Verdict::Ends && was_in_a_run {
-            self.breaks.push(Break { offset, before: self.checkpoint });
+        let mark = entry.mark();
+        let verdict = self.rule.step(offset, mark);
+        if verdict == Verdict::Begins || verdict == Verdict::Ends && (self.is_stray(offset, mark) || was_in_a_run) {
+            self.breaks.push(Checkpoint::new(offset, None));
         }
         self.next = offset + 1;
         match (verdict, entry) {
@@ -153,7 +162,7 @@ impl Lane {
     async fn read_whatever_happens(&self) {
         loop {
             let _defect = AssertUnwindSafe(self.read_for_ever()).catch_unwind().await;
-            self.health.failed(&"it met a defect, which stands in the log");
+            let _ = self.health.failed(&"it met a defect, which stands in the log");
             tracing::error!(reader = %self.name, service = %self.source.service, partition = self.source.partition, "a reader met a defect, and reads again");
             tokio::time::sleep(LONGEST_PAUSE).await;
         }
@@ -162,8 +171,9 @@ impl Lane {
     async fn read_for_ever(&self) {
         loop {
             let Err(error) = self.read_from_checkpoint().await;
-            self.health.failed(&error);
-            tracing::warn!(reader = %self.name, service = %self.source.service, partition = self.source.partition, %error, "reading again from the checkpoint");
+            if self.health.failed(&error) {
+                tracing::warn!(reader = %self.name, service = %self.source.service, partition = self.source.partition, %error, "reading again from the checkpoint");
+            }
             tokio::time::sleep(FIRST_PAUSE).await;
         }
     }
@@ -173,16 +183,18 @@ impl Lane {
         let checkpoint = self.handler.start(&self.source).await?;
         let mut looked_up_to = self.look(checkpoint).await?;
         let mut reading = RunReader::at(checkpoint);
+        self.goes_on();
         let mut end = self.ring.watch();
         loop {
             end.mark_unchanged();
             self.health.stands(reading.next());
             match self.ring.window(reading.next(), MOST_RECORDS, generation) {
                 Window::Records(records) => {
+                    let from = reading.checkpoint();
                     let batch = reading.read_shared(&self.source, &records);
                     // What stood in the log when it was looked at last goes on from what was read before.
-                    for found in reading.breaks().iter().filter(|found| found.offset >= looked_up_to) {
-                        self.look(found.before).await?;
+                    for found in reading.breaks().iter().filter(|found| found.next >= looked_up_to) {
+                        self.look_at_break(*found, from).await?;
                     }
                     self.hand_on(batch).await?;
                 }
@@ -197,6 +209,17 @@ impl Lane {
                 }
             }
         }
+    }
+
+    /// Looks whether the record before a break is the one that was read. Where it is not, what was handed on may still be right: reading
+    /// begins anew behind that.
+    async fn look_at_break(&self, found: Checkpoint, handed_on: Checkpoint) -> Result<(), BatchError> {
+        let failed = |error: LogError| BatchError::Failed(error.to_string());
+        if is_anchored(&*self.log, self.source.partition, found).await.map_err(failed)? {
+            return Ok(());
+        }
+        self.look(handed_on).await?;
+        Err(BatchError::Moved(self.source.clone()))
     }
 
     /// Looks whether the log still holds what was read up to here, and returns its end. Where it does not, has the handler make good what it
@@ -246,16 +269,24 @@ impl Lane {
             self.health.works();
             match self.handler.apply(batch).await {
                 Err(BatchError::Failed(why)) => {
-                    self.health.failed(&why);
-                    tracing::warn!(reader = %self.name, service = %self.source.service, partition = self.source.partition, why, "batch not taken, again in {pause:?}");
+                    if self.health.failed(&why) {
+                        tracing::warn!(reader = %self.name, service = %self.source.service, partition = self.source.partition, why, "a batch is not taken: it is tried until it is");
+                    }
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
                 settled => {
-                    self.health.succeeded();
+                    self.goes_on();
                     return settled;
                 }
             }
+        }
+    }
+
+    /// What it tried has succeeded. That it failed was said once, so it is said once that it does so no more.
+    fn goes_on(&self) {
+        if let Some(after) = self.health.succeeded() {
+            tracing::info!(reader = %self.name, service = %self.source.service, partition = self.source.partition, ?after, "it goes on");
         }
     }
 }

@@ -1,15 +1,43 @@
 //! What the engine needs of a log: order, offsets, an acknowledgement for each record. One is on Kafka, another in memory.
 
-use crate::{Append, RawRecord};
+use crate::{Append, Barrier, RawRecord};
 use tokio::sync::mpsc::UnboundedSender;
 
-/// The outcome of one append. An offset says where the record stands; an error says nothing about whether it does.
+/// The outcome of one append.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ack {
     /// The tag that the caller gave with the record.
     pub tag: Tag,
-    /// The record's offset, or why it is unknown.
-    pub offset: Result<i64, String>,
+    /// The offset at which the record stands, or why it is not known to stand anywhere.
+    pub offset: Result<i64, AppendError>,
+}
+
+/// Why an append has no offset.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// The log will never take the batch of which the record was a part, as it is. It may take the record alone.
+    #[error("{0}")]
+    Never(Rejection),
+    /// Nobody knows whether the record stands in the log, or will.
+    #[error("{0}")]
+    Unknown(String),
+    /// The same, and the client will append nothing more.
+    #[error("the log's client is broken: {0}")]
+    Fatal(String),
+}
+
+/// Why a log never takes a record or a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// It is larger than the topic, or the client, allows.
+    #[error("it is larger than the log allows")]
+    TooLarge,
+    /// The brokers find it invalid: its time, for instance, or a policy of the topic.
+    #[error("the log finds it invalid")]
+    Invalid,
+    /// This client may not write there.
+    #[error("this node may not write the log")]
+    NotAllowed,
 }
 
 /// How a writer recognises its own appends: which of its attempts, and the offset it expects.
@@ -27,9 +55,12 @@ pub enum NotQueued {
     /// The queue of the partition is full; it empties by itself.
     #[error("the queue is full")]
     Full,
-    /// The client is broken or the record impossible.
+    /// The client is broken.
     #[error("the log's client does not take records")]
     Broken,
+    /// The client never takes this record.
+    #[error("{0}")]
+    Never(Rejection),
 }
 
 /// The first of several records that was not queued.
@@ -62,6 +93,11 @@ pub trait Log: Send + Sync + 'static {
 
     /// Notes whether this process writes the partition, which may change how its readers here get the records.
     fn written(&self, _partition: i32, _written: bool) {}
+
+    /// The read barrier that the log needs by what is known of its copies now; none where it is as it was configured.
+    fn barrier(&self) -> Option<Barrier> {
+        None
+    }
 
     /// Takes note that the partition has lost records which were read here, so that its readers in this process look again.
     fn went_back(&self, _partition: i32) {}

@@ -5,6 +5,7 @@ use crate::{
     fold::Fold,
     log::{Ack, Log, NotQueued, Tag, Unsent},
     metrics,
+    pace::Pace,
     recover::{Origin, recover},
     saver::Saver,
     standby::Standby,
@@ -27,6 +28,9 @@ use uuid::Uuid;
 const MAX_CLAIM_PAUSE: Duration = Duration::from_secs(2);
 /// How long a stopping owner waits for its unanswered commands, and then for its last snapshot.
 const DRAIN: Duration = Duration::from_secs(5);
+/// How long a replay waits for the next record before its own claim: that was acknowledged, so the record is there, unless the log has lost
+/// both.
+const COMES_WITHIN: Duration = Duration::from_secs(10);
 /// How many records of a replay, or queued commands, are taken at once.
 const AT_ONCE: usize = 1_000;
 
@@ -124,7 +128,7 @@ impl<A: Aggregate> PartitionOwner<A> {
     async fn ask(&self, id: Uuid, command: Option<A::Command>, meta: CommandMeta, fingerprint: u64) -> Answer {
         let (reply, answer) = oneshot::channel();
         let gone = "the owner of this partition has stopped";
-        if self.inbox.send(Message::Command(Pending { id, command, meta, fingerprint, reply })).is_err() {
+        if self.inbox.send(Message::Command(Pending { id, command, meta, fingerprint, rejected: None, reply })).is_err() {
             return unavailable(gone, 100);
         }
         // Its records may have been on their way.
@@ -201,7 +205,15 @@ impl<A: Aggregate> Driver<A> {
         let OwnerParts { log, source, node, config, .. } = parts;
         let (acks_to, acks) = mpsc::unbounded_channel();
         let (ends_to, ends) = mpsc::unbounded_channel();
-        let world = World { log, partition: source.partition, acks: acks_to, ends: ends_to, replay: None, claim_at: None };
+        let world = World {
+            log,
+            partition: source.partition,
+            acks: acks_to,
+            ends: ends_to,
+            replay: None,
+            claim_at: None,
+            pace: Pace::new(config.proof_every),
+        };
         let (writer, saver) = (Writer::new(fold, node, config), Saver::new(config));
         Self { writer, saver, world, commands, acks, ends, claimed, stop_by: None, standing }
     }
@@ -210,6 +222,7 @@ impl<A: Aggregate> Driver<A> {
         self.writer.claim(&mut self.world);
         while !self.is_done() && !self.steps_down() {
             let in_flight = !self.writer.has_landed();
+            self.writer.prove_by(self.world.log.barrier());
             self.turn().await;
             tripwire::pass("owner", self.world.partition);
             if in_flight && self.writer.has_landed() && self.stop_by.is_none() {
@@ -245,7 +258,7 @@ impl<A: Aggregate> Driver<A> {
     async fn turn(&mut self) {
         let Self { writer, saver, world, commands, acks, ends, stop_by, .. } = self;
         let epoch = writer.epoch();
-        let claim_at = world.claim_at;
+        let (claim_at, proof_due) = (world.claim_at, world.pace.due());
         tokio::select! {
             Some(ack) = acks.recv() => {
                 writer.acked(ack, world);
@@ -260,6 +273,7 @@ impl<A: Aggregate> Driver<A> {
                 world.claim_at = None;
                 writer.claim(world);
             }
+            () = at(proof_due) => world.pace.wakes(),
             () = at(*stop_by) => {}
             message = commands.recv(), if stop_by.is_none() => self.take_commands(Some(message.unwrap_or(Message::Stop))),
         }
@@ -322,6 +336,7 @@ struct World {
     ends: mpsc::UnboundedSender<(u64, Result<i64, LogError>)>,
     replay: Option<Replay>,
     claim_at: Option<Instant>,
+    pace: Pace,
 }
 
 impl Port for World {
@@ -341,6 +356,10 @@ impl Port for World {
         });
     }
 
+    fn may_prove(&mut self, for_commands: bool) -> bool {
+        self.pace.allows(Instant::now(), for_commands)
+    }
+
     fn read(&mut self, _epoch: u64, from: i64) {
         let (log, partition) = (self.log.clone(), self.partition);
         let (to, replay) = mpsc::channel(4);
@@ -352,9 +371,11 @@ impl Port for World {
             };
             // The writer drops the receiver once it has read up to its claim; the cursor would wait for more records for ever.
             loop {
+                let late =
+                    |_| Err(LogError(format!("records that the log has acknowledged do not come within {} s", COMES_WITHIN.as_secs())));
                 tokio::select! {
                     () = to.closed() => return,
-                    records = cursor.next() => send(records, &to).await,
+                    records = tokio::time::timeout(COMES_WITHIN, cursor.next()) => send(records.unwrap_or_else(late), &to).await,
                 }
             }
         });

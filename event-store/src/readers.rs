@@ -1,11 +1,12 @@
 //! All that one process reads: which handler reads which logs, and a lane for each handler and partition.
 
 use crate::{
-    BatchHandler, Bounded, PartitionId, Supervisor,
-    health::LaneHealth,
+    BatchHandler, PartitionId, Supervisor,
+    health::{self, LaneHealth, Waiting},
     kafka::{KafkaTail, Placed},
     lane::Lane,
     log::Log,
+    metrics,
 };
 use futures::{FutureExt, future::join_all};
 use parking_lot::Mutex;
@@ -52,15 +53,14 @@ pub struct Readers {
     lanes: TaskTracker,
     supervisor: Supervisor,
     runtime: tokio::runtime::Handle,
-    troubles: Bounded,
 }
 
 impl Readers {
     /// Reads nothing before a partition is gained. All lanes end with the node. Call it inside the runtime.
     pub fn new(readers: Vec<Reader>, logs: HashMap<&'static str, Arc<dyn Log>>, tail: KafkaTail, supervisor: Supervisor) -> Arc<Self> {
-        let (runtime, troubles) = (tokio::runtime::Handle::current(), Bounded::default());
+        let runtime = tokio::runtime::Handle::current();
         let (tail, running, health, lanes) = (Arc::new(tail), Mutex::default(), Mutex::default(), TaskTracker::new());
-        Arc::new(Self { readers, logs, tail, running, health, lanes, supervisor, runtime, troubles })
+        Arc::new(Self { readers, logs, tail, running, health, lanes, supervisor, runtime })
     }
 
     /// The readers, each with the services that it reads.
@@ -78,12 +78,14 @@ impl Readers {
     pub fn troubles(&self, ends: &HashMap<PartitionId, i64>) -> Vec<(Arc<str>, Option<String>)> {
         let (now, health) = (Instant::now(), self.health.lock());
         let of = |reader: &Reader| {
-            let mut lanes = health.iter().filter(|((name, _), _)| *name == reader.name);
-            let trouble = lanes.find_map(|((_, source), lane)| {
-                let why = lane.trouble(now, ends.get(source).copied())?;
+            let lanes = health.iter().filter(|((name, _), _)| *name == reader.name);
+            let trouble = |((_, source), lane): (&LaneName, &Arc<LaneHealth>)| {
+                let own = lane.trouble(now, ends.get(source).copied());
+                let why = own.or_else(|| health::lasting(&reader.handler.waits(source)?, now))?;
                 Some(if why.is_empty() { why } else { format!("{source}: {why}") })
-            });
-            (reader.name.clone(), trouble)
+            };
+            // Always the same of several, so that the reason stands still.
+            (reader.name.clone(), lanes.filter_map(trouble).max())
         };
         self.readers.iter().map(of).collect()
     }
@@ -95,6 +97,18 @@ impl Readers {
     /// The log of a partition is shorter than it was: its readers look again whether it holds what they have read.
     pub fn went_back(&self, source: &PartitionId) {
         self.tail.doubt(source);
+    }
+
+    /// Sets the metrics of each lane: how far it is behind the log's end, which was asked for, and for how long it has been waiting.
+    pub fn measure(&self, ends: &HashMap<PartitionId, i64>) {
+        let (now, health) = (Instant::now(), self.health.lock());
+        for reader in &self.readers {
+            for ((_, source), lane) in health.iter().filter(|((name, _), _)| *name == reader.name) {
+                let end = ends.get(source).copied();
+                let waiting = lane.waiting(now, end).or_else(|| reader.handler.waits(source));
+                metrics::lane(&reader.name, source, end.map(|end| lane.lag(end)), waiting.as_ref().map(Waiting::lasted));
+            }
+        }
     }
 
     /// Reads a partition with all its readers.
@@ -135,6 +149,7 @@ impl Readers {
             self.finish(&lane).await;
         }
         self.health.lock().remove(&lane);
+        metrics::forget_lane(&lane.0, &lane.1);
         // Locked meanwhile: another reader of the partition may just begin.
         let mut running = self.running.lock();
         running.remove(&lane);
@@ -172,7 +187,7 @@ impl Readers {
             if let Ok(begun) = begun {
                 return drop(join_all(begun.into_iter().map(|lane| self.lanes.spawn(lane.run()))).await);
             }
-            lanes.iter().for_each(|lane| self.health_of(lane).failed(&"it met a defect, which stands in the log"));
+            lanes.iter().for_each(|lane| _ = self.health_of(lane).failed(&"it met a defect, which stands in the log"));
             tokio::time::sleep(AGAIN).await;
         }
     }
@@ -191,8 +206,10 @@ impl Readers {
             match self.tail.ring(source, from) {
                 Ok(ring) => break ring,
                 Err(error) => {
-                    self.warn(source, &error, "a partition cannot be read");
-                    lanes.iter().for_each(|lane| self.health_of(lane).failed(&error));
+                    let failed = lanes.iter().filter(|lane| self.health_of(lane).failed(&error)).count();
+                    if failed > 0 {
+                        tracing::error!(?source, %error, "a partition cannot be read");
+                    }
                 }
             }
             tokio::time::sleep(AGAIN).await;
@@ -210,17 +227,12 @@ impl Readers {
             match reader.handler.start(&lane.1).await {
                 Ok(checkpoint) => return checkpoint.next,
                 Err(error) => {
-                    self.warn(&lane.1, &error, "the checkpoint cannot be read");
-                    self.health_of(lane).failed(&error);
+                    if self.health_of(lane).failed(&error) {
+                        tracing::warn!(reader = %reader.name, source = ?lane.1, %error, "the checkpoint cannot be read: it is tried until it can");
+                    }
                 }
             }
             tokio::time::sleep(AGAIN).await;
-        }
-    }
-
-    fn warn(&self, source: &PartitionId, error: &dyn std::error::Error, what: &str) {
-        if let Some(held_back) = self.troubles.admit() {
-            tracing::warn!(?source, %error, held_back, "{what}");
         }
     }
 }

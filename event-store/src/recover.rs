@@ -134,7 +134,8 @@ fn fingerprint<A: Aggregate>(origin: &Origin) -> u64 {
     let PartitionId { service, partition } = &origin.source;
     let mut hash = Sha256::new();
     let events = origin.schemas.records().fingerprint();
-    hash.update(format!("{FORMAT} {:x} {events:x} {} {service} {partition}", A::FOLD, A::NAME));
+    let of = origin.config.partitions.unwrap_or_default();
+    hash.update(format!("{FORMAT} {:x} {events:x} {} {service} {partition}/{of}", A::FOLD, A::NAME));
     let mut first = [0; 8];
     first.copy_from_slice(&hash.finalize()[..8]);
     u64::from_be_bytes(first)

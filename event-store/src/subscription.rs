@@ -1,6 +1,6 @@
 //! Reading: batches of the records that count, partition by partition, with a checkpoint that is exact.
 
-use crate::{Anchor, Log, Recorded};
+use crate::{Anchor, Log, Recorded, Waiting};
 use bytes::Bytes;
 use std::{fmt, sync::Arc};
 
@@ -92,4 +92,9 @@ pub trait BatchHandler: Send + Sync + 'static {
     /// Called when this process reads the partition no more: before this returns, and within a bound of seconds, the handler finishes the
     /// work that it has begun, since another process may go on from the checkpoint. By default there is no such work.
     async fn finish(&self, _source: &PartitionId) {}
+
+    /// What the work on batches that it has taken waits for, where it waits: a handler may take batches before it has done them.
+    fn waits(&self, _source: &PartitionId) -> Option<Waiting> {
+        None
+    }
 }

@@ -67,13 +67,17 @@ impl Verifier {
     }
 
     /// Takes the next record. `decodable` says why its bytes are no event, where they are none; claims and proofs are not checked for that.
-    pub fn check(&mut self, raw: RawRecord, decodable: Result<(), String>) {
+    /// `states` is the number of partitions that it states, where it is a claim that states one.
+    pub fn check(&mut self, raw: RawRecord, decodable: Result<(), String>, states: Option<i32>) {
         self.findings.records += 1;
         let (offset, key) = (raw.offset, raw.key.clone());
         if offset != self.next {
             self.breaks(offset, format!("a hole in the log: offset {} was due", self.next));
         }
         self.next = offset + 1;
+        if let Some(stated) = states.filter(|stated| *stated != self.partitions) {
+            self.breaks(offset, format!("a claim says that the log has {stated} partitions; it has {}", self.partitions));
+        }
         let entry = Entry::read(&self.source.service, self.source.partition, &raw);
         let before = self.rule;
         match (self.rule.step(offset, entry.mark()), entry) {
@@ -106,7 +110,7 @@ impl Verifier {
             self.breaks(offset, format!("its key is {}, its aggregate {id}", String::from_utf8_lossy(key)));
         }
         if partition_of(id.to_string().as_bytes(), self.partitions) != self.source.partition {
-            self.breaks(offset, format!("aggregate {id} does not live in this partition"));
+            self.breaks(offset, format!("aggregate {id} is not at home in this partition of {}", self.partitions));
         }
         if event.record.event_id != format!("{}/{}", event.command_id, event.place.index) {
             self.breaks(offset, format!("its id {} is not its command's and its place in the group", event.record.event_id));
@@ -126,6 +130,12 @@ impl Verifier {
         let (offset, command) = (first.record.position.offset, first.command_id);
         if group.iter().any(|event| event.command_id != command || event.place.of != first.place.of) {
             self.breaks(offset, "a group mixes commands".to_owned());
+        }
+        if group.iter().any(|event| event.record.aggregate_id != first.record.aggregate_id) {
+            self.breaks(offset, "a group mixes aggregates".to_owned());
+        }
+        if group.iter().any(|event| event.fingerprint != first.fingerprint) {
+            self.breaks(offset, "the events of a group have different fingerprints".to_owned());
         }
         if !self.commands.insert(command) {
             self.breaks(offset, format!("command {command} counts a second time"));
@@ -220,9 +230,23 @@ mod tests {
         let mut verifier = Verifier::new(PartitionId { service: "accounts".into(), partition: 0 }, 1);
         for (offset, record) in (0..).zip(records) {
             let decodable = if record.payload == b"fine" { Ok(()) } else { Err("not fine".into()) };
-            verifier.check(record.at(offset), decodable);
+            verifier.check(record.at(offset), decodable, None);
         }
         verifier.finish()
+    }
+
+    #[test]
+    fn an_event_that_is_not_at_home_and_a_claim_of_another_count_are_found() {
+        let mut verifier = Verifier::new(PartitionId { service: "accounts".into(), partition: 0 }, 8);
+        let home = partition_of(Uuid::from_u128(1).to_string().as_bytes(), 8);
+        assert_ne!(home, 0, "the aggregate lives elsewhere");
+        verifier.check(a_claim().at(0), Ok(()), Some(4));
+        verifier.check(event(1, (1, 1), 1, 1).at(1), Ok(()), None);
+        verifier.check(a_claim().at(2), Ok(()), Some(8));
+        let broken: Vec<String> = verifier.finish().broken.into_iter().map(|remark| remark.what).collect();
+        assert_eq!(broken.len(), 2, "{broken:?}");
+        assert!(broken[0].contains("a claim says that the log has 4 partitions; it has 8"), "{broken:?}");
+        assert!(broken[1].contains("is not at home in this partition of 8"), "{broken:?}");
     }
 
     fn broken(records: Vec<Append>) -> Vec<String> {
@@ -261,6 +285,17 @@ mod tests {
         assert!(twice[0].contains("a second time"), "{twice:?}");
         let mixed = broken(vec![a_claim(), event(1, (1, 2), 1, 1), event(2, (2, 2), 2, 2)]);
         assert!(mixed[0].contains("mixes commands"), "{mixed:?}");
+        let aggregates = |id: u128| {
+            let mut other = event(2, (2, 2), 1, 1);
+            other.headers.set("ce_subject", Uuid::from_u128(id).to_string());
+            Append { key: Uuid::from_u128(id).to_string(), ..other }
+        };
+        let mixed = broken(vec![a_claim(), event(1, (1, 2), 1, 1), aggregates(2)]);
+        assert!(mixed[0].contains("mixes aggregates"), "{mixed:?}");
+        let mut forged = event(2, (2, 2), 2, 1);
+        forged.headers.set("fingerprint", "00000000000000ff");
+        let forged = broken(vec![a_claim(), event(1, (1, 2), 1, 1), forged]);
+        assert!(forged[0].contains("different fingerprints"), "{forged:?}");
         let undecodable = broken(vec![a_claim(), Append { payload: vec![7], ..event(1, (1, 1), 1, 1) }]);
         assert!(undecodable[0].contains("not fine"), "{undecodable:?}");
         let foreign_key = broken(vec![a_claim(), Append { key: "other".into(), ..event(1, (1, 1), 1, 1) }]);

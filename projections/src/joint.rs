@@ -5,8 +5,9 @@
 //! batches of them all.
 
 use crate::{
-    database::DatabaseError,
-    writer::{BatchWriter, Care, Decoded},
+    database::{Aside, DatabaseError, MovedReaders, Transaction},
+    kept::Kept,
+    writer::{BatchWriter, Care, Decoded, reading},
 };
 use event_store::{Batch, BatchError, PartitionId};
 use parking_lot::Mutex;
@@ -44,6 +45,13 @@ impl WaitingBatch {
     fn new(batch: &Batch, decoded: Vec<Decoded>) -> (Self, oneshot::Receiver<Outcome>) {
         let (done, outcome) = oneshot::channel();
         (Self { batch: batch.clone(), decoded, done }, outcome)
+    }
+}
+
+/// Where the database does not answer, trying each batch alone would only make the others wait.
+fn tell_failed(waiting: Vec<WaitingBatch>, error: &DatabaseError) {
+    for WaitingBatch { done, .. } in waiting {
+        let _ = done.send(Err(BatchError::Failed(error.to_string())));
     }
 }
 
@@ -108,10 +116,14 @@ impl Joint {
     }
 
     async fn write_all(&self, waiting: Vec<WaitingBatch>) {
-        let together = self.write_together(&waiting).await.unwrap_or_else(|error| {
-            tracing::debug!(%error, "batches are written one by one");
-            HashSet::new()
-        });
+        let together = match self.write_together(&waiting).await {
+            Ok(together) => together,
+            Err(error) if error.is_away() => return tell_failed(waiting, &error),
+            Err(error) => {
+                tracing::debug!(%error, "batches are written one by one");
+                HashSet::new()
+            }
+        };
         for WaitingBatch { batch, decoded, done } in waiting {
             let written = if together.contains(&batch.source) { Ok(()) } else { self.writer.write(&batch, &decoded).await };
             if written.is_ok() {
@@ -123,45 +135,86 @@ impl Joint {
     }
 
     fn tell_moved(&self, batch: &Batch) {
-        for kept in self.writer.readers(&batch.source) {
+        for kept in reading(&self.writer.views(), &batch.source) {
             self.writer.database().tell_moved(&kept.reader, [batch]);
         }
     }
 
-    /// Writes in one transaction the batches that need no particular care: all views stand at the batch's beginning, and no record of the
-    /// partition is put aside. Answers their partitions. When it fails nothing is written; the caller then writes each batch alone, which
+    /// Writes in one transaction the batches at whose beginning all views stand. Answers their partitions. When it fails nothing is written; the caller then writes each batch alone, which
     /// shows the cause.
     async fn write_together(&self, waiting: &[WaitingBatch]) -> Result<HashSet<PartitionId>, DatabaseError> {
+        let views = self.writer.views();
         let mut open = self.writer.database().begin().await?;
-        let moved = open.advance_each(&self.steps(waiting)).await?;
-        let within = self.moved_whole(waiting, &moved)?;
+        let moved = open.advance_each(&steps(&views, waiting)).await?;
+        let within = moved_whole(&views, waiting, &moved)?;
         if within.is_empty() {
             return Ok(HashSet::new());
         }
-        for kept in self.writer.views() {
-            let read = within.iter().filter(|one| kept.reads(&one.batch.source.service)).flat_map(|one| &one.decoded);
-            self.writer.fold(&mut open, kept, read, HashSet::new(), Care::AtOnce).await?;
+        let mut asides = asides(&mut open, &views, &within, &moved).await?;
+        for kept in &*views {
+            self.fold(&mut open, kept, &within, &mut asides).await?;
         }
         self.writer.commit(open).await?;
         Ok(within.into_iter().map(|one| one.batch.source.clone()).collect())
     }
 
-    /// The readers whose checkpoints are to move, each with its batch.
-    fn steps<'a>(&'a self, waiting: &'a [WaitingBatch]) -> Vec<(&'a str, &'a Batch)> {
-        waiting.iter().flat_map(|one| self.writer.readers(&one.batch.source).map(|kept| (kept.reader.as_str(), &one.batch))).collect()
-    }
-
-    /// The batches of which all checkpoints moved; fails if only some of a batch's checkpoints did.
-    fn moved_whole<'a>(&self, waiting: &'a [WaitingBatch], moved: &HashMap<String, usize>) -> Result<Vec<&'a WaitingBatch>, DatabaseError> {
-        let mut whole = Vec::with_capacity(waiting.len());
-        for one in waiting {
-            let source = &one.batch.source;
-            match moved.get(&source.to_string()).copied().unwrap_or(0) {
-                0 => {}
-                some if some == self.writer.readers(source).count() => whole.push(one),
-                _some => return Err(DatabaseError::Moved(source.clone())),
+    /// Folds the batches into one view: together those of the partitions of which nothing is put aside, the others one by one.
+    async fn fold(
+        &self,
+        open: &mut Transaction,
+        kept: &Kept,
+        within: &[&WaitingBatch],
+        asides: &mut HashMap<PartitionId, Aside>,
+    ) -> Result<(), DatabaseError> {
+        let read = || within.iter().filter(|one| kept.reads(&one.batch.source.service));
+        let (plain, mut nothing) = (read().filter(|one| !asides.contains_key(&one.batch.source)), Aside::default());
+        let plain: Vec<&Decoded> = plain.flat_map(|one| &one.decoded).collect();
+        self.writer.fold(open, kept, plain.into_iter(), &mut nothing, Care::AtOnce).await?;
+        for WaitingBatch { batch, decoded, .. } in read() {
+            if let Some(aside) = asides.get_mut(&batch.source) {
+                self.writer.fold(open, kept, decoded.iter(), aside, Care::AtOnce).await?;
             }
         }
-        Ok(whole)
+        Ok(())
     }
+}
+
+/// What is put aside or dropped in the partitions of these batches; hardly ever there is any.
+async fn asides(
+    open: &mut Transaction,
+    views: &[Kept],
+    within: &[&WaitingBatch],
+    moved: &HashMap<String, MovedReaders>,
+) -> Result<HashMap<PartitionId, Aside>, DatabaseError> {
+    let mut asides = HashMap::new();
+    for WaitingBatch { batch, .. } in within {
+        if moved.get(&batch.source.to_string()).is_some_and(|moved| moved.aside) {
+            let readers = reading(views, &batch.source).map(|kept| kept.reader.clone()).collect();
+            asides.insert(batch.source.clone(), open.aside(readers, batch).await?);
+        }
+    }
+    Ok(asides)
+}
+
+/// The readers whose checkpoints are to move, each with its batch.
+fn steps<'a>(views: &'a [Kept], waiting: &'a [WaitingBatch]) -> Vec<(&'a str, &'a Batch)> {
+    waiting.iter().flat_map(|one| reading(views, &one.batch.source).map(|kept| (kept.reader.as_str(), &one.batch))).collect()
+}
+
+/// The batches of which all checkpoints moved; fails if only some of a batch's checkpoints did.
+fn moved_whole<'a>(
+    views: &[Kept],
+    waiting: &'a [WaitingBatch],
+    moved: &HashMap<String, MovedReaders>,
+) -> Result<Vec<&'a WaitingBatch>, DatabaseError> {
+    let mut whole = Vec::with_capacity(waiting.len());
+    for one in waiting {
+        let source = &one.batch.source;
+        match moved.get(&source.to_string()).map_or(0, |moved| moved.count) {
+            0 => {}
+            some if some == reading(views, source).count() => whole.push(one),
+            _some => return Err(DatabaseError::Moved(source.clone())),
+        }
+    }
+    Ok(whole)
 }

@@ -20,14 +20,14 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
-    /// The live view, under its own names.
-    pub fn live(view: ErasedView) -> Self {
-        Self { table: Relation::live(view.table()), reader: view.name().to_owned(), view }
+    /// The version of the view that has this table and this reader's name.
+    pub fn version(view: ErasedView, table: &str, reader: &str) -> Self {
+        Self { table: Relation::named(view.table(), table), reader: reader.to_owned(), view }
     }
 
-    /// The view's shadow for this purpose, beside the live one.
-    pub fn shadow(view: ErasedView, purpose: &str) -> Self {
-        Self { table: Relation::shadow(view.table(), purpose), reader: format!("{purpose}/{}", view.name()), view }
+    /// The view's shadow for this purpose, beside this version.
+    pub fn shadow(&self, purpose: &str) -> Self {
+        Self { table: self.table.shadow(purpose), reader: format!("{purpose}/{}", self.reader), view: self.view.clone() }
     }
 
     /// Whether the view reads this log.
@@ -61,7 +61,7 @@ impl Transaction {
             self.put(&kept.table, There::Replaced, count - new, rows.by_ref()).await?;
             self.put(&kept.table, There::Refused, new, rows).await?;
         }
-        self.delete(&kept.table, deleted).await
+        self.delete(&kept.table, deleted).await.map(drop)
     }
 
     /// As [`Transaction::keep`] for one record, behind a savepoint: if it fails, only its own writes are rolled back, and the transaction

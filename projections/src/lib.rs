@@ -7,6 +7,7 @@
 
 mod as_of;
 pub mod audit;
+mod building;
 mod database;
 pub mod http;
 mod joint;
@@ -18,13 +19,17 @@ mod redrive;
 mod runner;
 mod shown;
 mod table;
+mod versions;
 mod view;
 mod views;
 mod wait;
 mod writer;
 
 pub use as_of::AsOf;
-pub use database::{Compare, Database, DatabaseError, DeadLetterRow, Dialect, Envelope, ErrandRow, Filter, Held, Order, Query};
+pub use building::{BuildingParts, Tell};
+pub use database::{
+    Compare, Database, DatabaseError, DeadLetterRow, Dialect, DroppedOffsets, DroppedRow, Envelope, ErrandRow, Filter, Held, Order, Query,
+};
 pub use http::{LetterBox, ReadState, letter_routes};
 pub use problem::{FieldError, Problem};
 pub use rebuild::{Comparison, Difference, Logs, Progress, RebuildError, RebuildParts, Rebuilding};

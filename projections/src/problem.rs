@@ -59,6 +59,12 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not-found", format!("no {what} {id} is known here"))
     }
 
+    /// 503: the view is being built, and what it shows until then is not what the caller asks for.
+    pub fn building(detail: impl Into<String>) -> Self {
+        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "view-building", detail);
+        Self { retry_after: Some(5), ..problem }
+    }
+
     /// 503: the view did not reach the position in time.
     pub fn behind(detail: impl Into<String>) -> Self {
         let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "view-behind", detail);
@@ -96,8 +102,11 @@ impl Problem {
 
 impl From<DatabaseError> for Problem {
     fn from(error: DatabaseError) -> Self {
-        tracing::error!(%error, "a view cannot be read");
+        if !matches!(error, DatabaseError::Building(_)) {
+            tracing::error!(%error, "a view cannot be read");
+        }
         match error {
+            DatabaseError::Building(why) => Self::building(why),
             DatabaseError::Sql(_) | DatabaseError::Moved(_) => Self::unavailable("the view's database did not answer"),
             DatabaseError::Url | DatabaseError::Missing | DatabaseError::Row(_) | DatabaseError::View(_) => {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the view could not be read; the log says why")

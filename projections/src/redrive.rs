@@ -57,17 +57,18 @@ pub trait Redrive: Send + Sync + 'static {
 #[async_trait::async_trait]
 impl Redrive for ViewRunner {
     fn redrives(&self, reader: &str) -> bool {
-        self.writer().kept(reader).is_some()
+        self.has_view(reader)
     }
 
     async fn redrive(&self, reader: &str, aggregate: Uuid) -> Result<Redriven, BatchError> {
         let (writer, database) = (self.writer(), self.writer().database());
-        let Some(kept) = writer.kept(reader) else { return Ok(Redriven::default()) };
+        let building = || BatchError::Failed(database.building(reader).unwrap_or_else(|| format!("no view {reader} is kept here")));
+        let kept = &writer.kept(reader).ok_or_else(building)?;
         let mut open = database.begin().await?;
         // The lock holds up the projector: when it writes further records of this aggregate, the letters must be either all there or
         // redriven.
-        open.lock_checkpoints(reader).await?;
-        let mut letters = database.letters_of(reader, aggregate).await?.into_iter();
+        open.lock_checkpoints(&kept.reader).await?;
+        let mut letters = open.letters_of(&kept.reader, aggregate).await?.into_iter();
         let (mut done, mut stopped_by) = (Vec::new(), None);
         for letter in letters.by_ref() {
             let failed = match writer.decode_one(&letter.counted()?).await? {

@@ -73,24 +73,36 @@ impl TableSpec {
     }
 }
 
-/// A table under its name in a database: the live table's name, or the shadow's during a rebuild.
+/// A table under its name in a database: that of a version of its view, or of a shadow during a rebuild.
 #[derive(Clone, Debug)]
 pub struct Relation {
     /// Its columns and indexes.
     pub spec: &'static TableSpec,
     /// Its name.
     pub name: String,
+    /// The columns of the description that this table lacks: an earlier build has made it.
+    pub absent: Vec<&'static str>,
 }
 
 impl Relation {
     /// The live table, under the spec's own name.
     pub fn live(spec: &'static TableSpec) -> Self {
-        Self { spec, name: spec.name.to_owned() }
+        Self::named(spec, spec.name)
     }
 
-    /// The table's shadow, whose name is the live one's with the prefix `<of>_`.
-    pub fn shadow(spec: &'static TableSpec, of: &str) -> Self {
-        Self { spec, name: format!("{of}_{}", spec.name) }
+    /// A table of this name.
+    pub fn named(spec: &'static TableSpec, name: &str) -> Self {
+        Self { spec, name: name.to_owned(), absent: Vec::new() }
+    }
+
+    /// The table's shadow, whose name is this one's with the prefix `<purpose>_`.
+    pub fn shadow(&self, purpose: &str) -> Self {
+        Self::named(self.spec, &format!("{purpose}_{}", self.name))
+    }
+
+    /// Whether the table has this column of its description.
+    pub fn has(&self, column: &str) -> bool {
+        !self.absent.contains(&column)
     }
 }
 

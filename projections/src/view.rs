@@ -23,6 +23,9 @@ pub trait View: Send + Sync + 'static {
     const NAME: &'static str;
     /// The services whose logs it reads.
     const SOURCES: Sources = <Self::Event as FromLog>::SOURCES;
+    /// The version of the fold. Raise it whenever [`keys`](Self::keys) or [`apply`](Self::apply) make other rows of the same events: the
+    /// view is then built anew beside the old rows. Columns and indexes need no such word: a change of theirs is noticed.
+    const FOLD: u64 = 1;
     /// The events that it reads: one service's, or those of several ([`union!`](event_sourcing::union)), or all.
     type Event: FromLog;
     /// The key of a row; its `Display` text is the table's primary key.
@@ -51,6 +54,8 @@ pub trait Fold: Send + Sync {
     fn sources(&self) -> Sources;
     /// The view's table.
     fn table(&self) -> &'static TableSpec;
+    /// [`View::FOLD`].
+    fn fold_version(&self) -> u64;
     /// Selects from a batch the events that the view reads.
     fn read(&self, records: &[&Recorded<AnyEvent>]) -> Box<dyn Events>;
     /// Begins to fold the events of one aggregate, one by one, apart from the table.
@@ -115,6 +120,10 @@ impl<V: View> Fold for Typed<V> {
 
     fn table(&self) -> &'static TableSpec {
         &V::Row::SPEC
+    }
+
+    fn fold_version(&self) -> u64 {
+        V::FOLD
     }
 
     fn read(&self, records: &[&Recorded<AnyEvent>]) -> Box<dyn Events> {

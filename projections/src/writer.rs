@@ -1,22 +1,27 @@
 //! Writes batches into the views of one database: rows and checkpoints in one transaction.
 
 use crate::{
-    database::{Database, DatabaseError, DeadLetterRow, Parked, Transaction},
+    database::{ANSWER, Aside, Database, DatabaseError, DeadLetterRow, Transaction},
     kept::Kept,
     metrics,
 };
 use codec::{Codecs, DecodeError, Learned};
 use event_sourcing::{AnyEvent, Recorded};
 use event_store::{Batch, BatchError, Checkpoint, Counted, PartitionId};
-use std::collections::{HashMap, HashSet};
-use uuid::Uuid;
+use parking_lot::{Mutex, RwLock};
+use std::{collections::HashMap, sync::Arc};
+
+/// How often in a row the time that a partition's statements may take is doubled.
+const DOUBLINGS: u32 = 3;
 
 /// Decodes batches and writes them into the views of one database.
 pub(crate) struct BatchWriter {
     name: String,
     database: Database,
-    views: Vec<Kept>,
+    views: RwLock<Arc<[Kept]>>,
     codecs: Codecs,
+    /// How often in a row a partition's batch took longer than it was allowed to.
+    late: Mutex<HashMap<PartitionId, u32>>,
 }
 
 /// A record with its decoded event, or the reason why it cannot be decoded.
@@ -36,7 +41,8 @@ impl BatchWriter {
     /// Makes the views' missing tables. The name stands in metrics and logs.
     pub(crate) async fn new(name: &str, database: Database, views: Vec<Kept>, codecs: Codecs) -> Result<Self, DatabaseError> {
         database.create(views.iter().map(|kept| &kept.table)).await?;
-        Ok(Self { name: name.to_owned(), database, views, codecs })
+        let views = RwLock::new(views.into());
+        Ok(Self { name: name.to_owned(), database, views, codecs, late: Mutex::default() })
     }
 
     /// The name that stands in metrics and logs.
@@ -44,33 +50,45 @@ impl BatchWriter {
         &self.name
     }
 
-    /// The view whose checkpoint and letters stand under this name.
-    pub(crate) fn kept(&self, reader: &str) -> Option<&Kept> {
-        self.views.iter().find(|kept| kept.reader == reader)
+    /// The view of this name, where its batches are written.
+    pub(crate) fn kept(&self, view: &str) -> Option<Kept> {
+        self.views().iter().find(|kept| kept.view.name() == view).cloned()
+    }
+
+    /// Writes this view's batches, too, from the next one on.
+    pub(crate) fn attach(&self, kept: Kept) {
+        let mut views = self.views.write();
+        let others = views.iter().filter(|one| one.view.name() != kept.view.name()).cloned();
+        *views = others.chain([kept.clone()]).collect();
+    }
+
+    /// Writes no further batch of the view of this name.
+    pub(crate) fn detach(&self, view: &str) -> Option<Kept> {
+        let mut views = self.views.write();
+        let kept = views.iter().find(|one| one.view.name() == view).cloned();
+        *views = views.iter().filter(|one| one.view.name() != view).cloned().collect();
+        kept
     }
 
     pub(crate) fn database(&self) -> &Database {
         &self.database
     }
 
-    pub(crate) fn views(&self) -> &[Kept] {
-        &self.views
+    /// The views whose batches are written now. A batch is written into those that were there when it began.
+    pub(crate) fn views(&self) -> Arc<[Kept]> {
+        self.views.read().clone()
     }
 
-    /// The views that read this log.
-    pub(crate) fn readers(&self, source: &PartitionId) -> impl Iterator<Item = &Kept> {
-        self.views.iter().filter(|kept| kept.reads(&source.service))
+    /// Where to begin reading a partition; none where nobody keeps a view of it.
+    pub(crate) async fn start(&self, source: &PartitionId) -> Result<Option<Checkpoint>, DatabaseError> {
+        let (standing, views) = (self.database.checkpoints(source).await?, self.views());
+        Ok(reading(&views, source).next().map(|_| least(&views, source, &standing)))
     }
 
-    /// Where to begin reading a partition.
-    pub(crate) async fn start(&self, source: &PartitionId) -> Result<Checkpoint, DatabaseError> {
+    /// The furthest checkpoint of anybody in a partition.
+    pub(crate) async fn furthest(&self, source: &PartitionId) -> Result<Checkpoint, DatabaseError> {
         let standing = self.database.checkpoints(source).await?;
-        Ok(self.least(source, &standing))
-    }
-
-    /// The lowest of the views' checkpoints: reading from there gives each view all the records that it still needs.
-    fn least(&self, source: &PartitionId, standing: &HashMap<String, Checkpoint>) -> Checkpoint {
-        self.readers(source).map(|kept| at(kept, standing)).min_by_key(|checkpoint| checkpoint.next).unwrap_or_default()
+        Ok(standing.into_values().max_by_key(|checkpoint| checkpoint.next).unwrap_or_default())
     }
 
     /// Decodes the batch's records. A record that can never be decoded is put aside later, by the fold. A record whose schema cannot be
@@ -111,8 +129,23 @@ impl BatchWriter {
         }
     }
 
+    /// A batch that took too long is allowed twice the time at its next attempt: a server that is slow must not stop a view for good.
     async fn write_with(&self, batch: &Batch, decoded: &[Decoded], care: Care) -> Result<(), DatabaseError> {
+        let late = self.late.lock().get(&batch.source).copied().unwrap_or(0);
+        let written = self.write_within(batch, decoded, care, late).await;
+        match &written {
+            Err(error) if error.is_late() => drop(self.late.lock().insert(batch.source.clone(), (late + 1).min(DOUBLINGS))),
+            Ok(()) if late > 0 => drop(self.late.lock().remove(&batch.source)),
+            Ok(()) | Err(_) => {}
+        }
+        written
+    }
+
+    async fn write_within(&self, batch: &Batch, decoded: &[Decoded], care: Care, late: u32) -> Result<(), DatabaseError> {
         let mut open = self.database.begin().await?;
+        if late > 0 {
+            open.allow(ANSWER * 2_u32.pow(late)).await?;
+        }
         self.write_in(&mut open, batch, decoded, care).await?;
         self.commit(open).await
     }
@@ -132,37 +165,43 @@ impl BatchWriter {
     /// letters.
     async fn write_in(&self, open: &mut Transaction, batch: &Batch, decoded: &[Decoded], care: Care) -> Result<(), DatabaseError> {
         let standing = open.checkpoints(&batch.source).await?;
-        if self.least(&batch.source, &standing).next != batch.from.next {
+        let views = self.views();
+        if reading(&views, &batch.source).next().is_none() {
+            return Ok(());
+        }
+        if least(&views, &batch.source, &standing).next != batch.from.next {
             return Err(DatabaseError::Moved(batch.source.clone()));
         }
-        let behind = self.readers(&batch.source).map(|kept| (kept, at(kept, &standing))).filter(|(_, at)| at.next < batch.to.next);
+        let behind = reading(&views, &batch.source).map(|kept| (kept, at(kept, &standing))).filter(|(_, at)| at.next < batch.to.next);
         let behind: Vec<_> = behind.collect();
         // The checkpoints come first: their locks keep a second projector from loading rows that are about to change, and wait for a redrive,
         // which may take dead letters away.
         for (kept, at) in &behind {
             open.advance(&kept.reader, &batch.source, *at, batch.to).await?;
         }
-        let parked = open.parked(&batch.source).await?;
+        let mut aside = open.aside(behind.iter().map(|(kept, _)| kept.reader.clone()).collect(), batch).await?;
         for (kept, at) in behind {
             let new = decoded.partition_point(|one| one.record.position.offset < at.next);
-            self.fold(open, kept, decoded[new..].iter(), parked_by(&parked, kept), care).await?;
+            self.fold(open, kept, decoded[new..].iter(), &mut aside, care).await?;
         }
         Ok(())
     }
 
-    /// Folds the records that can be applied, and puts aside those that cannot, each with all later records of its aggregate.
+    /// Folds the records that can be applied, skips those that were dropped for good, and puts aside those that cannot be applied, each with
+    /// all later records of its aggregate.
     pub(crate) async fn fold(
         &self,
         open: &mut Transaction,
         kept: &Kept,
         decoded: impl Iterator<Item = &Decoded> + Send,
-        mut parked: HashSet<Uuid>,
+        aside: &mut Aside,
         care: Care,
     ) -> Result<(), DatabaseError> {
         let (mut fine, mut letters) = (Vec::with_capacity(decoded.size_hint().0), Vec::new());
         for Decoded { record, event } in decoded {
             let failed = match event {
-                _ if parked.contains(&record.aggregate_id) => {
+                _ if aside.is_dropped(&kept.reader, record) => continue,
+                _ if aside.is_parked(&kept.reader, record.aggregate_id) => {
                     letters.push(DeadLetterRow::behind(&kept.reader, record));
                     continue;
                 }
@@ -174,7 +213,7 @@ impl BatchWriter {
                 }
             };
             if let Some(why) = failed {
-                parked.insert(record.aggregate_id);
+                aside.park(&kept.reader, record.aggregate_id);
                 letters.push(self.letter(kept, record, why));
             }
         }
@@ -183,7 +222,7 @@ impl BatchWriter {
     }
 
     fn letter(&self, kept: &Kept, record: &Counted, why: String) -> DeadLetterRow {
-        metrics::DEAD_LETTERS.with_label_values(&[&self.name, &kept.reader]).inc();
+        metrics::DEAD_LETTERS.with_label_values(&[&*self.name, kept.view.name()]).inc();
         tracing::error!(position = %record.position, reader = kept.reader, why, "a record is put aside, and its aggregate with it");
         DeadLetterRow::new(&kept.reader, record, why)
     }
@@ -198,8 +237,14 @@ pub(crate) fn applied(outcome: Result<(), DatabaseError>) -> Result<Option<Strin
     }
 }
 
-fn parked_by(parked: &Parked, kept: &Kept) -> HashSet<Uuid> {
-    parked.get(&kept.reader).cloned().unwrap_or_default()
+/// The views that read this log.
+pub(crate) fn reading<'a>(views: &'a [Kept], source: &'a PartitionId) -> impl Iterator<Item = &'a Kept> {
+    views.iter().filter(|kept| kept.reads(&source.service))
+}
+
+/// The lowest of the views' checkpoints: reading from there gives each view all the records that it still needs.
+fn least(views: &[Kept], source: &PartitionId, standing: &HashMap<String, Checkpoint>) -> Checkpoint {
+    reading(views, source).map(|kept| at(kept, standing)).min_by_key(|checkpoint| checkpoint.next).unwrap_or_default()
 }
 
 fn at(kept: &Kept, standing: &HashMap<String, Checkpoint>) -> Checkpoint {

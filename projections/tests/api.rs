@@ -314,6 +314,28 @@ async fn what_the_view_has_put_aside_is_not_shown_as_though_it_were_up_to_date()
 }
 
 #[tokio::test]
+async fn a_view_that_is_being_built_shows_its_old_rows_to_those_alone_who_ask_for_no_more() {
+    for fresh in support::fresh() {
+        let api = Api::of_members(&fresh).await;
+        let mut log = Feed::new("members", 0);
+        log.write(member("a"), 10, &joined("Ada"));
+        api.feed(&mut log).await;
+        let (position, path) = (log.end().to_string(), format!("/members/{}", member("a")));
+        assert_eq!(api.get_with(&path, "Daybook-At-Least", &position).await.status(), StatusCode::OK, "{}", fresh.kind);
+        api.views.begin_anew(log.source(), "its log is another one");
+        for path in [&*path, "/members"] {
+            let refused = api.get_with(path, "Daybook-At-Least", &position).await;
+            assert!(refused.headers().contains_key("retry-after"), "{}", fresh.kind);
+            let (body, _) = problem(refused, 503).await;
+            assert_eq!(body["type"], "urn:daybook:problem:view-building", "{}", fresh.kind);
+            assert!(body["detail"].as_str().unwrap().contains("its log is another one"), "{body}");
+        }
+        assert_eq!(api.json(&path).await["name"], "Ada", "{}", fresh.kind);
+        assert_eq!(api.json("/members").await["items"][0]["name"], "Ada", "{}", fresh.kind);
+    }
+}
+
+#[tokio::test]
 async fn the_description_names_the_kinds_of_aggregate() {
     let fresh = &support::fresh()[0];
     let state = ReadState::new("audit", fresh.open().await, vec![erased::<audit::Audit>()]);

@@ -4,6 +4,9 @@
 #[path = "support/library.rs"]
 #[allow(dead_code)]
 mod library;
+#[path = "support/raw.rs"]
+#[allow(dead_code)]
+mod raw;
 mod support;
 
 use event_sourcing::{Cause, Timestamp};
@@ -88,13 +91,9 @@ fn nobody() -> Progress {
     Arc::new(|_| {})
 }
 
-/// Changes a live row behind the projector's back.
-async fn tamper(url: &str, statement: &'static str) {
-    if url.starts_with("sqlite") {
-        sqlx::query(statement).execute(&sqlx::SqlitePool::connect(url).await.unwrap()).await.unwrap();
-    } else {
-        sqlx::query(statement).execute(&sqlx::PgPool::connect(url).await.unwrap()).await.unwrap();
-    }
+/// Changes live rows behind the projector's back: `{}` stands for the table.
+async fn tamper(url: &str, statement: &str) {
+    raw::run(url, &statement.replace("{}", &raw::table_of(url, "members").await)).await;
 }
 
 #[tokio::test]
@@ -114,8 +113,8 @@ async fn a_live_view_is_proved_by_the_log_and_a_changed_row_is_found() {
         let equal = rebuilding.compare(10, &progress).await.unwrap();
         assert!(equal.is_equal(), "{}: {equal:?}", fresh.kind);
         assert_eq!((equal.rows, equal.rebuilt_rows, read.load(Ordering::Relaxed)), (40, 40, 43), "{}", fresh.kind);
-        tamper(&fresh.url, "UPDATE members SET name = 'Mallory' WHERE name = 'Seven'").await;
-        tamper(&fresh.url, "DELETE FROM members WHERE name = 'U9'").await;
+        tamper(&fresh.url, "UPDATE {} SET name = 'Mallory' WHERE name = 'Seven'").await;
+        tamper(&fresh.url, "DELETE FROM {} WHERE name = 'U9'").await;
         let differs = live.rebuilding(false).await.compare(1, &nobody()).await.unwrap();
         assert!(!differs.is_equal() && differs.digest != differs.rebuilt_digest, "{}", fresh.kind);
         assert_eq!((differs.rows, differs.rebuilt_rows, differs.differing, differs.differences.len()), (39, 40, 2, 1), "{}", fresh.kind);
@@ -131,7 +130,7 @@ async fn a_rebuilt_view_takes_the_live_ones_place_and_goes_on() {
         let live = Live::start(fresh.open().await).await;
         live.join(0..30).await;
         live.project().await;
-        tamper(&fresh.url, "UPDATE members SET name = 'Mallory'").await;
+        tamper(&fresh.url, "UPDATE {} SET name = 'Mallory'").await;
         let rebuilding = live.rebuilding(false).await;
         rebuilding.catch_up(&nobody()).await.unwrap();
         // The live view gets ahead of the shadow: the swap folds the missing records.

@@ -16,7 +16,7 @@ macro_rules! records {
     };
 }
 
-// 1 and 29 are the log's own. An id whose path begins with `history` is of an earlier version, in which old logs hold bytes: no other record
+// 1, 29 and 51 are the log's own. An id whose path begins with `history` is of an earlier version, in which old logs hold bytes: no other record
 // may get it.
 records! {
     2 "history/UserRegistered/v1"

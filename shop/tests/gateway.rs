@@ -9,13 +9,19 @@ use event_sourcing::AnyCommand;
 use shop::{
     payments::{
         effects::{AUTHORISE, Authorise, CAPTURE, Payments, REFUND, Refund, VOID},
-        gateway::HttpGateway,
+        gateway::{Answer, HttpGateway},
     },
     simulated_gateway::{SimulatedGatewayConfig, serve},
 };
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+
+#[path = "../../tests/src/silence.rs"]
+#[allow(dead_code, reason = "other tests need the rest of it")]
+mod silence;
+
+use silence::silent_peer;
 
 struct Simulated {
     url: String,
@@ -161,5 +167,16 @@ async fn a_gateway_that_is_not_there_is_no_fault_of_the_payment() {
     assert_eq!(fault(&client(&url).perform(&capture("n")).await), Some(Fault::Destination));
     for wrong in ["somewhere", "localhost:9300", "file:///gateway"] {
         assert!(HttpGateway::new(wrong).is_err_and(|error| error.to_string().contains("DAYBOOK_GATEWAY_URL must be")), "{wrong}");
+    }
+}
+
+#[tokio::test]
+async fn a_gateway_that_falls_silent_is_waited_for_within_a_bound_at_every_stage() {
+    let stages = ["", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 20\r\n\r\n{\"a\":"];
+    for first in stages {
+        let url = format!("http://{}", silent_peer(first).await);
+        let gateway = HttpGateway::answering_within(&url, Duration::from_millis(300)).expect("an address");
+        let answer = tokio::time::timeout(Duration::from_secs(5), gateway.capture(payment("silent"))).await;
+        assert!(matches!(&answer, Ok(Answer::Failed(NotNow { fault: Fault::Unclear, .. }))), "{first:?}: {answer:?}");
     }
 }

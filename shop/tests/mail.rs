@@ -4,12 +4,18 @@ use consumers::{Fault, NotNow};
 use domain::{NotificationId, UserId};
 use mail_parser::MessageParser;
 use shop::notifications::mail::{Contacts, Delivery, NO_ADDRESS, Post, Recipient};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
     sync::mpsc,
 };
+
+#[path = "../../tests/src/silence.rs"]
+#[allow(dead_code, reason = "other tests need the rest of it")]
+mod silence;
+
+use silence::falls_silent_after;
 
 /// Everybody's address and name, as a log may hold them: an earlier build's rules were not as strict.
 struct At(&'static str, String);
@@ -246,4 +252,15 @@ proptest::proptest! {
             proptest::prop_assert_eq!(email.as_str().parse::<domain::Email>(), Ok(email));
         }
     }
+}
+
+#[tokio::test]
+async fn a_mail_server_that_falls_silent_is_waited_for_within_a_bound_at_every_stage() {
+    let talk: &'static [&'static str] = &["220 test\r\n", "250 well\r\n", "250 well\r\n", "250 well\r\n", "354 go on\r\n"];
+    let stages = (0..=talk.len()).map(|answers| async move {
+        let url = format!("smtp://{}", falls_silent_after(&talk[..answers]).await);
+        let outcome = tokio::time::timeout(Duration::from_secs(20), deliver(&url)).await;
+        assert!(matches!(&outcome, Ok(Delivery::NotNow(NotNow { fault: Fault::Unclear, .. }))), "{answers} answers: {outcome:?}");
+    });
+    futures::future::join_all(stages).await;
 }

@@ -145,6 +145,10 @@ pub struct RunArguments {
     /// hear 503 with Retry-After. More than an append takes on an idle log.
     #[arg(long, env = "DAYBOOK_ANSWER_WITHIN", default_value_t = 100, value_parser = whole::<u64>("milliseconds", 1..=10_000, 100))]
     pub answer_within: u64,
+    /// Milliseconds between two proofs that an owner appends to a partition with several copies, under a steady stream of strong reads,
+    /// which wait that long at most and share them; refusals wait a quarter. 0 appends each as soon as it can, and lets the log grow.
+    #[arg(long, env = "DAYBOOK_PROOF_EVERY", default_value_t = 200, value_parser = whole::<u64>("milliseconds", 0..=5_000, 200))]
+    pub proof_every: u64,
     /// How often an effect (a request to a payment gateway, a mail) may fail by its own fault before it stands among the dead letters.
     #[arg(long, env = "DAYBOOK_EFFECT_ATTEMPTS", default_value_t = 10, value_parser = whole::<u32>("", 1..=1_000_000, 10))]
     pub effect_attempts: u32,

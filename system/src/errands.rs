@@ -127,17 +127,16 @@ impl DeadLetters for ReactorDatabase {
         self.0.parked_by(READER, source).await.map_err(words)
     }
 
-    async fn has(&self, aggregate: Uuid) -> Result<bool, String> {
-        let letters = self.0.letters_of(READER, aggregate).await.map_err(words)?;
-        Ok(!letters.is_empty())
+    async fn dropped(&self, source: &PartitionId) -> Result<HashSet<(i64, String)>, String> {
+        self.0.dropped_by(READER, source).await.map_err(words)
     }
 
-    async fn park(&self, record: &Counted, reason: Option<&str>) -> Result<(), String> {
-        let letter = match reason {
-            Some(reason) => DeadLetterRow::new(READER, record, reason),
-            None => DeadLetterRow::behind(READER, record),
-        };
-        self.0.park(vec![letter]).await.map_err(words)
+    async fn park(&self, record: &Counted, reason: &str) -> Result<(), String> {
+        self.0.park_unless_dropped(DeadLetterRow::new(READER, record, reason)).await.map_err(words)
+    }
+
+    async fn park_behind(&self, record: &Counted) -> Result<bool, String> {
+        self.0.park_behind(DeadLetterRow::behind(READER, record)).await.map_err(words)
     }
 }
 

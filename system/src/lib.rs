@@ -12,6 +12,7 @@ mod check;
 mod children;
 mod cli;
 mod config;
+mod copies;
 mod copy;
 mod data;
 mod declaration;

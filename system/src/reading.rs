@@ -6,10 +6,10 @@ use crate::{
 use codec::Codecs;
 use consumers::{Patience, ReactorParts, Reactors, keep_deadlines};
 use event_store::{
-    Aggregates, Log, Membership, PartitionId, PlacedReader, Reader, Readers, Supervisor,
+    Aggregates, Log, Membership, PartitionId, PlacedReader, Reader, Readers, Readiness, Supervisor,
     kafka::{KafkaConfig, KafkaLog, KafkaProducer, KafkaTail, Placement, Topics},
 };
-use projections::{Database, LetterBox, ReadState, Redrive, ViewRunner};
+use projections::{BuildingParts, Database, LetterBox, ReadState, Redrive, ViewRunner};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use utoipa_axum::router::OpenApiRouter;
 
@@ -56,6 +56,7 @@ pub(crate) struct ReadingParts<'a> {
     pub databases: &'a Databases,
     pub aggregates: &'a Aggregates,
     pub producer: KafkaProducer,
+    pub readiness: &'a Readiness,
     pub supervisor: &'a Supervisor,
 }
 
@@ -101,7 +102,7 @@ pub(crate) async fn start(parts: &ReadingParts<'_>) -> Result<ReadSide, Failure>
         (service, Arc::new(KafkaLog::new(parts.producer.clone(), service, parts.config.clone())))
     };
     let logs: Logs = parts.system.logs().into_iter().map(log).collect();
-    let mut running = view_readers(parts).await?;
+    let mut running = view_readers(parts, &logs).await?;
     running.extend(reactor_readers(parts, &logs)?);
     keep_all_deadlines(parts);
     tell_who_catches_up(parts, &logs)?;
@@ -121,7 +122,7 @@ fn letter_boxes(parts: &ReadingParts<'_>, running: &[Running]) -> BTreeMap<&'sta
     parts.databases.0.iter().map(|(service, database)| of(service, database)).collect()
 }
 
-async fn view_readers(parts: &ReadingParts<'_>) -> Result<Vec<Running>, Failure> {
+async fn view_readers(parts: &ReadingParts<'_>, logs: &Logs) -> Result<Vec<Running>, Failure> {
     let mut running = Vec::new();
     for service in parts.system.services().iter().filter(|service| parts.arguments.plays(service.name(), Role::Views)) {
         let (name, views) = (service.name(), service.views());
@@ -129,10 +130,23 @@ async fn view_readers(parts: &ReadingParts<'_>) -> Result<Vec<Running>, Failure>
         let sources = views.sources(&parts.system.logs());
         let runner = ViewRunner::new(name, database.clone(), views, parts.codecs.clone()).await.map_err(Failure::failed)?;
         let runner = Arc::new(runner);
+        runner.start_building(building_parts(parts, logs, &sources)?);
         let reader = Reader { name: format!("{name}/views").into(), sources, handler: runner.clone() };
         running.push(Running { service: name, reader, redrive: runner });
     }
     Ok(running)
+}
+
+/// What a service's views are built of when the database lacks their versions.
+fn building_parts(parts: &ReadingParts<'_>, logs: &Logs, sources: &[&'static str]) -> Result<BuildingParts, Failure> {
+    let partitions = Topics::new(parts.config).and_then(|topics| topics.partitions(sources)).map_err(Failure::failed)?;
+    let logs = logs.iter().map(|(service, log)| (*service, log.clone())).collect();
+    let readiness = parts.readiness.clone();
+    let tell = Arc::new(move |view: &str, why: Option<String>| {
+        let note = why.map(|why| format!("it is being built, and old rows answer until then: {why}"));
+        readiness.note(&format!("view {view}"), note);
+    });
+    Ok(BuildingParts { logs, partitions, stop: parts.supervisor.stop().clone(), tell })
 }
 
 fn reactor_readers(parts: &ReadingParts<'_>, logs: &Logs) -> Result<Vec<Running>, Failure> {

@@ -1,8 +1,8 @@
 //! Redrives the letters of a service's reactors: records that could not be read, and errands that were given up.
 
 use consumers::Reactors;
-use event_store::BatchError;
-use projections::{Database, DeadLetterRow, Redrive, Redriven};
+use event_store::{BatchError, Counted};
+use projections::{Database, Redrive, Redriven};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -21,17 +21,16 @@ impl Redrive for ReactorRedrive {
     }
 
     async fn redrive(&self, reader: &str, aggregate: Uuid) -> Result<Redriven, BatchError> {
-        let letters = self.database.letters_of(reader, aggregate).await?;
-        let (all, mut redriven) = (letters.len(), 0);
-        for letter in letters {
-            if let Err(why) = self.reactors.take_up(&letter.counted()?).await {
-                self.database.park(vec![DeadLetterRow { reason: why.clone(), ..letter }]).await?;
-                return Ok(Redriven { redriven, left: all - redriven, stopped_by: Some(why) });
-            }
-            self.database.unpark(vec![letter.id]).await?;
-            redriven += 1;
-        }
-        Ok(Redriven { redriven, left: 0, stopped_by: None })
+        let (database, reactors, reader) = (self.database.clone(), self.reactors.clone(), reader.to_owned());
+        // In a task of its own: a caller that hangs up must not cut it off between a letter's reactions and its end.
+        let redriving = tokio::spawn(async move {
+            let take_up = |record: Counted| {
+                let reactors = reactors.clone();
+                async move { reactors.take_up(&record).await }
+            };
+            database.redrive_each(&reader, aggregate, take_up).await
+        });
+        redriving.await.map_err(|error| BatchError::Failed(error.to_string()))?
     }
 
     async fn redrive_errand(&self, id: &str) -> Result<Redriven, BatchError> {

@@ -5,16 +5,17 @@ use crate::{
     embedded::EmbeddedLog,
     identity::{self, LogsByService},
     reading::{self, Databases, ReadSide, ReadingParts},
-    settings,
+    settings, topics,
     watch::{Ended, Watched},
     writing::{WriteSide, WritingParts},
 };
+use codec::Schemas;
 use command_api::edge::{self, EdgeConfig};
 use event_store::{
     Log, PartitionId, Readiness, Supervisor,
-    kafka::{KafkaConfig, KafkaLog, KafkaProducer, Topics},
+    kafka::{KafkaConfig, KafkaLog, KafkaProducer, Topics, topic_of},
 };
-use std::{process::ExitCode, sync::Arc, time::Duration};
+use std::{collections::HashMap, process::ExitCode, sync::Arc, time::Duration};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -42,7 +43,7 @@ pub async fn run(system: &System, arguments: &RunArguments, children: Children) 
     let codecs = system.codecs(schemas.clone());
     let config = arguments.store.kafka.config(&arguments.node_name());
     let databases = Databases::open(system, arguments).await?;
-    refuse_other_logs(system, arguments, &config, &databases).await?;
+    refuse_other_logs(system, arguments, &config, &schemas, &databases).await?;
     make_topics(system, arguments, &config).await?;
     let (readiness, supervisor, ended) = (Readiness::default(), Supervisor::new(stop.clone()), Ended::default());
     end_in_time(&supervisor, &ended);
@@ -66,6 +67,7 @@ pub async fn run(system: &System, arguments: &RunArguments, children: Children) 
         databases: &databases,
         aggregates,
         producer,
+        readiness: &readiness,
         supervisor: &supervisor,
     };
     let reading = reading::start(&parts).await?;
@@ -114,11 +116,32 @@ fn end_in_time(supervisor: &Supervisor, ended: &Ended) {
     });
 }
 
+/// Refuses logs that were written with another number of partitions than their topics have now.
+async fn refuse_other_layout(logs: &LogsByService, partitions: &HashMap<&'static str, i32>, schemas: &Schemas) -> Result<(), Failure> {
+    for source in identity::sources(partitions) {
+        let (Some(log), Some(count)) = (logs.get(&*source.service), partitions.get(&*source.service)) else { continue };
+        if let Some(misfit) = event_store::misfit(&**log, &source, *count, schemas).await.map_err(Failure::failed)? {
+            let topic = topic_of(&source.service);
+            return Err(Failure::usage(format!(
+                "topic {topic} has {count} partitions, and its events were written with another number: {misfit}; a log's number of partitions is fixed for life: see docs/runbooks/partitions-added.md"
+            )));
+        }
+    }
+    Ok(())
+}
+
 /// Refuses databases and snapshots that were made of another log, before a topic is made or anything is decided.
-async fn refuse_other_logs(system: &System, arguments: &RunArguments, config: &KafkaConfig, databases: &Databases) -> Result<(), Failure> {
+async fn refuse_other_logs(
+    system: &System,
+    arguments: &RunArguments,
+    config: &KafkaConfig,
+    schemas: &Schemas,
+    databases: &Databases,
+) -> Result<(), Failure> {
     let topics = Topics::new(config).map_err(Failure::failed)?;
     let partitions = topics.partitions(&system.logs()).map_err(Failure::failed)?;
     let logs = logs(system, config)?;
+    refuse_other_layout(&logs, &partitions, schemas).await?;
     let snapshots = !arguments.playing(&system.logs(), Role::Commands).is_empty();
     identity::check(&arguments.store, &databases.0, snapshots, (&logs, identity::sources(&partitions))).await
 }
@@ -142,12 +165,14 @@ fn read_by(system: &System, service: &Service, sources: &[PartitionId]) -> Vec<P
 fn watched(parts: &ReadingParts<'_>, reading: &ReadSide, readiness: &Readiness, failure: &Ended) -> Result<Watched, Failure> {
     let ReadingParts { system, arguments, config, databases, supervisor, .. } = parts;
     let topics = Topics::new(config).map_err(Failure::failed)?;
-    let sources = identity::sources(&topics.partitions(&system.logs()).map_err(Failure::failed)?);
+    let partitions = topics.partitions(&system.logs()).map_err(Failure::failed)?;
+    let sources = identity::sources(&partitions);
     let written = arguments.playing(&system.logs(), Role::Commands);
     Ok(Watched {
         arguments: arguments.store.clone(),
         logs: logs(system, config)?,
         topics: Arc::new(topics),
+        partitions,
         snapshots: sources.iter().filter(|source| written.contains(&&*source.service)).cloned().collect(),
         reads: system.services().iter().map(|service| (service.name(), read_by(system, service, &sources))).collect(),
         sources,
@@ -171,7 +196,7 @@ async fn make_topics(system: &System, arguments: &RunArguments, config: &KafkaCo
     if !created.is_empty() {
         tracing::info!(?created, "topics");
     }
-    Ok(())
+    topics::refuse_dangerous(system, &arguments.store.kafka, &topics).await
 }
 
 fn greet(system: &System, arguments: &RunArguments, http: &TcpListener) {

@@ -1,7 +1,7 @@
 //! `daybook verify`: checks the log's promises on the raw topics.
 
 use crate::{FOUND, Failure, System, check, cli::VerifyArguments, store::Store};
-use codec::{Codecs, DecodeError, Learned};
+use codec::{Codecs, DecodeError, Learned, PartitionClaimed};
 use event_store::{
     Checkpoint, Log, LogError, PartitionId, is_anchored,
     verify::{Findings, Verifier},
@@ -100,7 +100,8 @@ async fn verify(log: &Arc<dyn Log>, source: &PartitionId, partitions: i32, codec
         for record in cursor.next().await?.into_iter().filter(|record| record.offset < end) {
             next = record.offset + 1;
             let decodable = decodable(source, &record.payload, codecs).await.map_err(|error| error.to_string());
-            verifier.check(record, decodable);
+            let claim = PartitionClaimed::decode(&record.payload, codecs.schemas());
+            verifier.check(record, decodable, claim.ok().and_then(|claim| claim.partitions));
         }
     }
     Ok(verifier.finish())

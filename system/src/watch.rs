@@ -4,7 +4,10 @@ use crate::{
     Failure, StoreArguments,
     identity::{self, Foreign, LogsByService, Presents, SnapshotLogs},
 };
-use event_store::{LogError, PartitionId, Readers, Readiness, kafka::Topics};
+use event_store::{
+    LogError, PartitionId, Readers, Readiness,
+    kafka::{Topics, topic_of},
+};
 use futures::{StreamExt, stream};
 use parking_lot::Mutex;
 use projections::Database;
@@ -17,8 +20,12 @@ use tokio_util::sync::CancellationToken;
 
 /// How often the readers are asked how they fare.
 const EVERY: Duration = Duration::from_millis(200);
+/// How often the readers' metrics are set.
+const MEASURE_EVERY: Duration = Duration::from_secs(1);
 /// How often the log's ends are asked for.
 const ENDS_EVERY: Duration = Duration::from_secs(5);
+/// How often it is looked whether the logs have the partitions that they had.
+const LAYOUT_EVERY: Duration = Duration::from_secs(2);
 /// How often it is looked whether there are logs whose identity is not kept yet.
 const ADOPT_EVERY: Duration = Duration::from_secs(60);
 /// The same, until all are kept once.
@@ -40,6 +47,8 @@ pub(crate) struct Watched {
     pub arguments: StoreArguments,
     pub logs: LogsByService,
     pub topics: Arc<Topics>,
+    /// How many partitions each log has, as this node found it at its start.
+    pub partitions: HashMap<&'static str, i32>,
     pub sources: Vec<PartitionId>,
     pub databases: BTreeMap<&'static str, Database>,
     /// The partitions that each of the databases is made of.
@@ -59,6 +68,8 @@ struct Seen {
     shorter: HashMap<PartitionId, u32>,
     answered: Instant,
     asked: Option<Instant>,
+    measured: Option<Instant>,
+    counted: Option<Instant>,
     /// Since when it was looked last for identities that are not kept, and whether all were kept then.
     looked: Option<Instant>,
     adopted: bool,
@@ -68,8 +79,16 @@ impl Watched {
     /// Watches until the node stops.
     pub async fn run(&self) {
         let mut ticks = tokio::time::interval(EVERY);
-        let mut seen =
-            Seen { ends: HashMap::new(), shorter: HashMap::new(), answered: Instant::now(), asked: None, looked: None, adopted: false };
+        let mut seen = Seen {
+            ends: HashMap::new(),
+            shorter: HashMap::new(),
+            answered: Instant::now(),
+            asked: None,
+            measured: None,
+            counted: None,
+            looked: None,
+            adopted: false,
+        };
         loop {
             tokio::select! {
                 () = self.stop.cancelled() => return,
@@ -82,6 +101,14 @@ impl Watched {
         let is_due = |last: Option<Instant>, every| last.is_none_or(|last| last.elapsed() >= every);
         for (reader, trouble) in self.readers.troubles(&seen.ends) {
             self.readiness.explain(&reader, trouble);
+        }
+        if is_due(seen.measured, MEASURE_EVERY) {
+            seen.measured = Some(Instant::now());
+            self.readers.measure(&seen.ends);
+        }
+        if is_due(seen.counted, LAYOUT_EVERY) {
+            seen.counted = Some(Instant::now());
+            self.count().await;
         }
         if is_due(seen.asked, ENDS_EVERY) {
             seen.asked = Some(Instant::now());
@@ -118,6 +145,7 @@ impl Watched {
         }
         self.readiness.explain(LOG, failed.filter(|_| seen.answered.elapsed() >= SILENCE));
         for (source, end) in asked.filter_map(|(source, end)| Some((source, end.ok()?))) {
+            event_store::log_reaches(&source, end);
             let before = seen.ends.get(&source).copied().unwrap_or(0);
             if end >= before {
                 seen.shorter.remove(&source);
@@ -139,6 +167,25 @@ impl Watched {
                 seen.ends.insert(source, end);
             }
         }
+    }
+
+    /// Ends the node where a topic has another number of partitions than at the start. What was decided meanwhile was decided by the former
+    /// number, which is right.
+    async fn count(&self) {
+        let Some(now) = self.counts().await else { return };
+        let changed = |(service, is): (&&'static str, &i32)| Some((*service, *is, *now.get(service).filter(|now| *now != is)?));
+        if let Some((service, was, is)) = self.partitions.iter().find_map(changed) {
+            let topic = topic_of(service);
+            self.end(Failure::usage(format!(
+                "topic {topic} has {is} partitions now, and had {was} when this node started; a log's number of partitions is fixed for life, since it says where an aggregate's events are: see docs/runbooks/partitions-added.md"
+            )));
+        }
+    }
+
+    /// The number of partitions of each log that is there, by the brokers' word; none where the brokers do not answer.
+    async fn counts(&self) -> Option<HashMap<&'static str, i32>> {
+        let (topics, services) = (self.topics.clone(), self.logs.keys().copied().collect::<Vec<_>>());
+        tokio::task::spawn_blocking(move || topics.partitions(&services)).await.ok()?.ok()
     }
 
     /// Why what is known of a partition holds no more at all: its log has another beginning, or none.
@@ -169,19 +216,17 @@ impl Watched {
 
     /// The services whose topics are gone, by the brokers' word; none where the brokers do not answer.
     async fn gone(&self) -> Vec<&'static str> {
-        let (topics, services) = (self.topics.clone(), self.logs.keys().copied().collect::<Vec<_>>());
-        let asked = services.clone();
-        let there = tokio::task::spawn_blocking(move || topics.partitions(&asked)).await;
-        match there {
-            Ok(Ok(there)) => services.into_iter().filter(|service| !there.contains_key(service)).collect(),
-            Ok(Err(_)) | Err(_) => Vec::new(),
-        }
+        let there = self.counts().await;
+        self.logs.keys().copied().filter(|service| there.as_ref().is_some_and(|there| !there.contains_key(service))).collect()
     }
 
     /// Ends the node: nothing that it knows holds of such a log.
     fn end_because(&self, source: &PartitionId, why: &Foreign) {
         let foreign: Vec<&str> = self.databases.keys().copied().collect();
-        let failure = identity::refusal(&self.arguments, &format!("what this node knows of {source}"), why, &foreign);
+        self.end(identity::refusal(&self.arguments, &format!("what this node knows of {source}"), why, &foreign));
+    }
+
+    fn end(&self, failure: Failure) {
         tracing::error!(%failure, "this node ends");
         *self.failure.lock() = Some(failure);
         self.stop.cancel();

@@ -1,6 +1,6 @@
 //! The write side of a node: hosts for the aggregates, routers to them, and the server for other nodes.
 
-use crate::{Failure, Role, RunArguments, System, naming::Name, watch::Ended};
+use crate::{Failure, Role, RunArguments, System, copies::Copies, naming::Name, watch::Ended};
 use codec::Schemas;
 use command_api::node::{NodeServer, Routed};
 use event_sourcing::{Aggregate, Event};
@@ -27,7 +27,9 @@ pub(crate) struct Building<'a> {
     arguments: &'a RunArguments,
     config: &'a KafkaConfig,
     schemas: &'a Schemas,
-    topics: Topics,
+    topics: Arc<Topics>,
+    /// The logs of which this process takes commands.
+    logs: Vec<(&'static str, Arc<KafkaLog>)>,
     partitions: HashMap<&'static str, i32>,
     producer: KafkaProducer,
     owners: Arc<OwnersTopic>,
@@ -55,12 +57,16 @@ impl Building<'_> {
         Ok(())
     }
 
-    fn host_of<A: Aggregate>(&self, service: &'static str) -> Result<Host<A>, Failure> {
+    fn host_of<A: Aggregate>(&mut self, service: &'static str) -> Result<Host<A>, Failure> {
         let log = Arc::new(KafkaLog::new(self.producer_of(service)?, service, self.config.clone()));
         let partitions = *self.partitions.get(service).ok_or_else(|| Failure::failed(format!("the topic of {service} is missing")))?;
         let barrier = self.topics.barrier(service).map_err(Failure::failed)?;
         let live_aggregates = usize::try_from(self.arguments.live_aggregates).unwrap_or(usize::MAX);
-        let config = WriterConfig { barrier, live_aggregates, ..WriterConfig::default() };
+        let proof_every = Duration::from_millis(self.arguments.proof_every);
+        let config = WriterConfig { barrier, live_aggregates, proof_every, ..WriterConfig::default() };
+        if self.arguments.plays(service, Role::Commands) {
+            self.logs.push((service, log.clone()));
+        }
         let host = Host::<A>::new(log.clone(), partitions, self.schemas.clone(), self.name.clone(), config)
             .with_snapshots(self.arguments.store.data.join("snapshots"))
             .supervised(self.supervisor.clone());
@@ -95,7 +101,7 @@ impl WriteSide {
     pub async fn start(parts: WritingParts<'_>, listener: TcpListener) -> Result<Self, Failure> {
         let WritingParts { system, arguments, config, schemas, readiness, supervisor, failure } = parts;
         let name = named(arguments, &listener)?;
-        let topics = Topics::new(config).map_err(Failure::failed)?;
+        let topics = Arc::new(Topics::new(config).map_err(Failure::failed)?);
         let partitions = topics.partitions(&system.logs()).map_err(Failure::failed)?;
         let producer = KafkaProducer::new(config).map_err(Failure::failed)?;
         let owners = Arc::new(OwnersTopic::new(config.clone(), producer.clone()));
@@ -106,7 +112,8 @@ impl WriteSide {
             arguments,
             config,
             schemas,
-            topics,
+            topics: topics.clone(),
+            logs: Vec::new(),
             partitions,
             producer: producer.clone(),
             owners: owners.clone(),
@@ -118,7 +125,8 @@ impl WriteSide {
             aggregates,
         };
         system.services().iter().try_for_each(|service| service.host(&mut building))?;
-        let Building { server, hosts, aggregates, .. } = building;
+        let Building { server, hosts, aggregates, logs, .. } = building;
+        supervisor.spawn_to_the_end("the watch over the logs' copies", Copies::of(topics, logs).follow(supervisor.stop().clone()));
         let serving = server.serve(listener, supervisor.stop().clone());
         let node = supervisor.spawn_once("the server for other nodes", serving);
         let membership = arguments.membership();

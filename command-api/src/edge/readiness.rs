@@ -12,6 +12,8 @@ pub(super) struct Ready {
     status: &'static str,
     /// The conditions that do not hold yet.
     waiting_for: Vec<String>,
+    /// What goes on though it is ready: a view that is being built, say.
+    notes: Vec<String>,
 }
 
 /// Whether this process should be sent requests, and what it waits for.
@@ -20,5 +22,5 @@ pub(super) struct Ready {
 pub(super) async fn answer(State(readiness): State<Readiness>) -> (StatusCode, Json<Ready>) {
     let waiting_for = readiness.missing();
     let (code, status) = if waiting_for.is_empty() { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "starting") };
-    (code, Json(Ready { status, waiting_for }))
+    (code, Json(Ready { status, waiting_for, notes: readiness.notes() }))
 }

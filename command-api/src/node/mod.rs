@@ -16,7 +16,7 @@ pub use server::NodeServer;
 pub use who::life_at;
 
 use self::wire::{self as node, ExecuteReply, ExecuteRequest, execute_reply::Outcome};
-use event_store::{Accepted, Cause, CommandError, CommandMeta, Details, Position, Refused, Unavailable};
+use event_store::{Accepted, Cause, CommandError, CommandMeta, Details, Position, Refused, Rejected, Unavailable};
 use uuid::Uuid;
 
 /// When to ask again, in milliseconds.
@@ -90,6 +90,7 @@ fn to_wire(outcome: Result<Accepted, CommandError>) -> ExecuteReply {
         Err(CommandError::Conflict { expected, actual }) => Outcome::Conflict(node::Conflict { expected, actual }),
         Err(CommandError::KeyReused) => Outcome::KeyReused(node::KeyReused {}),
         Err(CommandError::Defect(what)) => Outcome::Defect(node::Defect { what }),
+        Err(CommandError::Rejected(Rejected { code, message })) => Outcome::Rejected(node::Rejected { code, message }),
         Err(CommandError::Unavailable(Unavailable { reason, retry_after_millis, in_doubt })) => {
             Outcome::Unavailable(node::Unavailable { reason, retry_after_millis, not_done: !in_doubt })
         }
@@ -110,6 +111,7 @@ fn from_wire(reply: ExecuteReply) -> Result<Result<Accepted, CommandError>, node
         Some(Outcome::Conflict(node::Conflict { expected, actual })) => Err(CommandError::Conflict { expected, actual }),
         Some(Outcome::KeyReused(node::KeyReused {})) => Err(CommandError::KeyReused),
         Some(Outcome::Defect(node::Defect { what })) => Err(CommandError::Defect(what)),
+        Some(Outcome::Rejected(node::Rejected { code, message })) => Err(CommandError::Rejected(Rejected { code, message })),
         Some(Outcome::Unavailable(node::Unavailable { reason, retry_after_millis, not_done })) => {
             Err(CommandError::Unavailable(Unavailable { reason, retry_after_millis, in_doubt: !not_done }))
         }

@@ -9,7 +9,13 @@ use super::{
 use event_sourcing::{Aggregate, Command};
 use event_store::{Accepted, CommandError, CommandMeta, Directory, Execute, LocalOwner, Owner, Unavailable, standbys};
 use parking_lot::Mutex;
-use std::{collections::HashMap, error::Error, io, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    error::Error,
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tonic::{
     Response, Status,
     transport::{Channel, Endpoint},
@@ -18,7 +24,7 @@ use uuid::Uuid;
 
 const CONNECT: Duration = Duration::from_secs(1);
 /// How often a peer is pinged, and how long its answer may take.
-const ALIVE: Duration = Duration::from_secs(2);
+pub(super) const ALIVE: Duration = Duration::from_secs(2);
 /// How many nodes are asked to take a partition over before the caller is told that none did. Nodes that take no commands of the service
 /// say so at once.
 const CANDIDATES: usize = 8;
@@ -63,7 +69,11 @@ type Answered = Result<Outcome, NoOutcome>;
 fn after_doubt(had_it: bool, outcome: Outcome) -> Outcome {
     outcome.map_err(|error| match error {
         CommandError::Unavailable(not_now) => CommandError::Unavailable(Unavailable { in_doubt: not_now.in_doubt || had_it, ..not_now }),
-        settled @ (CommandError::Refused(_) | CommandError::Conflict { .. } | CommandError::KeyReused | CommandError::Defect(_)) => settled,
+        settled @ (CommandError::Refused(_)
+        | CommandError::Conflict { .. }
+        | CommandError::KeyReused
+        | CommandError::Defect(_)
+        | CommandError::Rejected(_)) => settled,
     })
 }
 
@@ -95,6 +105,7 @@ impl<A: Aggregate> Routed<A> {
     fn channel(&self, address: &str) -> Result<Channel, CommandError> {
         let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(|error| unavailable(error.to_string()))?;
         let endpoint = endpoint.connect_timeout(CONNECT).timeout(self.deadline).tcp_nodelay(true);
+        let endpoint = endpoint.tcp_keepalive(Some(ALIVE * 5)).keep_alive_while_idle(true);
         Ok(endpoint.http2_keep_alive_interval(ALIVE).keep_alive_timeout(ALIVE).connect_lazy())
     }
 
@@ -105,11 +116,16 @@ impl<A: Aggregate> Routed<A> {
             Ok(peer) => peer,
             Err(error) => return Ok(Err(error)),
         };
+        let began = Instant::now();
         let asked = tokio::time::timeout(self.deadline, line.ask(request.clone())).await;
         let lost = !matches!(asked, Ok(Asked::NotSent));
         let answer = match asked {
             Ok(Asked::Answered(reply)) => return from_wire(reply).map_err(|to| NoOutcome::Moved { to, had_it: false }),
-            Ok(Asked::NotSent | Asked::Lost) => NodeClient::new(channel).execute(request.clone()).await.map(Response::into_inner),
+            Ok(Asked::NotSent | Asked::Lost) => {
+                let mut client = NodeClient::new(channel);
+                let again = tokio::time::timeout(self.deadline.saturating_sub(began.elapsed()), client.execute(request.clone())).await;
+                again.unwrap_or_else(|late| Err(Status::deadline_exceeded(late.to_string()))).map(Response::into_inner)
+            }
             Err(late) => Err(Status::deadline_exceeded(late.to_string())),
         };
         match answer {
@@ -214,5 +230,9 @@ impl<A: Aggregate> Execute<A> for Routed<A> {
                 None => self.local.try_read(id).await.unwrap_or_else(changing_hands),
             },
         }
+    }
+
+    fn partition_of(&self, id: Uuid) -> Option<i32> {
+        Some(self.local.partition_of(id))
     }
 }

@@ -1,7 +1,7 @@
 //! Takes commands from other nodes, for the partitions that this one owns.
 
 use super::wire::{ExecuteReply, ExecuteRequest, Moved, WhoReply, WhoRequest, execute_reply::Outcome, node_server};
-use super::{meta_of, to_wire, unavailable};
+use super::{meta_of, routed::ALIVE, to_wire, unavailable};
 use event_sourcing::{Aggregate, Command};
 use event_store::{CommandError, Directory, LocalOwner};
 use futures::{StreamExt, future::ready, stream::BoxStream};
@@ -90,7 +90,11 @@ impl NodeServer {
         let incoming = tonic::transport::server::TcpIncoming::from(listener).with_nodelay(Some(true));
         let service = node_server::NodeServer::new(Serving { node: Arc::new(self), shutdown: shutdown.clone() });
         let stopping = shutdown.clone().cancelled_owned();
-        let serving = tonic::transport::Server::builder().add_service(service).serve_with_incoming_shutdown(incoming, stopping);
+        let serving = tonic::transport::Server::builder()
+            .http2_keepalive_interval(Some(ALIVE))
+            .http2_keepalive_timeout(Some(ALIVE))
+            .add_service(service)
+            .serve_with_incoming_shutdown(incoming, stopping);
         let give_up = async {
             shutdown.cancelled().await;
             tokio::time::sleep(DRAIN).await;

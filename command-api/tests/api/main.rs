@@ -11,6 +11,7 @@ mod held;
 mod nodes;
 mod note;
 mod note_v1;
+mod silence;
 #[path = "../support/mod.rs"]
 mod support;
 mod upgrade;

@@ -280,20 +280,47 @@ impl Due for Standing {
     }
 }
 
-#[tokio::test]
-async fn deadlines_whose_owner_is_away_hold_back_no_other() {
-    let world = Arc::new(World::default());
+/// Keeps 500 deadlines, of which nobody answers the first 450 in this way, until the others are asked for and `until` holds.
+async fn keep_five_hundred(world: &Arc<World>, answers: Answers, what: &str, enough: impl Fn() -> bool) {
     let overdue = |number: i64| {
         let command = AnyCommand::to::<Thing>(id(&number.to_string()), &Do::This);
         Overdue { due: Timestamp(number), command }
     };
-    world.answers.lock().unwrap().extend((0..450).map(|number| (id(&number.to_string()), Answers::NotNow)));
+    world.answers.lock().unwrap().extend((0..450).map(|number| (id(&number.to_string()), answers)));
     let deadline = Deadline { name: "pass", due: Arc::new(Standing((0..500).map(overdue).collect())) };
     let (aggregates, stop) = (Aggregates::default().with::<Thing>(world.clone()), CancellationToken::new());
     let keeping = tokio::spawn(keep_deadlines(deadline, aggregates, Duration::from_secs(60), stop.clone()));
-    until("the last fifty are asked for", || world.asked().len() == 50).await;
+    until(what, enough).await;
     stop.cancel();
     keeping.await.unwrap();
+}
+
+#[tokio::test]
+async fn deadlines_whose_owner_is_away_hold_back_no_other() {
+    let world = Arc::new(World::default());
+    keep_five_hundred(&world, Answers::NotNow, "the last fifty are asked for", || world.asked().len() == 50).await;
+}
+
+#[tokio::test]
+async fn deadlines_of_a_partition_whose_owner_says_nothing_hold_back_no_other() {
+    let world = Arc::new(World::default());
+    world.partitions.lock().unwrap().extend((0..500).map(|number| (id(&number.to_string()), i32::from(number >= 450))));
+    keep_five_hundred(&world, Answers::Hangs, "the last fifty are asked for", || world.asked().len() == 50).await;
+    assert!(world.begun.load(Ordering::SeqCst) <= 50 + 8, "few wait for the owner that says nothing");
+}
+
+#[tokio::test]
+async fn deadlines_of_a_partition_are_sent_soon_after_it_has_an_owner_again() {
+    let world = Arc::new(World::default());
+    world.partitions.lock().unwrap().extend((0..500).map(|number| (id(&number.to_string()), i32::from(number >= 450))));
+    keep_five_hundred(&world, Answers::NotNow, "all are asked for", || {
+        if world.asked().len() == 50 {
+            assert!(world.begun.load(Ordering::SeqCst) <= 50 + 8 + 4, "the partition without an owner rests");
+            world.answers.lock().unwrap().clear();
+        }
+        world.asked().len() == 500
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -315,6 +342,21 @@ async fn a_record_that_cannot_be_read_parks_its_aggregate_alone() {
     assert!(reactors.take_up(&broken).await.is_err(), "it is as broken as before");
     reactors.take_up(&record(0, "a", &["x"], false)).await.unwrap();
     until("once it can be read it is taken up", || world.asked().len() == 2).await;
+}
+
+#[tokio::test]
+async fn a_record_that_was_dropped_for_good_is_skipped_and_its_aggregate_goes_on() {
+    let world = Arc::new(World::default());
+    let broken = record(0, "a", &["x"], false).with(b"nonsense".as_slice().into());
+    let dropped = record(1, "a", &["y"], false);
+    for record in [&broken, &dropped] {
+        world.dropped.lock().unwrap().insert((record.position.offset, record.event_id.clone()));
+    }
+    let reactors = reactors(&world, 0).await;
+    take(&reactors, &batch(0, vec![broken, dropped, record(2, "a", &["z"], false)])).await;
+    passed(&world, 3).await;
+    assert_eq!(world.asked().len(), 1, "of the third alone, though the second could be read");
+    assert!(world.letters.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -347,4 +389,21 @@ async fn what_a_record_that_is_taken_up_leads_to_is_put_by_before_its_letter_may
     world.answers.lock().unwrap().clear();
     until("it is done once its target answers", || world.rows.lock().unwrap().is_empty()).await;
     assert_eq!(world.asked().len(), 2);
+}
+
+#[tokio::test]
+async fn reactors_tell_that_their_checkpoint_cannot_be_moved_until_it_moves() {
+    let world = Arc::new(World::default());
+    let reactors = reactors(&world, 0).await;
+    let batch = batch(0, vec![record(0, "a", &["x"], false)]);
+    reactors.start(&batch.source).await.unwrap();
+    assert!(reactors.waits(&batch.source).is_none());
+    world.down.store(true, Ordering::SeqCst);
+    reactors.apply(&batch).await.unwrap();
+    until("they tell", || reactors.waits(&batch.source).is_some()).await;
+    let before = reactors.waits(&batch.source).unwrap().lasted();
+    until("since the first failure", || reactors.waits(&batch.source).unwrap().lasted() > before + Duration::from_millis(500)).await;
+    world.down.store(false, Ordering::SeqCst);
+    passed(&world, 1).await;
+    until("they wait no more", || reactors.waits(&batch.source).is_none()).await;
 }

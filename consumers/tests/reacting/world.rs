@@ -15,7 +15,7 @@ use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::{
         Arc, LazyLock, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -118,6 +118,10 @@ pub enum Answers {
 pub struct World {
     pub commands: Mutex<Vec<(Uuid, String, CommandMeta)>>,
     pub answers: Mutex<HashMap<Uuid, Answers>>,
+    /// The partitions of aggregates, where they are known.
+    pub partitions: Mutex<HashMap<Uuid, i32>>,
+    /// How many commands were begun.
+    pub begun: AtomicUsize,
     pub performed: Mutex<Vec<String>>,
     pub fails: Mutex<HashMap<String, Fault>>,
     pub checkpoint: Mutex<Checkpoint>,
@@ -125,6 +129,7 @@ pub struct World {
     pub steps: Mutex<Vec<(i64, i64)>>,
     pub rows: Mutex<BTreeMap<String, Errand>>,
     pub letters: Mutex<Vec<(Counted, Option<String>)>>,
+    pub dropped: Mutex<HashSet<(i64, String)>>,
     /// True while the database does not answer.
     pub down: AtomicBool,
     /// The database commits, and its answers are lost.
@@ -137,6 +142,7 @@ impl Execute<Thing> for World {
         let accepted =
             Accepted { version: 1, position: Position { service: "things".into(), partition: 0, offset: 0 }, events: 1, repeated: false };
         let answers = self.answers.lock().unwrap().get(&id).copied();
+        self.begun.fetch_add(1, Ordering::SeqCst);
         match answers {
             Some(Answers::NotNow) => {
                 return Err(CommandError::Unavailable(Unavailable {
@@ -169,6 +175,10 @@ impl Execute<Thing> for World {
 
     async fn read(&self, _: Uuid) -> Result<Accepted, CommandError> {
         unreachable!("reactors ask no such questions")
+    }
+
+    fn partition_of(&self, id: Uuid) -> Option<i32> {
+        self.partitions.lock().unwrap().get(&id).copied()
     }
 }
 
@@ -291,13 +301,22 @@ impl DeadLetters for World {
         Ok(self.letters.lock().unwrap().iter().map(|(record, _)| record.aggregate_id).collect())
     }
 
-    async fn has(&self, aggregate: Uuid) -> Result<bool, String> {
-        Ok(self.letters.lock().unwrap().iter().any(|(record, _)| record.aggregate_id == aggregate))
+    async fn dropped(&self, _: &PartitionId) -> Result<HashSet<(i64, String)>, String> {
+        Ok(self.dropped.lock().unwrap().clone())
     }
 
-    async fn park(&self, record: &Counted, reason: Option<&str>) -> Result<(), String> {
-        self.letters.lock().unwrap().push((record.clone(), reason.map(str::to_owned)));
+    async fn park(&self, record: &Counted, reason: &str) -> Result<(), String> {
+        self.letters.lock().unwrap().push((record.clone(), Some(reason.to_owned())));
         Ok(())
+    }
+
+    async fn park_behind(&self, record: &Counted) -> Result<bool, String> {
+        let mut letters = self.letters.lock().unwrap();
+        let waits = letters.iter().any(|(letter, _)| letter.aggregate_id == record.aggregate_id);
+        if waits {
+            letters.push((record.clone(), None));
+        }
+        Ok(waits)
     }
 }
 

@@ -7,7 +7,6 @@ use super::{
 use crate::{
     LogError, PartitionId,
     envelope::SharedRecord,
-    metrics,
     ring::{Ring, Rings},
     tripwire,
 };
@@ -118,8 +117,6 @@ struct Taken {
     source: PartitionId,
     /// The partition's ring, and its generation when the first of them came.
     ring: Option<(Arc<Ring>, u64)>,
-    /// The offset behind the last record that came.
-    end: i64,
     records: Vec<Arc<SharedRecord>>,
 }
 
@@ -131,7 +128,7 @@ fn of_partition<'a>(taken: &'a mut Vec<Taken>, rings: &Rings, message: &Borrowed
     let at = known.unwrap_or_else(|| {
         let source = PartitionId { service: service.into(), partition };
         let ring = rings.lock().get(&source).map(|ring| (ring.clone(), ring.generation()));
-        taken.push(Taken { source, ring, end: 0, records: Vec::new() });
+        taken.push(Taken { source, ring, records: Vec::new() });
         taken.len() - 1
     });
     &mut taken[at]
@@ -140,14 +137,12 @@ fn of_partition<'a>(taken: &'a mut Vec<Taken>, rings: &Rings, message: &Borrowed
 impl Taken {
     /// Takes a record, unless an acknowledgement of this process has put it into the ring already.
     fn receive(&mut self, message: &BorrowedMessage<'_>) {
-        self.end = message.offset() + 1;
         if self.ring.as_ref().is_some_and(|(ring, _)| message.offset() >= ring.end()) {
             self.records.push(Arc::new(SharedRecord::new(raw(message))));
         }
     }
 
     fn hand_on(self) {
-        metrics::LOG_END.with_label_values(&[&*self.source.service, &self.source.partition.to_string()]).set(self.end);
         if let Some((ring, generation)) = self.ring {
             ring.push(self.records, generation);
         }

@@ -1,13 +1,19 @@
 //! Appending to and reading from one topic.
 
-use super::{KafkaConfig, current::Current, topic_of};
+use super::{
+    KafkaConfig,
+    append_errors::{append_error, rejection},
+    current::Current,
+    topic_of,
+};
 use crate::{
-    Append, PartitionId, RawRecord,
+    Append, Barrier, PartitionId, RawRecord,
     envelope::SharedRecord,
-    log::{Ack, Cursor, Log, LogError, NotQueued, Tag, Unsent},
+    log::{Ack, AppendError, Cursor, Log, LogError, NotQueued, Tag, Unsent},
     ring::{Ring, Rings},
 };
 use bytes::Bytes;
+use parking_lot::RwLock;
 use rdkafka::{
     ClientContext, Offset, TopicPartitionList,
     client::Client,
@@ -51,9 +57,17 @@ impl ProducerContext for AckContext {
     type DeliveryOpaque = Box<AckTo>;
 
     fn delivery(&self, result: &DeliveryResult<'_>, to: Box<AckTo>) {
-        let offset = result.as_ref().map(|message| message.offset()).map_err(|(error, _)| error.to_string());
+        let offset = match result {
+            // A broker that took the record for one it has already does not say where that one stands.
+            Ok(message) if message.offset() < 0 => Err(AppendError::Unknown("acknowledged without an offset".to_owned())),
+            Ok(message) => Ok(message.offset()),
+            Err((error, _)) => Err(append_error(error)),
+        };
+        let stands = offset.is_ok();
         let _ = to.acks.send(Ack { tag: to.tag, offset });
-        if let Ok(message) = result {
+        if let Ok(message) = result
+            && stands
+        {
             to.show(message);
         }
     }
@@ -110,7 +124,7 @@ impl KafkaProducer {
                     tracing::error!(%error, "there is no new client of the log yet");
                 }
                 tracing::error!(%error, topic, partition, "the producer refuses a record");
-                NotQueued::Broken
+                error.rdkafka_error_code().and_then(rejection).map_or(NotQueued::Broken, NotQueued::Never)
             }
         })
     }
@@ -130,12 +144,19 @@ pub struct KafkaLog {
     topic: Arc<str>,
     service: Arc<str>,
     config: KafkaConfig,
+    /// The read barrier that the topic needs by its copies, where somebody looks at them.
+    barrier: RwLock<Option<Barrier>>,
 }
 
 impl KafkaLog {
     /// The log of a service whose topic exists.
     pub fn new(producer: KafkaProducer, service: &str, config: KafkaConfig) -> Self {
-        Self { producer, topic: topic_of(service).into(), service: service.into(), config }
+        Self { producer, topic: topic_of(service).into(), service: service.into(), config, barrier: RwLock::default() }
+    }
+
+    /// Notes the read barrier that the topic needs by its copies now. Its owners here use it from their next answer on.
+    pub fn needs(&self, barrier: Barrier) {
+        *self.barrier.write() = Some(barrier);
     }
 
     fn ring(&self, partition: i32) -> Option<(Arc<Ring>, u64)> {
@@ -162,6 +183,10 @@ impl Log for KafkaLog {
             let at = to.tag.at;
             self.producer.send(&self.topic, partition, &key, &payload, headers, to).map_err(|why| Unsent { at, why })
         })
+    }
+
+    fn barrier(&self) -> Option<Barrier> {
+        *self.barrier.read()
     }
 
     fn written(&self, partition: i32, written: bool) {

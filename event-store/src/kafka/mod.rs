@@ -1,5 +1,6 @@
 //! The log on Kafka, through librdkafka.
 
+mod append_errors;
 mod copy;
 mod current;
 mod directory;
@@ -8,6 +9,7 @@ mod log;
 mod placement;
 mod standby_log;
 mod tail;
+mod topic_rules;
 mod topics;
 
 pub use copy::{CopyError, OnRecords, PartitionCopy};

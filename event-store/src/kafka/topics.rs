@@ -1,19 +1,21 @@
 //! Creates the topics, and checks that nobody has given them dangerous settings since.
 
-use super::{KafkaConfig, OWNERS_TOPIC, topic_of};
+use super::{KafkaConfig, OWNERS_TOPIC, topic_of, topic_rules::check_settings};
 use crate::Barrier;
 use rdkafka::{
-    admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication},
+    admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication},
     client::DefaultClientContext,
     error::RDKafkaErrorCode,
 };
 use serde::Serialize;
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     time::{Duration, Instant},
 };
 
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a look at the copies may take.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// How safe the topics must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +61,14 @@ pub enum TopicsError {
         /// The client's reason.
         why: String,
     },
+    /// The brokers do not show the topic's settings to this client.
+    #[error("the settings of topic {topic} are not shown: {why}")]
+    NotShown {
+        /// The topic.
+        topic: String,
+        /// The broker's reason.
+        why: String,
+    },
     /// The brokers refused to make a topic.
     #[error("topic {topic} could not be created: {why}")]
     NotCreated {
@@ -94,7 +104,7 @@ impl Topics {
         let (replication, min_insync) = (plan.profile.replication, plan.profile.min_insync.to_string());
         let logs: Vec<String> = plan.services.iter().map(|service| topic_of(service)).collect();
         let mut wanted: Vec<NewTopic<'_>> = logs.iter().map(|name| log_topic(name, plan, &min_insync)).collect();
-        wanted.push(NewTopic::new(OWNERS_TOPIC, 1, TopicReplication::Fixed(replication)).set("cleanup.policy", "compact"));
+        wanted.push(NewTopic::new(OWNERS_TOPIC, OWNERS_PARTITIONS, TopicReplication::Fixed(replication)).set("cleanup.policy", "compact"));
         let options = AdminOptions::new().operation_timeout(Some(TIMEOUT)).request_timeout(Some(TIMEOUT));
         let results = self.admin.create_topics(&wanted, &options).await.map_err(|error| self.unreachable(&error))?;
         let mut created = Vec::new();
@@ -143,54 +153,75 @@ impl Topics {
     }
 
     /// The barrier that a service's log needs: the log's end is enough only where a partition has one copy. Blocks for a round trip.
+    ///
+    /// # Errors
+    /// No broker answers.
     pub fn barrier(&self, service: &str) -> Result<Barrier, TopicsError> {
-        let topic = topic_of(service);
-        let metadata = self.admin.inner().fetch_metadata(Some(&topic), TIMEOUT).map_err(|error| self.unreachable(&error))?;
-        let partitions = metadata.topics().iter().flat_map(|known| known.partitions());
-        let copies = partitions.map(|partition| partition.replicas().len()).max().unwrap_or(0);
-        Ok(if copies == 1 { Barrier::End } else { Barrier::Append })
+        Ok(self.barriers(&[service])?.get(service).copied().unwrap_or(Barrier::Append))
     }
 
-    /// All deviations from the plan.
+    /// The same for several services; a missing topic is left out. Blocks for a round trip.
+    ///
+    /// # Errors
+    /// No broker answers.
+    pub fn barriers<'a>(&self, services: &[&'a str]) -> Result<HashMap<&'a str, Barrier>, TopicsError> {
+        let metadata = self.admin.inner().fetch_metadata(None, LOOK).map_err(|error| self.unreachable(&error))?;
+        let barrier = |service: &&'a str| {
+            let topic = topic_of(service);
+            let known = metadata.topics().iter().find(|known| known.name() == topic && known.error().is_none())?;
+            let copies = known.partitions().iter().map(|partition| partition.replicas().len()).max().unwrap_or(0);
+            Some((*service, if copies == 1 { Barrier::End } else { Barrier::Append }))
+        };
+        Ok(services.iter().filter_map(barrier).collect())
+    }
+
+    /// All deviations from the plan, of the logs and of the owners' topic.
+    ///
+    /// # Errors
+    /// No broker answers, or this client may not see a topic's settings.
     pub async fn check(&self, plan: &TopicPlan) -> Result<Vec<Violation>, TopicsError> {
-        let mut violations = self.check_layout(plan)?;
-        let missing: Vec<String> =
-            violations.iter().filter(|violation| violation.setting == "topic").map(|violation| violation.topic.clone()).collect();
-        let topics: Vec<String> = plan.services.iter().map(|service| topic_of(service)).filter(|topic| !missing.contains(topic)).collect();
-        let asked: Vec<ResourceSpecifier<'_>> = topics.iter().map(|topic| ResourceSpecifier::Topic(topic)).collect();
+        let (mut violations, copies) = self.check_layout(plan)?;
+        let topics: Vec<(String, i32)> = copies.into_iter().collect();
+        let asked: Vec<ResourceSpecifier<'_>> = topics.iter().map(|(topic, _)| ResourceSpecifier::Topic(topic)).collect();
         let options = AdminOptions::new().request_timeout(Some(TIMEOUT));
         let answers = self.admin.describe_configs(&asked, &options).await.map_err(|error| self.unreachable(&error))?;
-        for (topic, answer) in topics.iter().zip(answers) {
-            let resource = answer.map_err(|code| self.unreachable(&code))?;
-            violations.extend(check_settings(topic, &resource, plan.profile));
+        for ((topic, copies), answer) in topics.iter().zip(answers) {
+            let resource = answer.map_err(|code| TopicsError::NotShown { topic: topic.clone(), why: code.to_string() })?;
+            let value = |name: &str| resource.entries.iter().find(|entry| entry.name == name).and_then(|entry| entry.value.clone());
+            violations.extend(check_settings(topic, *copies, plan.profile, value));
         }
         Ok(violations)
     }
 
-    fn check_layout(&self, plan: &TopicPlan) -> Result<Vec<Violation>, TopicsError> {
+    /// The deviations of the layout, and the copies of each topic that is there.
+    fn check_layout(&self, plan: &TopicPlan) -> Result<(Vec<Violation>, BTreeMap<String, i32>), TopicsError> {
         let metadata = self.admin.inner().fetch_metadata(None, TIMEOUT).map_err(|error| self.unreachable(&error))?;
-        let mut violations = Vec::new();
-        for topic in plan.services.iter().map(|service| topic_of(service)) {
+        let (mut violations, mut there) = (Vec::new(), BTreeMap::new());
+        let logs = plan.services.iter().map(|service| (topic_of(service), plan.partitions));
+        for (topic, partitions) in logs.chain([(OWNERS_TOPIC.to_owned(), OWNERS_PARTITIONS)]) {
             let mut broken = |setting: &str, is: String, must: String| {
                 violations.push(Violation { topic: topic.clone(), setting: setting.into(), is, must })
             };
-            match metadata.topics().iter().find(|known| known.name() == topic && known.error().is_none()) {
-                None => broken("topic", "missing".into(), "there".into()),
-                Some(known) => {
-                    let (is, must) = (known.partitions().len() as i32, plan.partitions);
-                    if is != must {
-                        broken("partitions", is.to_string(), must.to_string());
-                    }
-                    let copies = known.partitions().iter().map(|partition| partition.replicas().len() as i32).min().unwrap_or(0);
-                    if copies < plan.profile.replication {
-                        broken("replication", copies.to_string(), format!("at least {}", plan.profile.replication));
-                    }
-                }
+            let Some(known) = metadata.topics().iter().find(|known| known.name() == topic && known.error().is_none()) else {
+                broken("topic", "missing".into(), "there".into());
+                continue;
+            };
+            let is = known.partitions().len() as i32;
+            if is != partitions {
+                broken("partitions", is.to_string(), partitions.to_string());
             }
+            let copies = known.partitions().iter().map(|partition| partition.replicas().len() as i32).min().unwrap_or(0);
+            if copies < plan.profile.replication {
+                broken("replication", copies.to_string(), format!("at least {}", plan.profile.replication));
+            }
+            there.insert(topic, copies);
         }
-        Ok(violations)
+        Ok((violations, there))
     }
 }
+
+/// The owners' topic has one: its readers need the announcements of a partition in order, and there are few.
+const OWNERS_PARTITIONS: i32 = 1;
 
 fn log_topic<'a>(name: &'a str, plan: &TopicPlan, min_insync: &'a str) -> NewTopic<'a> {
     NewTopic::new(name, plan.partitions, TopicReplication::Fixed(plan.profile.replication))
@@ -199,25 +230,4 @@ fn log_topic<'a>(name: &'a str, plan: &TopicPlan, min_insync: &'a str) -> NewTop
         .set("retention.bytes", "-1")
         .set("min.insync.replicas", min_insync)
         .set("unclean.leader.election.enable", "false")
-}
-
-/// A setting, whether a value of it is right, and what it must be in words.
-type Rule<'a> = (&'a str, &'a dyn Fn(&str) -> bool, String);
-
-/// The settings that would lose or rewrite history. One that the broker does not report is not judged.
-fn check_settings(topic: &str, resource: &ConfigResource, profile: Profile) -> Vec<Violation> {
-    let min_insync = |value: &str| value.parse::<i32>().is_ok_and(|copies| copies >= profile.min_insync);
-    let rules: [Rule<'_>; 5] = [
-        ("cleanup.policy", &|value| value == "delete", "delete".into()),
-        ("retention.ms", &|value| value == "-1", "-1".into()),
-        ("retention.bytes", &|value| value == "-1", "-1".into()),
-        ("unclean.leader.election.enable", &|value| value == "false", "false".into()),
-        ("min.insync.replicas", &min_insync, format!("at least {}", profile.min_insync)),
-    ];
-    let value_of = |name: &str| resource.entries.iter().find(|entry| entry.name == name).and_then(|entry| entry.value.clone());
-    let judge = |(setting, holds, must): Rule<'_>| {
-        let is = value_of(setting)?;
-        (!holds(&is)).then(|| Violation { topic: topic.into(), setting: setting.into(), is, must })
-    };
-    rules.into_iter().filter_map(judge).collect()
 }

@@ -76,7 +76,12 @@ impl Clients {
         let Order { id, account, command, expected, fingerprint } = self.orders[order].0.clone();
         let cause = Cause { actor: "client".into(), correlation_id: "c".into(), causation_id: None, traceparent: None };
         let meta = CommandMeta { command_id: id, time: Timestamp(1_700_000_000_000), expected_version: expected, cause };
-        Pending { id: account, command: Some(command), meta, fingerprint, reply }
+        Pending { id: account, command: Some(command), meta, fingerprint, rejected: None, reply }
+    }
+
+    /// The log has lost records: whatever is answered to those who wait may rest on what is lost.
+    pub fn give_up_waiting(&mut self) {
+        self.open.drain(..).for_each(|delivery| self.orders[delivery.order].1.unknown = true);
     }
 
     /// An order whose outcome no client knows.

@@ -14,6 +14,8 @@ pub struct Faults {
     pub late_record: u32,
     /// Of records: they arrive twice.
     pub doubled: u32,
+    /// Of records: the log takes them never.
+    pub rejected: u32,
     /// Of records: they overtake what the same node sent before.
     pub overtaking: u32,
     /// Of acknowledgements: they overtake others.
@@ -38,6 +40,8 @@ pub struct Faults {
     pub pause: u32,
     /// Of strikes: somebody else writes to the topic.
     pub stranger: u32,
+    /// Of strikes: the log loses its last records.
+    pub lost_tail: u32,
     /// Of batches: the view does not take them, or takes them and the projector does not hear of it.
     pub batch_fails: u32,
     /// Of a projector's steps: it dies.
@@ -57,6 +61,7 @@ impl Faults {
             lost_ack: rate(60),
             late_record: rate(60),
             doubled: rate(80),
+            rejected: rate(60),
             overtaking: rate(60),
             overtaking_ack: rate(20),
             full: rate(60),
@@ -71,6 +76,7 @@ impl Faults {
             stranger: rate(60),
             batch_fails: rate(200),
             projector_dies: rate(60),
+            lost_tail: rate(40),
         }
     }
 }

@@ -33,6 +33,8 @@ pub struct Node {
 pub struct Desk {
     /// The epoch that reads, and the next offset.
     cursor: Option<(u64, i64)>,
+    /// The log has lost records that this reading had passed: it fails, as a Kafka consumer's does, which compares the leader's epochs.
+    torn: bool,
     /// The one before, whose records may still come.
     old_cursor: Option<(u64, i64)>,
     claim_at: Option<u64>,
@@ -116,7 +118,7 @@ impl Node {
         let Self { id, desk: Desk { cursor, claim_at, questions, .. }, inbox, .. } = self;
         let heard = topic.acks.iter().any(|(of, _)| of == id).then_some((8, Deed::Hear));
         let asks = (!questions.is_empty()).then_some((if faults.slow_end { 1 } else { 8 }, Deed::Ask));
-        let reads = cursor.is_some_and(|(_, next)| next < topic.end()).then_some((6, Deed::Read));
+        let reads = cursor.map(|(_, next)| (if next < topic.end() { 6 } else { 1 }, Deed::Read));
         let claims = claim_at.is_some_and(|at| at <= step).then_some((4, Deed::Claim));
         let takes = (!inbox.is_empty()).then_some((8, Deed::TakeIn));
         [heard, asks, reads, claims, takes].into_iter().flatten()
@@ -165,6 +167,11 @@ impl Node {
         self.tell(scene, |writer, outside| writer.acked(ack, outside));
     }
 
+    /// The log has lost its records from this offset on.
+    pub fn lose(&mut self, from: i64) {
+        self.desk.torn |= self.desk.cursor.is_some_and(|(_, next)| next > from);
+    }
+
     /// The log answers a question for its end, or the answer comes to the writer.
     fn ask(&mut self, scene: &mut Scene<'_>) {
         let index = scene.chance.below(self.desk.questions.len());
@@ -186,7 +193,9 @@ impl Node {
         if late.is_none() {
             self.desk.cursor = Some((epoch, next + records.len() as i64));
         }
-        let failed = scene.chance.strikes(scene.faults.read_fails);
+        // What was acknowledged does not come: the log has lost it.
+        let never_comes = late.is_none() && records.is_empty();
+        let failed = std::mem::take(&mut self.desk.torn) || never_comes || scene.chance.strikes(scene.faults.read_fails);
         let outcome = if failed { Err(LogError("the broker went away".into())) } else { Ok(records) };
         self.tell(scene, |writer, outside| writer.replayed(epoch, outcome, outside));
     }
@@ -240,6 +249,7 @@ impl Port for Outside<'_, '_> {
 
     fn read(&mut self, epoch: u64, from: i64) {
         self.desk.cursor = Some((epoch, from));
+        self.desk.torn = false;
     }
 
     fn claim_later(&mut self, attempt: u32) {

@@ -63,6 +63,7 @@ pub fn judge_answer(book: &Book, clients: &Clients, order: &Order, asked: i64, a
         Err(CommandError::KeyReused) if named_nothing(book, clients, order) => return Ok(()),
         Err(CommandError::KeyReused) => Right::KeyReused,
         Err(CommandError::Unavailable(_)) => return Ok(()),
+        Err(CommandError::Rejected(_)) => return not_done(book, order, asked),
         Err(defect @ CommandError::Defect(_)) => return violation(format!("{defect}")),
     };
     let moments = asked..=book.length;
@@ -73,7 +74,7 @@ pub fn judge_answer(book: &Book, clients: &Clients, order: &Order, asked: i64, a
 }
 
 /// The kinds of answer there are.
-pub const KINDS: [&str; 7] = ["accepted", "conflict", "key reused", "nothing to do", "refused", "repeated", "unavailable"];
+pub const KINDS: [&str; 8] = ["accepted", "conflict", "key reused", "nothing to do", "refused", "rejected", "repeated", "unavailable"];
 
 /// The kind of an answer.
 pub fn kind(answer: &Answer) -> &'static str {
@@ -84,6 +85,7 @@ pub fn kind(answer: &Answer) -> &'static str {
         Err(CommandError::Refused(_)) => "refused",
         Err(CommandError::Conflict { .. }) => "conflict",
         Err(CommandError::KeyReused) => "key reused",
+        Err(CommandError::Rejected(_)) => "rejected",
         Err(CommandError::Unavailable(_)) => "unavailable",
         Err(CommandError::Defect(_)) => "defect",
     }

@@ -2,13 +2,16 @@
 
 use super::{
     SCHEMAS, Violation,
+    book::Book,
     clients::Received,
     faults::Faults,
     history::History,
     node::{Deed, Node, Scene},
     topic::NodeId,
+    weakness::Weakness,
     world::{MOST_NODES, World},
 };
+use crate::Barrier;
 
 /// A step that may come next.
 #[derive(Clone, Copy, Debug)]
@@ -129,12 +132,13 @@ impl World {
     }
 
     fn strike(&mut self) {
-        let Faults { crash, pause, stranger, .. } = self.faults;
+        let Faults { crash, pause, stranger, lost_tail, .. } = self.faults;
         match self.nodes.len() {
             0 => self.boot(),
             nodes if nodes < MOST_NODES && self.chance.strikes(crash) => self.boot(),
             nodes if self.chance.strikes(crash) => self.crash(nodes),
             nodes if self.chance.strikes(pause) => self.pause(nodes),
+            _standing if self.may_lose_its_tail() && self.chance.strikes(lost_tail) => self.lose_the_tail(),
             _standing if self.chance.strikes(stranger) => self.topic.intrude(),
             _calm => {}
         }
@@ -154,6 +158,24 @@ impl World {
         self.topic.bury(dead, &mut self.chance);
         self.slow = dead;
         self.history.note(self.step, || format!("node {dead}: dies, {} of its records are on their way", self.topic.waiting(dead)));
+    }
+
+    /// Where the log's end is the barrier, an owner that sleeps while others bring the log to just the length that it had is not told apart:
+    /// such a partition has one copy, and a broker that comes back from the loss.
+    fn may_lose_its_tail(&self) -> bool {
+        let readers_see_all = matches!(self.weakness, Weakness::None | Weakness::NoAnchor);
+        self.topic.barrier == Barrier::Append && readers_see_all && self.topic.end() > 0
+    }
+
+    fn lose_the_tail(&mut self) {
+        let end = self.topic.end();
+        let from = end - self.chance.between(1, end.min(12));
+        self.topic.lose(from);
+        self.topic.fence(self.nodes.iter().map(|node| node.id));
+        self.nodes.iter_mut().for_each(|node| node.lose(from));
+        self.clients.give_up_waiting();
+        self.book = Book::default();
+        self.history.note(self.step, || format!("the log loses its records from {from} to {end}"));
     }
 
     fn pause(&mut self, nodes: usize) {

@@ -89,4 +89,5 @@ weaknesses! {
     an_acknowledgement_at_any_offset_is_found: Weakness::AnyOffset;
     a_forgotten_command_is_found: Weakness::Forgetful;
     a_checkpoint_without_a_guard_is_found: Weakness::NoGuard;
+    a_reader_that_does_not_look_at_its_anchor_is_found: Weakness::NoAnchor;
 }

@@ -8,8 +8,9 @@ use super::{
 };
 use crate::{
     Append, Barrier, RawRecord,
-    log::{Ack, Tag},
+    log::{Ack, AppendError, Rejection, Tag},
 };
+use std::collections::HashSet;
 
 /// A life of a node: a node that comes back after a crash is another.
 pub type NodeId = u32;
@@ -28,6 +29,7 @@ enum Fate {
     AckLost,
     Late,
     Doubled,
+    Rejected,
     Lands,
 }
 
@@ -39,6 +41,8 @@ pub struct Topic {
     lens: Option<Lens>,
     pub wire: Vec<Sent>,
     pub acks: Vec<(NodeId, Ack)>,
+    /// The nodes whose producers the log does not know any more: it takes nothing of them but a claim, which comes from a new producer.
+    fenced: HashSet<NodeId>,
     /// The barrier that its writers must use, as if it had one copy or several.
     pub barrier: Barrier,
 }
@@ -49,9 +53,11 @@ impl Topic {
         let (lens, shown) = match weakness {
             Weakness::OfAll(blindness) => (Some(Lens::new(blindness)), None),
             Weakness::OfViews(blindness) => (None, Some(of_views(blindness))),
-            Weakness::None | Weakness::NoBarrier | Weakness::AnyOffset | Weakness::Forgetful | Weakness::NoGuard => (None, None),
+            Weakness::None | Weakness::NoBarrier | Weakness::AnyOffset | Weakness::Forgetful | Weakness::NoGuard | Weakness::NoAnchor => {
+                (None, None)
+            }
         };
-        Self { records: Vec::new(), shown, lens, wire: Vec::new(), acks: Vec::new(), barrier }
+        Self { records: Vec::new(), shown, lens, wire: Vec::new(), acks: Vec::new(), fenced: HashSet::new(), barrier }
     }
 
     pub fn end(&self) -> i64 {
@@ -78,6 +84,28 @@ impl Topic {
         self.append(Append { key: "stranger".to_owned(), payload: b"hello".to_vec(), headers: crate::Headers::default() });
     }
 
+    /// Loses its last records from this offset on, and what is on the way to it. Like Kafka's brokers it then refuses the records of a
+    /// producer whose last ones it has lost: their numbers do not follow on those that it knows.
+    pub fn lose(&mut self, from: i64) {
+        self.records.truncate(from as usize);
+        for Sent { by, tag, .. } in self.wire.drain(..) {
+            self.acks.extend(tag.map(|tag| (by, Ack { tag, offset: Err(AppendError::Unknown("the broker went away".to_owned())) })));
+        }
+    }
+
+    /// Refuses the records of these nodes until they claim.
+    pub fn fence(&mut self, nodes: impl Iterator<Item = NodeId>) {
+        self.fenced.extend(nodes);
+    }
+
+    fn takes(&mut self, sent: &Sent) -> bool {
+        let is_claim = sent.tag.is_some_and(|tag| tag.at < 0);
+        if is_claim {
+            self.fenced.remove(&sent.by);
+        }
+        !self.fenced.contains(&sent.by)
+    }
+
     fn append(&mut self, record: Append) -> i64 {
         let offset = self.end();
         let raw = record.at(offset);
@@ -95,9 +123,10 @@ impl Topic {
     pub fn land(&mut self, chance: &mut Chance, faults: &Faults, moves: impl Fn(NodeId) -> bool, history: &mut History, step: u64) {
         let Some(index) = self.next_to_land(chance, faults, moves) else { return };
         let sent = self.wire.remove(index);
-        let (by, at, fate) = (sent.by, sent.tag.map(|tag| tag.at), fate(chance, faults));
+        let fate = if self.takes(&sent) { fate(chance, faults) } else { Fate::Lost };
+        let (by, at) = (sent.by, sent.tag.map(|tag| tag.at));
         history.note(step, || format!("node {by}: a record meant for {at:?}: {fate:?}"));
-        let doubt = Err("timed out".to_owned());
+        let doubt = Err(AppendError::Unknown("timed out".to_owned()));
         let outcome = match fate {
             Fate::Lost => doubt,
             Fate::AckLost => {
@@ -108,6 +137,7 @@ impl Topic {
                 self.wire.insert(index, Sent { by, record: sent.record, tag: None });
                 doubt
             }
+            Fate::Rejected => Err(AppendError::Never(Rejection::TooLarge)),
             Fate::Doubled => Ok(self.land_twice(chance, by, sent.record)),
             Fate::Lands => Ok(self.append(sent.record)),
         };
@@ -162,6 +192,8 @@ fn fate(chance: &mut Chance, faults: &Faults) -> Fate {
         Fate::Late
     } else if chance.strikes(faults.doubled) {
         Fate::Doubled
+    } else if chance.strikes(faults.rejected) {
+        Fate::Rejected
     } else {
         Fate::Lands
     }

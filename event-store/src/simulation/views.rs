@@ -10,7 +10,7 @@ use super::{
     violation,
     weakness::Weakness,
 };
-use crate::{Batch, BatchError, BatchHandler, Checkpoint, PartitionId, RawRecord, lane::RunReader};
+use crate::{Anchor, Batch, BatchError, BatchHandler, Checkpoint, PartitionId, RawRecord, lane::RunReader};
 use futures::FutureExt;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -21,6 +21,7 @@ use uuid::Uuid;
 pub struct View {
     stored: Mutex<Stored>,
     guarded: bool,
+    anchored: bool,
 }
 
 #[derive(Clone, Default)]
@@ -52,8 +53,18 @@ impl BatchHandler for View {
 }
 
 impl View {
-    fn judge(&self, book: &Book) -> Result<(), Violation> {
+    /// Whether the record before a checkpoint is the one that was read.
+    fn holds(&self, records: &[RawRecord], stands: Checkpoint) -> bool {
+        let last = usize::try_from(stands.next - 1).ok();
+        last.is_none_or(|last| records.get(last).map(Anchor::of) == stands.anchor)
+    }
+
+    /// Checks a view that stands on the log as it is. One that stands on what the log has lost is begun anew when its reader looks.
+    fn judge(&self, book: &Book, records: &[RawRecord]) -> Result<(), Violation> {
         let Stored { rows, checkpoint } = self.stored.lock().clone();
+        if !self.holds(records, checkpoint) {
+            return Ok(());
+        }
         let (due, place) = (book.rows(checkpoint.next), book.checkpoint(checkpoint.next));
         if rows == due && (checkpoint.next, checkpoint.claim) == (place.next, place.claim) {
             return Ok(());
@@ -81,7 +92,7 @@ pub struct Views {
 impl Views {
     /// One view with a single projector, and one for which two of them compete.
     pub fn new(source: PartitionId, weakness: Weakness, chance: &mut Chance) -> Self {
-        let view = || View { stored: Mutex::default(), guarded: weakness != Weakness::NoGuard };
+        let view = || View { stored: Mutex::default(), guarded: weakness != Weakness::NoGuard, anchored: weakness != Weakness::NoAnchor };
         let projectors = [0, 1, 1].into_iter();
         let projectors = projectors.map(|view| Projector { view, most: 2 + chance.below(10), reading: None, batch: None });
         Self { source, projectors: projectors.collect(), views: vec![view(), view()] }
@@ -98,7 +109,7 @@ impl Views {
         let view = &views[projector.view];
         let hands_on = projector.batch.is_some();
         projector.step(source, view, topic, chance, faults);
-        if hands_on { view.judge(book) } else { Ok(()) }
+        if hands_on { view.judge(book, topic.records()) } else { Ok(()) }
     }
 
     pub fn told(&self) -> String {
@@ -122,15 +133,25 @@ impl std::fmt::Debug for Projector {
 
 impl Projector {
     fn step(&mut self, source: &PartitionId, view: &View, topic: &Topic, chance: &mut Chance, faults: &Faults) {
+        let anchors = Anchors { records: topic.records(), looked_at: view.anchored };
         let Some(reading) = &mut self.reading else {
-            self.reading = now(view.start(source)).ok().map(RunReader::at);
+            self.reading = now(view.start(source)).ok().filter(|stands| anchors.hold(view, *stands)).map(RunReader::at);
             return;
         };
+        if reading.next() > topic.end() {
+            // Its consumer finds no record there, and begins anew.
+            self.reading = None;
+            return;
+        }
         if let Some(batch) = self.batch.take() {
             return self.hand_on(batch, view, chance, faults);
         }
         let records = some(&topic.shown()[reading.next() as usize..], self.most, chance);
         self.batch = reading.read(source, records);
+        let broken = reading.breaks().iter().any(|found| !anchors.hold(view, *found));
+        if broken {
+            (self.reading, self.batch) = (None, None);
+        }
     }
 
     /// A batch that failed is handed on again; a projector that finds the checkpoint moved, or does not hear the outcome, begins again at
@@ -144,6 +165,23 @@ impl Projector {
         if settled.is_err() || chance.strikes(faults.batch_fails) {
             self.reading = None;
         }
+    }
+}
+
+/// The look that a reader takes at the log before it goes on.
+struct Anchors<'a> {
+    records: &'a [RawRecord],
+    looked_at: bool,
+}
+
+impl Anchors<'_> {
+    /// Whether the log still holds what was read up to here; where it does not, the view is begun anew.
+    fn hold(&self, view: &View, stands: Checkpoint) -> bool {
+        let hold = !self.looked_at || view.holds(self.records, stands);
+        if !hold {
+            *view.stored.lock() = Stored::default();
+        }
+        hold
     }
 }
 

@@ -24,6 +24,8 @@ pub enum Weakness {
     AnyOffset,
     /// A command id is forgotten at once.
     Forgetful,
+    /// A reader does not look whether the log still holds what it has read.
+    NoAnchor,
     /// A view takes a batch even where its checkpoint is not where the batch begins.
     NoGuard,
 }

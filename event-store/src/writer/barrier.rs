@@ -96,11 +96,27 @@ impl<A: Aggregate> Writer<A> {
             self.proved_by(Proof::Unasked, Proof::Until);
             return self.settle();
         }
-        match self.config.barrier {
+        match self.barrier {
             Barrier::End => self.ask_end(port),
-            Barrier::Append if self.proofs.is_empty() => self.append_proof(port),
-            // The proof under way may have been appended before the question: the writer appends another when that one has landed.
+            Barrier::Append if self.proofs.is_empty() && port.may_prove(self.commands_rest()) => self.append_proof(port),
+            // The proof under way may have been appended before the question: the writer appends another when that one has landed, and
+            // when it is time, so that those who wait share it.
             Barrier::Append => {}
+        }
+    }
+
+    /// Whether a command waits for a proof, and not only strong reads.
+    fn commands_rest(&self) -> bool {
+        self.resting.iter().any(|resting| resting.proof == Proof::Unasked && resting.pending.command.is_some())
+    }
+
+    /// Takes what the log says of its copies. Once it needs records as proofs, questions for its end that are under way prove nothing.
+    pub fn prove_by(&mut self, barrier: Option<Barrier>) {
+        let barrier = barrier.unwrap_or(self.config.barrier);
+        if self.barrier != barrier {
+            tracing::info!(service = %self.fold.source.service, partition = self.fold.source.partition, ?barrier, "another read barrier");
+            self.barrier = barrier;
+            self.proved_by(Proof::Asked, |_| Proof::Unasked);
         }
     }
 
@@ -132,7 +148,7 @@ impl<A: Aggregate> Writer<A> {
 
     /// A record of this writer's own was appended: once it is confirmed, it proves the answers that rest already.
     pub(super) fn appended(&mut self) {
-        if self.config.barrier == Barrier::Append {
+        if self.barrier == Barrier::Append {
             let next = self.next;
             self.proved_by(Proof::Unasked, |_| Proof::Until(next));
         }

@@ -8,8 +8,13 @@ pub struct WriterConfig {
     pub max_pending: usize,
     /// How many recent command ids are remembered, the oldest forgotten first.
     pub remembered_commands: usize,
+    /// How many partitions the log has, by what the host knows; where there is none, claims state none and nothing is compared.
+    pub partitions: Option<i32>,
     /// How the writer proves that an answer which leaves no record is not out of date.
     pub barrier: Barrier,
+    /// With [`Barrier::Append`], the time between two proofs under a steady stream of strong reads, which share them; a quarter of it for
+    /// refusals and repeats.
+    pub proof_every: Duration,
     /// For how long a command id is remembered, by the records' own times; the newest 10,000 are in any case, since clocks go wrong.
     pub remembered_for: Duration,
     /// Of those that are remembered, how many are in memory; the others are looked up in the snapshots, where there are any.
@@ -29,7 +34,9 @@ impl Default for WriterConfig {
         Self {
             max_pending: 10_000,
             remembered_commands: 1_000_000,
+            partitions: None,
             barrier: Barrier::End,
+            proof_every: Duration::from_millis(200),
             remembered_for: Duration::from_secs(7 * 24 * 60 * 60),
             recent_commands: 100_000,
             live_aggregates: 100_000,

@@ -6,7 +6,9 @@ use super::{
     sabotage::left_out,
     unavailable,
 };
-use crate::{CommandError, Refused, envelope::EventHeaders, guarded::guarded, remembered::Remembered, run::Place, working_set::Spoiled};
+use crate::{
+    CommandError, Refused, Rejected, envelope::EventHeaders, guarded::guarded, remembered::Remembered, run::Place, working_set::Spoiled,
+};
 use event_sourcing::{Aggregate, Event};
 use std::borrow::Cow;
 use uuid::Uuid;
@@ -38,6 +40,10 @@ impl<A: Aggregate> Writer<A> {
                 return self.doubt("the snapshot cannot be read", port);
             }
         };
+        if let Some((rejection, bytes)) = pending.rejected.filter(|_| first.is_none()) {
+            let answer = Rejected::new(rejection, &self.fold.source.service, bytes);
+            return pending.answer(Err(CommandError::Rejected(answer)));
+        }
         match self.judge(&pending, first) {
             Judgement::Fails(answer) => pending.answer(answer),
             Judgement::Rests(answer) => {

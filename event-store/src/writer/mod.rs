@@ -9,8 +9,11 @@
 //! 3. An answer that leaves no record waits for a [`barrier`], which proves that this writer was still the owner after the question came.
 
 mod barrier;
+mod batch;
 mod config;
 mod decide;
+mod refusing;
+mod replaying;
 mod sabotage;
 
 pub use barrier::Barrier;
@@ -20,13 +23,14 @@ mod tests;
 pub use config::WriterConfig;
 
 use crate::{
-    Accepted, Append, ById, CommandError, CommandMeta, RawRecord, Unavailable,
+    Accepted, Append, ById, CommandError, CommandMeta, Unavailable,
     envelope::claim,
     fold::Fold,
-    log::{Ack, LogError, NotQueued, Tag, Unsent},
+    log::{Ack, AppendError, NotQueued, Rejection, Tag, Unsent},
     remembered::Remembered,
 };
 use barrier::Resting;
+use batch::Window;
 use codec::PartitionClaimed;
 use event_sourcing::{Aggregate, Timestamp};
 use std::collections::VecDeque;
@@ -49,6 +53,10 @@ pub(crate) trait Port {
     }
     /// Asks for the log's end; the driver passes the answer to [`Writer::barrier`].
     fn ask_end(&mut self, epoch: u64);
+    /// Whether a proof may be appended now; if not, the driver calls [`Writer::proceed`] when it may.
+    fn may_prove(&mut self, _for_commands: bool) -> bool {
+        true
+    }
     /// Reads from an offset on; the driver passes the records to [`Writer::replayed`], until the writer writes.
     fn read(&mut self, epoch: u64, from: i64);
     /// Tells those who read the partition here that it has lost records.
@@ -68,6 +76,8 @@ pub(crate) struct Pending<A: Aggregate> {
     pub command: Option<A::Command>,
     pub meta: CommandMeta,
     pub fingerprint: u64,
+    /// Why the log never takes one of its records, and how large that is, where that was found out.
+    pub rejected: Option<(Rejection, usize)>,
     pub reply: oneshot::Sender<Answer>,
 }
 
@@ -87,18 +97,6 @@ pub(crate) enum Phase {
     Replaying { claim: i64 },
     /// The owner, unless somebody has claimed since and this writer has not noticed yet.
     Writing { claim: i64 },
-}
-
-/// What a record is to a replay.
-enum Read {
-    /// The next to fold.
-    Next,
-    /// It was folded before.
-    Known,
-    /// Records before it did not come.
-    AfterGap,
-    /// Another one stood there when it was folded.
-    OfAnotherLog,
 }
 
 /// A command whose records are on their way.
@@ -131,6 +129,7 @@ pub(crate) struct Writer<A: Aggregate> {
     pub phase: Phase,
     pub node: NodeName,
     config: WriterConfig,
+    barrier: Barrier,
     epoch: u64,
     nonce: String,
     attempts: u32,
@@ -153,6 +152,7 @@ pub(crate) struct Writer<A: Aggregate> {
     speculative: ById<Speculative<A>>,
     /// Records that are made and not handed to the log yet.
     outbox: Vec<(Append, Tag)>,
+    window: Window,
 }
 
 /// How this node calls itself in its claims.
@@ -171,6 +171,7 @@ impl<A: Aggregate> Writer<A> {
             phase: Phase::Claiming,
             node,
             config,
+            barrier: config.barrier,
             epoch: 0,
             nonce: String::new(),
             attempts: 0,
@@ -189,6 +190,7 @@ impl<A: Aggregate> Writer<A> {
             resting: VecDeque::new(),
             speculative: ById::default(),
             outbox: Vec::new(),
+            window: Window::default(),
         }
     }
 
@@ -216,15 +218,20 @@ impl<A: Aggregate> Writer<A> {
     pub fn claim(&mut self, port: &mut impl Port) {
         self.epoch += 1;
         self.phase = Phase::Claiming;
+        if self.fold.layout.misfit().is_some() {
+            return self.refuse_all();
+        }
         self.nonce = port.nonce();
         let NodeName { owner, address } = self.node.clone();
-        let event = PartitionClaimed { owner, address, nonce: self.nonce.clone() };
+        let event = PartitionClaimed { owner, address, nonce: self.nonce.clone(), partitions: self.config.partitions };
         let queued = event.encode(&self.fold.schemas).map_err(|_| NotQueued::Broken).and_then(|payload| {
             let record = claim(&self.fold.source.service, &self.nonce, port.now(), payload);
             port.append(record, Tag { epoch: self.epoch, at: -1 })
         });
-        if let Err(error) = queued {
-            self.retry_claim(&error.to_string(), port);
+        match queued {
+            Ok(()) => {}
+            Err(NotQueued::Never(rejection)) => self.claim_rejected(rejection, port),
+            Err(error) => self.retry_claim(&error.to_string(), port),
         }
     }
 
@@ -243,12 +250,14 @@ impl<A: Aggregate> Writer<A> {
         }
         match (self.phase, ack.offset) {
             (Phase::Claiming, Ok(offset)) => self.claimed(offset, port),
-            (Phase::Claiming, Err(why)) => self.retry_claim(&why, port),
+            (Phase::Claiming, Err(AppendError::Never(rejection))) => self.claim_rejected(rejection, port),
+            (Phase::Claiming, Err(why)) => self.retry_claim(&why.to_string(), port),
             (Phase::Writing { .. }, Ok(offset)) if self.is_due(offset, ack.tag) => self.advance(),
             (_, Ok(offset)) => {
                 self.doubt(&format!("a record meant for {} stands at {offset}, {} was due", ack.tag.at, self.acked_next), port)
             }
-            (_, Err(why)) => self.doubt(&why, port),
+            (Phase::Writing { .. }, Err(AppendError::Never(rejection))) => self.rejected(ack.tag.at, rejection, port),
+            (_, Err(why)) => self.doubt(&why.to_string(), port),
         }
     }
 
@@ -257,84 +266,23 @@ impl<A: Aggregate> Writer<A> {
         offset == tag.at && offset == self.acked_next || sabotage::left_out("places")
     }
 
-    /// Step 2. The claim stands at `offset`: read the log up to it, from the record before the fold's checkpoint, which shows whether the log
-    /// is still the one that was folded.
-    fn claimed(&mut self, offset: i64, port: &mut impl Port) {
-        self.phase = Phase::Replaying { claim: offset };
-        self.fold.rewind();
-        if offset < self.fold.checkpoint.next {
-            return self.went_back(&format!("a claim got offset {offset}"), port);
-        }
-        self.read(port);
-    }
-
-    fn read(&mut self, port: &mut impl Port) {
-        self.anchored = self.fold.checkpoint.next == 0;
-        self.reading = (self.fold.checkpoint.next - 1).max(0);
-        port.read(self.epoch, self.reading);
-    }
-
-    /// The log has lost records that were folded: nothing is decided on them.
-    fn went_back(&mut self, why: &str, port: &mut impl Port) {
-        self.fold.forget(why);
-        port.went_back();
-        self.read(port);
-    }
-
-    /// Takes records of the log, in order, while replaying. After its own claim the writer writes.
-    pub fn replayed(&mut self, epoch: u64, records: Result<Vec<RawRecord>, LogError>, port: &mut impl Port) {
-        let Phase::Replaying { claim } = self.phase else { return };
-        if epoch != self.epoch {
-            return;
-        }
-        match records {
-            Err(error) => self.retry_claim(&error.to_string(), port),
-            Ok(records) => {
-                for record in records.into_iter().take_while(|record| record.offset <= claim) {
-                    let offset = record.offset;
-                    match self.next_read(&record) {
-                        Read::Next => {}
-                        Read::Known => continue,
-                        Read::AfterGap => return self.retry_claim(&format!("{offset} came where {} was due", self.reading), port),
-                        Read::OfAnotherLog => return self.went_back(&format!("another record stands at {offset}"), port),
-                    }
-                    let nonce = self.fold.fold(record);
-                    if offset == claim {
-                        self.enter(claim, nonce, port);
-                        return;
-                    }
-                }
-            }
-        }
-    }
-
-    /// Judges a record that a replay has read.
-    fn next_read(&mut self, record: &RawRecord) -> Read {
-        match record.offset.cmp(&self.reading) {
-            std::cmp::Ordering::Less => Read::Known,
-            std::cmp::Ordering::Greater => Read::AfterGap,
-            std::cmp::Ordering::Equal if self.anchored => {
-                self.reading += 1;
-                Read::Next
-            }
-            std::cmp::Ordering::Equal if self.fold.stands_on(record) || sabotage::left_out("anchor") => {
-                self.reading += 1;
-                self.anchored = true;
-                Read::Known
-            }
-            std::cmp::Ordering::Equal => Read::OfAnotherLog,
-        }
-    }
-
     /// Step 3. Everything below the claim is folded: this writer is the owner.
     fn enter(&mut self, claim: i64, nonce: Option<String>, port: &mut impl Port) {
         if nonce.as_deref() != Some(self.nonce.as_str()) {
-            return self.retry_claim("another record stands where the claim was acknowledged", port);
+            // The claim is lost, and with it what stood before it; part of what was read may be of the old log, and part of the new one.
+            let why = "another record stands where the claim was acknowledged";
+            self.fold.forget(why);
+            port.went_back();
+            return self.retry_claim(why, port);
+        }
+        if self.fold.layout.misfit().is_some() {
+            return self.refuse_all();
         }
         self.phase = Phase::Writing { claim };
         self.ever_wrote = true;
         self.next = claim + 1;
         self.acked_next = claim + 1;
+        self.window.sent(claim + 1, 0);
     }
 
     /// Decides the commands in the queue, unless records are on their way: commands that come meanwhile make the next batch. So batches
@@ -368,44 +316,19 @@ impl<A: Aggregate> Writer<A> {
         if self.unanswered() >= self.config.max_pending {
             return pending.answer(unavailable("the partition has as many commands as it can hold", 100));
         }
+        if let Some(misfit) = self.fold.layout.misfit() {
+            return pending.answer(unavailable(&misfit.to_string(), refusing::LASTING));
+        }
         if !writing && !self.ever_wrote {
             return pending.answer(unavailable("the owner of this partition is still reading its log", 200));
         }
         self.queue.push_back((self.seq, pending));
     }
 
-    /// Puts the next record of the run into the outbox. It leaves with the others of its batch, one right behind another, so that the log's
-    /// client finds them all when it wakes up, and sends them together.
-    fn send(&mut self, record: Append, at: i64) {
-        self.outbox.push((record, Tag { epoch: self.epoch, at }));
-        self.next = at + 1;
-        self.appended();
-    }
-
-    fn flush(&mut self, port: &mut impl Port) {
-        if self.outbox.is_empty() {
-            return;
-        }
-        if let Err(unsent) = port.append_all(std::mem::take(&mut self.outbox)) {
-            self.not_sent(unsent, port);
-        }
-    }
-
-    /// A record could not be queued, so the run ends before it. Its command is answered if none of its records left, or if the record can
-    /// never be queued; the part of a group that left will not count. All other commands are decided again.
-    fn not_sent(&mut self, Unsent { at, why }: Unsent, port: &mut impl Port) {
-        let gone = |flight: &Flight<A>| {
-            flight.first() == at || why == NotQueued::Broken && (flight.first()..=flight.remembered.offset).contains(&at)
-        };
-        if let Some(flight) = self.flights.iter().position(gone).and_then(|index| self.flights.remove(index)) {
-            flight.pending.answer(unavailable(&why.to_string(), 100));
-        }
-        self.doubt(&format!("a record could not be queued: {why}"), port);
-    }
-
     /// Confirms one more record; when it is the last of its command, the command is answered.
     fn advance(&mut self) {
         self.acked_next += 1;
+        self.window.landed(self.acked_next);
         self.take_proof();
         while self.flights.front().is_some_and(|flight| flight.remembered.offset < self.acked_next) {
             let Some(flight) = self.flights.pop_front() else { break };

@@ -5,7 +5,7 @@ use crate::{
     Append, Cause, CommandError, CommandMeta, Headers, PartitionId, RawRecord,
     account::{Account, AccountCommand},
     fold::Fold,
-    log::{Ack, NotQueued, Tag},
+    log::{Ack, AppendError, NotQueued, Rejection, Tag},
 };
 use event_sourcing::Timestamp;
 use tokio::sync::oneshot;
@@ -98,7 +98,7 @@ fn read_on(writer: &mut Writer<Account>, desk: &mut Desk) {
     }
 }
 
-fn acked(writer: &mut Writer<Account>, desk: &mut Desk, tag: Tag, offset: Result<i64, String>) {
+fn acked(writer: &mut Writer<Account>, desk: &mut Desk, tag: Tag, offset: Result<i64, AppendError>) {
     writer.acked(Ack { tag, offset }, desk);
     writer.proceed(desk);
 }
@@ -108,7 +108,7 @@ fn hand_in(writer: &mut Writer<Account>, id: u128, command: AccountCommand) -> o
     let (reply, answer) = oneshot::channel();
     let cause = Cause { actor: "test".into(), correlation_id: "c".into(), causation_id: None, traceparent: None };
     let meta = CommandMeta { command_id: Uuid::from_u128(id), time: Timestamp(0), expected_version: None, cause };
-    writer.submit(Pending { id: Uuid::from_u128(0xa), command: Some(command), meta, fingerprint: id as u64, reply });
+    writer.submit(Pending { id: Uuid::from_u128(0xa), command: Some(command), meta, fingerprint: id as u64, rejected: None, reply });
     answer
 }
 
@@ -198,7 +198,7 @@ fn a_command_behind_one_that_is_queued_in_part_waits_for_the_next_run() {
     let _pair = submit(&mut writer, &mut desk, 1, AccountCommand::DepositAll(vec![1, 2]));
     let mut behind = submit(&mut writer, &mut desk, 2, AccountCommand::Deposit(7));
     let lost = desk.sent[0].1;
-    acked(&mut writer, &mut desk, lost, Err("timed out".into()));
+    acked(&mut writer, &mut desk, lost, Err(AppendError::Unknown("timed out".into())));
     claim(&mut writer, &mut desk, 1, 1);
     claim(&mut writer, &mut desk, 2, usize::MAX);
     assert_eq!(places(&desk), [3, 4, 5]);
@@ -269,4 +269,102 @@ fn a_command_that_had_nothing_to_do_stays_so_when_it_is_delivered_again() {
     acked(&mut writer, &mut desk, tag, Ok(tag.at));
     let again = late.try_recv().expect("an answer").expect("accepted");
     assert_eq!((again.version, again.events, again.repeated), (first.version, 0, true));
+}
+
+const TOO_LARGE: AppendError = AppendError::Never(Rejection::TooLarge);
+
+fn rejects(writer: &mut Writer<Account>, desk: &mut Desk) {
+    let tag = desk.sent.first().expect("a record").1;
+    acked(writer, desk, tag, Err(TOO_LARGE));
+    assert_eq!(writer.phase, Phase::Claiming, "the run ends at what was rejected");
+}
+
+/// A log that never takes one record must not stop the others on the partition, nor be tried for ever.
+#[test]
+fn a_batch_that_the_log_does_not_take_is_halved_until_the_culprit_stands_alone() {
+    let (mut writer, mut desk) = begin();
+    claim(&mut writer, &mut desk, 0, usize::MAX);
+    let mut answers: Vec<_> = (1..=4).map(|id| hand_in(&mut writer, id, AccountCommand::Deposit(1))).collect();
+    writer.proceed(&mut desk);
+    assert_eq!(places(&desk), [1, 2, 3, 4], "all at once");
+    rejects(&mut writer, &mut desk);
+    claim(&mut writer, &mut desk, 1, usize::MAX);
+    assert_eq!(places(&desk), [2, 3], "half of them");
+    rejects(&mut writer, &mut desk);
+    claim(&mut writer, &mut desk, 2, usize::MAX);
+    assert_eq!(places(&desk), [3], "one alone");
+    let tag = desk.sent.remove(0).1;
+    acked(&mut writer, &mut desk, tag, Ok(3));
+    assert!(matches!(answers[0].try_recv(), Ok(Ok(_))), "it is not the culprit");
+    rejects(&mut writer, &mut desk);
+    assert!(answers[1].try_recv().is_err(), "the log has not shown yet whether it holds the command");
+    claim(&mut writer, &mut desk, 4, usize::MAX);
+    match answers[1].try_recv() {
+        Ok(Err(CommandError::Rejected(rejected))) => {
+            assert_eq!(rejected.code, "event-too-large");
+            assert!(rejected.message.contains(" bytes"), "{rejected}");
+        }
+        other => panic!("the culprit is answered: {other:?}"),
+    }
+    assert_eq!(places(&desk), [5], "the others go on");
+}
+
+#[test]
+fn a_command_that_was_rejected_but_counts_in_the_log_after_all_is_accepted() {
+    let (mut writer, mut desk) = begin();
+    claim(&mut writer, &mut desk, 0, usize::MAX);
+    let claimed = writer.nonce.clone();
+    let mut answer = submit(&mut writer, &mut desk, 1, AccountCommand::Deposit(7));
+    let record = desk.sent[0].0.clone();
+    rejects(&mut writer, &mut desk);
+    desk.sent.clear();
+    writer.claim(&mut desk);
+    assert_ne!(claimed, writer.nonce);
+    let (again, tag) = desk.sent.pop().expect("a claim");
+    // The first attempt had arrived; only its repeat was rejected, since the topic's limit was lowered meanwhile.
+    desk.log.extend([record.at(1), again.at(2)]);
+    writer.acked(Ack { tag, offset: Ok(2) }, &mut desk);
+    read_on(&mut writer, &mut desk);
+    writer.proceed(&mut desk);
+    writer.barrier(writer.epoch(), Ok(3), &mut desk);
+    assert!(matches!(answer.try_recv(), Ok(Ok(accepted)) if accepted.repeated && accepted.position.offset == 1));
+}
+
+#[test]
+fn a_log_that_takes_no_claim_keeps_nobody_waiting() {
+    let (mut writer, mut desk) = begin();
+    claim(&mut writer, &mut desk, 0, usize::MAX);
+    let mut answer = submit(&mut writer, &mut desk, 1, AccountCommand::Deposit(7));
+    rejects(&mut writer, &mut desk);
+    writer.claim(&mut desk);
+    let tag = desk.sent.pop().expect("a claim").1;
+    acked(&mut writer, &mut desk, tag, Err(AppendError::Never(Rejection::NotAllowed)));
+    match answer.try_recv() {
+        Ok(Err(CommandError::Unavailable(not_now))) => {
+            assert!(!not_now.in_doubt && not_now.reason.contains("may not write"), "{not_now:?}")
+        }
+        other => panic!("it is told that nothing can be written: {other:?}"),
+    }
+}
+
+#[test]
+fn an_owner_does_not_write_a_log_whose_claims_state_another_number_of_partitions() {
+    let counts = |partitions| WriterConfig { partitions: Some(partitions), ..WriterConfig::default() };
+    let (mut first, mut desk) = begin_with(counts(4));
+    first.claim(&mut desk);
+    let stated = desk.sent.pop().expect("a claim").0.at(0);
+    let (mut other, mut desk) = begin_with(counts(8));
+    other.claim(&mut desk);
+    let (claim, tag) = desk.sent.pop().expect("a claim");
+    other.acked(Ack { tag, offset: Ok(1) }, &mut desk);
+    other.replayed(other.epoch(), Ok(vec![stated, claim.at(1)]), &mut desk);
+    let mut answer = submit(&mut other, &mut desk, 1, AccountCommand::Deposit(7));
+    assert!(desk.sent.is_empty() && other.phase == Phase::Claiming);
+    match answer.try_recv() {
+        Ok(Err(CommandError::Unavailable(not_now))) => {
+            assert!(not_now.reason.contains("the log has 4 partitions, and this node counts 8"), "{not_now:?}");
+            assert!(not_now.retry_after_millis >= 60_000);
+        }
+        answer => panic!("it is refused: {answer:?}"),
+    }
 }

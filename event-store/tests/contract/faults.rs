@@ -1,6 +1,6 @@
 //! A wrapper of any log, which makes it fail on demand.
 
-use event_store::{Ack, Append, Cursor, Log, LogError, NotQueued, Tag};
+use event_store::{Ack, Append, AppendError, Cursor, Log, LogError, NotQueued, Rejection, Tag, Unsent};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedSender;
@@ -16,6 +16,12 @@ struct Plan {
     lost_acks: usize,
     lost_records: usize,
     doubled: usize,
+    /// The most bytes of a batch that the log takes.
+    limit: Option<usize>,
+}
+
+fn bytes_of(Append { key, payload, headers }: &Append) -> usize {
+    key.len() + payload.len() + headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
 }
 
 /// Wraps a log. Clones share the faults.
@@ -68,6 +74,11 @@ impl FaultyLog {
         self.plan.lock().doubled = count;
     }
 
+    /// From now on a batch of more bytes is rejected as a whole, as a broker does it.
+    pub fn take_at_most(&self, bytes: usize) {
+        self.plan.lock().limit = Some(bytes);
+    }
+
     fn swallow() -> UnboundedSender<Ack> {
         tokio::sync::mpsc::unbounded_channel().0
     }
@@ -92,13 +103,13 @@ impl Log for FaultyLog {
         }
         if plan.lost_records > 0 {
             plan.lost_records -= 1;
-            let _ = acks.send(Ack { tag, offset: Err("timed out".into()) });
+            let _ = acks.send(Ack { tag, offset: Err(AppendError::Unknown("timed out".into())) });
             return Ok(());
         }
         if plan.lost_acks > 0 {
             plan.lost_acks -= 1;
             self.inner.append(partition, record, tag, &Self::swallow())?;
-            let _ = acks.send(Ack { tag, offset: Err("timed out".into()) });
+            let _ = acks.send(Ack { tag, offset: Err(AppendError::Unknown("timed out".into())) });
             return Ok(());
         }
         if plan.doubled > 0 {
@@ -107,6 +118,19 @@ impl Log for FaultyLog {
             return self.inner.append(partition, record, tag, &Self::swallow());
         }
         self.inner.append(partition, record, tag, acks)
+    }
+
+    fn append_all(&self, partition: i32, records: Vec<(Append, Tag)>, acks: &UnboundedSender<Ack>) -> Result<(), Unsent> {
+        let bytes = records.iter().map(|(record, _)| bytes_of(record)).sum::<usize>();
+        let rejected = self.plan.lock().limit.is_some_and(|limit| bytes > limit);
+        for (record, tag) in records {
+            if rejected {
+                let _ = acks.send(Ack { tag, offset: Err(AppendError::Never(Rejection::TooLarge)) });
+            } else {
+                self.append(partition, record, tag, acks).map_err(|why| Unsent { at: tag.at, why })?;
+            }
+        }
+        Ok(())
     }
 
     async fn end(&self, partition: i32) -> Result<i64, LogError> {

@@ -285,6 +285,26 @@ async fn a_full_queue_is_said_at_once_and_loses_nothing(log: Arc<dyn Log>) {
     assert_eq!(amounts(&counted(&log, 1).await), [1]);
 }
 
+async fn what_the_log_never_takes_is_an_answer_to_its_command_alone(log: Arc<dyn Log>) {
+    let faulty = FaultyLog::new(log.clone());
+    let owner = own(Arc::new(faulty.clone()), "a");
+    writing(&owner).await;
+    faulty.take_at_most(2_000);
+    let mut large = meta(1);
+    large.cause.actor = "x".repeat(2_000);
+    let small = futures::future::join_all((2..34).map(|id| ask(&owner, 1, Do::Deposit(1), id)));
+    let (rejected, small) = tokio::join!(ask_meta(&owner, 1, Do::Deposit(5), large.clone()), small);
+    assert!(matches!(&rejected, Err(CommandError::Rejected(why)) if why.code == "event-too-large"), "{rejected:?}");
+    assert!(small.iter().all(Result::is_ok), "32 small ones are too large together, and none of them is alone: {small:?}");
+    let many = ask(&owner, 1, Do::DepositAll(vec![1; 20]), 40).await;
+    assert_eq!(many.expect("a command of many small records").events, 20);
+    assert_eq!(amounts(&counted(&log, 1).await), [1; 52]);
+    let again = ask_meta(&owner, 1, Do::Deposit(5), large.clone()).await;
+    assert!(matches!(again, Err(CommandError::Rejected(_))), "{again:?}");
+    faulty.take_at_most(1_000_000);
+    assert!(ask_meta(&owner, 1, Do::Deposit(5), large).await.is_ok_and(|answer| !answer.repeated), "the limit was raised");
+}
+
 async fn more_than_can_wait_is_refused_at_once(log: Arc<dyn Log>) {
     let faulty = FaultyLog::new(log.clone());
     let owner = own_with(Arc::new(faulty.clone()), "a", WriterConfig { max_pending: 8, ..WriterConfig::default() });
@@ -348,5 +368,6 @@ on_every_store! {
     a_lost_acknowledgement_is_settled_from_the_log
     a_doubled_record_counts_once
     a_full_queue_is_said_at_once_and_loses_nothing
+    what_the_log_never_takes_is_an_answer_to_its_command_alone
     more_than_can_wait_is_refused_at_once
 }

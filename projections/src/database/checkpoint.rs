@@ -15,13 +15,18 @@ const INSERT: &str = "INSERT INTO \"checkpoints\" (\"reader\", \"service\", \"pa
 const UPDATE: &str = "UPDATE \"checkpoints\" SET \"next_offset\" = $4, \"claim\" = $5, \"anchor\" = $7 \
      WHERE \"reader\" = $1 AND \"service\" = $2 AND \"partition\" = $3 AND \"next_offset\" = $6";
 
-/// Restricts [`update_each`] to partitions of which no reader has put a record aside.
-const NOTHING_PUT_ASIDE: &str = " AND NOT EXISTS (SELECT 1 FROM \"dead_letters\" \
-     WHERE \"dead_letters\".\"service\" = given.\"service\" AND \"dead_letters\".\"partition\" = given.\"partition\")";
+/// What [`update_each`] returns behind the name of a partition of which a reader has put a record aside, or had one dropped.
+const ASIDE: &str = "!";
+const MARKED: &str = " || CASE WHEN \
+     EXISTS (SELECT 1 FROM \"dead_letters\" \
+     WHERE \"dead_letters\".\"service\" = \"checkpoints\".\"service\" AND \"dead_letters\".\"partition\" = \"checkpoints\".\"partition\") \
+     OR EXISTS (SELECT 1 FROM \"dropped_letters\" \
+     WHERE \"dropped_letters\".\"service\" = \"checkpoints\".\"service\" AND \"dropped_letters\".\"partition\" = \"checkpoints\".\"partition\") \
+     THEN '!' ELSE '' END";
 
-/// The statement that moves each given checkpoint which stands at its expected offset and meets the condition. It returns the partition
-/// (`orders/3`) of each checkpoint that moved.
-fn update_each(dialect: Dialect, condition: &str) -> String {
+/// The statement that moves each given checkpoint which stands at its expected offset. It returns the partition (`orders/3`) of each
+/// checkpoint that moved, with the mark that this expression appends.
+fn update_each(dialect: Dialect, mark: &str) -> String {
     let given = match dialect {
         Dialect::Sqlite => {
             let names = ["reader", "service", "partition", "stood", "next_offset", "claim", "anchor"];
@@ -36,8 +41,8 @@ fn update_each(dialect: Dialect, condition: &str) -> String {
     format!(
         "UPDATE \"checkpoints\" SET \"next_offset\" = given.\"next_offset\", \"claim\" = given.\"claim\", \"anchor\" = given.\"anchor\" \
          FROM {given} \
-         WHERE {same} AND \"checkpoints\".\"next_offset\" = given.\"stood\"{condition} \
-         RETURNING \"checkpoints\".\"service\" || '/' || \"checkpoints\".\"partition\""
+         WHERE {same} AND \"checkpoints\".\"next_offset\" = given.\"stood\" \
+         RETURNING \"checkpoints\".\"service\" || '/' || \"checkpoints\".\"partition\"{mark}"
     )
 }
 
@@ -82,7 +87,7 @@ fn parsed(texts: Vec<String>) -> Result<HashMap<String, Checkpoint>, DatabaseErr
 
 impl Database {
     pub(super) async fn create_checkpoints(&self) -> Result<(), DatabaseError> {
-        let mut open = self.begin().await?;
+        let mut open = self.begin_long().await?;
         open.serialise_changes_of_tables().await?;
         open.execute(CREATE.to_owned(), Vec::new()).await?;
         if open.texts(select_column(self.dialect()), Vec::new()).await?.is_empty() {
@@ -93,12 +98,13 @@ impl Database {
         open.commit().await
     }
 
-    /// The checkpoint of `reader` in a partition; the partition's beginning if it has never read there.
+    /// The checkpoint of `reader`, or of the version of the view of this name that answers, in a partition; the partition's beginning if it has never read there.
     ///
     /// # Errors
     /// [`DatabaseError::Sql`] where the database does not answer.
     pub async fn checkpoint(&self, reader: &str, source: &PartitionId) -> Result<Checkpoint, DatabaseError> {
-        Ok(self.checkpoints(source).await?.get(reader).copied().unwrap_or_default())
+        let reader = self.reader_of(reader).await?;
+        Ok(self.checkpoints(source).await?.get(&reader).copied().unwrap_or_default())
     }
 
     /// The checkpoints of all readers in a partition.
@@ -152,10 +158,22 @@ fn given(steps: &[(&str, &Batch)]) -> Vec<Bind> {
     vec![Bind::Text(Value::from_iter(steps.iter().map(step)).to_string())]
 }
 
-fn counted(partitions: Vec<String>) -> HashMap<String, usize> {
-    let mut moved = HashMap::new();
+/// The checkpoints of one partition that moved.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct MovedReaders {
+    /// How many there are.
+    pub count: usize,
+    /// True if a reader has put a record of the partition aside, or had one dropped.
+    pub aside: bool,
+}
+
+fn counted(partitions: Vec<String>) -> HashMap<String, MovedReaders> {
+    let mut moved: HashMap<String, MovedReaders> = HashMap::new();
     for partition in partitions {
-        *moved.entry(partition).or_default() += 1;
+        let (name, aside) = partition.strip_suffix(ASIDE).map_or((&*partition, false), |name| (name, true));
+        let of_partition = moved.entry(name.to_owned()).or_default();
+        of_partition.count += 1;
+        of_partition.aside |= aside;
     }
     moved
 }
@@ -200,10 +218,10 @@ impl Transaction {
         Ok(those_among(batches, moved))
     }
 
-    /// Moves each reader's checkpoint from its batch's beginning to its end and so locks it, if it stands at that beginning and no record
-    /// of the partition is put aside. Answers how many checkpoints of each partition (`orders/3`) moved.
-    pub(crate) async fn advance_each(&mut self, steps: &[(&str, &Batch)]) -> Result<HashMap<String, usize>, DatabaseError> {
-        Ok(counted(self.texts(update_each(self.dialect(), NOTHING_PUT_ASIDE), given(steps)).await?))
+    /// Moves each reader's checkpoint from its batch's beginning to its end and so locks it, if it stands at that beginning. Answers which
+    /// checkpoints of each partition (`orders/3`) moved.
+    pub(crate) async fn advance_each(&mut self, steps: &[(&str, &Batch)]) -> Result<HashMap<String, MovedReaders>, DatabaseError> {
+        Ok(counted(self.texts(update_each(self.dialect(), MARKED), given(steps)).await?))
     }
 
     /// A reader's checkpoints in all partitions that it has read.

@@ -1,17 +1,24 @@
 //! Opens a database, and makes it if it is missing.
 
-use super::{Database, DatabaseError, Pools};
+use super::{
+    Database, DatabaseError, Pools,
+    lease::{ANSWER, Server, Silence, silent},
+};
 use sqlx::{
-    AssertSqlSafe, ConnectOptions, Connection, PgPool, SqliteConnection,
+    AssertSqlSafe, ConnectOptions, Connection, PgConnection, SqliteConnection,
+    pool::PoolConnectionMetadata,
     postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use std::{str::FromStr, sync::Arc, time::Duration};
+use tokio::time::timeout;
 
 /// How long a statement waits for another process that writes to the same file.
 const BUSY: Duration = Duration::from_secs(5);
-/// How long a request waits for a free connection before it fails.
-const ACQUIRE: Duration = Duration::from_secs(5);
+/// How long a request waits for a free connection, or for a new one, before it fails.
+const ACQUIRE: Duration = Duration::from_secs(3);
+/// How long a connection that was idle may take to show that it is alive.
+const PING: Duration = Duration::from_secs(1);
 /// How long after its use a connection is assumed to be alive.
 pub(super) const TRUSTED: Duration = Duration::from_secs(1);
 /// The settings of PostgreSQL's sessions, unless the address sets them itself (`?options=-c%20enable_seqscan%3Don`).
@@ -20,7 +27,21 @@ pub(super) const TRUSTED: Duration = Duration::from_secs(1);
 /// - Our queries find every row by a key or in the order of an index. Without this setting a statement that was planned while its table was
 ///   empty would scan the whole table for each row, until autovacuum counts its rows after a minute.
 /// - Compiling a statement takes longer than running any of ours.
-const SETTINGS: [(&str, &str); 3] = [("synchronous_commit", "off"), ("enable_seqscan", "off"), ("jit", "off")];
+/// - When a node vanishes in the middle of a transaction (its network is cut, it is paused), PostgreSQL would keep the transaction's locks for
+///   hours, and whoever takes the work up would wait for them: it ends the session some seconds after the last statement. A transaction that
+///   changes tables allows itself more.
+/// - PostgreSQL ends a statement before the node gives its connection up, so that a server that is merely slow says so.
+const SETTINGS: [(&str, &str); 9] = [
+    ("synchronous_commit", "off"),
+    ("enable_seqscan", "off"),
+    ("jit", "off"),
+    ("statement_timeout", "4500"),
+    ("idle_in_transaction_session_timeout", "5000"),
+    ("tcp_keepalives_idle", "10"),
+    ("tcp_keepalives_interval", "5"),
+    ("tcp_keepalives_count", "3"),
+    ("tcp_user_timeout", "25000"),
+];
 /// The options that an address may have. The driver logs others, with their values.
 const OPTIONS: [&str; 17] = [
     "sslmode",
@@ -70,6 +91,8 @@ impl Database {
         let database = Self::of(pools(url, Absent::Made).await?);
         database.create_checkpoints().await?;
         database.create_letters().await?;
+        database.create_versions().await?;
+        database.create_dropped().await?;
         database.create_errands().await?;
         database.create_identities().await?;
         Ok(database)
@@ -85,15 +108,19 @@ impl Database {
             Err(DatabaseError::Sql(error)) if error.as_database_error().is_some() => Err(DatabaseError::Missing),
             Err(error) => Err(error),
             Ok(_) => {
-                // A database of an earlier build does not have it yet.
+                // A database of an earlier build does not have them yet.
                 database.create_identities().await?;
+                database.create_dropped().await?;
+                database.create_versions().await?;
                 Ok(database)
             }
         }
     }
 
     fn of(pools: Pools) -> Self {
-        Self { pools, watermark: Arc::default(), asked: Arc::default(), tables: Arc::default(), kept: Arc::default() }
+        let (watermark, asked, tables) = (Arc::default(), Arc::default(), Arc::default());
+        let (served, redriving, kept) = (Arc::default(), Arc::default(), Arc::default());
+        Self { pools, watermark, asked, served, tables, redriving, kept }
     }
 }
 
@@ -137,26 +164,45 @@ async fn sqlite(url: &str, absent: Absent) -> Result<Pools, DatabaseError> {
     Ok(Pools::Sqlite { writer, readers: pool(3).connect_lazy_with(options) })
 }
 
-async fn postgres(url: &str, absent: Absent) -> Result<PgPool, DatabaseError> {
+async fn postgres(url: &str, absent: Absent) -> Result<Server, DatabaseError> {
     let options = with_settings(PgConnectOptions::from_str(url)?);
     let name = options.get_database().map(str::to_owned).ok_or(DatabaseError::Url)?;
-    // A ping before each use doubles the cost of a row by its key, so a connection that was in use just now is not pinged.
-    let pool =
-        PgPoolOptions::new().max_connections(8).acquire_timeout(ACQUIRE).test_before_acquire(false).before_acquire(|connection, used| {
-            Box::pin(async move {
-                if used.idle_for >= TRUSTED {
-                    connection.ping().await?;
-                }
-                Ok(true)
-            })
-        });
-    match options.clone().connect().await {
-        Ok(connection) => connection.close().await?,
-        Err(error) if code(&error).as_deref() == Some(NO_DATABASE) && absent == Absent::Refused => return Err(DatabaseError::Missing),
-        Err(error) if code(&error).as_deref() == Some(NO_DATABASE) => create_database(&options, &name).await?,
-        Err(error) => return Err(error.into()),
+    timeout(ANSWER * 2, find_or_create(&options, &name, absent)).await.unwrap_or_else(|_| Err(silent("no answer").into()))?;
+    let silence = Silence::default();
+    let noted = silence.clone();
+    let pool = PgPoolOptions::new().max_connections(8).acquire_timeout(ACQUIRE).test_before_acquire(false).before_acquire(
+        move |connection, used| {
+            let noted = noted.clone();
+            Box::pin(async move { Ok(is_alive(connection, &used, &noted).await) })
+        },
+    );
+    Ok(Server { pool: pool.connect_with(options).await?, silence })
+}
+
+/// A ping before each use doubles the cost of a row by its key, so a connection that was in use just now is not pinged.
+async fn is_alive(connection: &mut PgConnection, used: &PoolConnectionMetadata, silence: &Silence) -> bool {
+    if silence.covers(used.age) {
+        return false;
     }
-    Ok(pool.connect_with(options).await?)
+    if used.idle_for < TRUSTED {
+        return true;
+    }
+    match timeout(PING, connection.ping()).await {
+        Ok(answer) => answer.is_ok(),
+        Err(_elapsed) => {
+            silence.note();
+            false
+        }
+    }
+}
+
+async fn find_or_create(options: &PgConnectOptions, name: &str, absent: Absent) -> Result<(), DatabaseError> {
+    match options.clone().connect().await {
+        Ok(connection) => Ok(connection.close().await?),
+        Err(error) if code(&error).as_deref() == Some(NO_DATABASE) && absent == Absent::Refused => Err(DatabaseError::Missing),
+        Err(error) if code(&error).as_deref() == Some(NO_DATABASE) => create_database(options, name).await,
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn with_settings(options: PgConnectOptions) -> PgConnectOptions {
@@ -187,9 +233,9 @@ mod tests {
     #[test]
     fn what_an_address_says_itself_is_left_alone() {
         let said = |url: &str| with_settings(PgConnectOptions::from_str(url).expect("an address")).get_options().map(str::to_owned);
-        let all = "-c synchronous_commit=off -c enable_seqscan=off -c jit=off";
-        assert_eq!(said("postgres://a@localhost/b").as_deref(), Some(all));
-        let own = "-c synchronous_commit=on -c enable_seqscan=off -c jit=off";
-        assert_eq!(said("postgres://a@localhost/b?options=-c%20synchronous_commit%3Don").as_deref(), Some(own));
+        let all: Vec<String> = SETTINGS.iter().map(|(name, value)| format!("-c {name}={value}")).collect();
+        assert_eq!(said("postgres://a@localhost/b"), Some(all.join(" ")));
+        let own = all.join(" ").replace("synchronous_commit=off", "synchronous_commit=on");
+        assert_eq!(said("postgres://a@localhost/b?options=-c%20synchronous_commit%3Don"), Some(own));
     }
 }

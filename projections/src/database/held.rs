@@ -1,7 +1,11 @@
 //! Keeps other tools away from a database on PostgreSQL.
 
-use super::{Database, DatabaseError, Pools};
-use sqlx::{ConnectOptions, PgConnection};
+use super::{
+    Database, DatabaseError, Pools,
+    lease::{ANSWER, silent},
+};
+use sqlx::{ConnectOptions, PgConnection, PgPool};
+use tokio::time::timeout;
 
 /// Names our advisory lock among those of other programs.
 const KEYS: (i32, i32) = (0x4461_7962, 0x746f_6f6c);
@@ -19,16 +23,20 @@ impl Database {
     /// # Errors
     /// [`DatabaseError::Sql`] where the database does not answer. The inner error is the name of whoever holds it.
     pub async fn hold(&self, name: &str) -> Result<Result<Held, String>, DatabaseError> {
-        let Pools::Postgres(pool) = &self.pools else { return Ok(Ok(Held { _connection: None })) };
-        let mut connection = (*pool.connect_options()).clone().application_name(name).connect().await?;
-        let (class, object) = KEYS;
-        let taken: bool =
-            sqlx::query_scalar("SELECT pg_try_advisory_lock($1, $2)").bind(class).bind(object).fetch_one(&mut connection).await?;
-        if taken {
-            return Ok(Ok(Held { _connection: Some(connection) }));
-        }
-        let who = "SELECT COALESCE(max(application_name), 'another tool') FROM pg_locks JOIN pg_stat_activity USING (pid) \
-                   WHERE locktype = 'advisory' AND granted AND classid::bigint = $1 AND objid::bigint = $2";
-        Ok(Err(sqlx::query_scalar(who).bind(i64::from(class)).bind(i64::from(object)).fetch_one(&mut connection).await?))
+        let Pools::Postgres(server) = &self.pools else { return Ok(Ok(Held { _connection: None })) };
+        let held = timeout(ANSWER, hold(&server.pool, name)).await;
+        Ok(held.unwrap_or_else(|_| Err(silent("no answer to the question for its lock")))?)
     }
+}
+
+async fn hold(pool: &PgPool, name: &str) -> Result<Result<Held, String>, sqlx::Error> {
+    let mut connection = (*pool.connect_options()).clone().application_name(name).connect().await?;
+    let (class, object) = KEYS;
+    let taken: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock($1, $2)").bind(class).bind(object).fetch_one(&mut connection).await?;
+    if taken {
+        return Ok(Ok(Held { _connection: Some(connection) }));
+    }
+    let who = "SELECT COALESCE(max(application_name), 'another tool') FROM pg_locks JOIN pg_stat_activity USING (pid) \
+               WHERE locktype = 'advisory' AND granted AND classid::bigint = $1 AND objid::bigint = $2";
+    Ok(Err(sqlx::query_scalar(who).bind(i64::from(class)).bind(i64::from(object)).fetch_one(&mut connection).await?))
 }

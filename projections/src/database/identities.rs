@@ -12,7 +12,7 @@ const INSERT: &str = "INSERT INTO \"log_identities\" (\"service\", \"partition\"
 
 impl Database {
     pub(super) async fn create_identities(&self) -> Result<(), DatabaseError> {
-        let mut open = self.begin().await?;
+        let mut open = self.begin_long().await?;
         open.serialise_changes_of_tables().await?;
         open.execute(CREATE.to_owned(), Vec::new()).await?;
         open.commit().await

@@ -3,11 +3,13 @@
 //! A pool pings each connection that is returned to it, which is one more round trip to PostgreSQL after each row that was read. A few
 //! connections go from one statement to the next without being returned.
 
-use super::connect::TRUSTED;
+use super::{
+    connect::TRUSTED,
+    lease::{Lease, Server},
+};
 use parking_lot::Mutex;
 use sqlx::{
     PgPool, Postgres,
-    pool::PoolConnection,
     postgres::{PgArguments, PgRow},
     query::Query,
 };
@@ -18,7 +20,7 @@ const MOST: usize = 2;
 
 #[derive(Debug)]
 struct Connection {
-    inner: PoolConnection<Postgres>,
+    inner: Lease,
     taken: Instant,
 }
 
@@ -29,19 +31,20 @@ pub(super) struct Kept(Mutex<Vec<Connection>>);
 
 impl Kept {
     /// The rows of a query that leaves no transaction open.
-    pub async fn fetch_all(&self, pool: &PgPool, query: Query<'static, Postgres, PgArguments>) -> Result<Vec<PgRow>, sqlx::Error> {
-        let mut connection = match self.idle() {
+    pub async fn fetch_all(&self, server: &Server, query: Query<'static, Postgres, PgArguments>) -> Result<Vec<PgRow>, sqlx::Error> {
+        let mut connection = match self.idle(server) {
             Some(connection) => connection,
-            None => Connection { inner: pool.acquire().await?, taken: Instant::now() },
+            None => Connection { inner: server.lease().await?, taken: Instant::now() },
         };
-        let rows = query.fetch_all(&mut *connection.inner).await?;
-        self.keep(pool, connection);
+        let rows = connection.inner.fetch_all(query).await?;
+        self.keep(&server.pool, connection);
         Ok(rows)
     }
 
-    fn idle(&self) -> Option<Connection> {
+    fn idle(&self, server: &Server) -> Option<Connection> {
         let connection = self.0.lock().pop();
-        connection.filter(|connection| connection.taken.elapsed() < TRUSTED)
+        let is_trusted = |taken: Instant| taken.elapsed() < TRUSTED && !server.silence.covers(taken.elapsed());
+        connection.filter(|connection| is_trusted(connection.taken))
     }
 
     fn keep(&self, pool: &PgPool, connection: Connection) {

@@ -1,6 +1,9 @@
 //! Dead letters: records that a reader could not process, and the later records of their aggregates, in the log's order.
 
-use super::{Bind, Database, DatabaseError, Dialect, Filter, Order, Query, There, Transaction};
+use super::{
+    Bind, Database, DatabaseError, Dialect, Filter, Order, Query, There, Transaction,
+    dropped::{shown_id, view_of},
+};
 use crate::table::{Column, Relation, Table, TableSpec};
 use event_sourcing::{Cause, Context, Position, Recorded, Timestamp};
 use event_store::{Counted, PartitionId};
@@ -109,6 +112,11 @@ impl DeadLetterRow {
         Self::new(reader, record, WAITS)
     }
 
+    /// The partition in which the record stands.
+    pub(super) fn source(&self) -> PartitionId {
+        PartitionId { service: self.service.as_str().into(), partition: self.partition }
+    }
+
     /// The record, as the log holds it.
     ///
     /// # Errors
@@ -155,8 +163,7 @@ impl Database {
         after: Option<Vec<Value>>,
         limit: u32,
     ) -> Result<Vec<DeadLetterRow>, DatabaseError> {
-        let filters = vec![Filter::is("reader", reader), Filter::is("aggregate_id", aggregate.to_string())];
-        self.select(&Query { filters, by: &["service", "partition", "offset"], order: Order::Rising, after, limit }).await
+        self.select(&letters_query(&self.reader_of(reader).await?, aggregate, after, limit)).await
     }
 
     /// The id of an aggregate's first letter of one reader, where there is one.
@@ -166,8 +173,9 @@ impl Database {
     pub async fn first_letter_of(&self, reader: &str, aggregate: Uuid) -> Result<Option<String>, DatabaseError> {
         let statement = "SELECT \"id\" FROM \"dead_letters\" WHERE \"reader\" = $1 AND \"aggregate_id\" = $2 \
              ORDER BY \"service\", \"partition\", \"offset\" LIMIT 1";
-        let binds = vec![Bind::Text(reader.to_owned()), Bind::Text(aggregate.to_string())];
-        Ok(self.texts(statement.to_owned(), binds).await?.pop())
+        let reader = self.reader_of(reader).await?;
+        let first = self.texts(statement.to_owned(), of_aggregate(&reader, aggregate)).await?.pop();
+        Ok(first.map(|id| shown_id(&id, &reader)))
     }
 
     /// Writes letters; a letter that exists already is overwritten.
@@ -175,10 +183,27 @@ impl Database {
     /// # Errors
     /// [`DatabaseError::Sql`] where the database does not answer.
     pub async fn park(&self, letters: Vec<DeadLetterRow>) -> Result<(), DatabaseError> {
+        let letters = self.of_versions(letters).await?;
         let mut open = self.begin().await?;
         open.commit_durably().await?;
         open.park(letters).await?;
         open.commit().await
+    }
+
+    /// A letter of a view is one of the version that answers.
+    async fn of_versions(&self, letters: Vec<DeadLetterRow>) -> Result<Vec<DeadLetterRow>, DatabaseError> {
+        let mut readers: HashMap<String, String> = HashMap::new();
+        for letter in &letters {
+            if !readers.contains_key(&letter.reader) {
+                readers.insert(letter.reader.clone(), self.reader_of(&letter.reader).await?);
+            }
+        }
+        let of_version = |letter: DeadLetterRow| {
+            let reader = readers.get(&letter.reader).cloned().unwrap_or_default();
+            let id = letter.id.strip_prefix(&letter.reader).map_or_else(|| letter.id.clone(), |place| format!("{reader}{place}"));
+            DeadLetterRow { id, reader, ..letter }
+        };
+        Ok(letters.into_iter().map(of_version).collect())
     }
 
     /// Deletes letters by their ids: they were redriven, or are dropped.
@@ -191,13 +216,46 @@ impl Database {
         open.commit().await
     }
 
-    /// Deletes one letter for good; false if it is gone already.
+    /// Whether an aggregate has letters of one reader.
     ///
     /// # Errors
     /// [`DatabaseError::Sql`] where the database does not answer.
-    pub async fn drop_letter(&self, id: &str) -> Result<bool, DatabaseError> {
-        let statement = "DELETE FROM \"dead_letters\" WHERE \"id\" = $1";
-        Ok(self.execute(statement.to_owned(), vec![Bind::Text(id.to_owned())]).await? > 0)
+    pub async fn has_letters(&self, reader: &str, aggregate: Uuid) -> Result<bool, DatabaseError> {
+        let reader = self.reader_of(reader).await?;
+        Ok(!self.texts(HAS_LETTERS.to_owned(), of_aggregate(&reader, aggregate)).await?.is_empty())
+    }
+
+    /// Puts a record aside unless it was dropped for good; a letter that exists already is overwritten.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Sql`] where the database does not answer.
+    pub async fn park_unless_dropped(&self, letter: DeadLetterRow) -> Result<(), DatabaseError> {
+        let source = letter.source();
+        let mut open = self.begin().await?;
+        open.commit_durably().await?;
+        open.lock_letters(&letter.reader, letter.aggregate_id).await?;
+        let dropped = open.dropped(&source, letter.offset, letter.offset + 1).await?.remove(view_of(&letter.reader)).unwrap_or_default();
+        if !dropped.contains(&(letter.offset, letter.record.event_id.clone())) {
+            open.park(vec![letter]).await?;
+        }
+        open.commit().await
+    }
+
+    /// Puts a record aside behind the letters of its aggregate; false where the aggregate has none, and nothing was done. A redrive takes
+    /// the last letter away either before this call, which then answers false, or after it, and then finds the new letter.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Sql`] where the database does not answer.
+    pub async fn park_behind(&self, letter: DeadLetterRow) -> Result<bool, DatabaseError> {
+        let mut open = self.begin().await?;
+        open.commit_durably().await?;
+        open.lock_letters(&letter.reader, letter.aggregate_id).await?;
+        let waits = !open.texts(HAS_LETTERS.to_owned(), of_aggregate(&letter.reader, letter.aggregate_id)).await?.is_empty();
+        if waits {
+            open.park(vec![letter]).await?;
+        }
+        open.commit().await?;
+        Ok(waits)
     }
 
     /// The aggregates of a partition that `reader` has put aside.
@@ -215,14 +273,38 @@ impl Transaction {
         self.put(&relation(), There::Replaced, letters.len(), letters.iter().map(|letter| Ok(serde_json::to_value(letter)?))).await
     }
 
-    pub(crate) async fn unpark(&mut self, ids: Vec<String>) -> Result<(), DatabaseError> {
+    /// Deletes letters by their ids; says how many were there.
+    pub(crate) async fn unpark(&mut self, ids: Vec<String>) -> Result<u64, DatabaseError> {
         self.delete(&relation(), ids).await
     }
 
-    /// The aggregates of a partition that are put aside, by reader.
-    pub(crate) async fn parked(&mut self, source: &PartitionId) -> Result<Parked, DatabaseError> {
-        let statement = parked_statement(self.dialect());
-        parked(self.texts(statement, parked_binds(source)).await?)
+    /// As [`Database::letters_of`], within the transaction.
+    pub(crate) async fn letters_of(&mut self, reader: &str, aggregate: Uuid) -> Result<Vec<DeadLetterRow>, DatabaseError> {
+        self.select(&relation(), &letters_query(reader, aggregate, None, u32::MAX)).await
+    }
+
+    /// Waits, on PostgreSQL, until no other transaction works on the letters of this reader and aggregate, and keeps others out until this
+    /// one ends. On SQLite one transaction writes at a time.
+    pub(crate) async fn lock_letters(&mut self, reader: &str, aggregate: Uuid) -> Result<(), DatabaseError> {
+        match self.dialect() {
+            Dialect::Sqlite => Ok(()),
+            Dialect::Postgres => {
+                let statement = "SELECT pg_advisory_xact_lock(hashtextextended($1, 1))::text";
+                self.texts(statement.to_owned(), vec![Bind::Text(format!("{reader} {aggregate}"))]).await.map(drop)
+            }
+        }
+    }
+
+    /// Which of these aggregates are put aside, by reader.
+    pub(crate) async fn parked(&mut self, readers: Vec<String>, aggregates: Vec<Uuid>) -> Result<Parked, DatabaseError> {
+        if readers.is_empty() || aggregates.is_empty() {
+            return Ok(Parked::new());
+        }
+        let dialect = self.dialect();
+        let (reader, aggregate) = (dialect.among("\"reader\"", 1), dialect.among("\"aggregate_id\"", 2));
+        let statement = format!("SELECT DISTINCT {} FROM \"dead_letters\" WHERE {reader} AND {aggregate}", pair(dialect));
+        let aggregates = aggregates.iter().map(Uuid::to_string).collect();
+        parked(self.texts(statement, vec![Bind::Keys(readers), Bind::Keys(aggregates)]).await?)
     }
 
     /// Makes the letters of the reader `from` those of `to`, whose own are deleted.
@@ -239,12 +321,27 @@ impl Transaction {
     }
 }
 
-fn parked_statement(dialect: Dialect) -> String {
-    let pair = match dialect {
+const HAS_LETTERS: &str = "SELECT 'yes' WHERE EXISTS (SELECT 1 FROM \"dead_letters\" WHERE \"reader\" = $1 AND \"aggregate_id\" = $2)";
+
+fn of_aggregate(reader: &str, aggregate: Uuid) -> Vec<Bind> {
+    vec![Bind::Text(reader.to_owned()), Bind::Text(aggregate.to_string())]
+}
+
+fn letters_query(reader: &str, aggregate: Uuid, after: Option<Vec<Value>>, limit: u32) -> Query {
+    let filters = vec![Filter::is("reader", reader), Filter::is("aggregate_id", aggregate.to_string())];
+    Query { filters, by: &["service", "partition", "offset"], order: Order::Rising, after, limit }
+}
+
+/// Reader and aggregate as a JSON array.
+fn pair(dialect: Dialect) -> &'static str {
+    match dialect {
         Dialect::Sqlite => "json_array(\"reader\", \"aggregate_id\")",
         Dialect::Postgres => "json_build_array(\"reader\", \"aggregate_id\")::text",
-    };
-    format!("SELECT DISTINCT {pair} FROM \"dead_letters\" WHERE \"service\" = $1 AND \"partition\" = $2")
+    }
+}
+
+fn parked_statement(dialect: Dialect) -> String {
+    format!("SELECT DISTINCT {} FROM \"dead_letters\" WHERE \"service\" = $1 AND \"partition\" = $2", pair(dialect))
 }
 
 fn parked_binds(source: &PartitionId) -> Vec<Bind> {

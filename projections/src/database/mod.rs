@@ -1,35 +1,49 @@
 //! A service's database: SQLite on one machine, PostgreSQL elsewhere, behind one small set of operations.
 
+mod aside;
 mod checkpoint;
 mod connect;
+mod dropped;
 mod errands;
 mod held;
 mod identities;
 mod kept;
+mod lease;
 mod letters;
 mod marks;
 mod query;
+mod redrives;
 mod rows;
+mod served;
 mod sql;
 mod together;
 mod transaction;
 mod upsert;
+mod versions;
 mod watermark;
 
+pub(crate) use aside::Aside;
+pub(crate) use checkpoint::MovedReaders;
+pub use dropped::{DroppedOffsets, DroppedRow};
+pub(crate) use dropped::{shown_id, view_of};
 pub(crate) use errands::DEAD;
 pub use errands::ErrandRow;
-pub(crate) use letters::Parked;
+pub(crate) use lease::ANSWER;
 pub use letters::{DeadLetterRow, Envelope};
 pub use query::{Compare, Filter, Order, Query};
+pub(crate) use served::Served;
 pub use sql::Dialect;
 pub(crate) use transaction::{Bind, Transaction};
 pub(crate) use upsert::There;
+pub(crate) use versions::{OpenedVersion, READY, VersionRow};
 
 pub use held::Held;
 
 use event_store::{Batch, BatchError, PartitionId};
 use kept::Kept;
-use sqlx::{PgPool, SqlitePool};
+use lease::Server;
+use served::ServedTables;
+use sqlx::SqlitePool;
 use std::sync::Arc;
 use together::Tables;
 use tokio::sync::Notify;
@@ -50,6 +64,9 @@ pub enum DatabaseError {
     /// A row does not fit its view's row type or its table.
     #[error("a row does not fit its view: {0}")]
     Row(#[from] serde_json::Error),
+    /// The view is being built, and only what is being built can answer: ask again later.
+    #[error("{0}")]
+    Building(String),
     /// A view's code panicked.
     #[error("the view met a defect: {0}")]
     View(String),
@@ -68,9 +85,12 @@ impl From<DatabaseError> for BatchError {
     fn from(error: DatabaseError) -> Self {
         match error {
             DatabaseError::Moved(source) => Self::Moved(source),
-            DatabaseError::Url | DatabaseError::Missing | DatabaseError::Sql(_) | DatabaseError::Row(_) | DatabaseError::View(_) => {
-                Self::Failed(error.to_string())
-            }
+            DatabaseError::Url
+            | DatabaseError::Missing
+            | DatabaseError::Sql(_)
+            | DatabaseError::Row(_)
+            | DatabaseError::Building(_)
+            | DatabaseError::View(_) => Self::Failed(error.to_string()),
         }
     }
 }
@@ -81,10 +101,29 @@ impl DatabaseError {
         match self {
             Self::Row(_) | Self::View(_) => true,
             Self::Sql(error) => error.as_database_error().and_then(|error| error.code()).is_some_and(|code| is_about_data(&code)),
-            Self::Url | Self::Missing | Self::Moved(_) => false,
+            Self::Url | Self::Missing | Self::Building(_) | Self::Moved(_) => false,
+        }
+    }
+
+    /// True if the database cannot be reached or does not answer, whatever it is asked.
+    pub(crate) fn is_away(&self) -> bool {
+        matches!(self, Self::Sql(error) if matches!(**error, sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed))
+    }
+
+    /// True if a statement took longer than it was allowed to.
+    pub(crate) fn is_late(&self) -> bool {
+        match self {
+            Self::Sql(error) => match &**error {
+                sqlx::Error::Io(error) => error.kind() == std::io::ErrorKind::TimedOut,
+                error => error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == CANCELED),
+            },
+            Self::Url | Self::Missing | Self::Building(_) | Self::Row(_) | Self::View(_) | Self::Moved(_) => false,
         }
     }
 }
+
+/// PostgreSQL: the statement took longer than the session's limit.
+const CANCELED: &str = "57014";
 
 /// PostgreSQL's classes 22 (data exception) and 23 (integrity), SQLite's TOOBIG, CONSTRAINT and MISMATCH (whose codes may be extended).
 fn is_about_data(code: &str) -> bool {
@@ -101,7 +140,7 @@ enum Pools {
         writer: SqlitePool,
         readers: SqlitePool,
     },
-    Postgres(PgPool),
+    Postgres(Server),
 }
 
 /// One service's database. Cheap to clone; clones share the connections.
@@ -112,8 +151,12 @@ pub struct Database {
     watermark: Arc<Watermark>,
     /// Tells the writers that gather batches that somebody waits for a checkpoint.
     asked: Arc<Notify>,
+    /// Which tables answer the reads of the views.
+    served: ServedTables,
     /// The lookups that wait for rows.
     tables: Tables,
+    /// Held by the redrive that is under way.
+    redriving: Arc<tokio::sync::Mutex<()>>,
     /// PostgreSQL connections that stay outside of the pool between two statements.
     kept: Arc<Kept>,
 }
@@ -149,7 +192,7 @@ impl Database {
                 readers.close().await;
                 writer.close().await;
             }
-            Pools::Postgres(pool) => self.kept.close(pool).await,
+            Pools::Postgres(server) => self.kept.close(&server.pool).await,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Keyset queries: a page of a table in a total order, after a row that the caller names by its values.
 
-use super::{Bind, Database, DatabaseError, sql::quoted};
+use super::{Bind, Database, DatabaseError, Served, Transaction, sql::quoted};
 use crate::table::{Kind, Relation, Table, TableSpec};
 use serde_json::Value;
 
@@ -9,6 +9,8 @@ use serde_json::Value;
 pub enum Compare {
     /// Equal.
     Is,
+    /// Anything else.
+    IsNot,
     /// At this value or above.
     From,
     /// Below this value.
@@ -68,11 +70,18 @@ impl Query {
         by.len() == values.len() && by.iter().zip(values).all(|(name, value)| fits(name, value))
     }
 
+    /// Refuses a question about columns that the table lacks, since a new version of it is still being built.
+    fn refuse_absent(&self, served: &Served) -> Result<(), DatabaseError> {
+        let mut asked = self.filters.iter().map(|filter| filter.column).chain(self.by.iter().copied());
+        if asked.all(|column| served.table.has(column)) { Ok(()) } else { Err(served.not_yet()) }
+    }
+
     fn conditions(&self, binds: &mut Vec<Bind>) -> Vec<String> {
         let mut conditions: Vec<String> = Vec::new();
         for Filter { column, compare, value } in &self.filters {
             let sign = match compare {
                 Compare::Is => "=",
+                Compare::IsNot => "<>",
                 Compare::From => ">=",
                 Compare::Below => "<",
             };
@@ -89,14 +98,14 @@ impl Query {
         conditions
     }
 
-    fn statement(&self, row: &str, table: &TableSpec) -> (String, Vec<Bind>) {
+    pub(super) fn statement(&self, row: &str, table: &Relation) -> (String, Vec<Bind>) {
         let mut binds = Vec::new();
         let conditions = self.conditions(&mut binds);
         let conditions = if conditions.is_empty() { "true".to_owned() } else { conditions.join(" AND ") };
         let direction = if self.order == Order::Rising { "ASC" } else { "DESC" };
         let order: Vec<String> = self.by.iter().map(|name| format!("{} {direction}", quoted(name))).collect();
         binds.push(Bind::Integer(self.limit.into()));
-        let (name, order, limit) = (quoted(table.name), order.join(", "), binds.len());
+        let (name, order, limit) = (quoted(&table.name), order.join(", "), binds.len());
         (format!("SELECT {row} FROM {name} WHERE {conditions} ORDER BY {order} LIMIT ${limit}"), binds)
     }
 }
@@ -109,15 +118,28 @@ fn bind(value: &Value) -> Bind {
     }
 }
 
+pub(super) fn parsed<T: Table>(rows: Vec<String>) -> Result<Vec<T>, DatabaseError> {
+    rows.iter().map(|row| serde_json::from_str(row).map_err(DatabaseError::from)).collect()
+}
+
+impl Transaction {
+    /// As [`Database::select`], within the transaction.
+    pub(super) async fn select<T: Table>(&mut self, table: &Relation, query: &Query) -> Result<Vec<T>, DatabaseError> {
+        let (statement, binds) = query.statement(&self.dialect().row(table), table);
+        parsed(self.texts(statement, binds).await?)
+    }
+}
+
 impl Database {
     /// The rows of a page, in order.
     ///
     /// # Errors
     /// [`DatabaseError::Sql`] where the database does not answer.
     pub async fn select<T: Table>(&self, query: &Query) -> Result<Vec<T>, DatabaseError> {
-        let (statement, binds) = query.statement(&self.dialect().row(&Relation::live(&T::SPEC)), &T::SPEC);
-        let rows = self.texts(statement, binds).await?;
-        rows.iter().map(|row| serde_json::from_str(row).map_err(DatabaseError::from)).collect()
+        let served = self.served(&T::SPEC).await?;
+        query.refuse_absent(&served)?;
+        let (statement, binds) = query.statement(&self.dialect().row(&served.table), &served.table);
+        served.understood(parsed(self.texts(statement, binds).await?))
     }
 
     /// The row of a key, where there is one.
@@ -125,7 +147,8 @@ impl Database {
     /// # Errors
     /// [`DatabaseError::Sql`] where the database does not answer.
     pub async fn row<T: Table>(&self, key: &str) -> Result<Option<T>, DatabaseError> {
-        let row = self.text(&T::SPEC, key).await?;
-        row.map(|row| serde_json::from_str(&row).map_err(DatabaseError::from)).transpose()
+        let served = self.served(&T::SPEC).await?;
+        let row = self.text(&served.table, key).await?;
+        served.understood(row.map(|row| serde_json::from_str(&row).map_err(DatabaseError::from)).transpose())
     }
 }

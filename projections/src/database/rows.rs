@@ -13,7 +13,7 @@ impl Database {
     /// [`DatabaseError::Sql`] where the database does not answer.
     pub async fn create<'a>(&self, tables: impl IntoIterator<Item = &'a Relation>) -> Result<(), DatabaseError> {
         let statements: Vec<String> = tables.into_iter().flat_map(|table| self.dialect().create(table)).collect();
-        let mut open = self.begin().await?;
+        let mut open = self.begin_long().await?;
         open.serialise_changes_of_tables().await?;
         for statement in statements {
             open.execute(statement, Vec::new()).await?;
@@ -47,12 +47,12 @@ impl Transaction {
         self.texts(statement, vec![Bind::Keys(keys)]).await
     }
 
-    /// Deletes the rows of these keys.
-    pub(crate) async fn delete(&mut self, table: &Relation, keys: Vec<String>) -> Result<(), DatabaseError> {
+    /// Deletes the rows of these keys; says how many there were.
+    pub(crate) async fn delete(&mut self, table: &Relation, keys: Vec<String>) -> Result<u64, DatabaseError> {
         if keys.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
         let statement = self.dialect().delete(table);
-        self.execute(statement, vec![Bind::Keys(keys)]).await.map(drop)
+        self.execute(statement, vec![Bind::Keys(keys)]).await
     }
 }

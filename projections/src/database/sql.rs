@@ -1,6 +1,10 @@
 //! The SQL of a table in both dialects. The statements contain only names from a [`Relation`]; a caller's values are bound as parameters.
 
 use crate::table::{Column, Kind, Relation};
+use sha2::{Digest, Sha256};
+
+/// The most bytes of a name on PostgreSQL.
+const LONGEST_NAME: usize = 63;
 
 /// The dialect of SQL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +25,17 @@ fn list<'a>(columns: impl IntoIterator<Item = &'a Column>, show: impl Fn(&Column
 }
 
 impl Dialect {
+    /// The type of a column, as the database's own catalogue names it.
+    pub fn stored_type(self, kind: Kind) -> &'static str {
+        match (self, kind) {
+            (Self::Sqlite, kind) => self.column_type(kind),
+            (Self::Postgres, Kind::Text) => "text",
+            (Self::Postgres, Kind::Integer | Kind::Timestamp) => "bigint",
+            (Self::Postgres, Kind::Boolean) => "boolean",
+            (Self::Postgres, Kind::Json) => "jsonb",
+        }
+    }
+
     fn column_type(self, kind: Kind) -> &'static str {
         match (self, kind) {
             (Self::Sqlite, Kind::Text | Kind::Json) => "TEXT",
@@ -84,7 +99,8 @@ impl Dialect {
         match self {
             Self::Postgres => format!("to_jsonb({})::text", quoted(&table.name)),
             Self::Sqlite => {
-                format!("json_object({})", list(table.spec.columns, |column| format!("'{}', {}", column.name, sqlite_json(column))))
+                let there = table.spec.columns.iter().filter(|column| table.has(column.name));
+                format!("json_object({})", list(there, |column| format!("'{}', {}", column.name, sqlite_json(column))))
             }
         }
     }
@@ -158,8 +174,19 @@ fn postgres_taken(column: &Column) -> String {
     if column.kind == Kind::Json { format!("{name}::jsonb") } else { name }
 }
 
+/// The name of an index. PostgreSQL would cut a longer one off, so that two might become one: its end then tells it apart.
 fn index_name(table: &Relation, columns: &[&str]) -> String {
-    quoted(&format!("{}_by_{}", table.name, columns.join("_")))
+    let name = format!("{}_by_{}", table.name, columns.join("_"));
+    if name.len() <= LONGEST_NAME {
+        return quoted(&name);
+    }
+    let digest = hex::encode(&Sha256::digest(name.as_bytes())[..4]);
+    quoted(&format!("{}_{digest}", &name[..LONGEST_NAME - 9]))
+}
+
+/// The names of a table's indexes.
+pub fn index_names(table: &Relation) -> Vec<String> {
+    table.spec.indexes.iter().map(|index| index_name(table, index).trim_matches('"').to_owned()).collect()
 }
 
 fn indexes(table: &Relation) -> impl Iterator<Item = String> {

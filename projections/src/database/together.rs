@@ -5,7 +5,7 @@
 //! all the lookups that it answers, so none of them gets an older row.
 
 use super::{Bind, Database, DatabaseError};
-use crate::table::{Relation, TableSpec};
+use crate::table::Relation;
 use parking_lot::Mutex;
 use std::{collections::HashMap, sync::Arc};
 use tokio::sync::{Semaphore, oneshot};
@@ -31,7 +31,7 @@ pub(super) struct Together {
 }
 
 /// The lookups of each table that was asked for, by the table's name.
-pub(super) type Tables = Arc<Mutex<HashMap<&'static str, Arc<Together>>>>;
+pub(super) type Tables = Arc<Mutex<HashMap<String, Arc<Together>>>>;
 
 impl Together {
     fn new() -> Arc<Self> {
@@ -47,8 +47,8 @@ impl Together {
 
 impl Database {
     /// The row of a key as JSON text, where there is one.
-    pub(super) async fn text(&self, table: &'static TableSpec, key: &str) -> Found {
-        let together = self.tables.lock().entry(table.name).or_insert_with(Together::new).clone();
+    pub(super) async fn text(&self, table: &Relation, key: &str) -> Found {
+        let together = self.together(table);
         loop {
             let mut answer = together.ask(key);
             let found = match together.turns.try_acquire() {
@@ -73,13 +73,21 @@ impl Database {
         }
     }
 
-    async fn read_waiting(&self, table: &'static TableSpec, together: &Together) {
+    fn together(&self, table: &Relation) -> Arc<Together> {
+        let mut tables = self.tables.lock();
+        match tables.get(&table.name) {
+            Some(together) => together.clone(),
+            None => tables.entry(table.name.clone()).or_insert_with(Together::new).clone(),
+        }
+    }
+
+    async fn read_waiting(&self, table: &Relation, together: &Together) {
         let waiting = std::mem::take(&mut *together.waiting.lock());
         if waiting.is_empty() {
             return;
         }
         let keys = Bind::Keys(waiting.iter().map(|one| one.key.clone()).collect());
-        let rows = self.pairs(self.dialect().load_with_keys(&Relation::live(table)), vec![keys]).await;
+        let rows = self.pairs(self.dialect().load_with_keys(table), vec![keys]).await;
         for Lookup { key, found } in waiting {
             // A lookup that was cancelled no longer listens.
             let _ = found.send(rows.as_ref().map(|rows| rows.get(&key).cloned()).map_err(|error| error.clone().into()));
@@ -90,7 +98,7 @@ impl Database {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Column, database::Pools};
+    use crate::{Column, TableSpec, database::Pools};
     use futures::{FutureExt, future::join_all, poll};
     use std::time::Duration;
 
@@ -107,7 +115,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (database, together) = (things(&folder).await, Together::new());
         let asked = ["a", "b", "a"].map(|key| together.ask(key));
-        database.read_waiting(&SPEC, &together).await;
+        database.read_waiting(&Relation::live(&SPEC), &together).await;
         for mut answer in asked {
             assert!(answer.try_recv().unwrap().unwrap().is_none());
         }
@@ -116,11 +124,11 @@ mod tests {
     #[tokio::test]
     async fn who_reads_for_others_may_be_given_up() {
         let folder = tempfile::tempdir().unwrap();
-        let database = things(&folder).await;
+        let (database, table) = (things(&folder).await, Relation::live(&SPEC));
         let Pools::Sqlite { readers, .. } = &database.pools else { panic!("it is SQLite") };
         // While these connections are held, every reader waits.
         let held = join_all((0..readers.options().get_max_connections()).map(|_| readers.acquire())).await;
-        let [mut first, mut second, mut third, mut fourth] = ["a", "b", "c", "d"].map(|key| database.text(&SPEC, key).boxed());
+        let [mut first, mut second, mut third, mut fourth] = ["a", "b", "c", "d"].map(|key| database.text(&table, key).boxed());
         for one in [&mut first, &mut second, &mut third, &mut fourth] {
             assert!(poll!(one).is_pending());
         }

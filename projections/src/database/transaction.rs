@@ -1,8 +1,11 @@
 //! Statements on either database: text in, text out.
 
-use super::{Database, DatabaseError, Dialect, Pools};
+use super::{Database, DatabaseError, Dialect, Pools, lease::Lease};
 use sqlx::{AssertSqlSafe, Postgres, Sqlite, postgres::PgArguments, query::Query, sqlite::SqliteArguments};
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+/// How long a statement may take that changes tables or compares them.
+const LONG: Duration = Duration::from_secs(600);
 
 /// A value for a statement's parameter.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +56,7 @@ where
 /// A transaction. Dropped without a commit it is rolled back.
 pub(crate) enum Transaction {
     Sqlite(sqlx::Transaction<'static, Sqlite>),
-    Postgres(sqlx::Transaction<'static, Postgres>),
+    Postgres(Lease),
 }
 
 impl Transaction {
@@ -61,7 +64,7 @@ impl Transaction {
     pub(crate) async fn execute(&mut self, sql: String, binds: Vec<Bind>) -> Result<u64, DatabaseError> {
         Ok(match self {
             Self::Sqlite(open) => for_sqlite(sql, binds).execute(&mut **open).await?.rows_affected(),
-            Self::Postgres(open) => for_postgres(sql, binds).execute(&mut **open).await?.rows_affected(),
+            Self::Postgres(open) => open.execute(for_postgres(sql, binds)).await?,
         })
     }
 
@@ -69,7 +72,7 @@ impl Transaction {
     pub(crate) async fn texts(&mut self, sql: String, binds: Vec<Bind>) -> Result<Vec<String>, DatabaseError> {
         match self {
             Self::Sqlite(open) => texts(for_sqlite(sql, binds).fetch_all(&mut **open).await?),
-            Self::Postgres(open) => texts(for_postgres(sql, binds).fetch_all(&mut **open).await?),
+            Self::Postgres(open) => texts(open.fetch_all(for_postgres(sql, binds)).await?),
         }
     }
 
@@ -79,6 +82,14 @@ impl Transaction {
         match self.dialect() {
             Dialect::Sqlite => Ok(()),
             Dialect::Postgres => self.execute("SET LOCAL synchronous_commit = on".to_owned(), Vec::new()).await.map(drop),
+        }
+    }
+
+    /// Allows its further statements this long each, on PostgreSQL, where each has a few seconds otherwise.
+    pub(crate) async fn allow(&mut self, limit: Duration) -> Result<(), DatabaseError> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(open) => Ok(open.allow(limit).await?),
         }
     }
 
@@ -98,7 +109,7 @@ impl Database {
     pub(crate) async fn begin(&self) -> Result<Transaction, DatabaseError> {
         Ok(match &self.pools {
             Pools::Sqlite { writer, .. } => Transaction::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
-            Pools::Postgres(pool) => Transaction::Postgres(pool.begin().await?),
+            Pools::Postgres(server) => Transaction::Postgres(server.begin("BEGIN").await?),
         })
     }
 
@@ -106,15 +117,26 @@ impl Database {
     pub(crate) async fn snapshot(&self) -> Result<Transaction, DatabaseError> {
         Ok(match &self.pools {
             Pools::Sqlite { readers, .. } => Transaction::Sqlite(readers.begin().await?),
-            Pools::Postgres(pool) => Transaction::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?),
+            Pools::Postgres(server) => {
+                let mut lease = server.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+                lease.allow(LONG).await?;
+                Transaction::Postgres(lease)
+            }
         })
+    }
+
+    /// Begins a transaction whose statements may take long: it changes tables, or waits for locks that somebody else holds for long.
+    pub(crate) async fn begin_long(&self) -> Result<Transaction, DatabaseError> {
+        let mut open = self.begin().await?;
+        open.allow(LONG).await?;
+        Ok(open)
     }
 
     /// Runs a statement that is a transaction by itself; says how many rows it changed.
     pub(crate) async fn execute(&self, sql: String, binds: Vec<Bind>) -> Result<u64, DatabaseError> {
         Ok(match &self.pools {
             Pools::Sqlite { writer, .. } => for_sqlite(sql, binds).execute(writer).await?.rows_affected(),
-            Pools::Postgres(pool) => for_postgres(sql, binds).execute(pool).await?.rows_affected(),
+            Pools::Postgres(server) => server.lease().await?.execute(for_postgres(sql, binds)).await?,
         })
     }
 
@@ -122,7 +144,7 @@ impl Database {
     pub(crate) async fn execute_for_texts(&self, sql: String, binds: Vec<Bind>) -> Result<Vec<String>, DatabaseError> {
         match &self.pools {
             Pools::Sqlite { writer, .. } => texts(for_sqlite(sql, binds).fetch_all(writer).await?),
-            Pools::Postgres(pool) => texts(for_postgres(sql, binds).fetch_all(pool).await?),
+            Pools::Postgres(server) => texts(server.lease().await?.fetch_all(for_postgres(sql, binds)).await?),
         }
     }
 
@@ -130,7 +152,7 @@ impl Database {
     pub(crate) async fn pairs(&self, sql: String, binds: Vec<Bind>) -> Result<HashMap<String, String>, Arc<sqlx::Error>> {
         let pairs = match &self.pools {
             Pools::Sqlite { readers, .. } => for_sqlite(sql, binds).fetch_all(readers).await.and_then(pairs),
-            Pools::Postgres(pool) => self.kept.fetch_all(pool, for_postgres(sql, binds)).await.and_then(pairs),
+            Pools::Postgres(server) => self.kept.fetch_all(server, for_postgres(sql, binds)).await.and_then(pairs),
         };
         pairs.map_err(Arc::new)
     }
@@ -139,7 +161,7 @@ impl Database {
     pub(crate) async fn texts(&self, sql: String, binds: Vec<Bind>) -> Result<Vec<String>, DatabaseError> {
         match &self.pools {
             Pools::Sqlite { readers, .. } => texts(for_sqlite(sql, binds).fetch_all(readers).await?),
-            Pools::Postgres(pool) => texts(for_postgres(sql, binds).fetch_all(pool).await?),
+            Pools::Postgres(server) => texts(server.lease().await?.fetch_all(for_postgres(sql, binds)).await?),
         }
     }
 }

@@ -129,7 +129,7 @@ impl Transaction {
                     Kind::Integer | Kind::Timestamp => query.bind(cells.into_iter().map(Cell::integer).collect::<Vec<_>>()),
                     Kind::Boolean => query.bind(cells.into_iter().map(Cell::boolean).collect::<Vec<_>>()),
                 });
-                query.execute(&mut **open).await?;
+                open.execute(query).await?;
             }
             Self::Sqlite(open) => {
                 let mut columns: Vec<_> = columns.into_iter().map(|(_, cells)| cells.into_iter()).collect();

@@ -29,6 +29,9 @@ pub struct LetterBox {
 
 impl LetterBox {
     fn redriver(&self, reader: &str) -> Result<&Arc<dyn Redrive>, Problem> {
+        if let Some(why) = self.database.building(reader) {
+            return Err(Problem::building(why));
+        }
         let found = self.redrivers.iter().find(|redriver| redriver.redrives(reader));
         found.ok_or_else(|| Problem::not_found("reader in this process", reader))
     }
@@ -137,7 +140,7 @@ async fn letters(State(boxes): State<Boxes>, mut asked: Asked) -> Result<Respons
 
 /// A letter's place among all.
 fn order<'a>((name, letter): &'a (&str, Letter)) -> (i64, &'a str, &'a str) {
-    (letter.parked().0, &letter.id, name)
+    (letter.parked().0, &letter.key, name)
 }
 
 /// The letters that a path names, of one reader and one aggregate: `/{database}/{reader}/{aggregate_id}`.
@@ -230,7 +233,7 @@ async fn redrive_all(redriver: &dyn Redrive, meant: &Meant<'_>) -> Result<Redriv
     for (done, errand) in meant.errands().enumerate() {
         match redriver.redrive_errand(&errand.id).await {
             Ok(one) => all.add(one),
-            Err(error) if all.redriven == 0 => return Err(error),
+            Err(error) if all.redriven == 0 && done == 0 => return Err(error),
             Err(error) => {
                 all.add(Redriven { redriven: 0, left: meant.errands().count() - done, stopped_by: Some(error.to_string()) });
                 break;
@@ -240,10 +243,11 @@ async fn redrive_all(redriver: &dyn Redrive, meant: &Meant<'_>) -> Result<Redriv
     Ok(all)
 }
 
-/// A checkpoint that another reader has moved rolls everything back. Where the database fails it may have done what it was asked for.
+/// The outcome of a request of which nothing is known to be done: what was done before something failed is told with 200. A checkpoint that
+/// another reader has moved rolls the first letter's transaction back. Where the database fails it may have done what it was asked for.
 fn not_done(error: BatchError) -> Problem {
     match error {
-        error @ BatchError::Moved(_) => Problem::unavailable(format!("nothing was changed, ask again: {error}")),
+        error @ BatchError::Moved(_) => Problem::unavailable(format!("no letter was redriven or dropped, ask again: {error}")),
         error @ BatchError::Failed(_) => {
             Problem::unknown(format!("it may have been done; the list of letters tells, and the same request may be sent again: {error}"))
         }
@@ -275,7 +279,7 @@ async fn drop_one(State(boxes): State<Boxes>, mut asked: Asked) -> Result<Json<D
     let dropped = if letter.is_errand() {
         meant.letter_box.redriver(&meant.reader)?.drop_errand(&letter.id).await.map_err(not_done)?
     } else {
-        meant.letter_box.database.drop_letter(&letter.id).await?
+        meant.letter_box.database.drop_letter(&letter.key).await?
     };
     if !dropped {
         return Err(Problem::not_found("dead letter", &letter.id));

@@ -1,6 +1,10 @@
 //! A dead letter of either kind: a record that a reader could not process, or a reaction that never succeeded.
 
-use crate::{Database, DatabaseError, DeadLetterRow, Envelope, ErrandRow, Filter, Order, Query, database::DEAD, shown::rfc3339};
+use crate::{
+    Compare, Database, DatabaseError, DeadLetterRow, Envelope, ErrandRow, Filter, Order, Query,
+    database::{DEAD, shown_id, view_of},
+    shown::rfc3339,
+};
 use event_sourcing::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -13,6 +17,10 @@ pub(super) struct Letter {
     /// Its id: `<reader>@<position>` for a record.
     #[schema(example = "orders@orders/3/17")]
     pub id: String,
+    /// The key of its row, which names the version of the view, too.
+    #[serde(skip)]
+    #[schema(ignore)]
+    pub key: String,
     /// The reader that put it aside: a view's name, `reactors` for a record that they cannot read, or the reactor whose reaction it is.
     pub reader: String,
     /// The service in whose log the event stands.
@@ -42,17 +50,19 @@ pub(super) struct Letter {
 
 impl From<DeadLetterRow> for Letter {
     fn from(row: DeadLetterRow) -> Self {
-        let DeadLetterRow { id, reader, service, partition, offset, aggregate_id, r#type, reason, parked_at, record } = row;
+        let DeadLetterRow { id: key, reader, service, partition, offset, aggregate_id, r#type, reason, parked_at, record } = row;
+        let (id, reader) = (shown_id(&key, &reader), view_of(&reader).to_owned());
         let (parked, parked_at) = (parked_at, rfc3339(parked_at));
-        Self { id, reader, service, partition, offset, aggregate_id, r#type, reason, parked_at, number: 0, record: Some(record), parked }
+        let (number, record) = (0, Some(record));
+        Self { id, key, reader, service, partition, offset, aggregate_id, r#type, reason, parked_at, number, record, parked }
     }
 }
 
 impl From<ErrandRow> for Letter {
     fn from(row: ErrandRow) -> Self {
         let ErrandRow { id, reactor, kind, service, partition, offset, aggregate_id, reason, since, number, .. } = row;
-        let (reader, r#type, parked_at) = (reactor, kind, rfc3339(since));
-        Self { id, reader, service, partition, offset, aggregate_id, r#type, reason, parked_at, number, record: None, parked: since }
+        let (key, reader, r#type, parked_at) = (id.clone(), reactor, kind, rfc3339(since));
+        Self { id, key, reader, service, partition, offset, aggregate_id, r#type, reason, parked_at, number, record: None, parked: since }
     }
 }
 
@@ -74,7 +84,7 @@ impl Letter {
 
     /// Its place among the letters of its database.
     pub fn place(&self) -> [Value; 2] {
-        [json!(self.parked), json!(self.id)]
+        [json!(self.parked), json!(self.key)]
     }
 }
 
@@ -85,7 +95,13 @@ pub(super) async fn letters_after(
     after: Option<&[Value]>,
     limit: u32,
 ) -> Result<Vec<Letter>, DatabaseError> {
-    let filters = reader.map(|reader| Filter::is("reader", reader)).into_iter().collect();
+    let filters = match reader {
+        Some(reader) => vec![Filter::is("reader", database.reader_of(reader).await?)],
+        None => {
+            let hidden = database.hidden_readers().await?.into_iter();
+            hidden.map(|reader| Filter { column: "reader", compare: Compare::IsNot, value: reader.into() }).collect()
+        }
+    };
     let query = Query { filters, by: &["parked_at", "id"], order: Order::Rising, after: after.map(<[Value]>::to_vec), limit };
     let records = database.select::<DeadLetterRow>(&query).await?.into_iter().map(Letter::from);
     let errands = database.dead_errands(reader, after.map(<[Value]>::to_vec), limit).await?.into_iter().map(Letter::from);

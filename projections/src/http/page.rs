@@ -1,6 +1,6 @@
 //! Pages: each begins after the last row of the page before, so that rows that are written meanwhile neither repeat nor hide a row.
 
-use super::{Asked, ReadState};
+use super::{Asked, ReadState, current::not_building};
 use crate::{DatabaseError, Filter, Order, Problem, Query, Table, shown::shown};
 use axum::{
     Json,
@@ -62,6 +62,7 @@ impl List {
         let list = format!("{} {filters:?}", T::SPEC.name);
         let after = after::<T>(&mut asked, &list, self.by);
         asked.finish(&[self.known, &["limit", "after"]].concat())?;
+        not_building(read, &asked, T::SPEC.name)?;
         // One row more than is shown tells whether there is a next page.
         let query = Query { filters, by: self.by, order: self.order, after, limit: limit + 1 };
         let mut rows: Vec<T> = read.database().select(&query).await?;

@@ -5,7 +5,7 @@ mod compare;
 pub use compare::{Comparison, Difference};
 
 use crate::{
-    database::{Database, DatabaseError, Transaction},
+    database::{Database, DatabaseError, READY, Transaction},
     kept::Kept,
     view::ErasedView,
     writer::BatchWriter,
@@ -27,6 +27,9 @@ pub enum RebuildError {
     /// A batch could not be decoded, since the registry does not answer.
     #[error(transparent)]
     Batch(#[from] BatchError),
+    /// The database holds no rows of this build's version of the view yet.
+    #[error("the database has no rows of this build's version of the view {0} yet: a node of this build makes them when it starts")]
+    NotBuilt(&'static str),
     /// A task that reads a partition panicked.
     #[error("a part of the rebuild ended unexpectedly: {0}")]
     Lost(#[from] tokio::task::JoinError),
@@ -52,10 +55,15 @@ impl Rebuilding {
     /// a word, is part of the shadow's name, so rebuilds for different purposes do not meet.
     ///
     /// # Errors
-    /// [`RebuildError::Database`] where the shadow cannot be made.
+    /// [`RebuildError::Database`] where the shadow cannot be made; [`RebuildError::NotBuilt`] while another build's version answers.
     pub async fn begin(parts: RebuildParts<'_>) -> Result<Self, RebuildError> {
         let RebuildParts { service, view, purpose, resume, database, codecs, logs } = parts;
-        let (live, shadow) = (Kept::live(view.clone()), Kept::shadow(view, purpose));
+        let version = database.open_version(&view).await?.own;
+        if version.state != READY {
+            return Err(RebuildError::NotBuilt(view.name()));
+        }
+        let live = version.kept(&view);
+        let shadow = live.shadow(purpose);
         if !resume {
             discard(&database, &shadow).await?;
         }
@@ -83,15 +91,8 @@ impl Rebuilding {
     }
 
     async fn read_up_to(&self, ends: HashMap<PartitionId, Checkpoint>, progress: &Progress) -> Result<(), RebuildError> {
-        let mut parts = JoinSet::new();
-        for (source, end) in ends {
-            let Some(log) = self.logs.get(&*source.service).cloned() else { continue };
-            parts.spawn(read(self.writer.clone(), log, source, end.next, progress.clone()));
-        }
-        while let Some(part) = parts.join_next().await {
-            part??;
-        }
-        Ok(())
+        let ends = ends.into_iter().map(|(source, end)| (source, end.next));
+        read_up_to(&self.writer, &self.logs, ends, progress).await
     }
 
     /// Compares the live rows with the shadow's, both at the same checkpoints, and keeps at most `examples` differing rows. The live view
@@ -115,14 +116,10 @@ impl Rebuilding {
     /// # Errors
     /// The log or the database fails; the live view is unchanged.
     pub async fn swap(self) -> Result<(), RebuildError> {
-        let mut open = self.database.begin().await?;
+        let mut open = self.database.begin_long().await?;
         open.lock_checkpoints(&self.live.reader).await?;
         self.read_the_rest(&mut open).await?;
-        open.hand_checkpoints_over(&self.shadow.reader, &self.live.reader).await?;
-        open.hand_letters_over(&self.shadow.reader, &self.live.reader).await?;
-        for statement in self.database.dialect().replace(&self.live.table, &self.shadow.table) {
-            open.execute(statement, Vec::new()).await?;
-        }
+        replace(&mut open, &self.live, &self.shadow).await?;
         open.commit().await?;
         self.database.tell_set_back();
         Ok(())
@@ -171,6 +168,36 @@ pub struct RebuildParts<'a> {
     pub logs: Logs,
 }
 
+/// Lets the shadow take the live view's place, with its checkpoints and letters.
+pub(crate) async fn replace(open: &mut Transaction, live: &Kept, shadow: &Kept) -> Result<(), DatabaseError> {
+    open.hand_checkpoints_over(&shadow.reader, &live.reader).await?;
+    open.hand_letters_over(&shadow.reader, &live.reader).await?;
+    for statement in open.dialect().replace(&live.table, &shadow.table) {
+        open.execute(statement, Vec::new()).await?;
+    }
+    Ok(())
+}
+
+/// Reads partitions up to these ends, all at once; fails, once all are done, if one of them does.
+pub(crate) async fn read_up_to(
+    writer: &Arc<BatchWriter>,
+    logs: &Logs,
+    ends: impl IntoIterator<Item = (PartitionId, i64)>,
+    progress: &Progress,
+) -> Result<(), RebuildError> {
+    let mut parts = JoinSet::new();
+    for (source, end) in ends {
+        let Some(log) = logs.get(&*source.service).cloned() else { continue };
+        parts.spawn(read(writer.clone(), log, source, end, progress.clone()));
+    }
+    // A partition that cannot be read keeps none of the others back.
+    let mut outcome = Ok(());
+    while let Some(part) = parts.join_next().await {
+        outcome = outcome.and(part.map_err(RebuildError::from).and_then(|read| read));
+    }
+    outcome
+}
+
 async fn read(
     writer: Arc<BatchWriter>,
     log: Arc<dyn Log>,
@@ -178,7 +205,7 @@ async fn read(
     until: i64,
     progress: Progress,
 ) -> Result<(), RebuildError> {
-    let from = writer.start(&source).await?;
+    let from = writer.start(&source).await?.unwrap_or_default();
     let Some(mut replay) = Replay::open(&log, source, from, until).await? else { return Ok(()) };
     while let Some(batch) = replay.next().await? {
         let decoded = writer.decode(&batch).await?;
@@ -197,8 +224,8 @@ fn next(standing: &HashMap<PartitionId, Checkpoint>, source: &PartitionId) -> i6
     standing.get(source).map_or(0, |at| at.next)
 }
 
-async fn discard(database: &Database, shadow: &Kept) -> Result<(), RebuildError> {
-    let mut open = database.begin().await?;
+pub(crate) async fn discard(database: &Database, shadow: &Kept) -> Result<(), RebuildError> {
+    let mut open = database.begin_long().await?;
     open.execute(database.dialect().drop(&shadow.table), Vec::new()).await?;
     open.forget_checkpoints(&shadow.reader).await?;
     open.forget_letters(&shadow.reader).await?;

@@ -10,11 +10,19 @@ pub struct Feed {
     source: PartitionId,
     records: Vec<Counted>,
     read: usize,
+    /// Begins the events' ids.
+    name: String,
 }
 
 impl Feed {
     pub fn new(service: &str, partition: i32) -> Self {
-        Self { source: PartitionId { service: service.into(), partition }, records: Vec::new(), read: 0 }
+        let source = PartitionId { service: service.into(), partition };
+        Self { source, records: Vec::new(), read: 0, name: service.to_owned() }
+    }
+
+    /// The same, with events whose ids no other feed's have.
+    pub fn named(self, name: &str) -> Self {
+        Self { name: name.to_owned(), ..self }
     }
 
     /// Writes an event, `millis` after the epoch.
@@ -33,7 +41,7 @@ impl Feed {
                 position: Position { service: service.clone(), partition, offset },
                 aggregate_id,
                 version,
-                event_id: format!("{service}-{partition}-{offset}/0"),
+                event_id: format!("{}-{partition}-{offset}/0", self.name),
                 type_name: type_name.into(),
                 time: Timestamp(millis),
                 cause: Cause { actor: "user/ada".into(), correlation_id: "c-1".into(), causation_id: None, traceparent: None },

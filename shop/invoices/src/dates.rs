@@ -26,10 +26,13 @@ enum Written {
 
 impl Written {
     fn parse(text: &str) -> Option<Self> {
+        if let Some(moment) = spelled_out(text) {
+            return Some(Self::YearFirst(moment));
+        }
         let (date, time) = text.split_once([' ', 'T']).unwrap_or((text, ""));
         let time = time_of_day(time.trim())?;
         let separator = date.chars().find(|c| !c.is_ascii_digit()).filter(|c| matches!(c, '/' | '.' | '-'))?;
-        if let Ok(date) = Date::strptime("%d-%b-%y", date).or_else(|_| Date::strptime("%d-%b-%Y", date)) {
+        if let Some(date) = with_a_month_name(date) {
             return Some(Self::YearFirst(date.to_datetime(time)));
         }
         let parts: Vec<&str> = date.trim_end_matches(',').split(separator).collect();
@@ -57,6 +60,21 @@ impl Written {
             }
         }
     }
+}
+
+/// 1-Dec-10, 1-Dec-2010, 1-December-2010.
+fn with_a_month_name(date: &str) -> Option<Date> {
+    ["%d-%b-%y", "%d-%b-%Y", "%d-%B-%Y"].into_iter().find_map(|form| Date::strptime(form, date).ok())
+}
+
+/// 1 Dec 2010 8:26; Dec 1, 2010 8:26; each with or without commas and a time.
+fn spelled_out(text: &str) -> Option<DateTime> {
+    let words: Vec<&str> = text.split([' ', ',']).filter(|word| !word.is_empty()).collect();
+    let [one, other, year, time @ ..] = &words[..] else { return None };
+    let is_name = |word: &str| word.chars().all(char::is_alphabetic);
+    let (day, month) = if is_name(one) { (other, one) } else { (one, other) };
+    let date = with_a_month_name(&format!("{day}-{month}-{year}"))?;
+    Some(date.to_datetime(time_of_day(&time.join(" "))?))
 }
 
 /// None or an empty text is midnight.
@@ -183,6 +201,9 @@ mod tests {
             "2010/12/01 08:26",
             "01-Dec-2010 08:26",
             "1-DEC-10 8:26 AM",
+            "1 Dec 2010 8:26",
+            "01 December 2010, 08:26",
+            "Dec 1, 2010 8:26 am",
             "2010-12-01 08:26:00.000",
         ] {
             assert_eq!(moment(text, None).as_ref(), Ok(&iso), "{text}");
@@ -202,6 +223,9 @@ mod tests {
         for nonsense in [
             "",
             "yesterday",
+            "1 Smarch 2010",
+            "31 Feb 2010 8:26",
+            "Dec 2010",
             "13/13/2010 8:26",
             "2010-02-30 08:00:00",
             "-000001-01-01 00:00:00",

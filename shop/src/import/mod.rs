@@ -100,7 +100,7 @@ impl ImportArguments {
 /// How long the import waits for one order: longer than the 15 minutes after which an unconfirmed order expires by default.
 const SETTLE: Duration = Duration::from_secs(20 * 60);
 
-/// Imports a file; the exit code is 0 when everything that could be imported was, though lines may have been skipped.
+/// Imports a file; the exit code is 0 when everything that could be imported was, though lines may have been skipped; 2 where all were.
 pub async fn run(arguments: ImportArguments) -> Result<ExitCode, Failure> {
     let begun = Instant::now();
     let wrong = |path: &Path, error: &dyn Display| Failure::usage(format!("{}: {error}", path.display()));
@@ -127,6 +127,9 @@ pub async fn run(arguments: ImportArguments) -> Result<ExitCode, Failure> {
         println!("{}", summary.json())
     } else {
         print!("{summary}")
+    }
+    if summary.is_of_nothing() {
+        return Err(Failure::usage(format!("{}: none of its lines could be imported", arguments.file.display())));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -93,6 +93,11 @@ impl Summary {
         Self { lines, skipped, orders, users, products, sold, cancelled, left_out, read_as, elapsed }
     }
 
+    /// Whether the file has lines, and none of them was imported.
+    pub fn is_of_nothing(&self) -> bool {
+        self.lines > 0 && self.sold.lines + self.cancelled.lines == 0
+    }
+
     /// One object, for scripts.
     pub fn json(&self) -> Value {
         let sum = |sum: Sum| json!({"lines": sum.lines, "units": sum.units, "revenue": {"GBP": sum.pence}});

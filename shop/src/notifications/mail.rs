@@ -8,9 +8,12 @@ use lettre::{
     transport::smtp::{Error as SmtpError, response::Severity},
 };
 use std::{path::PathBuf, sync::Arc, time::Duration};
+use tokio::time::timeout;
 
-/// How long a mail server may take for each of its answers.
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// How long a mail server may take to accept a connection.
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+/// How long the whole conversation about a mail may take. The client itself limits no answer of the server's.
+const TALK_WITHIN: Duration = Duration::from_secs(15);
 
 /// The reason of a failure where there is nobody to write to.
 pub const NO_ADDRESS: &str = "no address is known: the account is closed, or nobody registered it";
@@ -98,7 +101,7 @@ impl Post {
     /// The URL is not that of a mail server, or the sender is not an address.
     pub fn server(url: &str, contacts: Arc<dyn Contacts>, from: &str) -> Result<Self, MailError> {
         let server = AsyncSmtpTransport::<Tokio1Executor>::from_url(url).map_err(|error| MailError::Server(error.to_string()))?;
-        Ok(Self { contacts, carrier: Carrier::Server(server.timeout(Some(ANSWER_WITHIN)).build()), from: sender(from)? })
+        Ok(Self { contacts, carrier: Carrier::Server(server.timeout(Some(CONNECT_WITHIN)).build()), from: sender(from)? })
     }
 
     /// Delivers one message. Its `Message-ID` is derived from the notification's id, so that a repeat can be recognised. Each attempt looks
@@ -133,9 +136,14 @@ impl Post {
                     Err(error) => Delivery::NotNow(NotNow::new(Fault::Destination, format!("{}: {error}", file.display()))),
                 }
             }
-            Carrier::Server(server) => match server.send(message).await {
-                Ok(_) => Delivery::Taken,
-                Err(error) => refused(&error),
+            Carrier::Server(server) => match timeout(TALK_WITHIN, server.send(message)).await {
+                Ok(Ok(_)) => Delivery::Taken,
+                Ok(Err(error)) => refused(&error),
+                // It may have taken the mail before it fell silent.
+                Err(_elapsed) => {
+                    let reason = format!("the mail server has not answered within {} s", TALK_WITHIN.as_secs());
+                    Delivery::NotNow(NotNow::new(Fault::Unclear, reason))
+                }
             },
         }
     }

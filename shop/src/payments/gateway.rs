@@ -6,6 +6,14 @@ use consumers::{Fault, NotNow};
 use domain::{Money, PaymentId};
 use reqwest::{Client, StatusCode, Url};
 use serde_json::{Value, json};
+use std::time::Duration;
+
+/// How long the gateway may take to accept a connection, TLS included.
+const CONNECT_WITHIN: Duration = Duration::from_secs(3);
+/// How long a whole answer may take.
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+/// After how long without a byte the kernel asks whether the other end of a connection is still there.
+const ALIVE: Duration = Duration::from_secs(15);
 
 /// The gateway's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,18 +44,27 @@ pub struct HttpGateway {
 }
 
 impl HttpGateway {
-    /// A gateway at `http://127.0.0.1:9300`, say. The first call connects to it; its destination limits how long an answer may take.
+    /// A gateway at `http://127.0.0.1:9300`, say. The first call connects to it; its destination limits how long an attempt may take.
     ///
     /// # Errors
     /// The address is malformed.
     pub fn new(url: &str) -> Result<Self, GatewayError> {
+        Self::answering_within(url, ANSWER_WITHIN)
+    }
+
+    /// The same, of which a whole answer, its body included, may take this long. The destination's limit is shorter as a rule.
+    ///
+    /// # Errors
+    /// The address is malformed.
+    pub fn answering_within(url: &str, within: Duration) -> Result<Self, GatewayError> {
         let parsed = Url::parse(url).map_err(|error| GatewayError::Url(error.to_string()))?;
         if !matches!(parsed.scheme(), "http" | "https") {
             return Err(GatewayError::Url(format!("it begins with {}:", parsed.scheme())));
         }
         // rustls needs one crypto provider chosen in a process. Where one is chosen already, this call fails and changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder().build().map_err(|error| GatewayError::Client(error.to_string()))?;
+        let client = Client::builder().connect_timeout(CONNECT_WITHIN).timeout(within).tcp_keepalive(ALIVE).build();
+        let client = client.map_err(|error| GatewayError::Client(error.to_string()))?;
         Ok(Self { client, url: url.trim_end_matches('/').to_owned() })
     }
 

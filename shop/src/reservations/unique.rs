@@ -125,7 +125,9 @@ impl<A: Holder> Unique<A> {
                 self.end(wanted.holder, reserved, wanted.meta).await?;
                 Err(Reserving::Again)
             }
-            Err(error @ (CommandError::Refused(_) | CommandError::Conflict { .. } | CommandError::KeyReused)) => {
+            Err(
+                error @ (CommandError::Refused(_) | CommandError::Conflict { .. } | CommandError::KeyReused | CommandError::Rejected(_)),
+            ) => {
                 // Nobody else waits for it; where this fails the next who wants it does the same.
                 let _ = self.take_from(wanted.holder, reserved, wanted.meta).await;
                 Ok(Err(error))

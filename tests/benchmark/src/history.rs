@@ -165,7 +165,7 @@ impl Filler {
 
     fn claim(&self) -> Result<Append> {
         let nonce = Uuid::new_v4().simple().to_string();
-        let claimed = PartitionClaimed { owner: "bench".into(), address: "127.0.0.1:0".into(), nonce: nonce.clone() };
+        let claimed = PartitionClaimed { owner: "bench".into(), address: "127.0.0.1:0".into(), nonce: nonce.clone(), partitions: Some(1) };
         Ok(claim(SERVICE, &nonce, now(), claimed.encode(&self.history.schemas)?))
     }
 

@@ -48,7 +48,7 @@ async fn used(directory: &Path, port: u16) -> Option<String> {
 }
 
 /// What a node that does not start says: one line, and exit code 2.
-fn refused(output: &Output) -> String {
+pub fn refused(output: &Output) -> String {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.lines().count() == 1 && said.starts_with("daybook: "), "{said}");
@@ -102,9 +102,20 @@ async fn views_that_are_gone_are_made_anew_without_a_word() {
 }
 
 /// A node on brokers of the test.
-async fn on_brokers(directory: &Path, brokers: &str) -> Option<Daybook> {
+pub async fn on_brokers(directory: &Path, brokers: &str) -> Option<Daybook> {
     let settings = [("DAYBOOK_KAFKA", brokers), ("DAYBOOK_PARTITIONS", "1"), ("DAYBOOK_MAIL", "folder"), ("DAYBOOK_GATEWAY", "simulated")];
     Daybook::start(directory, &[], &settings, &["DAYBOOK_POSTGRES", "SCHEMA_REGISTRY_URL"]).await
+}
+
+/// Runs a node on brokers of the test, which is to end by itself.
+pub async fn run_on(data: &Path, brokers: &str, arguments: &[&str]) -> Output {
+    let mut command = Command::new(required("DAYBOOK_PROGRAM").expect("it was there before"));
+    command.args(["run", "--http", "127.0.0.1:0", "--log", "off", "--kafka", brokers, "--mail", "folder"]).args(arguments);
+    command.env("DAYBOOK_DATA", data);
+    for name in ["DAYBOOK_POSTGRES", "SCHEMA_REGISTRY_URL", "DAYBOOK_PARTITIONS", "DAYBOOK_REPLICATION", "DAYBOOK_MIN_INSYNC"] {
+        command.env_remove(name);
+    }
+    tokio::task::spawn_blocking(move || command.output().expect("it runs")).await.expect("it runs")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -120,14 +131,7 @@ async fn a_topic_that_was_made_anew_is_another_log() {
     let admin: AdminClient<DefaultClientContext> = ClientConfig::new().set("bootstrap.servers", &address).create().expect("a client");
     let deleted = admin.delete_topics(&["orders.events"], &AdminOptions::new()).await.expect("an answer");
     assert!(deleted[0].is_ok(), "{deleted:?}");
-    let mut command = Command::new(required("DAYBOOK_PROGRAM").expect("it was there before"));
-    command
-        .args(["run", "--http", "127.0.0.1:0", "--log", "off", "--kafka", &address, "--mail", "folder"])
-        .env("DAYBOOK_DATA", data.path());
-    for name in ["DAYBOOK_POSTGRES", "SCHEMA_REGISTRY_URL"] {
-        command.env_remove(name);
-    }
-    let said = refused(&tokio::task::spawn_blocking(move || command.output().expect("it runs")).await.expect("it runs"));
+    let said = refused(&run_on(data.path(), &address, &[]).await);
     assert!(said.contains("orders/0") && said.contains(&address) && said.contains("DAYBOOK_KAFKA"), "{said}");
 }
 

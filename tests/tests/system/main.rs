@@ -9,6 +9,8 @@ mod customers;
 mod embedded;
 mod identity;
 mod import;
+mod layout;
+mod lost;
 mod moving;
 mod ownerless;
 mod reactions;

@@ -12,7 +12,7 @@ use system_tests::process::{Daybook, eventually, free_port, required};
 const CANARY: &str = "canary";
 
 /// Each variable, and values that it must refuse.
-const WRONG: [(&str, &[&str]); 30] = [
+const WRONG: [(&str, &[&str]); 31] = [
     ("DAYBOOK_HTTP", &["8080", "127.0.0.1", "127.0.0.1:http", "http://127.0.0.1:8080", "127.0.0.1:80800", "[::1:8080", "no such host:1"]),
     ("DAYBOOK_GATEWAY_HTTP", &["9300", "127.0.0.1:x"]),
     ("DAYBOOK_NODE", &["9191", "node:", "node:-1"]),
@@ -41,6 +41,7 @@ const WRONG: [(&str, &[&str]); 30] = [
     ("DAYBOOK_STANDBYS", &["10", "-1", "one"]),
     ("DAYBOOK_LIVE_AGGREGATES", &["0", "many"]),
     ("DAYBOOK_ANSWER_WITHIN", &["0", "10001", "100ms"]),
+    ("DAYBOOK_PROOF_EVERY", &["-1", "5001", "200ms"]),
     ("DAYBOOK_EFFECT_ATTEMPTS", &["0", "x"]),
     ("DAYBOOK_EFFECT_WITHIN", &["0", "1d"]),
     ("DAYBOOK_EFFECT_TIMEOUT", &["0", "2s"]),

@@ -79,7 +79,7 @@ fn chunks(records: &[RawRecord], cuts: &[u8]) -> Vec<Vec<RawRecord>> {
 
 fn verify(records: &[RawRecord]) -> event_store::verify::Findings {
     let mut verifier = Verifier::new(source(), 1);
-    records.iter().for_each(|record| verifier.check(record.clone(), Ok(())));
+    records.iter().for_each(|record| verifier.check(record.clone(), Ok(()), None));
     verifier.finish()
 }
 
