@@ -20,6 +20,8 @@ use uuid::Uuid;
 const HOST: usize = 40;
 /// How often a node looks whether another has taken its name.
 const LOOK: Duration = Duration::from_secs(1);
+/// How often it looks whether its own appearance has come back to it.
+const SOON: Duration = Duration::from_millis(10);
 /// How long it waits for its own appearance to come back to it, before it appears again.
 const APPEARS_WITHIN: Duration = Duration::from_secs(5);
 
@@ -72,12 +74,18 @@ impl Name {
             )));
         }
         self.owners.appear(&self.presence);
+        // From here on a life that is read later is a later one.
+        let appeared = Instant::now();
+        while appeared.elapsed() < APPEARS_WITHIN && self.owners.present(node).as_ref() != Some(&self.presence) {
+            tokio::time::sleep(SOON).await;
+        }
         Ok(())
     }
 
     /// Watches, until the node stops, whether another has taken its name since. If so, this one ends.
     pub async fn keep(&self, failure: &Ended, stop: &CancellationToken) {
-        let (mut was_seen, mut appeared) = (false, Instant::now());
+        let present = self.owners.present(&self.presence.node);
+        let (mut was_seen, mut appeared) = (present.as_ref() == Some(&self.presence), Instant::now());
         let mut ticks = tokio::time::interval(LOOK);
         loop {
             tokio::select! {
