@@ -68,12 +68,12 @@ async fn dispatch(command: Command) -> Result<ExitCode, Failure> {
     }
 }
 
-/// Runs a node of the shop; starts a simulated gateway beside it where none is named.
+/// Runs a node of the shop; starts a simulated gateway beside it where one is wanted.
 async fn run(RunShop { node, mut shop }: RunShop) -> Result<ExitCode, Failure> {
     let mut children = Children::default();
     shop.check(&node)?;
     system::check(&node)?;
-    if shop.gateway_url.is_none() {
+    if shop.simulates_gateway(&node) {
         shop.gateway_url = Some(gateway::start(&mut children, &node.store.data).await?);
     }
     system::run(&shop::system(&shop), &node, children).await

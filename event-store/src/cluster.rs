@@ -1,16 +1,16 @@
 //! Connects a node's hosts with its cluster: makes them own and stand by for partitions, and announces what they own.
 
 use crate::{
-    Directory, Hosted, LogError, NodeName, Owner, PartitionId, Readiness,
+    Directory, Hosted, LogError, NodeName, Owner, PartitionId, Readiness, Supervisor,
+    announcements::Announcer,
     kafka::{KafkaConfig, OwnersTopic, Placed, Placement},
     standbys,
 };
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashSet,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// The consumer group that places the partitions' owners.
@@ -42,8 +42,8 @@ pub struct ClusterParts<'a> {
     pub membership: Membership,
     /// Set when this node can take commands.
     pub readiness: Readiness,
-    /// Ends the upkeep of standbys.
-    pub stop: &'a CancellationToken,
+    /// Watches the parts of this node; its end ends the upkeep of standbys.
+    pub supervisor: &'a Supervisor,
 }
 
 /// A node in its cluster: its hosts, and its membership in the consumer group.
@@ -61,7 +61,12 @@ impl Cluster {
         for host in &parts.hosts {
             parts.readiness.set(&format!("{}/commands", host.service()), false);
             let (owners, name, readiness) = (parts.owners.clone(), parts.name.clone(), parts.readiness.clone());
-            tokio::spawn(Announcing { owners, name, readiness, host: host.clone() }.run(host.changes()));
+            let repeats = parts.membership != Membership::Alone;
+            let announcing = Arc::new(Announcing { owners, name, readiness, host: host.clone(), repeats });
+            parts.supervisor.spawn(format!("the announcements of {}", host.service()), move || {
+                let announcing = announcing.clone();
+                async move { announcing.run().await }
+            });
         }
         let placement = match parts.membership {
             Membership::Alone => {
@@ -71,7 +76,11 @@ impl Cluster {
             Membership::Shared { standbys: count } => {
                 let standing_by =
                     StandingBy { hosts: parts.hosts.clone(), owners: parts.owners.clone(), node: parts.name.owner.clone(), count };
-                tokio::spawn(standing_by.run(parts.stop.clone()));
+                let (standing_by, stop) = (Arc::new(standing_by), parts.supervisor.stop().clone());
+                parts.supervisor.spawn("the upkeep of standbys", move || {
+                    let (standing_by, stop) = (standing_by.clone(), stop.clone());
+                    async move { standing_by.run(stop).await }
+                });
                 place(&parts)?
             }
         };
@@ -98,13 +107,15 @@ fn place(parts: &ClusterParts<'_>) -> Result<Option<Placement>, LogError> {
     let services: Vec<&str> = parts.hosts.iter().map(|host| host.service()).collect();
     parts.readiness.set(PLACEMENT, false);
     let runtime = tokio::runtime::Handle::current();
-    let placed = PlacedHosts { hosts: parts.hosts.clone(), readiness: parts.readiness.clone(), runtime };
+    let (readiness, supervisor) = (parts.readiness.clone(), parts.supervisor.clone());
+    let placed = PlacedHosts { hosts: parts.hosts.clone(), readiness, supervisor, runtime };
     Placement::join(parts.config, GROUP, &services, Arc::new(placed)).map(Some)
 }
 
 struct PlacedHosts {
     hosts: Vec<Arc<dyn Hosted>>,
     readiness: Readiness,
+    supervisor: Supervisor,
     runtime: tokio::runtime::Handle,
 }
 
@@ -134,6 +145,10 @@ impl Placed for PlacedHosts {
     fn settled(&self) {
         self.readiness.set(PLACEMENT, true);
     }
+
+    fn broken(&self, why: &str) {
+        self.supervisor.end_because(why.to_owned());
+    }
 }
 
 /// Starts and stops this node's standbys, as owners come and go.
@@ -148,7 +163,7 @@ struct StandingBy {
 const STAND_BY_EVERY: Duration = Duration::from_secs(1);
 
 impl StandingBy {
-    async fn run(self, stop: CancellationToken) {
+    async fn run(&self, stop: CancellationToken) {
         let mut ticks = tokio::time::interval(STAND_BY_EVERY);
         loop {
             tokio::select! {
@@ -192,27 +207,39 @@ struct Announcing {
     name: NodeName,
     readiness: Readiness,
     host: Arc<dyn Hosted>,
+    /// Whether other nodes listen, to whom an announcement that was lost has to be repeated.
+    repeats: bool,
 }
 
+/// How often it is looked whether an announcement is to be repeated.
+const REPEAT_EVERY: Duration = Duration::from_secs(1);
+
 impl Announcing {
-    async fn run(self, mut changes: watch::Receiver<u64>) {
-        let mut told: HashMap<i32, i64> = HashMap::new();
+    async fn run(&self) {
+        let (mut changes, mut announcer) = (self.host.changes(), Announcer::default());
+        let mut ticks = tokio::time::interval(REPEAT_EVERY);
         loop {
             changes.mark_unchanged();
             let claims = self.host.claims();
-            for (partition, claim) in &claims {
-                if let Some(run) = claim
-                    && told.insert(*partition, *run) != Some(*run)
-                {
-                    let owner = Owner { node: self.name.owner.clone(), address: self.name.address.clone(), run: *run };
-                    self.owners.announce(self.host.service(), *partition, &owner);
-                }
-            }
             let ready = claims.iter().all(|(_, claim)| claim.is_some());
             self.readiness.set(&format!("{}/commands", self.host.service()), ready);
-            if changes.changed().await.is_err() {
-                return;
+            self.announce(&mut announcer, claims);
+            tokio::select! {
+                changed = changes.changed() => if changed.is_err() { return },
+                _ = ticks.tick(), if self.repeats => {}
             }
         }
+    }
+
+    fn announce(&self, announcer: &mut Announcer, claims: Vec<(i32, Option<i64>)>) {
+        let written: Vec<(i32, i64)> = claims.into_iter().filter_map(|(partition, run)| Some((partition, run?))).collect();
+        let is_published = |partition, run| !self.repeats || self.owners.is_published(self.host.service(), partition, &self.owner(run));
+        for (partition, run) in announcer.due(&written, is_published, Instant::now()) {
+            self.owners.announce(self.host.service(), partition, &self.owner(run));
+        }
+    }
+
+    fn owner(&self, run: i64) -> Owner {
+        Owner { node: self.name.owner.clone(), address: self.name.address.clone(), run }
     }
 }

@@ -6,6 +6,8 @@ use crate::{
     owner::{OwnerParts, PartitionOwner},
     recover::Origin,
     standby::Standby,
+    standing::Ended,
+    supervision::{Defects, REST, Supervisor},
 };
 use codec::Schemas;
 use event_sourcing::{Aggregate, Command, Event, Intent};
@@ -14,7 +16,7 @@ use sha2::{Digest, Sha256};
 use std::{
     collections::{HashMap, HashSet},
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, Weak},
     time::{Duration, Instant},
 };
 use tokio::sync::watch;
@@ -36,7 +38,8 @@ pub trait Hosted: Send + Sync + 'static {
     fn service(&self) -> &str;
     /// How many partitions its log has.
     fn partitions(&self) -> i32;
-    /// Begins to own a partition, since it was placed here. If this node took it over before, its owner stays, and no longer steps down.
+    /// Begins to own a partition, since it was placed here. If this node took it over before, its owner stays, and no longer steps down; if
+    /// it steps down already, another follows when it is done.
     fn start(&self, partition: i32);
     /// Stands by for exactly these partitions, except those that it owns.
     fn stand_by(&self, partitions: &HashSet<i32>);
@@ -51,7 +54,7 @@ pub trait Hosted: Send + Sync + 'static {
     fn changes(&self) -> watch::Receiver<u64>;
 }
 
-/// Owns partitions of one service. Cheap to share by `Arc`.
+/// Owns partitions of one service. Clones are the same host.
 pub struct Host<A: Aggregate> {
     log: Arc<dyn Log>,
     service: Arc<str>,
@@ -60,16 +63,59 @@ pub struct Host<A: Aggregate> {
     node: NodeName,
     config: WriterConfig,
     owners: Arc<RwLock<Owners<A>>>,
-    standing_by: Mutex<HashMap<i32, Standby<A>>>,
+    /// The partitions that are to be owned here, whatever becomes of their owners' tasks. Locked before `owners`.
+    placed: Arc<Mutex<HashSet<i32>>>,
+    standing_by: Arc<Mutex<HashMap<i32, Standby<A>>>>,
     /// The log that standbys read; none where this node may neither stand by nor take over.
     standby_log: Option<Arc<dyn Log>>,
     snapshots: Option<PathBuf>,
     /// When a partition was taken over last without having been placed here.
-    taken: Mutex<HashMap<i32, Instant>>,
+    taken: Arc<Mutex<HashMap<i32, Instant>>>,
     changes: watch::Sender<u64>,
+    /// Told of the defects of owners, of which each partition has its own count.
+    supervisor: Supervisor,
+    defects: Arc<Mutex<HashMap<i32, Defects>>>,
 }
 
 type Owners<A> = HashMap<i32, Arc<PartitionOwner<A>>>;
+
+impl<A: Aggregate> Clone for Host<A> {
+    fn clone(&self) -> Self {
+        let Self {
+            log,
+            service,
+            schemas,
+            node,
+            owners,
+            placed,
+            standing_by,
+            standby_log,
+            snapshots,
+            taken,
+            changes,
+            supervisor,
+            defects,
+            ..
+        } = self;
+        Self {
+            log: log.clone(),
+            service: service.clone(),
+            partitions: self.partitions,
+            schemas: schemas.clone(),
+            node: node.clone(),
+            config: self.config,
+            owners: owners.clone(),
+            placed: placed.clone(),
+            standing_by: standing_by.clone(),
+            standby_log: standby_log.clone(),
+            snapshots: snapshots.clone(),
+            taken: taken.clone(),
+            changes: changes.clone(),
+            supervisor: supervisor.clone(),
+            defects: defects.clone(),
+        }
+    }
+}
 
 /// One node takes a partition over at most once in this time: a flapping network must not become a storm of claims.
 const TAKE_OVER_EVERY: Duration = Duration::from_secs(3);
@@ -82,8 +128,28 @@ impl<A: Aggregate> Host<A> {
         let service = A::Event::SERVICE.into();
         let config = WriterConfig { partitions: Some(partitions), ..config };
         let (changes, _) = watch::channel(0);
-        let (owners, standing_by, taken) = (Arc::default(), Mutex::default(), Mutex::default());
-        Self { log, service, partitions, schemas, node, config, owners, standing_by, standby_log: None, snapshots: None, taken, changes }
+        Self {
+            log,
+            service,
+            partitions,
+            schemas,
+            node,
+            config,
+            owners: Arc::default(),
+            placed: Arc::default(),
+            standing_by: Arc::default(),
+            standby_log: None,
+            snapshots: None,
+            taken: Arc::default(),
+            changes,
+            supervisor: Supervisor::default(),
+            defects: Arc::default(),
+        }
+    }
+
+    /// Ends the node when an owner meets one defect after another.
+    pub fn supervised(self, supervisor: Supervisor) -> Self {
+        Self { supervisor, ..self }
     }
 
     /// Lets this node stand by, reading `log`, and take over partitions whose owner is gone.
@@ -100,8 +166,8 @@ impl<A: Aggregate> Host<A> {
     fn own(&self, partition: i32, placed: bool) {
         let mut owners = self.owners.write();
         if let Some(owner) = owners.get(&partition).filter(|owner| !owner.is_done()) {
-            if placed {
-                owner.place();
+            if placed && !owner.place() {
+                tracing::info!(service = %self.service, partition, "placed here while its owner steps down: another one follows it");
             }
             return;
         }
@@ -111,23 +177,48 @@ impl<A: Aggregate> Host<A> {
         let standby = self.standing_by.lock().remove(&partition);
         let owner = Arc::new(PartitionOwner::begin(parts, standby, placed));
         self.tell_changes(partition, owner.claim());
-        self.forget_when_done(partition, &owner);
+        self.follow_up(partition, &owner);
         owners.insert(partition, owner);
         self.changes.send_modify(|count| *count += 1);
     }
 
-    /// Removes an owner when its task has ended: it may have stepped down.
-    fn forget_when_done(&self, partition: i32, owner: &Arc<PartitionOwner<A>>) {
-        let (owners, changes, done) = (self.owners.clone(), self.changes.clone(), owner.done());
-        let this = Arc::downgrade(owner);
+    /// When an owner's task has ended, removes it, and starts another where the partition is still placed here: it may have stepped down
+    /// just before it was placed, or may have met a defect.
+    fn follow_up(&self, partition: i32, owner: &Arc<PartitionOwner<A>>) {
+        let (host, done, this) = (self.clone(), owner.done(), Arc::downgrade(owner));
         tokio::spawn(async move {
-            done.await;
-            let mut owners = owners.write();
-            if owners.get(&partition).is_some_and(|owner| std::ptr::eq(Arc::as_ptr(owner), this.as_ptr())) {
-                owners.remove(&partition);
-                changes.send_modify(|count| *count += 1);
+            let ended = done.await;
+            if !host.remove(partition, &this) {
+                return;
+            }
+            let rest = match ended {
+                Ended::Done => Duration::ZERO,
+                Ended::Defect if host.may_go_on(partition) => REST,
+                Ended::Defect => return,
+            };
+            tokio::time::sleep(rest).await;
+            // Locked meanwhile: a stop must not come in between.
+            let placed = host.placed.lock();
+            if placed.contains(&partition) {
+                host.own(partition, true);
             }
         });
+    }
+
+    /// Removes an owner, unless another has its place.
+    fn remove(&self, partition: i32, owner: &Weak<PartitionOwner<A>>) -> bool {
+        let mut owners = self.owners.write();
+        let is_known = owners.get(&partition).is_some_and(|known| std::ptr::eq(Arc::as_ptr(known), owner.as_ptr()));
+        if is_known {
+            owners.remove(&partition);
+            self.changes.send_modify(|count| *count += 1);
+        }
+        is_known
+    }
+
+    /// Notes a defect of a partition's owner; false where the node has to end.
+    fn may_go_on(&self, partition: i32) -> bool {
+        self.supervisor.may_go_on(&format!("the owner of {}/{partition}", self.service), self.defects.lock().entry(partition).or_default())
     }
 
     /// Whether the partition may be taken over now; if so, notes the time.
@@ -166,12 +257,16 @@ impl<A: Aggregate> Hosted for Host<A> {
     }
 
     fn start(&self, partition: i32) {
+        let mut placed = self.placed.lock();
+        placed.insert(partition);
         self.own(partition, true);
     }
 
     fn stand_by(&self, partitions: &HashSet<i32>) {
         let Some(log) = &self.standby_log else { return };
         let (owners, mut standing_by) = (self.owners.read(), self.standing_by.lock());
+        // One that has met a defect follows nothing any more: another takes its place.
+        standing_by.retain(|_, standby| !standby.has_ended());
         let gone: Vec<i32> = standing_by.keys().filter(|partition| !partitions.contains(partition)).copied().collect();
         gone.iter().filter_map(|partition| standing_by.remove(partition)).for_each(Standby::stop);
         for partition in partitions.iter().filter(|partition| !owners.contains_key(partition)) {
@@ -184,7 +279,11 @@ impl<A: Aggregate> Hosted for Host<A> {
     }
 
     async fn stop(&self, partition: i32) {
-        let owner = self.owners.write().remove(&partition);
+        let owner = {
+            let mut placed = self.placed.lock();
+            placed.remove(&partition);
+            self.owners.write().remove(&partition)
+        };
         if let Some(owner) = owner {
             owner.drain().await;
             self.changes.send_modify(|count| *count += 1);

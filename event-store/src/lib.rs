@@ -14,6 +14,8 @@
 mod account;
 mod aggregates;
 mod anchor;
+mod announcements;
+mod bounded;
 mod cluster;
 mod command;
 pub mod envelope;
@@ -45,13 +47,19 @@ mod saver;
 mod simulation;
 mod snapshots;
 mod standby;
+mod standing;
 mod subscription;
+#[cfg(test)]
+mod supervised;
+mod supervision;
+mod tripwire;
 pub mod verify;
 mod working_set;
 mod writer;
 
 pub use aggregates::Aggregates;
 pub use anchor::{Anchor, furthest_anchored, is_anchored};
+pub use bounded::Bounded;
 pub use cluster::{Cluster, ClusterParts, Membership};
 pub use command::{Accepted, CommandError, CommandMeta, Directory, Execute, LocalOwner, Owner, Refused, Rejected, Unavailable};
 pub use envelope::{Append, RawRecord};
@@ -67,11 +75,12 @@ pub use log::{Ack, AppendError, Cursor, Log, LogError, NotQueued, Rejection, Tag
 pub use memory::MemoryLog;
 pub use metrics::log_reaches;
 pub use owner::{OwnerParts, PartitionOwner};
-pub use readers::{PlacedReaders, Reader, Readers};
+pub use readers::{PlacedReader, Reader, Readers};
 pub use readiness::Readiness;
 pub use replay::Replay;
 pub use standby::standbys;
 pub use subscription::{Batch, BatchError, BatchHandler, Checkpoint, Counted, PartitionId};
+pub use supervision::Supervisor;
 pub use writer::{Barrier, NodeName, WriterConfig};
 
 /// Values by id. Most of an owner's lookups are in one of these, and the standard library's hash is slower, being made for keys of any

@@ -9,19 +9,15 @@ use crate::{
     recover::{Origin, recover},
     saver::Saver,
     standby::Standby,
+    standing::{Ended, Standing},
+    tripwire,
     writer::{Answer, NodeName, Pending, Phase, Port, Writer, WriterConfig, in_doubt, unavailable},
 };
 use codec::Schemas;
 use event_sourcing::{Aggregate, Timestamp};
+use futures::FutureExt;
 use rand::RngExt;
-use std::{
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{panic::AssertUnwindSafe, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::Instant,
@@ -47,9 +43,9 @@ enum Message<A: Aggregate> {
 pub struct PartitionOwner<A: Aggregate> {
     inbox: mpsc::UnboundedSender<Message<A>>,
     claim: watch::Receiver<Option<i64>>,
-    done: watch::Receiver<bool>,
+    done: watch::Receiver<Option<Ended>>,
     task: tokio::task::AbortHandle,
-    placed: Arc<AtomicBool>,
+    standing: Arc<Standing>,
 }
 
 /// What [`PartitionOwner::spawn`] needs.
@@ -84,39 +80,34 @@ impl<A: Aggregate> PartitionOwner<A> {
     /// Starts an owner that claims the partition, with the standby's fold if there is one. Where the partition is not placed here, the
     /// owner steps down when it comes into doubt, instead of claiming again.
     pub(crate) fn begin(parts: OwnerParts, standby: Option<Standby<A>>, placed: bool) -> Self {
-        let (inbox, mut commands) = mpsc::unbounded_channel();
+        let inbox = mpsc::unbounded_channel();
         let (claimed, claim) = watch::channel(None);
-        let (finished, done) = watch::channel(false);
-        let placed = Arc::new(AtomicBool::new(placed));
-        let until_claimed = placed.clone();
+        let (finished, done) = watch::channel(None);
+        let standing = Arc::new(Standing::new(placed));
+        let owning = own(parts, standby, inbox.1, claimed, standing.clone());
         let task = tokio::spawn(async move {
-            let origin = parts.origin();
-            let fold = tokio::select! {
-                fold = known(&origin, standby) => Some(fold),
-                () = nothing_known(&mut commands) => None,
-            };
-            if let Some(fold) = fold {
-                Driver::new(parts, fold, commands, claimed, until_claimed).run().await;
-            }
-            let _ = finished.send(true);
+            let met_a_defect = AssertUnwindSafe(owning).catch_unwind().await.is_err();
+            let _ = finished.send(Some(if met_a_defect { Ended::Defect } else { Ended::Done }));
         });
-        Self { inbox, claim, done, task: task.abort_handle(), placed }
+        Self { inbox: inbox.0, claim, done, task: task.abort_handle(), standing }
     }
 
-    /// The partition is placed here now: from now on the owner claims again whenever somebody else has claimed.
-    pub(crate) fn place(&self) {
-        self.placed.store(true, Ordering::Relaxed);
+    /// The partition is placed here now: from now on the owner claims again whenever somebody else has claimed. False where it has stepped
+    /// down already.
+    pub(crate) fn place(&self) -> bool {
+        self.standing.place()
     }
 
     /// Whether its task has ended, and with it the ownership.
     pub(crate) fn is_done(&self) -> bool {
-        *self.done.borrow()
+        self.task.is_finished() || self.done.borrow().is_some()
     }
 
     /// Resolves when its task has ended.
-    pub(crate) fn done(&self) -> impl Future<Output = ()> + Send + use<A> {
+    pub(crate) fn done(&self) -> impl Future<Output = Ended> + Send + use<A> {
         let mut done = self.done.clone();
-        async move { drop(done.wait_for(|done| *done).await) }
+        // One that was aborted says nothing.
+        async move { done.wait_for(Option::is_some).await.ok().and_then(|ended| *ended).unwrap_or(Ended::Done) }
     }
 
     /// The claim under which this owner writes now; none while it claims or replays.
@@ -147,13 +138,29 @@ impl<A: Aggregate> PartitionOwner<A> {
     /// Stops taking commands and answers those that were taken, within a bound of seconds.
     pub async fn drain(&self) {
         let _ = self.inbox.send(Message::Stop);
-        let _ = self.done.clone().wait_for(|done| *done).await;
+        self.done().await;
     }
 
     /// Stops at once, as a crash does: the commands in flight get no answer.
     pub fn abort(&self) {
         self.task.abort();
     }
+}
+
+/// What an owner does: it reads what is known, claims, and writes until it is stopped or steps down.
+async fn own<A: Aggregate>(
+    parts: OwnerParts,
+    standby: Option<Standby<A>>,
+    mut commands: mpsc::UnboundedReceiver<Message<A>>,
+    claimed: watch::Sender<Option<i64>>,
+    standing: Arc<Standing>,
+) {
+    let origin = parts.origin();
+    let fold = tokio::select! {
+        fold = known(&origin, standby) => fold,
+        () = nothing_known(&mut commands) => return,
+    };
+    Driver::new(parts, fold, commands, claimed, standing).run().await;
 }
 
 /// The fold before the claim: the standby's, or else the snapshot's.
@@ -184,7 +191,7 @@ struct Driver<A: Aggregate> {
     ends: mpsc::UnboundedReceiver<(u64, Result<i64, LogError>)>,
     claimed: watch::Sender<Option<i64>>,
     stop_by: Option<Instant>,
-    placed: Arc<AtomicBool>,
+    standing: Arc<Standing>,
 }
 
 impl<A: Aggregate> Driver<A> {
@@ -193,7 +200,7 @@ impl<A: Aggregate> Driver<A> {
         fold: Fold<A>,
         commands: mpsc::UnboundedReceiver<Message<A>>,
         claimed: watch::Sender<Option<i64>>,
-        placed: Arc<AtomicBool>,
+        standing: Arc<Standing>,
     ) -> Self {
         let OwnerParts { log, source, node, config, .. } = parts;
         let (acks_to, acks) = mpsc::unbounded_channel();
@@ -208,7 +215,7 @@ impl<A: Aggregate> Driver<A> {
             pace: Pace::new(config.proof_every),
         };
         let (writer, saver) = (Writer::new(fold, node, config), Saver::new(config));
-        Self { writer, saver, world, commands, acks, ends, claimed, stop_by: None, placed }
+        Self { writer, saver, world, commands, acks, ends, claimed, stop_by: None, standing }
     }
 
     async fn run(mut self) {
@@ -217,6 +224,7 @@ impl<A: Aggregate> Driver<A> {
             let in_flight = !self.writer.has_landed();
             self.writer.prove_by(self.world.log.barrier());
             self.turn().await;
+            tripwire::pass("owner", self.world.partition);
             if in_flight && self.writer.has_landed() && self.stop_by.is_none() {
                 // Clients that were just answered mostly send their next command at once: this lets them, so that it joins the next batch.
                 tokio::task::yield_now().await;
@@ -234,7 +242,7 @@ impl<A: Aggregate> Driver<A> {
     /// Whether a partition that was only taken over is in doubt: somebody else may have claimed it. Callers that wait are told to ask
     /// again.
     fn steps_down(&self) -> bool {
-        let steps_down = self.writer.is_superseded() && !self.placed.load(Ordering::Relaxed);
+        let steps_down = self.writer.is_superseded() && self.standing.step_down();
         if steps_down {
             let source = &self.writer.fold.source;
             tracing::info!(service = %source.service, partition = source.partition, "somebody else owns the partition now");

@@ -1,17 +1,18 @@
 //! All that one process reads: which handler reads which logs, and a lane for each handler and partition.
 
 use crate::{
-    BatchHandler, PartitionId,
+    BatchHandler, PartitionId, Supervisor,
     health::{self, LaneHealth, Waiting},
     kafka::{KafkaTail, Placed},
     lane::Lane,
     log::Log,
     metrics,
 };
-use futures::future::join_all;
+use futures::{FutureExt, future::join_all};
 use parking_lot::Mutex;
 use std::{
     collections::{BTreeSet, HashMap},
+    panic::AssertUnwindSafe,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -33,25 +34,38 @@ pub struct Reader {
 /// A lane's reader and partition.
 type LaneName = (Arc<str>, PartitionId);
 
+/// A lane that was begun. Readers of a partition that are begun together share it.
+#[derive(Clone, Default)]
+struct Begun {
+    stop: CancellationToken,
+    /// Cancelled when nothing of it runs any more.
+    ended: CancellationToken,
+}
+
 /// Runs the lanes of the partitions that this process is given.
 pub struct Readers {
     readers: Vec<Reader>,
     logs: HashMap<&'static str, Arc<dyn Log>>,
     tail: Arc<KafkaTail>,
-    running: Mutex<HashMap<PartitionId, CancellationToken>>,
+    running: Mutex<HashMap<LaneName, Begun>>,
     /// How the lanes fare, by reader and partition.
     health: Mutex<HashMap<LaneName, Arc<LaneHealth>>>,
     lanes: TaskTracker,
-    stop: CancellationToken,
+    supervisor: Supervisor,
     runtime: tokio::runtime::Handle,
 }
 
 impl Readers {
-    /// Reads nothing before a partition is gained. `stop` ends all lanes. Call it inside the runtime.
-    pub fn new(readers: Vec<Reader>, logs: HashMap<&'static str, Arc<dyn Log>>, tail: KafkaTail, stop: CancellationToken) -> Arc<Self> {
+    /// Reads nothing before a partition is gained. All lanes end with the node. Call it inside the runtime.
+    pub fn new(readers: Vec<Reader>, logs: HashMap<&'static str, Arc<dyn Log>>, tail: KafkaTail, supervisor: Supervisor) -> Arc<Self> {
         let runtime = tokio::runtime::Handle::current();
         let (tail, running, health, lanes) = (Arc::new(tail), Mutex::default(), Mutex::default(), TaskTracker::new());
-        Arc::new(Self { readers, logs, tail, running, health, lanes, stop, runtime })
+        Arc::new(Self { readers, logs, tail, running, health, lanes, supervisor, runtime })
+    }
+
+    /// The readers, each with the services that it reads.
+    pub fn all(&self) -> impl Iterator<Item = (Arc<str>, &[&'static str])> {
+        self.readers.iter().map(|reader| (reader.name.clone(), &*reader.sources))
     }
 
     /// The services that any reader here reads.
@@ -76,6 +90,10 @@ impl Readers {
         self.readers.iter().map(of).collect()
     }
 
+    fn health_of(&self, lane: &LaneName) -> Arc<LaneHealth> {
+        self.health.lock().entry(lane.clone()).or_default().clone()
+    }
+
     /// The log of a partition is shorter than it was: its readers look again whether it holds what they have read.
     pub fn went_back(&self, source: &PartitionId) {
         self.tail.doubt(source);
@@ -93,42 +111,102 @@ impl Readers {
         }
     }
 
-    /// The readers of a partition.
-    fn readers_of<'a>(&'a self, source: &'a PartitionId) -> impl Iterator<Item = &'a Reader> {
-        self.readers.iter().filter(|reader| reader.sources.contains(&&*source.service))
+    /// Reads a partition with all its readers.
+    pub fn gain_all(self: &Arc<Self>, source: &PartitionId) {
+        let readers = self.readers.iter().filter(|reader| reader.sources.contains(&&*source.service));
+        self.gain(readers.map(|reader| reader.name.clone()).collect(), source);
     }
 
-    fn health_of(&self, reader: &Reader, source: &PartitionId) -> Arc<LaneHealth> {
-        self.health.lock().entry((reader.name.clone(), source.clone())).or_default().clone()
+    /// Reads a partition with these readers.
+    fn gain(self: &Arc<Self>, names: Vec<Arc<str>>, source: &PartitionId) {
+        let begun = Begun { stop: self.supervisor.stop().child_token(), ended: CancellationToken::new() };
+        let lanes: Vec<LaneName> = names.into_iter().map(|name| (name, source.clone())).collect();
+        // The node is not ready before its lanes have begun, so they are known from now on.
+        lanes.iter().for_each(|lane| drop(self.health_of(lane)));
+        let before: Vec<Begun> = {
+            let mut running = self.running.lock();
+            lanes.iter().filter_map(|lane| running.insert(lane.clone(), begun.clone())).collect()
+        };
+        before.iter().for_each(|before| before.stop.cancel());
+        let this = self.clone();
+        self.lanes.spawn_on(
+            async move {
+                let _ended = begun.ended.drop_guard();
+                join_all(before.iter().map(|before| before.ended.cancelled())).await;
+                this.read(&lanes, &begun.stop).await;
+            },
+            &self.runtime,
+        );
     }
 
-    /// Waits, after `stop`, until the lanes have ended and the handlers have finished the work that they began.
+    /// Reads a partition with one reader no more: waits until its lane has ended, and lets its handler finish what it has begun. The
+    /// partition leaves the tail with its last reader.
+    async fn lose(&self, lane: LaneName) {
+        let begun = self.running.lock().get(&lane).cloned();
+        if let Some(begun) = begun {
+            begun.stop.cancel();
+            begun.ended.cancelled().await;
+            self.finish(&lane).await;
+        }
+        self.health.lock().remove(&lane);
+        metrics::forget_lane(&lane.0, &lane.1);
+        // Locked meanwhile: another reader of the partition may just begin.
+        let mut running = self.running.lock();
+        running.remove(&lane);
+        let (_, source) = &lane;
+        if running.keys().all(|(_, read)| read != source)
+            && let Err(error) = self.tail.forget(source)
+        {
+            tracing::warn!(?source, %error, "a partition cannot be given up");
+        }
+    }
+
+    /// Waits, after the node's end, until the lanes have ended and the handlers have finished the work that they began.
     pub async fn finished(&self) {
         self.lanes.close();
         self.lanes.wait().await;
-        let sources: Vec<PartitionId> = self.running.lock().keys().cloned().collect();
-        join_all(sources.iter().map(|source| self.finish(source))).await;
+        let lanes: Vec<LaneName> = self.running.lock().keys().cloned().collect();
+        join_all(lanes.iter().map(|lane| self.finish(lane))).await;
     }
 
-    /// Lets the handlers of a partition finish the work that they have begun.
-    async fn finish(&self, source: &PartitionId) {
-        let readers = self.readers.iter().filter(|reader| reader.sources.contains(&&*source.service));
-        join_all(readers.map(|reader| reader.handler.finish(source))).await;
+    /// Lets the handler of a lane finish the work that it has begun.
+    async fn finish(&self, (name, source): &LaneName) {
+        if let Some(reader) = self.readers.iter().find(|reader| reader.name == *name) {
+            reader.handler.finish(source).await;
+        }
     }
 
-    /// Begins the lanes of a partition, on a ring that begins at the checkpoint of its slowest reader.
-    async fn begin(self: Arc<Self>, source: PartitionId, stop: CancellationToken) {
-        let readers: Vec<&Reader> = self.readers_of(&source).collect();
-        let Some(log) = self.logs.get(&*source.service) else { return };
+    /// Runs lanes of one partition until they are stopped, whatever happens.
+    async fn read(&self, lanes: &[LaneName], stop: &CancellationToken) {
+        while !stop.is_cancelled() {
+            let begin = AssertUnwindSafe(self.begin(lanes, stop)).catch_unwind();
+            let begun = tokio::select! {
+                () = stop.cancelled() => return,
+                begun = begin => begun,
+            };
+            if let Ok(begun) = begun {
+                return drop(join_all(begun.into_iter().map(|lane| self.lanes.spawn(lane.run()))).await);
+            }
+            lanes.iter().for_each(|lane| _ = self.health_of(lane).failed(&"it met a defect, which stands in the log"));
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
+
+    /// The lanes of a partition, on a ring that begins at the checkpoint of its slowest reader.
+    async fn begin(&self, lanes: &[LaneName], stop: &CancellationToken) -> Vec<Lane> {
+        let readers: Vec<(&LaneName, &Reader)> =
+            lanes.iter().filter_map(|lane| Some((lane, self.readers.iter().find(|reader| reader.name == lane.0)?))).collect();
+        let Some((_, source)) = lanes.first() else { return Vec::new() };
+        let Some(log) = self.logs.get(&*source.service) else { return Vec::new() };
         let mut from = i64::MAX;
-        for reader in &readers {
-            from = from.min(first_offset(reader, &source, &self.health_of(reader, &source)).await);
+        for (lane, reader) in &readers {
+            from = from.min(self.first_offset(reader, lane).await);
         }
         let ring = loop {
-            match self.tail.ring(&source, from) {
+            match self.tail.ring(source, from) {
                 Ok(ring) => break ring,
                 Err(error) => {
-                    let failed = readers.iter().filter(|reader| self.health_of(reader, &source).failed(&error)).count();
+                    let failed = lanes.iter().filter(|lane| self.health_of(lane).failed(&error)).count();
                     if failed > 0 {
                         tracing::error!(?source, %error, "a partition cannot be read");
                     }
@@ -136,59 +214,48 @@ impl Readers {
             }
             tokio::time::sleep(AGAIN).await;
         };
-        for reader in readers {
-            let (name, handler, health) = (reader.name.clone(), reader.handler.clone(), self.health_of(reader, &source));
-            let lane = Lane { name, source: source.clone(), handler, log: log.clone(), ring: ring.clone(), stop: stop.clone(), health };
-            self.lanes.spawn(lane.run());
-        }
+        let lane = |(lane, reader): (&LaneName, &Reader)| {
+            let (name, handler, health) = (reader.name.clone(), reader.handler.clone(), self.health_of(lane));
+            Lane { name, source: source.clone(), handler, log: log.clone(), ring: ring.clone(), stop: stop.clone(), health }
+        };
+        readers.into_iter().map(lane).collect()
     }
-}
 
-/// The offset at which a reader begins. Tries until its database answers.
-async fn first_offset(reader: &Reader, source: &PartitionId, health: &LaneHealth) -> i64 {
-    loop {
-        match reader.handler.start(source).await {
-            Ok(checkpoint) => return checkpoint.next,
-            Err(error) => {
-                if health.failed(&error) {
-                    tracing::warn!(reader = %reader.name, ?source, %error, "the checkpoint cannot be read: it is tried until it can");
+    /// The offset at which a reader begins. Tries until its database answers.
+    async fn first_offset(&self, reader: &Reader, lane: &LaneName) -> i64 {
+        loop {
+            match reader.handler.start(&lane.1).await {
+                Ok(checkpoint) => return checkpoint.next,
+                Err(error) => {
+                    if self.health_of(lane).failed(&error) {
+                        tracing::warn!(reader = %reader.name, source = ?lane.1, %error, "the checkpoint cannot be read: it is tried until it can");
+                    }
                 }
             }
+            tokio::time::sleep(AGAIN).await;
         }
-        tokio::time::sleep(AGAIN).await;
     }
 }
 
-/// `Placed` for readers in an `Arc`, which the task that begins a partition's lanes keeps.
-pub struct PlacedReaders(pub Arc<Readers>);
+/// One of the readers, as its consumer group places partitions with it. Each reader has a group of its own: so nodes that run other sets of
+/// readers share the partitions of those that both run.
+pub struct PlacedReader {
+    /// The readers of this process.
+    pub readers: Arc<Readers>,
+    /// Which of them.
+    pub name: Arc<str>,
+}
 
-impl Placed for PlacedReaders {
+impl Placed for PlacedReader {
     fn gained(&self, source: &PartitionId) {
-        let stop = self.0.stop.child_token();
-        if let Some(old) = self.0.running.lock().insert(source.clone(), stop.clone()) {
-            old.cancel();
-        }
-        // The node is not ready before its lanes have begun, so they are known from now on.
-        self.0.readers_of(source).for_each(|reader| drop(self.0.health_of(reader, source)));
-        let begin = self.0.clone().begin(source.clone(), stop.clone());
-        self.0.runtime.spawn(async move {
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = begin => {}
-            }
-        });
+        self.readers.gain(vec![self.name.clone()], source);
     }
 
     fn lost(&self, source: &PartitionId) {
-        let stop = self.0.running.lock().remove(source);
-        self.0.health.lock().retain(|(_, known), _| known != source);
-        self.0.readers_of(source).for_each(|reader| metrics::forget_lane(&reader.name, source));
-        if let Some(stop) = stop {
-            stop.cancel();
-            self.0.runtime.block_on(self.0.finish(source));
-        }
-        if let Err(error) = self.0.tail.forget(source) {
-            tracing::warn!(?source, %error, "a partition cannot be given up");
-        }
+        self.readers.runtime.block_on(self.readers.lose((self.name.clone(), source.clone())));
+    }
+
+    fn broken(&self, why: &str) {
+        self.readers.supervisor.end_because(why.to_owned());
     }
 }

@@ -4,6 +4,7 @@ use crate::{
     WriterConfig,
     fold::Fold,
     snapshots::{SnapshotError, Snapshots},
+    tripwire,
 };
 use event_sourcing::Aggregate;
 use std::sync::Arc;
@@ -28,12 +29,14 @@ pub(crate) struct Ended {
 pub(crate) struct Saver {
     running: Option<Running>,
     due: Option<Instant>,
+    /// After a save that failed, the next begins no sooner.
+    not_before: Option<Instant>,
     config: WriterConfig,
 }
 
 impl Saver {
     pub fn new(config: WriterConfig) -> Self {
-        Self { running: None, due: None, config }
+        Self { running: None, due: None, not_before: None, config }
     }
 
     /// Waits until a save ends, whose outcome is then to be passed to [`Self::proceed`], or until one is due.
@@ -53,13 +56,19 @@ impl Saver {
 
     /// Takes the outcome of a save, if one has ended, and begins the next if it is due.
     pub fn proceed<A: Aggregate>(&mut self, ended: Option<Ended>, fold: &mut Fold<A>) {
+        let now = Instant::now();
         if let Some(Ended { snapshots, next, outcome }) = ended {
+            self.not_before = outcome.is_err().then(|| now + self.config.save_every);
             fold.known.saved(&snapshots, next, outcome);
         }
         if self.running.is_some() || !fold.has_news() {
             return;
         }
-        let now_due = self.due.is_some_and(|due| due <= Instant::now());
+        if let Some(later) = self.not_before.filter(|later| *later > now) {
+            self.due = Some(later);
+            return;
+        }
+        let now_due = self.due.is_some_and(|due| due <= now);
         if now_due || fold.known.aggregates.unsaved() >= self.config.save_after {
             self.begin(fold);
         } else if self.due.is_none() {
@@ -71,7 +80,11 @@ impl Saver {
         self.due = None;
         let Some((snapshots, save)) = fold.save() else { return };
         let (store, next) = (snapshots.clone(), save.stand.next);
-        let task = tokio::task::spawn_blocking(move || store.save(save));
+        let partition = fold.source.partition;
+        let task = tokio::task::spawn_blocking(move || {
+            tripwire::pass("saver", partition);
+            store.save(save)
+        });
         self.running = Some(Running { snapshots, next, task });
     }
 

@@ -1,12 +1,13 @@
 //! A standby follows a partition that another node owns, so that taking it over costs the claim and the tail, not the history.
 
 use crate::{
-    LogError,
+    Bounded, LogError,
     anchor::record_at,
     fold::Fold,
     log::Cursor,
     recover::{Origin, recover},
     saver::Saver,
+    tripwire,
 };
 use event_sourcing::Aggregate;
 use std::time::Duration;
@@ -36,6 +37,11 @@ impl<A: Aggregate> Standby<A> {
         self.task.await.ok().flatten()
     }
 
+    /// Whether its task has ended, by a defect: nothing else ends one that nobody stops.
+    pub fn has_ended(&self) -> bool {
+        self.task.is_finished()
+    }
+
     /// Stops; the fold is dropped.
     pub fn stop(self) {
         self.stop.cancel();
@@ -47,7 +53,7 @@ async fn follow<A: Aggregate>(origin: Origin, stop: CancellationToken) -> Option
         () = stop.cancelled() => return None,
         fold = recover(&origin) => fold,
     };
-    let mut saver = Saver::new(origin.config);
+    let (mut saver, troubles) = (Saver::new(origin.config), Bounded::default());
     while !stop.is_cancelled() {
         fold.rewind();
         let failed = tokio::select! {
@@ -58,7 +64,9 @@ async fn follow<A: Aggregate>(origin: Origin, stop: CancellationToken) -> Option
             },
         };
         if let Some(error) = failed {
-            tracing::warn!(service = %fold.source.service, partition = fold.source.partition, %error, "a standby reads again");
+            if let Some(held_back) = troubles.admit() {
+                tracing::warn!(service = %fold.source.service, partition = fold.source.partition, %error, held_back, "a standby reads again");
+            }
             tokio::time::sleep(PAUSE).await;
         }
     }
@@ -95,6 +103,7 @@ async fn fold_on<A: Aggregate>(
                 continue;
             }
         };
+        tripwire::pass("standby", fold.source.partition);
         match records {
             Ok(records) => records.into_iter().for_each(|record| drop(fold.fold(record))),
             Err(error) => return Some(error),

@@ -129,8 +129,15 @@ impl<A: Aggregate> WorkingSet<A> {
             }
             // A save reads older values to merge them, and found a damaged one: a lookup would find it, too.
             Err(error @ (SnapshotError::Rotten | SnapshotError::Form(_))) => drop(self.spoil(&error)),
+            Err(error @ SnapshotError::Defect(_)) => self.save_later(&error),
             Err(error) => self.save_no_more(&error),
         }
+    }
+
+    /// After a defect in a save, of which nothing was written: the next save holds what this one held.
+    fn save_later(&mut self, error: &SnapshotError) {
+        tracing::error!(service = %self.source.service, partition = self.source.partition, %error, "a snapshot is not saved, and is tried again");
+        self.aggregates.abandon_save();
     }
 
     fn save_no_more(&mut self, error: &SnapshotError) {

@@ -20,4 +20,13 @@ impl Database {
         let readers: Vec<&str> = readers.iter().map(String::as_str).collect();
         self.wait_for(&readers, position, within).await
     }
+
+    /// Waits until the version of this view that answers reads has applied the position; false when `within` was too short.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Sql`] where the checkpoints cannot be read.
+    pub async fn wait_until_view_applied(&self, view: &str, position: &Position, within: Duration) -> Result<bool, DatabaseError> {
+        let reader = self.reader_of(view).await?;
+        self.wait_for(&[&reader], position, within).await
+    }
 }

@@ -18,7 +18,7 @@ mod testing;
 pub mod users;
 
 pub use money::MoneyBody;
-pub use settings::{Mail, Settings};
+pub use settings::{Gateway, Mail, Settings};
 
 use ::system::System;
 

@@ -15,12 +15,23 @@ pub enum Mail {
     Folder,
 }
 
+/// Which payment gateway is called where none is named by its address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Gateway {
+    /// One that this node starts beside itself. It moves no money, and its books are this node's own.
+    Simulated,
+}
+
 /// The shop's own settings.
 #[derive(Args, Clone, Debug)]
 pub struct Settings {
-    /// The payment gateway. Without it, a simulated one is started.
+    /// The payment gateway.
     #[arg(long, env = "DAYBOOK_GATEWAY_URL", hide_env_values = true, value_parser = http_url)]
     pub gateway_url: Option<String>,
+    /// Where no `DAYBOOK_GATEWAY_URL` is set: start a simulated gateway beside this node. Default: on the embedded log only; with
+    /// `DAYBOOK_KAFKA`, payments wait until a gateway is set.
+    #[arg(long, env = "DAYBOOK_GATEWAY")]
+    pub gateway: Option<Gateway>,
     /// Where messages go: to a mail server, or into the folder `mailbox` of the data directory. Default: to the server where one is named;
     /// else, on the embedded log only, into the folder.
     #[arg(long, env = "DAYBOOK_MAIL")]
@@ -45,6 +56,12 @@ impl Settings {
         Duration::from_secs(self.order_deadline)
     }
 
+    /// Whether a simulated gateway is to be started beside this node, which otherwise would ask one that is named, or none.
+    pub fn simulates_gateway(&self, node: &RunArguments) -> bool {
+        let is_wanted = self.gateway == Some(Gateway::Simulated) || node.store.kafka.is_embedded();
+        is_wanted && self.gateway_url.is_none() && node.plays("payments", Role::Reactors)
+    }
+
     /// Refuses settings of the mail that are wrong together, or wrong on this node.
     ///
     /// # Errors
@@ -66,7 +83,8 @@ impl Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { gateway_url: None, mail: None, smtp_url: None, mail_from: Self::MAIL_FROM.to_owned(), order_deadline: Self::ORDER_DEADLINE }
+        let (mail_from, order_deadline) = (Self::MAIL_FROM.to_owned(), Self::ORDER_DEADLINE);
+        Self { gateway_url: None, gateway: None, mail: None, smtp_url: None, mail_from, order_deadline }
     }
 }
 
@@ -103,6 +121,28 @@ fn sender(text: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Asked {
+        #[command(flatten)]
+        node: RunArguments,
+        #[command(flatten)]
+        shop: Settings,
+    }
+
+    #[test]
+    fn a_simulated_gateway_is_started_on_one_machine_or_when_it_is_asked_for() {
+        let simulates = |arguments: &[&str]| {
+            let Asked { node, shop } = Asked::parse_from([&["asked"], arguments].concat());
+            shop.simulates_gateway(&node)
+        };
+        let (kafka, named) = (["--kafka", "a:1"], ["--gateway", "simulated"]);
+        let url = ["--gateway-url", "http://a:1"];
+        assert!(simulates(&[]) && simulates(&[kafka, named].concat()));
+        assert!(!simulates(&kafka) && !simulates(&url) && !simulates(&[kafka, named, url].concat()));
+        assert!(!simulates(&["--role", "views"]) && !simulates(&["--service", "orders"]), "nothing here would ask it");
+    }
 
     #[test]
     fn a_mail_server_is_an_address_and_a_wrong_one_keeps_its_password_to_itself() {

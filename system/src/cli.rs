@@ -123,10 +123,13 @@ pub struct RunArguments {
     /// Where HTTP is served.
     #[arg(long, env = "DAYBOOK_HTTP", default_value = "127.0.0.1:8080", value_parser = host_port)]
     pub http: HostPort,
-    /// Where the other nodes reach this one, `host:port`; the port 0 takes a free one.
+    /// Where this node listens for other nodes, `host:port`; the port 0 takes a free one.
     #[arg(long, env = "DAYBOOK_NODE", default_value = "127.0.0.1:0", value_parser = host_port)]
     pub node: HostPort,
-    /// This node's name, for people.
+    /// Where the other nodes reach this one, `host:port`, if not where it listens; the port 0 stands for the one at which it listens.
+    #[arg(long, env = "DAYBOOK_NODE_ADDRESS", value_parser = host_port)]
+    pub node_address: Option<HostPort>,
+    /// This node's name: no other node that lives may have it. Default: the host's name and a random part.
     #[arg(long, env = "DAYBOOK_NAME", value_parser = name)]
     pub name: Option<String>,
     /// Where its data is.

@@ -1,6 +1,6 @@
 //! Turns the arguments into the configuration of each part: the one place that reads them.
 
-use crate::{Failure, KafkaArguments, Role, RunArguments, StoreArguments, System};
+use crate::{Failure, HostPort, KafkaArguments, Role, RunArguments, StoreArguments, System, naming};
 use codec::Schemas;
 use consumers::{DestinationConfig, Patience};
 use event_store::{
@@ -90,7 +90,14 @@ impl RunArguments {
 
     /// This node's name.
     pub fn node_name(&self) -> String {
-        self.name.clone().unwrap_or_else(|| format!("node-{}", std::process::id()))
+        self.name.clone().unwrap_or_else(naming::of_this_process)
+    }
+
+    /// Where other nodes are told to reach this one, which listens at `port`.
+    pub fn told_address(&self, port: u16) -> HostPort {
+        let told = self.node_address.as_ref().unwrap_or(&self.node);
+        let is_listened_at = self.node_address.is_none() || told.port == 0;
+        HostPort { port: if is_listened_at { port } else { told.port }, ..told.clone() }
     }
 }
 

@@ -23,6 +23,7 @@ mod exclusive;
 mod failure;
 mod identity;
 mod meta;
+mod naming;
 mod program;
 mod reading;
 mod redrive;

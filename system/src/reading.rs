@@ -6,12 +6,11 @@ use crate::{
 use codec::Codecs;
 use consumers::{Patience, ReactorParts, Reactors, keep_deadlines};
 use event_store::{
-    Aggregates, Log, Membership, PartitionId, PlacedReaders, Reader, Readers, Readiness,
-    kafka::{KafkaConfig, KafkaLog, KafkaProducer, KafkaTail, Placed, Placement, Topics},
+    Aggregates, Log, Membership, PartitionId, PlacedReader, Reader, Readers, Readiness, Supervisor,
+    kafka::{KafkaConfig, KafkaLog, KafkaProducer, KafkaTail, Placement, Topics},
 };
 use projections::{BuildingParts, Database, LetterBox, ReadState, Redrive, ViewRunner};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
-use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
 /// The most commands that the reactors of a service have under way at once.
@@ -58,13 +57,13 @@ pub(crate) struct ReadingParts<'a> {
     pub aggregates: &'a Aggregates,
     pub producer: KafkaProducer,
     pub readiness: &'a Readiness,
-    pub stop: &'a CancellationToken,
+    pub supervisor: &'a Supervisor,
 }
 
 /// A running read side.
 pub(crate) struct ReadSide {
     readers: Arc<Readers>,
-    placement: Option<Placement>,
+    placements: Vec<Placement>,
     boxes: BTreeMap<&'static str, LetterBox>,
 }
 
@@ -81,8 +80,9 @@ impl ReadSide {
 
     /// Waits, after the stop signal, until the lanes have ended and have finished what they began.
     pub async fn finished(self) {
-        let placement = self.placement;
-        let _ = tokio::task::spawn_blocking(move || drop(placement)).await;
+        let placements = self.placements;
+        placements.iter().for_each(Placement::begin_to_leave);
+        let _ = tokio::task::spawn_blocking(move || drop(placements)).await;
         self.readers.finished().await;
     }
 }
@@ -108,11 +108,10 @@ pub(crate) async fn start(parts: &ReadingParts<'_>) -> Result<ReadSide, Failure>
     tell_who_catches_up(parts, &logs)?;
     let boxes = letter_boxes(parts, &running);
     let readers: Vec<Reader> = running.into_iter().map(|running| running.reader).collect();
-    let names: Vec<String> = readers.iter().map(|reader| reader.name.to_string()).collect();
     let tail = KafkaTail::shown(parts.config, &parts.producer).map_err(Failure::failed)?;
-    let readers = Readers::new(readers, logs.into_iter().collect(), tail, parts.stop.clone());
-    let placement = place(parts, &readers, &names)?;
-    Ok(ReadSide { readers, placement, boxes })
+    let readers = Readers::new(readers, logs.into_iter().collect(), tail, parts.supervisor.clone());
+    let placements = place(parts, &readers)?;
+    Ok(ReadSide { readers, placements, boxes })
 }
 
 fn letter_boxes(parts: &ReadingParts<'_>, running: &[Running]) -> BTreeMap<&'static str, LetterBox> {
@@ -147,7 +146,7 @@ fn building_parts(parts: &ReadingParts<'_>, logs: &Logs, sources: &[&'static str
         let note = why.map(|why| format!("it is being built, and old rows answer until then: {why}"));
         readiness.note(&format!("view {view}"), note);
     });
-    Ok(BuildingParts { logs, partitions, stop: parts.stop.clone(), tell })
+    Ok(BuildingParts { logs, partitions, stop: parts.supervisor.stop().clone(), tell })
 }
 
 fn reactor_readers(parts: &ReadingParts<'_>, logs: &Logs) -> Result<Vec<Running>, Failure> {
@@ -180,7 +179,7 @@ fn reactors(parts: &ReadingParts<'_>, service: &Service, database: &Database, lo
         codecs: parts.codecs.clone(),
         logs: logs.clone(),
         concurrency: CONCURRENCY,
-        stop: parts.stop.clone(),
+        stop: parts.supervisor.stop().clone(),
     }))
 }
 
@@ -188,7 +187,8 @@ fn keep_all_deadlines(parts: &ReadingParts<'_>) {
     for service in parts.system.services().iter().filter(|service| parts.arguments.plays(service.name(), Role::Reactors)) {
         let Some(database) = parts.databases.0.get(service.name()) else { continue };
         for deadline in service.deadlines(database) {
-            tokio::spawn(keep_deadlines(deadline, parts.aggregates.clone(), DEADLINES_EVERY, parts.stop.clone()));
+            let keeping = keep_deadlines(deadline, parts.aggregates.clone(), DEADLINES_EVERY, parts.supervisor.stop().clone());
+            parts.supervisor.spawn_to_the_end("the keeper of deadlines", keeping);
         }
     }
 }
@@ -206,25 +206,40 @@ fn tell_who_catches_up(parts: &ReadingParts<'_>, logs: &Logs) -> Result<(), Fail
         let logs = sources.iter().filter_map(|service| Some((*service, logs.get(service)?)));
         let (database, aggregates) = (database.clone(), parts.aggregates.clone());
         let catching_up = CatchingUp { service: service.name(), sources: logs.flat_map(of).collect(), database, aggregates, command };
-        tokio::spawn(catching_up.run(parts.stop.clone()));
+        parts.supervisor.spawn_to_the_end("the watch for reactors that catch up", catching_up.run(parts.supervisor.stop().clone()));
     }
     Ok(())
 }
 
-/// On one machine this process reads all partitions; between machines, nodes that run the same readers share them in a consumer group.
-fn place(parts: &ReadingParts<'_>, readers: &Arc<Readers>, names: &[String]) -> Result<Option<Placement>, Failure> {
-    let placed = PlacedReaders(readers.clone());
-    let sources = readers.sources();
-    if sources.is_empty() {
-        return Ok(None);
-    }
+/// The consumer group of a reader, which every node that runs the reader joins, whatever else it runs.
+fn group_of(reader: &str) -> String {
+    format!("daybook.readers.{}", reader.replace('/', "-"))
+}
+
+/// On one machine this process reads all partitions. Between machines, the nodes that run a reader share its partitions in a consumer group:
+/// one for each reader, so that nodes which play other roles, or run other services, share those that they both run.
+fn place(parts: &ReadingParts<'_>, readers: &Arc<Readers>) -> Result<Vec<Placement>, Failure> {
     if parts.arguments.membership() != Membership::Alone {
-        let group = format!("daybook.readers.{}", names.join("+").replace('/', "-"));
-        return Placement::join(parts.config, &group, &sources, Arc::new(placed)).map(Some).map_err(Failure::failed);
+        let join = |(name, sources): (Arc<str>, &[&'static str])| {
+            let (group, placed) = (group_of(&name), PlacedReader { readers: readers.clone(), name });
+            Placement::join(parts.config, &group, sources, Arc::new(placed)).map_err(Failure::failed)
+        };
+        return readers.all().filter(|(_, sources)| !sources.is_empty()).map(join).collect();
     }
-    let partitions = Topics::new(parts.config).and_then(|topics| topics.partitions(&sources)).map_err(Failure::failed)?;
+    let partitions = Topics::new(parts.config).and_then(|topics| topics.partitions(&readers.sources())).map_err(Failure::failed)?;
     for (service, count) in partitions {
-        (0..count).for_each(|partition| placed.gained(&PartitionId { service: service.into(), partition }));
+        (0..count).for_each(|partition| readers.gain_all(&PartitionId { service: service.into(), partition }));
     }
-    Ok(None)
+    Ok(Vec::new())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::group_of;
+
+    #[test]
+    fn a_readers_group_has_its_name() {
+        assert_eq!(group_of("orders/views"), "daybook.readers.orders-views");
+        assert_ne!(group_of("orders/reactors"), group_of("payments/reactors"));
+    }
 }

@@ -12,7 +12,7 @@ use crate::{
 use codec::Schemas;
 use command_api::edge::{self, EdgeConfig};
 use event_store::{
-    Log, PartitionId, Readiness,
+    Log, PartitionId, Readiness, Supervisor,
     kafka::{KafkaConfig, KafkaLog, KafkaProducer, Topics, topic_of},
 };
 use std::{collections::HashMap, process::ExitCode, sync::Arc, time::Duration};
@@ -45,8 +45,17 @@ pub async fn run(system: &System, arguments: &RunArguments, children: Children) 
     let databases = Databases::open(system, arguments).await?;
     refuse_other_logs(system, arguments, &config, &schemas, &databases).await?;
     make_topics(system, arguments, &config).await?;
-    let readiness = Readiness::default();
-    let writing = WritingParts { system, arguments, config: &config, schemas: &schemas, readiness: &readiness, stop: &stop };
+    let (readiness, supervisor, ended) = (Readiness::default(), Supervisor::new(stop.clone()), Ended::default());
+    end_in_time(&supervisor, &ended);
+    let writing = WritingParts {
+        system,
+        arguments,
+        config: &config,
+        schemas: &schemas,
+        readiness: &readiness,
+        supervisor: &supervisor,
+        failure: &ended,
+    };
     let writing = WriteSide::start(writing, nodes).await?;
     let aggregates = &writing.aggregates;
     let producer = writing.producer();
@@ -59,11 +68,14 @@ pub async fn run(system: &System, arguments: &RunArguments, children: Children) 
         aggregates,
         producer,
         readiness: &readiness,
-        stop: &stop,
+        supervisor: &supervisor,
     };
     let reading = reading::start(&parts).await?;
-    let ended = Ended::default();
-    tokio::spawn(watched(&parts, &reading, &readiness, &ended)?.run());
+    let watched = Arc::new(watched(&parts, &reading, &readiness, &ended)?);
+    supervisor.spawn("the watch over logs and readers", move || {
+        let watched = watched.clone();
+        async move { watched.run().await }
+    });
     let routes = command_routes(system, arguments, &writing).merge(databases.routes(system, arguments, aggregates, &codecs));
     let edge = EdgeConfig { answer_within: Duration::from_millis(arguments.answer_within), ..EdgeConfig::default() };
     let app = edge::app(routes.merge(reading.letter_routes()), readiness, schemas, edge);
@@ -75,10 +87,33 @@ pub async fn run(system: &System, arguments: &RunArguments, children: Children) 
     if let Some(log) = log {
         log.stop().await?;
     }
-    match ended.lock().take() {
-        Some(failure) => Err(failure),
-        None => Ok(ExitCode::SUCCESS),
-    }
+    ended_by(&supervisor, &ended).map_or(Ok(ExitCode::SUCCESS), Err)
+}
+
+/// Why a node had to end; none where a signal ended it.
+fn ended_by(supervisor: &Supervisor, ended: &Ended) -> Option<Failure> {
+    ended.lock().take().or_else(|| supervisor.why().map(Failure::failed))
+}
+
+/// How long a node that has to end may take to answer what it took and to give up what it has.
+const END_WITHIN: Duration = Duration::from_secs(30);
+
+/// Ends the process where a node that has to end does not: what met a defect may be what the others wait for.
+fn end_in_time(supervisor: &Supervisor, ended: &Ended) {
+    let (supervisor, ended) = (supervisor.clone(), ended.clone());
+    tokio::spawn(async move {
+        supervisor.stop().cancelled().await;
+        if supervisor.why().is_none() && ended.lock().is_none() {
+            return;
+        }
+        std::thread::spawn(move || {
+            std::thread::sleep(END_WITHIN);
+            if let Some(failure) = ended_by(&supervisor, &ended) {
+                failure.exit();
+            }
+            std::process::exit(1);
+        });
+    });
 }
 
 /// Refuses logs that were written with another number of partitions than their topics have now.
@@ -128,7 +163,7 @@ fn read_by(system: &System, service: &Service, sources: &[PartitionId]) -> Vec<P
 
 /// What is watched while the node runs.
 fn watched(parts: &ReadingParts<'_>, reading: &ReadSide, readiness: &Readiness, failure: &Ended) -> Result<Watched, Failure> {
-    let ReadingParts { system, arguments, config, databases, stop, .. } = parts;
+    let ReadingParts { system, arguments, config, databases, supervisor, .. } = parts;
     let topics = Topics::new(config).map_err(Failure::failed)?;
     let partitions = topics.partitions(&system.logs()).map_err(Failure::failed)?;
     let sources = identity::sources(&partitions);
@@ -144,7 +179,7 @@ fn watched(parts: &ReadingParts<'_>, reading: &ReadSide, readiness: &Readiness, 
         databases: databases.0.clone(),
         readers: reading.readers(),
         readiness: readiness.clone(),
-        stop: (*stop).clone(),
+        stop: supervisor.stop().clone(),
         failure: failure.clone(),
     })
 }
@@ -205,12 +240,13 @@ pub fn check(arguments: &RunArguments) -> Result<(), Failure> {
 
 /// Other nodes are told where this one is: an address that stands for all addresses would send them to themselves.
 fn refuse_unreachable(arguments: &RunArguments) -> Result<(), Failure> {
-    let node = &arguments.node;
-    if arguments.store.kafka.is_embedded() || node.reachable() == *node {
+    let told = arguments.told_address(arguments.node.port);
+    if arguments.store.kafka.is_embedded() || told.reachable() == told {
         return Ok(());
     }
     Err(Failure::usage(format!(
-        "DAYBOOK_NODE (--node) must be an address at which other nodes reach this one, such as node-1:9191; {node} stands for every address"
+        "DAYBOOK_NODE (--node) must be an address at which other nodes reach this one, such as node-1:9191; {told} stands for every \
+         address: name another, or say where they reach it with DAYBOOK_NODE_ADDRESS (--node-address)"
     )))
 }
 
@@ -222,6 +258,7 @@ fn show(arguments: &RunArguments) {
         name = arguments.node_name(),
         http = %arguments.http,
         node = %arguments.node,
+        node_address = arguments.node_address.as_ref().map(ToString::to_string),
         kafka = kafka.kafka.as_deref().unwrap_or("embedded"),
         data = %data.display(),
         postgres = url(postgres),

@@ -77,7 +77,7 @@ struct Seen {
 
 impl Watched {
     /// Watches until the node stops.
-    pub async fn run(self) {
+    pub async fn run(&self) {
         let mut ticks = tokio::time::interval(EVERY);
         let mut seen = Seen {
             ends: HashMap::new(),

@@ -1,16 +1,15 @@
 //! The write side of a node: hosts for the aggregates, routers to them, and the server for other nodes.
 
-use crate::{Failure, HostPort, Role, RunArguments, System, copies::Copies};
+use crate::{Failure, Role, RunArguments, System, copies::Copies, naming::Name, watch::Ended};
 use codec::Schemas;
 use command_api::node::{NodeServer, Routed};
 use event_sourcing::{Aggregate, Event};
 use event_store::{
-    Aggregates, Cluster, ClusterParts, Host, Hosted, Membership, NodeName, Readiness, WriterConfig,
+    Aggregates, Cluster, ClusterParts, Host, Hosted, Membership, NodeName, Readiness, Supervisor, WriterConfig,
     kafka::{KafkaConfig, KafkaLog, KafkaProducer, KafkaTail, OwnersTopic, StandbyLog, Topics},
 };
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, task::JoinHandle};
-use tokio_util::sync::CancellationToken;
 
 /// The longest wait for the answer to a forwarded command.
 const FORWARD_DEADLINE: Duration = Duration::from_secs(9);
@@ -35,6 +34,7 @@ pub(crate) struct Building<'a> {
     producer: KafkaProducer,
     owners: Arc<OwnersTopic>,
     name: NodeName,
+    supervisor: &'a Supervisor,
     /// Between machines, the tail by which standbys read.
     standby_tail: Option<Arc<KafkaTail>>,
     server: NodeServer,
@@ -68,7 +68,8 @@ impl Building<'_> {
             self.logs.push((service, log.clone()));
         }
         let host = Host::<A>::new(log.clone(), partitions, self.schemas.clone(), self.name.clone(), config)
-            .with_snapshots(self.arguments.store.data.join("snapshots"));
+            .with_snapshots(self.arguments.store.data.join("snapshots"))
+            .supervised(self.supervisor.clone());
         let tail = self.standby_tail.as_ref().filter(|_| self.arguments.plays(service, Role::Commands));
         Ok(match tail {
             Some(tail) => host.standing_by(Arc::new(StandbyLog::new(log, tail.clone(), service))),
@@ -90,20 +91,23 @@ pub(crate) struct WritingParts<'a> {
     pub config: &'a KafkaConfig,
     pub schemas: &'a Schemas,
     pub readiness: &'a Readiness,
-    pub stop: &'a CancellationToken,
+    pub supervisor: &'a Supervisor,
+    /// Why the node had to end.
+    pub failure: &'a Ended,
 }
 
 impl WriteSide {
     /// Joins the cluster and begins to own the partitions that this process is given.
     pub async fn start(parts: WritingParts<'_>, listener: TcpListener) -> Result<Self, Failure> {
-        let WritingParts { system, arguments, config, schemas, readiness, stop } = parts;
+        let WritingParts { system, arguments, config, schemas, readiness, supervisor, failure } = parts;
         let name = named(arguments, &listener)?;
         let topics = Arc::new(Topics::new(config).map_err(Failure::failed)?);
         let partitions = topics.partitions(&system.logs()).map_err(Failure::failed)?;
         let producer = KafkaProducer::new(config).map_err(Failure::failed)?;
         let owners = Arc::new(OwnersTopic::new(config.clone(), producer.clone()));
+        let life = take_name(arguments, &owners, &name, failure, supervisor).await?;
         let standby_tail = standby_tail(system, arguments, config, &producer)?;
-        let (server, hosts, aggregates) = (NodeServer::new(owners.clone()), Vec::new(), Aggregates::default());
+        let (server, hosts, aggregates) = (NodeServer::new(owners.clone()).named(&name.owner, &life), Vec::new(), Aggregates::default());
         let mut building = Building {
             arguments,
             config,
@@ -114,6 +118,7 @@ impl WriteSide {
             producer: producer.clone(),
             owners: owners.clone(),
             name: name.clone(),
+            supervisor,
             standby_tail,
             server,
             hosts,
@@ -121,10 +126,11 @@ impl WriteSide {
         };
         system.services().iter().try_for_each(|service| service.host(&mut building))?;
         let Building { server, hosts, aggregates, logs, .. } = building;
-        tokio::spawn(Copies::of(topics, logs).follow(stop.clone()));
-        let node = tokio::spawn(serve(server, listener, stop.clone()));
+        supervisor.spawn_to_the_end("the watch over the logs' copies", Copies::of(topics, logs).follow(supervisor.stop().clone()));
+        let serving = server.serve(listener, supervisor.stop().clone());
+        let node = supervisor.spawn_once("the server for other nodes", serving);
         let membership = arguments.membership();
-        let parts = ClusterParts { config, hosts, owners, name, membership, readiness: readiness.clone(), stop };
+        let parts = ClusterParts { config, hosts, owners, name, membership, readiness: readiness.clone(), supervisor };
         let cluster = Cluster::join(parts).map_err(Failure::failed)?;
         Ok(Self { aggregates, cluster, producer, node })
     }
@@ -143,14 +149,29 @@ impl WriteSide {
 
 fn named(arguments: &RunArguments, listener: &TcpListener) -> Result<NodeName, Failure> {
     let port = listener.local_addr().map_err(Failure::failed)?.port();
-    let address = HostPort { port, ..arguments.node.clone() }.to_string();
-    Ok(NodeName { owner: arguments.node_name(), address })
+    Ok(NodeName { owner: arguments.node_name(), address: arguments.told_address(port).to_string() })
 }
 
-async fn serve(server: NodeServer, listener: TcpListener, stop: CancellationToken) {
-    if let Err(error) = server.serve(listener, stop).await {
-        tracing::error!(%error, "the node-to-node server failed");
+/// Takes the name that this node was given among others, and keeps it; returns what tells this life of it from all others. A name that
+/// nobody gave is nobody else's.
+async fn take_name(
+    arguments: &RunArguments,
+    owners: &Arc<OwnersTopic>,
+    name: &NodeName,
+    failure: &Ended,
+    supervisor: &Supervisor,
+) -> Result<String, Failure> {
+    if arguments.membership() == Membership::Alone || arguments.name.is_none() {
+        return Ok(String::new());
     }
+    let name = Arc::new(Name::new(owners.clone(), &name.owner, &name.address));
+    name.take().await?;
+    let (life, failure, stop) = (name.presence.life.clone(), failure.clone(), supervisor.stop().clone());
+    supervisor.spawn("the watch over this node's name", move || {
+        let (name, failure, stop) = (name.clone(), failure.clone(), stop.clone());
+        async move { name.keep(&failure, &stop).await }
+    });
+    Ok(life)
 }
 
 /// One tail for all partitions that this node stands by for; none where it stands by for none.

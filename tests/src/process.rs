@@ -23,7 +23,7 @@ pub fn free_port() -> u16 {
 }
 
 /// The settings of real parts, which a test on the embedded log must not see.
-const REAL_PARTS: [&str; 4] = ["DAYBOOK_KAFKA", "DAYBOOK_POSTGRES", "SCHEMA_REGISTRY_URL", "DAYBOOK_MAIL"];
+const REAL_PARTS: [&str; 5] = ["DAYBOOK_KAFKA", "DAYBOOK_POSTGRES", "SCHEMA_REGISTRY_URL", "DAYBOOK_MAIL", "DAYBOOK_GATEWAY"];
 
 /// Uses a tool of a system's program on the data of an embedded system.
 pub fn tool(program: &str, directory: &Path, broker_port: u16, arguments: &[&str]) -> Output {

@@ -3,6 +3,7 @@
 mod line;
 mod routed;
 mod server;
+mod who;
 
 /// The node protocol's messages.
 #[allow(clippy::all, missing_docs, reason = "generated from proto/node.proto")]
@@ -12,6 +13,7 @@ mod wire {
 
 pub use routed::Routed;
 pub use server::NodeServer;
+pub use who::life_at;
 
 use self::wire::{self as node, ExecuteReply, ExecuteRequest, execute_reply::Outcome};
 use event_store::{Accepted, Cause, CommandError, CommandMeta, Details, Position, Refused, Rejected, Unavailable};

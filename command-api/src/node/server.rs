@@ -1,6 +1,6 @@
 //! Takes commands from other nodes, for the partitions that this one owns.
 
-use super::wire::{ExecuteReply, ExecuteRequest, Moved, execute_reply::Outcome, node_server};
+use super::wire::{ExecuteReply, ExecuteRequest, Moved, WhoReply, WhoRequest, execute_reply::Outcome, node_server};
 use super::{meta_of, routed::ALIVE, to_wire, unavailable};
 use event_sourcing::{Aggregate, Command};
 use event_store::{CommandError, Directory, LocalOwner};
@@ -61,12 +61,20 @@ const AT_ONCE: usize = 4_096;
 pub struct NodeServer {
     owners: HashMap<&'static str, Box<dyn AnyOwner>>,
     directory: Arc<dyn Directory>,
+    /// The answer to whoever asks who this is.
+    who: WhoReply,
 }
 
 impl NodeServer {
     /// A server that takes no commands yet. For a partition that it does not own, it names the owner from the directory.
     pub fn new(directory: Arc<dyn Directory>) -> Self {
-        Self { owners: HashMap::new(), directory }
+        Self { owners: HashMap::new(), directory, who: WhoReply::default() }
+    }
+
+    /// Answers with this name, and with what tells this life of it from all others.
+    #[must_use]
+    pub fn named(self, node: &str, life: &str) -> Self {
+        Self { who: WhoReply { node: node.to_owned(), life: life.to_owned() }, ..self }
     }
 
     /// Adds a service whose commands it takes.
@@ -134,6 +142,10 @@ impl node_server::Node for Serving {
 
     async fn execute(&self, request: Request<ExecuteRequest>) -> Result<Response<ExecuteReply>, Status> {
         self.node.answer(request.get_ref()).await.map(Response::new)
+    }
+
+    async fn who(&self, _: Request<WhoRequest>) -> Result<Response<WhoReply>, Status> {
+        Ok(Response::new(self.node.who.clone()))
     }
 
     /// Takes no more once the shutdown comes, answers all that was taken, and ends.

@@ -123,10 +123,7 @@ async fn readiness_names_what_it_waits_for() {
     served.readiness.set("letters/commands", true);
     ready().await.expecting(200);
     served.readiness.explain("notes/views", Some("notes/0: no database".to_owned()));
-    assert_eq!(
-        ready().await.expecting(503).body,
-        json!({"status": "failing", "waiting_for": ["notes/views: notes/0: no database"]})
-    );
+    assert_eq!(ready().await.expecting(503).body, json!({"status": "failing", "waiting_for": ["notes/views: notes/0: no database"]}));
     served.readiness.explain("notes/views", None);
     served.readiness.note("view notes", Some("it is being built".to_owned()));
     let noted = json!({"status": "ready", "waiting_for": [], "notes": ["view notes: it is being built"]});

@@ -2,7 +2,7 @@
 //! when the log has lost records that this idempotent producer had written.
 
 use super::{KafkaConfig, log::AckContext};
-use crate::LogError;
+use crate::{LogError, supervision::whatever_happens, tripwire};
 use parking_lot::RwLock;
 use rdkafka::producer::{BaseProducer, Producer};
 use std::{
@@ -39,7 +39,7 @@ impl Current {
 
     fn poll(self: &Arc<Self>, client: &Arc<Client>) -> Result<(), LogError> {
         let (this, polled) = (Arc::downgrade(self), Arc::downgrade(client));
-        let run = move || poll(&this, &polled);
+        let run = move || whatever_happens(|| poll(&this, &polled), || ());
         std::thread::Builder::new().name("producer".into()).spawn(run).map(drop).map_err(|error| LogError(error.to_string()))
     }
 
@@ -69,6 +69,7 @@ fn connect(config: &KafkaConfig) -> Result<Arc<Client>, LogError> {
 fn poll(current: &Weak<Current>, client: &Weak<Client>) {
     while let Some(client) = client.upgrade() {
         client.poll(POLL);
+        tripwire::pass("producer", -1);
         if client.client().fatal_error().is_some()
             && let Some(current) = current.upgrade()
             && let Err(error) = current.replace(&client)

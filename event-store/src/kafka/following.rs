@@ -8,6 +8,7 @@ use crate::{
     LogError, PartitionId,
     envelope::SharedRecord,
     ring::{Ring, Rings},
+    tripwire,
 };
 use parking_lot::Mutex;
 use rdkafka::{
@@ -94,6 +95,7 @@ impl Following {
             }
             wait = Duration::ZERO;
         }
+        taken.iter().for_each(|taken| tripwire::pass("tail", taken.source.partition));
         taken.into_iter().for_each(Taken::hand_on);
     }
 }

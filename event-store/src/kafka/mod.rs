@@ -13,7 +13,7 @@ mod topic_rules;
 mod topics;
 
 pub use copy::{CopyError, OnRecords, PartitionCopy};
-pub use directory::OwnersTopic;
+pub use directory::{OwnersTopic, Presence};
 pub use log::{KafkaLog, KafkaProducer};
 pub use placement::{Placed, Placement};
 pub use standby_log::StandbyLog;

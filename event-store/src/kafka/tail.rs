@@ -8,12 +8,13 @@
 use super::{KafkaConfig, KafkaProducer, following::Following};
 use crate::{
     LogError, PartitionId,
+    bounded::Bounded,
     ring::{Ring, Rings},
+    supervision::whatever_happens,
 };
 use parking_lot::Mutex;
 use std::{
     collections::HashSet,
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -70,11 +71,12 @@ impl KafkaTail {
 
     fn reading(reading: Tailing) -> Result<Self, LogError> {
         let (reading, stop) = (Arc::new(reading), CancellationToken::new());
-        let (this, until) = (reading.clone(), stop.clone());
-        let mut threads = vec![spawn("tail", move || this.follow(&until))?];
+        let (this, mended, until) = (reading.clone(), reading.clone(), stop.clone());
+        let mut threads = vec![spawn("tail", move || this.follow(&until), move || mended.read_again(&mended.prompt))?];
         if reading.patient.is_some() {
-            let (this, until) = (reading.clone(), stop.clone());
-            threads.push(spawn("patient tail", move || this.follow_patiently(&until))?);
+            let (this, mended, until) = (reading.clone(), reading.clone(), stop.clone());
+            let mend = move || mended.patient.iter().for_each(|patient| mended.read_again(patient));
+            threads.push(spawn("patient tail", move || this.follow_patiently(&until), mend)?);
         }
         Ok(Self { reading, stop, threads })
     }
@@ -89,7 +91,10 @@ impl KafkaTail {
         self.reading.rings.lock().insert(source.clone(), ring.clone());
         let reader =
             self.reading.patient.as_ref().filter(|_| self.reading.written.borrow().contains(source)).unwrap_or(&self.reading.prompt);
-        reader.begin(source, from)?;
+        reader.begin(source, from).inspect_err(|_| {
+            // The next call begins anew: a ring that nobody fills must not be found.
+            self.reading.rings.lock().remove(source);
+        })?;
         Ok(ring)
     }
 
@@ -118,13 +123,9 @@ impl Drop for KafkaTail {
     }
 }
 
-/// A thread that runs until it is done; a defect is said by the panic's hook, and it runs again.
-fn spawn(name: &str, run: impl Fn() + Send + 'static) -> Result<JoinHandle<()>, LogError> {
-    let again = move || {
-        while catch_unwind(AssertUnwindSafe(&run)).is_err() {
-            std::thread::sleep(LOOK);
-        }
-    };
+/// A thread that runs until it is done; after a defect it mends what it left half done, and runs again.
+fn spawn(name: &str, run: impl Fn() + Send + 'static, mend: impl Fn() + Send + 'static) -> Result<JoinHandle<()>, LogError> {
+    let again = move || whatever_happens(run, mend);
     std::thread::Builder::new().name(name.into()).spawn(again).map_err(|error| LogError(error.to_string()))
 }
 
@@ -169,10 +170,25 @@ impl Tailing {
         let Some(patient) = &self.patient else { return };
         let mut written = self.written.clone();
         written.mark_changed();
+        let troubles = Bounded::default();
         while !until.is_cancelled() {
             patient.step(&self.rings, LOOK);
-            if let Err(error) = self.sort(patient, &mut written) {
-                tracing::warn!(%error, "a partition cannot change its consumer");
+            if let Err(error) = self.sort(patient, &mut written)
+                && let Some(held_back) = troubles.admit()
+            {
+                tracing::warn!(%error, held_back, "a partition cannot change its consumer");
+            }
+        }
+    }
+
+    /// Reads each partition of a consumer again from its ring's end on: the records that a step took before it met a defect reached no
+    /// ring, and a ring has no holes.
+    fn read_again(&self, reader: &Following) {
+        let _change = self.leaving.lock();
+        let rings = self.rings.lock().clone();
+        for (source, ring) in rings.iter().filter(|(source, _)| reader.reads(source)) {
+            if let Err(error) = reader.end(source).and_then(|()| reader.begin(source, ring.end())) {
+                tracing::error!(?source, %error, "a partition cannot be read again after a defect");
             }
         }
     }
@@ -209,5 +225,63 @@ impl Tailing {
             leaving.push((Instant::now() + HANDED_OVER, source.clone()));
         }
         self.prompt.begin(source, ring.end())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Append, Headers, Log, Tag,
+        kafka::{KafkaLog, Profile, TopicPlan, Topics},
+        ring::Window,
+        tripwire,
+    };
+    use std::{
+        net::SocketAddr,
+        sync::atomic::{AtomicUsize, Ordering::SeqCst},
+    };
+    use tokio::sync::mpsc::unbounded_channel;
+
+    /// No broker listens there: only what the process keeps is looked at. No log has a negative offset.
+    #[test]
+    fn a_ring_that_could_not_be_begun_is_not_found_again() {
+        let config = KafkaConfig::new("127.0.0.1:1", "test");
+        let tail = KafkaTail::start(&config, &KafkaProducer::new(&config).expect("a producer")).expect("a tail");
+        let source = PartitionId { service: "accounts".into(), partition: 0 };
+        assert!(tail.ring(&source, -7).is_err());
+        assert_eq!(tail.ring(&source, 5).expect("it begins").end(), 5);
+    }
+
+    /// Each consumer panics once when it has taken records, before they are in the ring: all records are there in the end, in order.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_tail_that_panics_reads_on_without_a_hole() {
+        let (directory, partition, count) = (tempfile::tempdir().expect("a directory"), 6, 300);
+        let store = Arc::new(embedded_log::Store::open(directory.path()).expect("a log"));
+        let server = embedded_log::Server::bind(SocketAddr::from(([127, 0, 0, 1], 0)), store).await.expect("a port");
+        let config = KafkaConfig::new(&server.local_addr().to_string(), "test");
+        tokio::spawn(server.run(std::future::pending()));
+        let plan = TopicPlan { services: vec!["tailed"], partitions: partition + 1, profile: Profile { replication: 1, min_insync: 1 } };
+        Topics::new(&config).expect("an admin client").create(&plan).await.expect("the topic is made");
+        let (ours, foreign) = (KafkaProducer::new(&config).expect("a producer"), KafkaProducer::new(&config).expect("a producer"));
+        let panics = Arc::new(AtomicUsize::new(0));
+        let counted = panics.clone();
+        tripwire::arm("tail", partition, move || assert!(!counted.fetch_add(1, SeqCst).is_multiple_of(3), "a tail's defect, for a test"));
+        let tail = KafkaTail::shown(&config, &ours).expect("a tail");
+        let ring = tail.ring(&PartitionId { service: "tailed".into(), partition }, 0).expect("a ring");
+        let (log, (acks, mut heard)) = (KafkaLog::new(foreign, "tailed", config.clone()), unbounded_channel());
+        for at in 0..count {
+            let record = Append { key: at.to_string(), payload: Vec::new(), headers: Headers::default() };
+            log.append(partition, record, Tag { epoch: 1, at }, &acks).expect("it is queued");
+            heard.recv().await.expect("an answer").offset.expect("it is acknowledged");
+        }
+        let mut end = ring.watch();
+        tokio::time::timeout(Duration::from_secs(30), end.wait_for(|end| *end == count))
+            .await
+            .expect("it reads on")
+            .expect("the ring lives");
+        let Window::Records(records) = ring.window(0, usize::MAX, ring.generation()) else { panic!("the ring has all of them") };
+        assert!(records.iter().map(|record| record.raw.offset).eq(0..count), "without a hole");
+        assert!(panics.load(SeqCst) > 1);
     }
 }

@@ -9,6 +9,7 @@
 //!
 //! [`Weakness`] shows that it can fail: with any one part of the protocol left out, some schedule breaks a promise.
 
+mod announcing;
 mod book;
 mod chance;
 mod clients;

@@ -57,7 +57,7 @@ impl Contacts for Addresses {
         let service = domain::user::UserEvent::SERVICE;
         let settled = self.aggregates.read(service, user.0).await.map_err(|error| error.to_string())?.position;
         let view = <views::contacts::Contacts as View>::NAME;
-        let shows = self.database.wait_for(&[view], &settled, VIEW_WITHIN).await.map_err(|error| error.to_string())?;
+        let shows = self.database.wait_until_view_applied(view, &settled, VIEW_WITHIN).await.map_err(|error| error.to_string())?;
         if !shows {
             return Err(format!("the view of addresses has not applied {settled} yet"));
         }

@@ -110,3 +110,17 @@ impl Perform for Payments {
         }
     }
 }
+
+/// Why a payment waits where no gateway is named, and what to do about it.
+pub const NO_GATEWAY: &str = "no payment gateway is configured: set DAYBOOK_GATEWAY_URL, such as https://gateway.example.com, or \
+                              DAYBOOK_GATEWAY=simulated to start one that moves no money";
+
+/// Performs nothing: no gateway is named. That uses up none of an effect's attempts.
+pub struct NoGateway;
+
+#[async_trait::async_trait]
+impl Perform for NoGateway {
+    async fn perform(&self, _: &Effect) -> Outcome {
+        Outcome::NotNow(NotNow::new(Fault::Ours, NO_GATEWAY))
+    }
+}

@@ -49,7 +49,8 @@ async fn a_shop_moves_with_its_log_and_goes_on_where_it_was() {
     assert!(said.contains("orders/0") && said.contains("each record stands at its own offset"), "{said}");
     let all = records(&brokers);
     assert!(0 < partly && partly < all, "it was killed when {partly} of {all} records were copied");
-    let settings = [("DAYBOOK_KAFKA", brokers.as_str()), ("DAYBOOK_PARTITIONS", "1"), ("DAYBOOK_MAIL", "folder")];
+    let settings =
+        [("DAYBOOK_KAFKA", brokers.as_str()), ("DAYBOOK_PARTITIONS", "1"), ("DAYBOOK_MAIL", "folder"), ("DAYBOOK_GATEWAY", "simulated")];
     let moved = Daybook::start(other_data, &[], &settings, &["DAYBOOK_POSTGRES", "SCHEMA_REGISTRY_URL"]).await.expect("it starts there");
     let shop = Shop { client: moved.client(), ..shop };
     assert_eq!(shop.order("before", 2, "card").await, before, "the key is remembered");

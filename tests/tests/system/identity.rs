@@ -104,7 +104,7 @@ async fn views_that_are_gone_are_made_anew_without_a_word() {
 
 /// A node on brokers of the test.
 pub async fn on_brokers(directory: &Path, brokers: &str) -> Option<Daybook> {
-    let settings = [("DAYBOOK_KAFKA", brokers), ("DAYBOOK_PARTITIONS", "1"), ("DAYBOOK_MAIL", "folder")];
+    let settings = [("DAYBOOK_KAFKA", brokers), ("DAYBOOK_PARTITIONS", "1"), ("DAYBOOK_MAIL", "folder"), ("DAYBOOK_GATEWAY", "simulated")];
     Daybook::start(directory, &[], &settings, &["DAYBOOK_POSTGRES", "SCHEMA_REGISTRY_URL"]).await
 }
 

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod books;
+mod cluster;
 mod completions;
 mod copying;
 mod customers;

@@ -140,6 +140,7 @@ async fn a_shop_moves_to_three_brokers_although_its_copying_is_killed() {
     let settings = [
         ("DAYBOOK_KAFKA", cluster.brokers.as_str()),
         ("DAYBOOK_MAIL", "folder"),
+        ("DAYBOOK_GATEWAY", "simulated"),
         ("DAYBOOK_PARTITIONS", "1"),
         ("DAYBOOK_REPLICATION", "3"),
         ("DAYBOOK_MIN_INSYNC", "2"),

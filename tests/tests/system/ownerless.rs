@@ -32,6 +32,10 @@ impl Placed for Idle {
     fn lost(&self, source: &PartitionId) {
         self.0.lock().expect("nobody panicked").remove(&source.partition);
     }
+
+    fn broken(&self, why: &str) {
+        panic!("{why}");
+    }
 }
 
 impl Idle {

@@ -27,6 +27,7 @@ impl Parts {
             ("DAYBOOK_POSTGRES", &self.postgres),
             ("SCHEMA_REGISTRY_URL", &self.registry),
             ("DAYBOOK_MAIL", "folder"),
+            ("DAYBOOK_GATEWAY", "simulated"),
         ]
     }
 }

@@ -12,10 +12,11 @@ use system_tests::process::{Daybook, eventually, free_port, required};
 const CANARY: &str = "canary";
 
 /// Each variable, and values that it must refuse.
-const WRONG: [(&str, &[&str]); 29] = [
+const WRONG: [(&str, &[&str]); 31] = [
     ("DAYBOOK_HTTP", &["8080", "127.0.0.1", "127.0.0.1:http", "http://127.0.0.1:8080", "127.0.0.1:80800", "[::1:8080", "no such host:1"]),
     ("DAYBOOK_GATEWAY_HTTP", &["9300", "127.0.0.1:x"]),
     ("DAYBOOK_NODE", &["9191", "node:", "node:-1"]),
+    ("DAYBOOK_NODE_ADDRESS", &["9191", "node:", "node:-1"]),
     ("DAYBOOK_NAME", &["a node", "n\u{e4}he", "a/b", "\n"]),
     ("DAYBOOK_SERVICES", &["order", "orders;users", "orders,,users"]),
     ("DAYBOOK_ROLES", &["view", "views,"]),
@@ -33,6 +34,7 @@ const WRONG: [(&str, &[&str]); 29] = [
     ("DAYBOOK_GATEWAY_URL", &["localhost:9300", "http//u:canary@h", "https://u:canary@", "ftp://u:canary@h"]),
     ("DAYBOOK_SMTP_URL", &["localhost:25", "smtp//u:canary@h", "smtp://u:canary@h:x", "http://u:canary@h", "smtp://u:canary@h?tls=canary"]),
     ("DAYBOOK_URL", &["localhost:8080", "http//u:canary@h", "http://u:canary@h:x"]),
+    ("DAYBOOK_GATEWAY", &["simulate", "none"]),
     ("DAYBOOK_MAIL", &["post", "smtp"]),
     ("DAYBOOK_MAIL_FROM", &["not an address", "a@", "<>"]),
     ("DAYBOOK_ORDER_DEADLINE", &["0", "15m", "-1"]),
@@ -146,7 +148,8 @@ fn settings_that_are_wrong_together_are_refused() {
         (vec![("DAYBOOK_REPLICATION", "3"), ("DAYBOOK_MIN_INSYNC", "4")], vec!["DAYBOOK_REPLICATION", "DAYBOOK_MIN_INSYNC"]),
         (vec![kafka], vec!["DAYBOOK_KAFKA", "DAYBOOK_SMTP_URL", "DAYBOOK_MAIL=folder"]),
         (vec![("DAYBOOK_MAIL", "folder"), smtp], vec!["DAYBOOK_MAIL", "DAYBOOK_SMTP_URL"]),
-        (vec![kafka, smtp, ("DAYBOOK_NODE", "0.0.0.0:0")], vec!["DAYBOOK_NODE", "0.0.0.0:0"]),
+        (vec![kafka, smtp, ("DAYBOOK_NODE", "0.0.0.0:0")], vec!["DAYBOOK_NODE", "0.0.0.0:0", "DAYBOOK_NODE_ADDRESS"]),
+        (vec![kafka, smtp, ("DAYBOOK_NODE_ADDRESS", "0.0.0.0:0")], vec!["DAYBOOK_NODE_ADDRESS", "0.0.0.0:0"]),
     ] {
         let output = tool(directory.path(), TOOLS[0], &settings);
         let said = said(&output);
