@@ -215,8 +215,8 @@ impl<A: Aggregate> Driver<A> {
         self.writer.claim(&mut self.world);
         while !self.is_done() && !self.steps_down() {
             let in_flight = !self.writer.has_landed();
-            self.writer.prove_by(self.world.log.barrier());
             self.turn().await;
+            self.writer.prove_by(self.world.log.barrier());
             if in_flight && self.writer.has_landed() && self.stop_by.is_none() {
                 // Clients that were just answered mostly send their next command at once: this lets them, so that it joins the next batch.
                 tokio::task::yield_now().await;
@@ -258,7 +258,10 @@ impl<A: Aggregate> Driver<A> {
                     writer.acked(ack, world);
                 }
             }
-            Some((asked, end)) = ends.recv() => writer.barrier(asked, end, world),
+            Some((asked, end)) = ends.recv() => {
+                writer.prove_by(world.log.barrier());
+                writer.barrier(asked, end, world);
+            }
             records = next_records(&mut world.replay), if !saver.is_behind(&writer.fold) => writer.replayed(epoch, records, world),
             ended = saver.next() => saver.proceed(ended, &mut writer.fold),
             () = at(claim_at) => {
