@@ -1,9 +1,11 @@
 //! Drives a [`Writer`] over a log: one task per owned partition.
 
+mod port;
+
 use crate::{
-    Append, CommandMeta, LogError, PartitionId, RawRecord,
+    CommandMeta, LogError, PartitionId,
     fold::Fold,
-    log::{Ack, Log, NotQueued, Tag, Unsent},
+    log::{Ack, Log},
     metrics,
     pace::{Pace, at},
     recover::{Origin, recover},
@@ -11,12 +13,12 @@ use crate::{
     standby::Standby,
     standing::{Ended, Standing},
     tripwire,
-    writer::{Answer, NodeName, Pending, Phase, Port, Writer, WriterConfig, in_doubt, unavailable},
+    writer::{Answer, NodeName, Pending, Phase, Writer, WriterConfig, in_doubt, unavailable},
 };
 use codec::Schemas;
-use event_sourcing::{Aggregate, Timestamp};
+use event_sourcing::Aggregate;
 use futures::FutureExt;
-use rand::RngExt;
+use port::{World, next_records};
 use std::{panic::AssertUnwindSafe, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -24,13 +26,8 @@ use tokio::{
 };
 use uuid::Uuid;
 
-/// The longest pause between two claims.
-const MAX_CLAIM_PAUSE: Duration = Duration::from_secs(2);
 /// How long a stopping owner waits for its unanswered commands, and then for its last snapshot.
 const DRAIN: Duration = Duration::from_secs(5);
-/// How long a replay waits for the next record before its own claim: that was acknowledged, so the record is there, unless the log has lost
-/// both.
-const COMES_WITHIN: Duration = Duration::from_secs(10);
 /// How many records of a replay, or queued commands, are taken at once.
 const AT_ONCE: usize = 1_000;
 
@@ -222,9 +219,9 @@ impl<A: Aggregate> Driver<A> {
         self.writer.claim(&mut self.world);
         while !self.is_done() && !self.steps_down() {
             let in_flight = !self.writer.has_landed();
-            self.writer.prove_by(self.world.log.barrier());
             self.turn().await;
             tripwire::pass("owner", self.world.partition);
+            self.writer.prove_by(self.world.log.barrier());
             if in_flight && self.writer.has_landed() && self.stop_by.is_none() {
                 // Clients that were just answered mostly send their next command at once: this lets them, so that it joins the next batch.
                 tokio::task::yield_now().await;
@@ -266,7 +263,10 @@ impl<A: Aggregate> Driver<A> {
                     writer.acked(ack, world);
                 }
             }
-            Some((asked, end)) = ends.recv() => writer.barrier(asked, end, world),
+            Some((asked, end)) = ends.recv() => {
+                writer.prove_by(world.log.barrier());
+                writer.barrier(asked, end, world);
+            }
             records = next_records(&mut world.replay), if !saver.is_behind(&writer.fold) => writer.replayed(epoch, records, world),
             ended = saver.next() => saver.proceed(ended, &mut writer.fold),
             () = at(claim_at) => {
@@ -308,98 +308,6 @@ impl<A: Aggregate> Driver<A> {
             let source = &self.writer.fold.source;
             tracing::info!(service = %source.service, partition = source.partition, claim, "owner of the partition");
             metrics::CLAIMS.with_label_values(&[&source.service]).inc();
-        }
-    }
-}
-
-type Replay = mpsc::Receiver<Result<Vec<RawRecord>, LogError>>;
-
-async fn next_records(replay: &mut Option<Replay>) -> Result<Vec<RawRecord>, LogError> {
-    match replay {
-        Some(records) => records.recv().await.unwrap_or_else(|| Err(LogError("the reader stopped".into()))),
-        None => std::future::pending().await,
-    }
-}
-
-/// The writer's [`Port`]: the log, and the timer of the next claim.
-struct World {
-    log: Arc<dyn Log>,
-    partition: i32,
-    acks: mpsc::UnboundedSender<Ack>,
-    ends: mpsc::UnboundedSender<(u64, Result<i64, LogError>)>,
-    replay: Option<Replay>,
-    claim_at: Option<Instant>,
-    pace: Pace,
-}
-
-impl Port for World {
-    fn append(&mut self, record: Append, tag: Tag) -> Result<(), NotQueued> {
-        self.log.append(self.partition, record, tag, &self.acks)
-    }
-
-    fn append_all(&mut self, records: Vec<(Append, Tag)>) -> Result<(), Unsent> {
-        self.log.append_all(self.partition, records, &self.acks)
-    }
-
-    fn ask_end(&mut self, epoch: u64) {
-        let (log, partition, ends) = (self.log.clone(), self.partition, self.ends.clone());
-        tokio::spawn(async move {
-            let end = log.end(partition).await;
-            let _ = ends.send((epoch, end));
-        });
-    }
-
-    fn may_prove(&mut self, for_commands: bool) -> bool {
-        self.pace.allows(Instant::now(), for_commands)
-    }
-
-    fn read(&mut self, _epoch: u64, from: i64) {
-        let (log, partition) = (self.log.clone(), self.partition);
-        let (to, replay) = mpsc::channel(4);
-        self.replay = Some(replay);
-        tokio::spawn(async move {
-            let mut cursor = match log.read(partition, from).await {
-                Ok(cursor) => cursor,
-                Err(error) => return drop(to.send(Err(error)).await),
-            };
-            // The writer drops the receiver once it has read up to its claim; the cursor would wait for more records for ever.
-            loop {
-                let late =
-                    |_| Err(LogError(format!("records that the log has acknowledged do not come within {} s", COMES_WITHIN.as_secs())));
-                tokio::select! {
-                    () = to.closed() => return,
-                    records = tokio::time::timeout(COMES_WITHIN, cursor.next()) => send(records.unwrap_or_else(late), &to).await,
-                }
-            }
-        });
-    }
-
-    fn went_back(&mut self) {
-        self.log.went_back(self.partition);
-    }
-
-    fn claim_later(&mut self, attempt: u32) {
-        let ceiling = Duration::from_millis(5).saturating_mul(1 << attempt.min(10)).min(MAX_CLAIM_PAUSE);
-        let pause = if attempt <= 1 { Duration::ZERO } else { ceiling.mul_f64(rand::rng().random_range(0.5..1.0)) };
-        self.claim_at = Some(Instant::now() + pause);
-    }
-
-    fn now(&self) -> Timestamp {
-        crate::now()
-    }
-
-    fn nonce(&mut self) -> String {
-        format!("{:032x}", rand::rng().random::<u128>())
-    }
-}
-
-/// Sends records on, at most [`AT_ONCE`] in one message.
-async fn send(records: Result<Vec<RawRecord>, LogError>, to: &mpsc::Sender<Result<Vec<RawRecord>, LogError>>) {
-    match records {
-        Err(error) => drop(to.send(Err(error)).await),
-        Ok(records) => {
-            let mut records = records.into_iter().peekable();
-            while records.peek().is_some() && to.send(Ok(records.by_ref().take(AT_ONCE).collect())).await.is_ok() {}
         }
     }
 }

@@ -126,6 +126,10 @@ impl node_server::Node for Former {
         self.streams.fetch_add(1, Ordering::Relaxed);
         Err(Status::unimplemented("what is a stream?"))
     }
+
+    async fn who(&self, _: Request<wire::WhoRequest>) -> Result<Response<wire::WhoReply>, Status> {
+        Err(Status::unimplemented("who?"))
+    }
 }
 
 #[tokio::test]
@@ -207,6 +211,10 @@ impl node_server::Node for Dying {
             std::future::pending().await
         });
         Ok(Response::new(Box::pin(taken)))
+    }
+
+    async fn who(&self, _: Request<wire::WhoRequest>) -> Result<Response<wire::WhoReply>, Status> {
+        Err(Status::unimplemented("who?"))
     }
 }
 
