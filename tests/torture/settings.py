@@ -8,7 +8,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 SHORT_FAULTS = (
-    "node-kill", "node-pause-long", "broker-kill", "network-cut", "postgres-stall", "gateway-refuses-one", "recipient-refuses",
+    "node-kill", "node-pause-long", "broker-kill", "network-cut", "postgres-stall", "postgres-vanish", "gateway-refuses-one",
+    "recipient-refuses",
 )
 
 SHORT_EMBEDDED_FAULTS = ("node-kill", "disk-full-machine", "clock-step")

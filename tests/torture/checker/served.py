@@ -13,6 +13,7 @@ from .outages import AFTERMATH
 HARMLESS = (
     "postgres-kill",
     "postgres-stall",
+    "postgres-vanish",
     "gateway-hang",
     "disk-full-node",
     "clock-step",

@@ -169,6 +169,16 @@ def postgres_stall(cluster: Cluster, step: Step, note: Note) -> None:
     _paused(cluster, cluster.postgres.process, step, note)
 
 
+def postgres_vanish(cluster: Cluster, step: Step, note: Note) -> None:
+    """Nothing passes between PostgreSQL and any node, and no connection is reset: statements stay in flight."""
+    note("no node hears PostgreSQL, nor it them")
+    for node in layout.NODES:
+        cluster.network.lose(node, layout.POSTGRES)
+        cluster.network.lose(layout.POSTGRES, node)
+    cluster.hold(step.hold)
+    cluster.network.mend()
+
+
 def gateway_hang(cluster: Cluster, step: Step, note: Note) -> None:
     """SIGSTOP of the payment gateway."""
     _paused(cluster, cluster.gateway, step, note)
@@ -253,6 +263,7 @@ FAULTS: dict[str, Callable[[Cluster, Step, Note], None]] = {
     "zombie-pair": zombie_pair,
     "postgres-kill": postgres_kill,
     "postgres-stall": postgres_stall,
+    "postgres-vanish": postgres_vanish,
     "gateway-hang": gateway_hang,
     "disk-full-node": disk_full_node,
     "disk-full-broker": disk_full_broker,
