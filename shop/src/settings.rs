@@ -121,7 +121,7 @@ fn sender(text: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::Parser;
+    use clap::{CommandFactory, FromArgMatches, Parser, builder::Resettable};
 
     #[derive(Parser)]
     struct Asked {
@@ -134,7 +134,10 @@ mod tests {
     #[test]
     fn a_simulated_gateway_is_started_on_one_machine_or_when_it_is_asked_for() {
         let simulates = |arguments: &[&str]| {
-            let Asked { node, shop } = Asked::parse_from([&["asked"], arguments].concat());
+            // Without the variables of whoever runs the test.
+            let command = Asked::command().mut_args(|argument| argument.env(Resettable::Reset));
+            let matches = command.get_matches_from([&["asked"], arguments].concat());
+            let Asked { node, shop } = Asked::from_arg_matches(&matches).expect("they were parsed");
             shop.simulates_gateway(&node)
         };
         let (kafka, named) = (["--kafka", "a:1"], ["--gateway", "simulated"]);
