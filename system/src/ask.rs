@@ -141,10 +141,23 @@ async fn change(arguments: LetterArguments, what: &str) -> Result<ExitCode, Fail
     Ok(ExitCode::SUCCESS)
 }
 
-/// Drops the one letter that is named: a repeat finds that letter gone and drops no other.
+/// The first letter of an aggregate: the one that holds up those behind it.
+async fn first_letter(api: &Api, of: &LetterArguments) -> Result<String, Failure> {
+    let letters = api.all(&path(of)).await?;
+    let first = letters.first().and_then(|letter| letter["id"].as_str());
+    let none = || Failure::usage(format!("{} has put no record and no reaction of {} aside in {}", of.reader, of.aggregate, of.database));
+    first.map(str::to_owned).ok_or_else(none)
+}
+
+/// Drops the one letter that is named: a repeat finds that letter gone and drops no other. Where none is named, the first.
 async fn give_up(arguments: DropArguments) -> Result<ExitCode, Failure> {
     let DropArguments { of, letter } = arguments;
-    let answer = Api::new(&of.at.api)?.post(&format!("{}/drop", path(&of)), &[("letter", &letter)]).await?;
+    let api = Api::new(&of.at.api)?;
+    let letter = match letter {
+        Some(letter) => letter,
+        None => first_letter(&api, &of).await?,
+    };
+    let answer = api.post(&format!("{}/drop", path(&of)), &[("letter", &letter)]).await?;
     println!("{}", if of.at.json { answer.to_string() } else { format!("{answer:#}") });
     Ok(ExitCode::SUCCESS)
 }

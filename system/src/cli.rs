@@ -320,7 +320,7 @@ pub enum DeadLettersCommand {
     Show(LetterArguments),
     /// Take them up again, in order, up to the first that still cannot be taken.
     Redrive(LetterArguments),
-    /// Give one letter up for good. Those behind it stay; redrive them.
+    /// Give one letter up for good. Those behind it stay; redrive them. Name the letter: a repeat then drops no other.
     Drop(DropArguments),
 }
 
@@ -330,8 +330,8 @@ pub struct DropArguments {
     /// Whose letters.
     #[command(flatten)]
     pub of: LetterArguments,
-    /// The letter's id, as `show` and `list` name it.
-    pub letter: String,
+    /// The letter's id, as `show` and `list` name it; the first of the aggregate's letters, if it is left out.
+    pub letter: Option<String>,
 }
 
 /// Where, and how it is said.
