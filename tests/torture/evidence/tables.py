@@ -76,13 +76,19 @@ def plain(value: object) -> object:
     return json.loads(value) if isinstance(value, str) and value[:1] in ("[", "{") else value
 
 
+def answering(connection: psycopg.Connection | sqlite3.Connection, view: str) -> str:
+    """The table that answers for a view: its version's."""
+    known = connection.execute("SELECT base, table_name FROM view_versions WHERE state = 'ready' ORDER BY since").fetchall()
+    return dict(known).get(view, view)
+
+
 def checkpoints() -> dict[str, int]:
-    """Where each reader stands, by `database:reader:service/partition`."""
+    """Where each reader stands, by `database:reader:service/partition`; the reader of a view's version bears the view's name."""
     found = {}
     for database in TABLES:
         with connect(database) as connection:
             standing = connection.execute('SELECT reader, service, "partition", next_offset FROM checkpoints').fetchall()
-        found.update({f"{database}:{reader}:{service}/{partition}": next_ for reader, service, partition, next_ in standing})
+        found.update({f"{database}:{reader.split('@')[0]}:{service}/{partition}": next_ for reader, service, partition, next_ in standing})
     return found
 
 
@@ -105,5 +111,5 @@ def dump(path: Path) -> None:
         for database, tables in TABLES.items():
             with connect(database) as connection:
                 for table in tables:
-                    for row in rows(connection, table):
+                    for row in rows(connection, answering(connection, table)):
                         out.write(json.dumps({"database": database, "table": table, "row": row}) + "\n")
