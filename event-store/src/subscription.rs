@@ -57,7 +57,7 @@ pub struct Batch {
 #[derive(Debug, thiserror::Error)]
 pub enum BatchError {
     /// Somebody else has moved the checkpoint: ask `start` again and read from there.
-    #[error("the checkpoint of {0:?} was moved by another reader")]
+    #[error("the checkpoint of {0} was moved by another reader")]
     Moved(PartitionId),
     /// Not now: the same batch is handed over again after a pause.
     #[error("{0}")]

@@ -71,7 +71,7 @@ pub enum DatabaseError {
     #[error("the view met a defect: {0}")]
     View(String),
     /// A checkpoint is not where it was expected: another reader has moved it.
-    #[error("the checkpoint of {0:?} was moved by another reader")]
+    #[error("the checkpoint of {0} was moved by another reader")]
     Moved(PartitionId),
 }
 
