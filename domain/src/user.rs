@@ -270,6 +270,11 @@ impl Aggregate for User {
             }
         }
     }
+
+    /// An account is whose name it bears, before it is opened, too.
+    fn belongs_to(&self, id: Uuid) -> Option<Uuid> {
+        Some(id)
+    }
 }
 
 impl Account {

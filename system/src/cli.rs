@@ -2,9 +2,11 @@
 
 use crate::{
     System,
+    callers::CallerArguments,
     settings::{HostPort, brokers, host_port, http_url, log_filter, name, postgres_url, whole, yes_or_no},
 };
 use clap::{Args, Subcommand, ValueEnum, builder::PossibleValuesParser};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use std::path::PathBuf;
 
 /// The tools that every system has.
@@ -135,6 +137,9 @@ pub struct RunArguments {
     /// Where its data is.
     #[command(flatten)]
     pub store: StoreArguments,
+    /// Who may call it.
+    #[command(flatten)]
+    pub callers: CallerArguments,
     /// How many nodes follow each partition that another owns, so that they can take it over at once. Not on the embedded log.
     #[arg(long, env = "DAYBOOK_STANDBYS", default_value_t = 1, value_parser = whole::<u8>("", 0..=9, 1))]
     pub standbys: u8,
@@ -273,6 +278,18 @@ pub struct CopyArguments {
     pub json: bool,
 }
 
+/// An access token, as the value of its header. It is not shown.
+#[derive(Clone)]
+pub(crate) struct Token(HeaderValue);
+
+/// The errors do not repeat the token.
+fn token(text: &str) -> Result<Token, String> {
+    let mut value = HeaderValue::from_str(&format!("Bearer {}", text.trim()))
+        .map_err(|_| "must be an access token: visible ASCII characters".to_owned())?;
+    value.set_sensitive(true);
+    Ok(Token(value))
+}
+
 /// Where the API of a running system is.
 #[derive(Args, Clone)]
 pub struct ApiArguments {
@@ -282,12 +299,21 @@ pub struct ApiArguments {
     /// Where HTTP is served, by the setting of the node.
     #[arg(long, env = "DAYBOOK_HTTP", hide = true, default_value = "127.0.0.1:8080", value_parser = host_port)]
     http: HostPort,
+    /// The access token that every request bears, where Daybook asks for one. Rather in the variable: arguments are seen by everybody on
+    /// the machine.
+    #[arg(long, env = "DAYBOOK_TOKEN", hide_env_values = true, value_parser = token)]
+    token: Option<Token>,
 }
 
 impl ApiArguments {
     /// The API's address, without a slash at its end.
     pub fn url(&self) -> String {
         self.url.clone().unwrap_or_else(|| format!("http://{}", self.http.reachable()))
+    }
+
+    /// The headers that every request bears: the token, where one is set.
+    pub fn headers(&self) -> HeaderMap {
+        self.token.iter().map(|Token(value)| (AUTHORIZATION, value.clone())).collect()
     }
 }
 

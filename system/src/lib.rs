@@ -7,6 +7,7 @@
 #![warn(missing_docs)]
 
 mod ask;
+mod callers;
 mod caught_up;
 mod check;
 mod children;

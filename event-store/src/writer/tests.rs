@@ -107,7 +107,7 @@ fn acked(writer: &mut Writer<Account>, desk: &mut Desk, tag: Tag, offset: Result
 fn hand_in(writer: &mut Writer<Account>, id: u128, command: AccountCommand) -> oneshot::Receiver<Answer> {
     let (reply, answer) = oneshot::channel();
     let cause = Cause { actor: "test".into(), correlation_id: "c".into(), causation_id: None, traceparent: None };
-    let meta = CommandMeta { command_id: Uuid::from_u128(id), time: Timestamp(0), expected_version: None, cause };
+    let meta = CommandMeta { command_id: Uuid::from_u128(id), time: Timestamp(0), expected_version: None, only_of: None, cause };
     writer.submit(Pending { id: Uuid::from_u128(0xa), command: Some(command), meta, fingerprint: id as u64, rejected: None, reply });
     answer
 }
