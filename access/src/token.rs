@@ -105,7 +105,9 @@ fn refusal(error: &ErrorKind) -> Rejected {
         ErrorKind::InvalidAudience => Rejected::WrongAudience,
         ErrorKind::MissingRequiredClaim(claim) if claim == "aud" => Rejected::WrongAudience,
         ErrorKind::MissingRequiredClaim(claim) if claim == "iss" => Rejected::WrongIssuer,
-        ErrorKind::MissingRequiredClaim(_) => Rejected::Malformed("it has no `exp` that is a number"),
+        ErrorKind::MissingRequiredClaim(_) | ErrorKind::InvalidClaimFormat(_) => {
+            Rejected::Malformed("its `exp`, `nbf`, `iss` or `aud` is missing or of another kind")
+        }
         ErrorKind::Base64(_) | ErrorKind::Json(_) | ErrorKind::Utf8(_) | ErrorKind::InvalidToken => Rejected::Malformed("it is not a JWT"),
         _ => Rejected::BadSignature,
     }

@@ -32,6 +32,8 @@ struct Metadata {
 impl HttpKeys {
     /// Reads the issuer's keys by a client that is made of `builder`, which brings what is to be trusted; time-outs and redirections are set here.
     pub fn new(issuer: &Issuer, builder: reqwest::ClientBuilder) -> Result<Self, reqwest::Error> {
+        // rustls needs one crypto provider chosen in a process. Where one is chosen already, this call fails and changes nothing.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let client = builder.timeout(ANSWER_WITHIN).redirect(within_origin()).build()?;
         Ok(Self { client, issuer: issuer.url().to_owned(), discovery: issuer.discovery_url() })
     }

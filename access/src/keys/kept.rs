@@ -17,7 +17,7 @@ use tokio::{
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
-/// How often keys are fetched without being asked for, a tenth more or less.
+/// How often keys are fetched without being asked for, or up to a tenth later.
 pub const REFRESH_EVERY: Duration = Duration::from_secs(300);
 
 /// The shortest time from one fetch to another for the sake of an unknown key; also the longest until a failed fetch is tried again.
@@ -178,7 +178,7 @@ impl<F: FetchKeys> Renewal<F> {
             _ => FIRST_RETRY.saturating_mul(1 << (failures - 1).min(5)).min(COOL_DOWN),
         };
         // Nodes that started together do not ask together for ever.
-        pause.mul_f64(rand::random_range(0.9..1.1))
+        pause.mul_f64(rand::random_range(1.0..1.1))
     }
 
     /// Waits until the next fetch is due, or wanted and allowed.
