@@ -11,15 +11,16 @@ use std::{
 type Arrows = (&'static str, &'static [&'static str]);
 
 /// The engine: it knows nothing of what is built on it. Views and reactors do not know each other either; `system` brings them together.
-const ENGINE: [Arrows; 8] = [
+const ENGINE: [Arrows; 9] = [
+    ("access", &[]),
     ("embedded-log", &[]),
     ("event-sourcing", &[]),
     ("codec", &["event-sourcing"]),
     ("event-store", &["embedded-log", "event-sourcing", "codec"]),
     ("projections", &["event-sourcing", "codec", "event-store"]),
     ("consumers", &["event-sourcing", "codec", "event-store"]),
-    ("command-api", &["event-sourcing", "codec", "event-store"]),
-    ("system", &["embedded-log", "event-sourcing", "codec", "event-store", "projections", "consumers", "command-api"]),
+    ("command-api", &["access", "event-sourcing", "codec", "event-store"]),
+    ("system", &["access", "embedded-log", "event-sourcing", "codec", "event-store", "projections", "consumers", "command-api"]),
 ];
 
 /// What is built on the engine: the shop with its binary, and a second domain, which knows of the shop as little as the engine does.

@@ -1,0 +1,30 @@
+//! Who asks: the access tokens of an OpenID Connect issuer, verified.
+//!
+//! A request shows a JWT. [`Verifier::admit`] says whom it speaks for ([`Principal`]), or why for nobody ([`Rejected`]). The issuer's keys are read by
+//! [`FetchKeys`], kept and renewed beside the requests. [`simulated`] is an issuer for one machine and for tests.
+//!
+//! This crate never says what a principal may do, and knows nothing of events, commands or routes.
+
+#![warn(missing_docs)]
+
+mod bearer;
+mod cache;
+mod claims;
+mod crypto;
+mod issuer;
+mod keys;
+mod metadata;
+mod metrics;
+mod principal;
+mod rejected;
+pub mod simulated;
+mod token;
+mod verifier;
+
+pub use bearer::{TOKEN_BOUND, bearer};
+pub use issuer::{Issuer, WrongSetting, WrongUrl};
+pub use keys::{COOL_DOWN, FetchKeys, HttpKeys, KeySet, REFRESH_EVERY, Unfetched};
+pub use metadata::{METADATA_PATH, ResourceMetadata};
+pub use principal::{ACTOR_BOUND, Actor, NAME_BOUND, Principal};
+pub use rejected::{Rejected, insufficient_scope};
+pub use verifier::Verifier;
