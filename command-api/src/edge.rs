@@ -95,7 +95,7 @@ pub fn app(
     description.merge(routes);
     let guard = guard.of_routes(&description)?;
     let metadata = guard.clone();
-    let own = own.route(guard::METADATA, get(move || async move { metadata.metadata() }));
+    let own = own.route(access::METADATA_PATH, get(move || async move { metadata.metadata() }));
     let business = router
         .merge(SwaggerUi::new("/docs").url("/openapi.json", description::complete(description)))
         .layer(DefaultBodyLimit::disable())

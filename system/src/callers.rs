@@ -4,10 +4,10 @@ use crate::{
     Failure, HostPort, System,
     settings::{http_url, whole, yes_or_no},
 };
-use access::{Issuer, Tokens, simulated};
+use access::{HttpKeys, Issuer, Verifier, WrongSetting, simulated::Simulated};
 use clap::{Args, ValueEnum};
 use command_api::edge::Guard;
-use std::{net::IpAddr, sync::Arc};
+use std::net::IpAddr;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -78,8 +78,70 @@ fn is_loopback(address: &HostPort) -> bool {
     address.host == "localhost" || address.host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// The guard of a node's HTTP, and the words in which its start says who may call.
+/// The guard of a node's HTTP, and the line in which its start says who may call.
 pub(crate) struct Callers {
     pub guard: Guard,
     pub greeting: String,
+}
+
+impl Callers {
+    /// Begins to read the issuer's keys; where a simulated issuer is wanted, starts it first.
+    ///
+    /// # Errors
+    /// The port of the simulated issuer is taken, or a setting is wrong.
+    pub async fn start(system: &System, arguments: &CallerArguments, http: &TcpListener, stop: &CancellationToken) -> Result<Self, Failure> {
+        let Some(url) = arguments.issuer(system, stop).await? else {
+            let greeting = match arguments.open {
+                Some(Open::IKnow) => "open mode (DAYBOOK_OPEN=i-know): whoever reaches this node may do everything",
+                None => "open mode: nobody is asked who they are, so only this machine is served (--secure asks for tokens)",
+            };
+            return Ok(Self { guard: Guard::open(), greeting: greeting.to_owned() });
+        };
+        let wrong = |error: WrongSetting| Failure::usage(error.to_string());
+        let issuer = Issuer::new(&url, &arguments.oidc_audience).map_err(wrong)?;
+        let issuer = match &arguments.oidc_roles {
+            Some(claims) => issuer.with_roles(claims).map_err(wrong)?,
+            None => issuer,
+        };
+        // rustls needs one crypto provider chosen in a process. Where one is chosen already, this call fails and changes nothing.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let keys = HttpKeys::new(&issuer, reqwest::Client::builder()).map_err(Failure::failed)?;
+        let address = http.local_addr().map_err(Failure::failed)?;
+        let public_url = arguments.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
+        let greeting = match arguments.secure {
+            Some(true) => simulated_greeting(system, &url),
+            Some(false) | None => format!("callers need an access token of {url} for {}", arguments.oidc_audience),
+        };
+        let guard = Guard::asking(Verifier::start(issuer, keys), system.policy().clone(), public_url);
+        Ok(Self { guard, greeting })
+    }
+}
+
+impl CallerArguments {
+    /// The issuer's URL; none in open mode.
+    async fn issuer(&self, system: &System, stop: &CancellationToken) -> Result<Option<String>, Failure> {
+        if self.secure != Some(true) {
+            return Ok(self.oidc_issuer.clone());
+        }
+        let address = HostPort { host: "127.0.0.1".to_owned(), port: self.issuer_port };
+        let in_use = |error| Failure::in_use("the simulated issuer", &address, &error, "DAYBOOK_ISSUER_PORT");
+        let listener = TcpListener::bind(address.pair()).await.map_err(in_use)?;
+        let issuer = Simulated::new(listener, &self.oidc_audience, system.policy().roles()).map_err(Failure::failed)?;
+        let url = issuer.url().to_owned();
+        let end = stop.clone().cancelled_owned();
+        tokio::spawn(async move {
+            if let Err(error) = issuer.serve(end).await {
+                tracing::error!(%error, "the simulated issuer has ended");
+            }
+        });
+        Ok(Some(url))
+    }
+}
+
+fn simulated_greeting(system: &System, url: &str) -> String {
+    let roles = system.policy().roles().join(", ");
+    format!(
+        "callers need an access token. The issuer on {url} is simulated, and gives one to whoever asks on this machine; the roles are {roles}:\n\
+         TOKEN=$(curl -s {url}/token -d grant_type=client_credentials -d sub=ada -d role=customer | python3 -c 'import json,sys; print(json.load(sys.stdin)[\"access_token\"])')"
+    )
 }

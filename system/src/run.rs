@@ -1,7 +1,9 @@
 //! Runs a node of a system: its services, from the log to HTTP.
 
 use crate::{
-    Children, Failure, HostPort, Role, RunArguments, Service, StoreArguments, System, data,
+    Children, Failure, HostPort, Role, RunArguments, Service, StoreArguments, System,
+    callers::Callers,
+    data,
     embedded::EmbeddedLog,
     identity::{self, LogsByService},
     reading::{self, Databases, ReadSide, ReadingParts},
@@ -31,8 +33,10 @@ pub async fn run(system: &System, arguments: &RunArguments, children: Children) 
     settings::warn_of_unknown();
     let stop = until_signal();
     refuse_unreachable(arguments)?;
+    arguments.callers.check(system, &arguments.http)?;
     let http = bind("HTTP", &arguments.http, "DAYBOOK_HTTP").await?;
     let nodes = bind("nodes", &arguments.node, "DAYBOOK_NODE").await?;
+    let callers = Callers::start(system, &arguments.callers, &http, &stop).await?;
     data::prepare(&arguments.store.data)?;
     show(arguments);
     let log = if arguments.store.kafka.is_embedded() { Some(EmbeddedLog::start(&arguments.store).await?) } else { None };
@@ -78,8 +82,9 @@ pub async fn run(system: &System, arguments: &RunArguments, children: Children) 
     });
     let routes = command_routes(system, arguments, &writing).merge(databases.routes(system, arguments, aggregates, &codecs));
     let edge = EdgeConfig { answer_within: Duration::from_millis(arguments.answer_within), ..EdgeConfig::default() };
-    let app = edge::app(routes.merge(reading.letter_routes()), readiness, schemas, edge);
+    let app = edge::app(routes.merge(reading.letter_routes()), readiness, schemas, edge, callers.guard).map_err(Failure::failed)?;
     greet(system, arguments, &http);
+    println!("{}", callers.greeting);
     edge::serve(http, app, edge, stop.clone()).await.map_err(Failure::failed)?;
     reading.finished().await;
     writing.stop().await;
@@ -223,7 +228,8 @@ async fn bind(what: &str, address: &HostPort, setting: &str) -> Result<TcpListen
 ///
 /// # Errors
 /// One of them cannot be had.
-pub fn check(arguments: &RunArguments) -> Result<(), Failure> {
+pub fn check(system: &System, arguments: &RunArguments) -> Result<(), Failure> {
+    arguments.callers.check(system, &arguments.http)?;
     let free = |what, address: &HostPort, setting| {
         std::net::TcpListener::bind(address.pair()).map(drop).map_err(|error| Failure::in_use(what, address, &error, setting))
     };

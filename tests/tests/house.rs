@@ -17,7 +17,7 @@ const ENGINE: [Arrows; 9] = [
     ("event-sourcing", &[]),
     ("codec", &["event-sourcing"]),
     ("event-store", &["embedded-log", "event-sourcing", "codec"]),
-    ("projections", &["event-sourcing", "codec", "event-store"]),
+    ("projections", &["access", "event-sourcing", "codec", "event-store"]),
     ("consumers", &["event-sourcing", "codec", "event-store"]),
     ("command-api", &["access", "event-sourcing", "codec", "event-store"]),
     ("system", &["access", "embedded-log", "event-sourcing", "codec", "event-store", "projections", "consumers", "command-api"]),
@@ -30,7 +30,7 @@ const TENANTS: [Arrows; 6] = [
     ("invoices", &["domain"]),
     (
         "shop",
-        &["event-sourcing", "codec", "event-store", "projections", "consumers", "command-api", "system", "domain", "schemas", "invoices"],
+        &["access", "event-sourcing", "codec", "event-store", "projections", "consumers", "command-api", "system", "domain", "schemas", "invoices"],
     ),
     ("daybook", &["system", "shop"]),
     ("lending-library", &["event-sourcing", "codec", "event-store", "projections", "consumers", "command-api", "system", "system-tests"]),
@@ -38,7 +38,7 @@ const TENANTS: [Arrows; 6] = [
 
 /// The crates that test and measure both.
 const BESIDE: [Arrows; 4] = [
-    ("system-tests", &["embedded-log", "event-store", "shop"]),
+    ("system-tests", &["access", "embedded-log", "event-store", "shop"]),
     ("fuzz-targets", &["embedded-log", "event-sourcing", "codec", "event-store", "command-api", "domain", "schemas", "invoices", "shop"]),
     ("hot-paths", &["event-sourcing", "codec", "event-store", "projections", "domain", "schemas", "shop"]),
     ("bench", &["event-sourcing", "codec", "event-store", "projections", "command-api", "domain", "schemas", "shop"]),

@@ -5,7 +5,7 @@
 //! is closed, not open.
 
 use crate::Problem;
-use access::{Grant, Policy, Principal, Rejected, Tokens};
+use access::{Grant, METADATA_PATH, Policy, Principal, Rejected, ResourceMetadata, Verifier};
 use axum::{
     Json,
     extract::{MatchedPath, Request},
@@ -30,15 +30,13 @@ const PUBLIC: [&str; 13] = [
     "/docs",
     "/docs/",
     "/docs/{*rest}",
-    METADATA,
+    METADATA_PATH,
     "/subjects",
     "/subjects/{*rest}",
     "/schemas/{*rest}",
     "/config",
     "/config/{subject}",
 ];
-/// Where the description of this protected resource stands (RFC 9728).
-pub(super) const METADATA: &str = "/.well-known/oauth-protected-resource";
 const NAMESPACE: Uuid = Uuid::from_u128(0x6f1d_3b0e_52c4_5e0a_9a51_27d0_48c6_e1b3);
 
 /// Decides whether a request reaches its handler.
@@ -47,7 +45,7 @@ pub struct Guard(Option<Arc<Keeper>>);
 
 /// Where tokens are asked for.
 struct Keeper {
-    tokens: Arc<Tokens>,
+    verifier: Verifier,
     policy: Arc<Policy>,
     /// This API's own address, as its callers know it.
     public_url: String,
@@ -60,9 +58,9 @@ impl Guard {
         Self(None)
     }
 
-    /// Asks for the tokens that `tokens` verifies. `public_url` is this API's own address, as its callers know it.
-    pub fn asking(tokens: Arc<Tokens>, policy: Arc<Policy>, public_url: String) -> Self {
-        Self(Some(Arc::new(Keeper { tokens, policy, public_url, actions: BTreeMap::new() })))
+    /// Asks for the tokens that `verifier` knows. `public_url` is this API's own address, as its callers know it.
+    pub fn asking(verifier: Verifier, policy: Arc<Policy>, public_url: String) -> Self {
+        Self(Some(Arc::new(Keeper { verifier, policy, public_url, actions: BTreeMap::new() })))
     }
 
     /// The same guard, of the routes that are described.
@@ -77,8 +75,8 @@ impl Guard {
         if !wrong.is_empty() {
             return Err(UnguardedRoutes(wrong));
         }
-        let Keeper { tokens, policy, public_url, .. } = &*keeper;
-        Ok(Self(Some(Arc::new(Keeper { tokens: tokens.clone(), policy: policy.clone(), public_url: public_url.clone(), actions }))))
+        let Keeper { verifier, policy, public_url, .. } = &*keeper;
+        Ok(Self(Some(Arc::new(Keeper { verifier: verifier.clone(), policy: policy.clone(), public_url: public_url.clone(), actions }))))
     }
 
     /// Passes a request on with its grant, or answers in its place.
@@ -99,7 +97,7 @@ impl Guard {
     /// The description of this API as a protected resource; none in open mode.
     pub(super) fn metadata(&self) -> Response {
         match &self.0 {
-            Some(keeper) => Json(keeper.tokens.resource_metadata(&keeper.public_url)).into_response(),
+            Some(keeper) => Json(ResourceMetadata::new(&keeper.public_url, "Daybook", keeper.verifier.issuer(), &[])).into_response(),
             None => Problem::new(StatusCode::NOT_FOUND, "open-mode", "nobody is asked for a token here").into_response(),
         }
     }
@@ -132,8 +130,11 @@ impl Keeper {
     }
 
     async fn principal(&self, headers: &HeaderMap) -> Result<Arc<Principal>, Box<Response>> {
-        let token = bearer(headers).map_err(|rejected| Box::new(self.challenge(&rejected)))?;
-        self.tokens.verify(token).await.map_err(|rejected| Box::new(self.challenge(&rejected)))
+        let admitted = match authorization(headers) {
+            Ok(authorization) => self.verifier.admit(authorization).await,
+            Err(rejected) => Err(rejected),
+        };
+        admitted.map_err(|rejected| Box::new(self.challenge(&rejected)))
     }
 
     /// The answer to a request without a good token.
@@ -156,7 +157,7 @@ impl Keeper {
     }
 
     fn metadata_url(&self) -> String {
-        format!("{}{METADATA}", self.public_url)
+        format!("{}{METADATA_PATH}", self.public_url)
     }
 }
 
@@ -168,17 +169,12 @@ fn with_challenge(problem: Problem, challenge: &str) -> Response {
     response
 }
 
-/// The token of a request's one `Authorization: Bearer`.
-fn bearer(headers: &HeaderMap) -> Result<&str, Rejected> {
+/// The one `Authorization` of a request. Of two, nobody could tell which was meant.
+fn authorization(headers: &HeaderMap) -> Result<Option<&[u8]>, Rejected> {
     let mut given = headers.get_all(header::AUTHORIZATION).iter();
-    let value = match (given.next(), given.next()) {
-        (None, _) => return Err(Rejected::Missing),
-        (Some(_), Some(_)) => return Err(Rejected::Malformed("there is more than one")),
-        (Some(value), None) => value.to_str().map_err(|_| Rejected::Malformed("it is no visible ASCII"))?,
-    };
-    match value.split_once(' ') {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim()),
-        Some(_) | None => Err(Rejected::Missing),
+    match (given.next(), given.next()) {
+        (_, Some(_)) => Err(Rejected::Malformed("there is more than one Authorization header")),
+        (value, None) => Ok(value.map(HeaderValue::as_bytes)),
     }
 }
 
