@@ -107,7 +107,7 @@ pub fn app(
 /// Trace, metrics, closing of connections, who may what and the guard against panics, for every request, in one layer: for each request axum
 /// copies all that is within a layer, so the cost of nested layers grows with the square of their number.
 async fn surround(State(guard): State<Guard>, request: Request, next: Next) -> Response {
-    let answer = |request| guarded(guard.pass(request, |request| next.run(request)));
+    let answer = |request| guarded(async move { guard.pass(request, |request| next.run(request)).await });
     trace::follow(request, |request| metrics::measure(request, |request| intake::close_when_unread(request, answer))).await
 }
 

@@ -15,6 +15,7 @@ use crate::{
 };
 use holding::usable;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 /// A user: the account, and the orders for which it was asked.
 ///

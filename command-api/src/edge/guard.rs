@@ -83,7 +83,7 @@ impl Guard {
     pub(super) async fn pass<F: Future<Output = Response>>(&self, mut request: Request, next: impl FnOnce(Request) -> F) -> Response {
         let grant = match &self.0 {
             None => Ok(Grant::open()),
-            Some(keeper) => keeper.grant(&request).await,
+            Some(keeper) => keeper.grant(Asked::of(&request)).await,
         };
         match grant {
             Ok(grant) => {
@@ -108,33 +108,39 @@ impl Guard {
 #[error("nobody said who may use {}: each needs an x-action that the table names", .0.iter().cloned().collect::<Vec<_>>().join(", "))]
 pub struct UnguardedRoutes(pub BTreeSet<String>);
 
+/// What is judged of a request.
+struct Asked {
+    /// None where no route matches.
+    route: Option<String>,
+    method: Method,
+    authorization: Result<Option<HeaderValue>, Rejected>,
+}
+
+impl Asked {
+    fn of(request: &Request) -> Self {
+        let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+        let method = if request.method() == Method::HEAD { Method::GET } else { request.method().clone() };
+        Self { route, method, authorization: authorization(request.headers()) }
+    }
+}
+
 impl Keeper {
-    async fn grant(&self, request: &Request) -> Result<Grant, Box<Response>> {
+    async fn grant(&self, asked: Asked) -> Result<Grant, Box<Response>> {
         // Where no route matches, the answer is that there is nothing here.
-        let Some(route) = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str) else { return Ok(Grant::nothing()) };
-        if PUBLIC.contains(&route) {
+        let Some(route) = asked.route.filter(|route| !PUBLIC.contains(&route.as_str())) else { return Ok(Grant::nothing()) };
+        if asked.method == Method::OPTIONS {
             return Ok(Grant::nothing());
         }
-        let method = if request.method() == Method::HEAD { Method::GET } else { request.method().clone() };
-        let action = self.actions.get(&(method, route.to_owned()));
-        let principal = self.principal(request.headers()).await?;
-        let denied = || Box::new(self.forbidden(action.map(String::as_str)));
-        let Some(named) = action else { return if self.knows(route) { Ok(Grant::nothing()) } else { Err(denied()) } };
-        let roles = principal.roles.iter().cloned().collect();
-        Grant::of(&self.policy, named, roles, principal.actor(), account(&principal)).ok_or_else(denied)
-    }
-
-    /// True where the route takes another method: then the answer is which.
-    fn knows(&self, route: &str) -> bool {
-        self.actions.keys().any(|(_, known)| known == route)
-    }
-
-    async fn principal(&self, headers: &HeaderMap) -> Result<Arc<Principal>, Box<Response>> {
-        let admitted = match authorization(headers) {
-            Ok(authorization) => self.verifier.admit(authorization).await,
-            Err(rejected) => Err(rejected),
+        let admitted = match &asked.authorization {
+            Ok(authorization) => self.verifier.admit(authorization.as_ref().map(HeaderValue::as_bytes)).await,
+            Err(rejected) => Err(rejected.clone()),
         };
-        admitted.map_err(|rejected| Box::new(self.challenge(&rejected)))
+        let principal = admitted.map_err(|rejected| Box::new(self.challenge(&rejected)))?;
+        let place = (asked.method, route);
+        let Some(action) = self.actions.get(&place) else { return Err(Box::new(self.not_allowed(&place.0, &place.1))) };
+        let roles = principal.roles.iter().cloned().collect();
+        let granted = Grant::of(&self.policy, action, roles, principal.actor(), account(&principal));
+        granted.ok_or_else(|| Box::new(self.forbidden(action)))
     }
 
     /// The answer to a request without a good token.
@@ -147,12 +153,19 @@ impl Keeper {
         with_challenge(problem, &rejected.challenge(&self.metadata_url()))
     }
 
-    fn forbidden(&self, action: Option<&str>) -> Response {
-        let roles = action.map(|action| self.policy.roles_for(action)).unwrap_or_default();
-        let detail = match &roles[..] {
-            [] => "nobody may do this over HTTP".to_owned(),
-            roles => format!("this needs one of the roles {}", roles.join(", ")),
-        };
+    /// The answer to a method that the route's description does not have.
+    fn not_allowed(&self, method: &Method, route: &str) -> Response {
+        let methods: Vec<&str> = self.actions.keys().filter(|(_, known)| known == route).map(|(method, _)| method.as_str()).collect();
+        let detail = format!("{method} is not among what {route} takes");
+        let mut response = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", detail).into_response();
+        if let Ok(value) = HeaderValue::from_str(&methods.join(",")) {
+            response.headers_mut().insert(header::ALLOW, value);
+        }
+        response
+    }
+
+    fn forbidden(&self, action: &str) -> Response {
+        let detail = format!("this needs one of the roles {}", self.policy.roles_for(action).join(", "));
         with_challenge(Problem::new(StatusCode::FORBIDDEN, "forbidden", detail), &access::insufficient_scope(&[], &self.metadata_url()))
     }
 
@@ -170,11 +183,11 @@ fn with_challenge(problem: Problem, challenge: &str) -> Response {
 }
 
 /// The one `Authorization` of a request. Of two, nobody could tell which was meant.
-fn authorization(headers: &HeaderMap) -> Result<Option<&[u8]>, Rejected> {
+fn authorization(headers: &HeaderMap) -> Result<Option<HeaderValue>, Rejected> {
     let mut given = headers.get_all(header::AUTHORIZATION).iter();
     match (given.next(), given.next()) {
         (_, Some(_)) => Err(Rejected::Malformed("there is more than one Authorization header")),
-        (value, None) => Ok(value.map(HeaderValue::as_bytes)),
+        (value, None) => Ok(value.cloned()),
     }
 }
 
