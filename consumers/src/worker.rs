@@ -7,6 +7,7 @@ use crate::{
     lanes::{is_dead, rewrite_once, until_it_answers},
     meta,
 };
+use event_sourcing::Timestamp;
 use futures::stream::{FuturesUnordered, StreamExt};
 use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
@@ -15,6 +16,9 @@ use tokio_util::sync::CancellationToken;
 const AT_ONCE: u32 = 64;
 /// How often the worker asks the database for due errands while any are put by.
 const EVERY: Duration = Duration::from_millis(250);
+
+/// How far apart the clocks of nodes may be, in milliseconds, before a row that one has written is due at once for another.
+const APART: i64 = 5_000;
 
 /// The worker of a service's reactors.
 pub(crate) struct Worker {
@@ -52,10 +56,16 @@ impl Worker {
         if sources.is_empty() {
             return Vec::new();
         }
-        self.store.due(&sources, meta::now(), AT_ONCE).await.unwrap_or_else(|error| {
+        self.store.due(&sources, self.moments(), AT_ONCE).await.unwrap_or_else(|error| {
             tracing::warn!(error, "what is put by cannot be looked up now");
             Vec::new()
         })
+    }
+
+    /// Now, and the latest moment at which a row may be due: what is due later was written by a clock that was ahead.
+    fn moments(&self) -> (Timestamp, Timestamp) {
+        let now = meta::now();
+        (now, now.plus_millis(self.attempts.longest_pause().saturating_add(APART)))
     }
 
     /// Tries an errand. True where it is settled: the next of its pair may be due.
@@ -75,7 +85,8 @@ impl Worker {
         if row.as_ref() != Some(errand) {
             tracing::debug!(errand = errand.id, "its row has changed since it was looked up");
         }
-        row.filter(|errand| !is_dead(errand) && errand.due <= meta::now())
+        let (now, latest) = self.moments();
+        row.filter(|errand| !is_dead(errand) && (errand.due <= now || errand.due > latest))
     }
 
     async fn attempt(&self, errand: &mut Errand) -> bool {

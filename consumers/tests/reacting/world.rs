@@ -228,14 +228,14 @@ impl World {
     }
 
     /// The errands that are due and first of their pair.
-    fn found(&self, now: Timestamp, limit: u32) -> Vec<Errand> {
+    fn found(&self, (now, latest): (Timestamp, Timestamp), limit: u32) -> Vec<Errand> {
         let rows = self.rows.lock().unwrap();
         let place = |errand: &Errand| (errand.position.offset, errand.number);
         let behind = |errand: &Errand| {
             let pair = (errand.source_aggregate, errand.target);
             rows.values().any(|other| (other.source_aggregate, other.target) == pair && place(other) < place(errand))
         };
-        let is_due = |errand: &&Errand| errand.status == Status::Waiting && errand.due <= now && !behind(errand);
+        let is_due = |errand: &&Errand| errand.status == Status::Waiting && (errand.due <= now || errand.due > latest) && !behind(errand);
         rows.values().filter(is_due).take(limit as usize).cloned().collect()
     }
 
@@ -307,8 +307,8 @@ impl ReactionStore for World {
         Ok(self.rows.lock().unwrap().values().map(|errand| (errand.source_aggregate, errand.target)).collect())
     }
 
-    async fn due(&self, _: &[PartitionId], now: Timestamp, limit: u32) -> Result<Vec<Errand>, String> {
-        let found = self.found(now, limit);
+    async fn due(&self, _: &[PartitionId], within: (Timestamp, Timestamp), limit: u32) -> Result<Vec<Errand>, String> {
+        let found = self.found(within, limit);
         tokio::time::sleep(Duration::from_millis(self.looks_for.load(Ordering::SeqCst))).await;
         Ok(found)
     }
