@@ -1,5 +1,5 @@
-"""A read that names a position shows at least what was acknowledged there, unless the log has lost it; and soon after a log has lost
-something, nothing is shown as of it."""
+"""A read that names a position shows at least what was acknowledged there, unless the log has lost it; and some seconds after a log has
+lost something, nothing is shown as of it."""
 
 from __future__ import annotations
 
@@ -16,17 +16,25 @@ SHOWN_WITHIN = 10.0
 
 def check(evidence: Evidence) -> list[Violation]:
     """All reads that were answered from before their position, or from what was lost."""
-    lost = {(group.aggregate, group.last.position): loss for loss in evidence.losses for group in loss.groups}
     touched = {group.aggregate: (group, loss) for loss in evidence.losses for group in loss.groups}
-    moments = Moments(evidence) if lost else None
+    moments = Moments(evidence) if touched else None
     found: list[Violation] = []
     for read in evidence.reads:
-        gone = lost.get((read.aggregate, read.position))
-        if gone is None or read.end < gone.gone:
+        if not any(unnoticed(read, loss) for loss in evidence.losses):
             found += stale(read)
         if moments and read.aggregate in touched:
             found += beyond(read, moments, *touched[read.aggregate])
     return found
+
+
+def unnoticed(read: Read, loss: Loss) -> bool:
+    """Whether a view cannot know what the position means: it is one of those that were lost, or stands in their place, and the view had read
+    further before the loss and has not noticed it yet."""
+    source, offset = read.position.rsplit("/", 1)
+    if source != loss.source or int(offset) < loss.first or read.end < loss.gone:
+        return False
+    is_lost = any((group.aggregate, group.last.position) == (read.aggregate, read.position) for group in loss.groups)
+    return is_lost or read.start < loss.back + SHOWN_WITHIN
 
 
 def stale(read: Read) -> Iterator[Violation]:
