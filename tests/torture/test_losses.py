@@ -7,7 +7,7 @@ import unittest
 from collections.abc import Callable
 from pathlib import Path
 
-from .checker import reads
+from .checker import reads, report
 from .checker.check import check
 from .synthetic import OFF, PAYMENT, PRODUCT, Made, confirmed_order, gbp, react, reserve, shop, tell
 from .workload.history import Operation, Read
@@ -63,6 +63,14 @@ class Commands(unittest.TestCase):
 
     def test_what_was_acknowledged_elsewhere_is_not(self) -> None:
         self.assertEqual(self.made(lambda made, first: setattr(first.last, "position", "products/0/4")), ["lost"])
+
+    def test_a_history_shows_what_was_lost(self) -> None:
+        made = shop()
+        first = received(made)
+        made.lose("products", offset(first))
+        told = report.history(made.evidence(), PRODUCT)
+        self.assertRegex(told, rf"{first.last.position} StockReceived .* LOST at ")
+        self.assertEqual(report.summary(made.evidence(), [])["events_lost"], 1)
 
     def test_what_was_acknowledged_after_the_loss_is_not(self) -> None:
         def harm(made: Made, _: Operation) -> None:
