@@ -235,6 +235,16 @@ class Outcomes(unittest.TestCase):
         made.fill_tables()
         self.assertEqual(set(kinds(made)), {"saga-open", "doubled-at-gateway", "mail-unasked", "given-up"})
 
+    def test_an_order_may_hear_from_another_log_what_its_own_has_lost_and_no_other_order_may(self) -> None:
+        def reserved_early(order: str) -> list[str]:
+            made = self.half_forgotten("orders", "OrderAccepted")
+            react(made, "orders", order, [("OrderLineReserved", {"line": 0, "unit_price": gbp(100)})], order)
+            made.fill_tables()
+            return kinds(made)
+
+        self.assertEqual(reserved_early(THIRD), [])
+        self.assertIn("illegal-event", reserved_early(OFF))
+
     def test_a_letter_about_what_is_half_forgotten_is_no_fault(self) -> None:
         made = self.half_forgotten("payments", "PaymentRequested")
         made.letters.append({"database": "payments", "letter": {"aggregate_id": THIRD_PAYMENT, "reader": "void", "reason": "because"}})

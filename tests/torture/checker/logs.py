@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from .evidence import Evidence, Log, Violation
+from .lost import Touched
 from .models import Illegal, model_of
 from .runs import Group, group_of
 
@@ -19,7 +20,12 @@ def check(evidence: Evidence) -> list[Violation]:
         for record in log.records
         if record.value is None
     ]
-    found += judged(log, set(log.by_aggregate))
+    touched = Touched(evidence)
+    found += [
+        violation
+        for violation in judged(log, set(log.by_aggregate))
+        if violation.kind != "illegal-event" or violation.aggregate not in touched.half_forgotten
+    ]
     for loss in evidence.losses:
         found += [Violation("hole-in-log", hole) for hole in loss.log.holes]
         found += judged(loss.log, {group.aggregate for group in loss.groups})

@@ -53,8 +53,9 @@ class Touched:
         self.names = {name for record in lost if record.service in ("users", "products", "reservations") for name in named(record)}
         of = orders_of(evidence) if lost else {}
         self.orders = {order for record in lost if (order := of.get(record.key) or about(record))}
-        # Who is asked for by an order that is concerned, or asks for it.
-        self.ids |= self.orders | {id_ for id_, order in of.items() if order in self.orders}
+        # These orders, their payments and notifications may hear from one log what another does not remember.
+        self.half_forgotten = self.orders | {id_ for id_, order in of.items() if order in self.orders}
+        self.ids |= self.half_forgotten
 
     def __contains__(self, id_: str | None) -> bool:
         return id_ in self.ids
