@@ -7,6 +7,7 @@ use std::{
     collections::HashMap,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
+    time::Duration,
 };
 use tokio::sync::Semaphore;
 
@@ -55,6 +56,12 @@ impl Attempts {
             Task::Command(_) => self.patience,
             Task::Effect(effect) => self.kinds.get(&*effect.kind).map_or(self.patience, |kind| kind.patience),
         }
+    }
+
+    /// The longest pause between two attempts at any errand, in milliseconds.
+    pub fn longest_pause(&self) -> i64 {
+        let longest = self.kinds.values().map(|kind| kind.patience.longest_pause).fold(self.patience.longest_pause, Duration::max);
+        i64::try_from(longest.as_millis()).unwrap_or(i64::MAX)
     }
 
     /// Tries an errand once. Where its effect may have been performed before, asks the effect's question first. Each command or question

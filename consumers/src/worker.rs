@@ -16,6 +16,9 @@ const AT_ONCE: u32 = 64;
 /// How often the worker asks the database for due errands while any are put by.
 const EVERY: Duration = Duration::from_millis(250);
 
+/// How far apart the clocks of nodes may be, in milliseconds, before a row that one has written is due at once for another.
+const APART: i64 = 5_000;
+
 /// The worker of a service's reactors.
 pub(crate) struct Worker {
     pub store: Arc<dyn ReactionStore>,
@@ -52,7 +55,9 @@ impl Worker {
         if sources.is_empty() {
             return Vec::new();
         }
-        self.store.due(&sources, meta::now(), AT_ONCE).await.unwrap_or_else(|error| {
+        let now = meta::now();
+        let latest = now.plus_millis(self.attempts.longest_pause().saturating_add(APART));
+        self.store.due(&sources, (now, latest), AT_ONCE).await.unwrap_or_else(|error| {
             tracing::warn!(error, "what is put by cannot be looked up now");
             Vec::new()
         })

@@ -77,6 +77,18 @@ async fn no_checkpoint_waits_behind_an_attempt_that_hangs_and_order_is_kept_all_
 }
 
 #[tokio::test]
+async fn what_was_put_by_by_a_clock_that_was_ahead_does_not_wait_until_the_others_are_there() {
+    let world = Arc::new(World::default());
+    world.answers.lock().unwrap().insert(id("slow"), Answers::NotNow);
+    let reactors = reactors(&world, 0).await;
+    take(&reactors, &batch(0, vec![record(0, "a", &["slow"], false)])).await;
+    passed(&world, 1).await;
+    world.rows.lock().unwrap().values_mut().for_each(|row| row.due = row.due.plus_millis(3_600_000));
+    world.answers.lock().unwrap().clear();
+    until("what was put by is done", || world.rows.lock().unwrap().is_empty()).await;
+}
+
+#[tokio::test]
 async fn a_second_delivery_asks_the_same_under_the_same_ids() {
     let world = Arc::new(World::default());
     let batch = batch(0, vec![record(0, "a", &["x"], false), record(1, "b", &["x"], false)]);

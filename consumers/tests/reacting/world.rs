@@ -267,14 +267,14 @@ impl ReactionStore for World {
         Ok(self.rows.lock().unwrap().values().map(|errand| (errand.source_aggregate, errand.target)).collect())
     }
 
-    async fn due(&self, _: &[PartitionId], now: Timestamp, limit: u32) -> Result<Vec<Errand>, String> {
+    async fn due(&self, _: &[PartitionId], (now, latest): (Timestamp, Timestamp), limit: u32) -> Result<Vec<Errand>, String> {
         let rows = self.rows.lock().unwrap();
         let place = |errand: &Errand| (errand.position.offset, errand.number);
         let behind = |errand: &Errand| {
             let pair = (errand.source_aggregate, errand.target);
             rows.values().any(|other| (other.source_aggregate, other.target) == pair && place(other) < place(errand))
         };
-        let is_due = |errand: &&Errand| errand.status == Status::Waiting && errand.due <= now && !behind(errand);
+        let is_due = |errand: &&Errand| errand.status == Status::Waiting && (errand.due <= now || errand.due > latest) && !behind(errand);
         Ok(rows.values().filter(is_due).take(limit as usize).cloned().collect())
     }
 

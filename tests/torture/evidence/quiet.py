@@ -56,10 +56,10 @@ def look(reader: Reader, losses: list[dict]) -> tuple[list[str], list[str]]:
     try:
         ends = reader.read_to_end(20)
         late = tables.behind(ends, tables.checkpoints())
-        dead = [*letters.letters()]
+        dead, put_by = [*letters.letters()], tables.put_by()
     except (*tables.UNREACHABLE, TimeoutError, KafkaException) as error:
         return [f"{type(error).__name__}: {error}"], []
     if late:
         return late, []
     evidence = Evidence(log=log_of(reader.records), letters=dead, losses=losses_of(reader.records, losses))
-    return [violation.text for violation in sagas.check(evidence)], sagas.tried_on(evidence)
+    return [violation.text for violation in sagas.check(evidence)], sagas.tried_on(evidence) + put_by
