@@ -20,21 +20,31 @@ def check(evidence: Evidence) -> list[Violation]:
     moments = Moments(evidence) if touched else None
     found: list[Violation] = []
     for read in evidence.reads:
-        if not any(unnoticed(read, loss) for loss in evidence.losses):
+        if not any(unnoticed(read, loss, noticed_by(loss, evidence.losses)) for loss in evidence.losses):
             found += stale(read)
         if moments and read.aggregate in touched:
-            found += beyond(read, moments, *touched[read.aggregate])
+            group, loss = touched[read.aggregate]
+            found += beyond(read, moments, group, loss, noticed_by(loss, evidence.losses))
     return found
 
 
-def unnoticed(read: Read, loss: Loss) -> bool:
+def noticed_by(loss: Loss, losses: list[Loss]) -> float:
+    """By when a loss must have been noticed: while the broker was down again, nobody could."""
+    back = loss.back
+    for other in sorted(losses, key=lambda other: other.gone):
+        if back <= other.gone < back + SHOWN_WITHIN:
+            back = other.back
+    return back + SHOWN_WITHIN
+
+
+def unnoticed(read: Read, loss: Loss, by: float) -> bool:
     """Whether a view cannot know what the position means: it is one of those that were lost, or stands in their place, and the view had read
     further before the loss and has not noticed it yet."""
     source, offset = read.position.rsplit("/", 1)
     if source != loss.source or int(offset) < loss.first or read.end < loss.gone:
         return False
     is_lost = any((group.aggregate, group.last.position) == (read.aggregate, read.position) for group in loss.groups)
-    return is_lost or read.start < loss.back + SHOWN_WITHIN
+    return is_lost or read.start < by
 
 
 def stale(read: Read) -> Iterator[Violation]:
@@ -46,10 +56,10 @@ def stale(read: Read) -> Iterator[Violation]:
         yield Violation("stale-read", f"{read.path} at least {read.position} answered {read.status}", read.aggregate)
 
 
-def beyond(read: Read, moments: Moments, group: Group, loss: Loss) -> Iterator[Violation]:
+def beyond(read: Read, moments: Moments, group: Group, loss: Loss, by: float) -> Iterator[Violation]:
     """One that shows a version which its aggregate had only in what was lost a while ago."""
-    if read.status == 200 and read.start > loss.back + SHOWN_WITHIN:
-        had = [state["version"] for state in moments.within(group.first.service, group.aggregate, loss.back + SHOWN_WITHIN, read.end)]
+    if read.status == 200 and read.start > by:
+        had = [state["version"] for state in moments.within(group.first.service, group.aggregate, by, read.end)]
         if (read.version or 0) > max(had):
             text = f"{read.path} answered version {read.version} {read.start - loss.back:.1f} s after it was lost; there were {sorted({*had})}"
             yield Violation("shows-lost", text, read.aggregate)
