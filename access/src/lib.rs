@@ -23,7 +23,7 @@ mod verifier;
 
 pub use bearer::{TOKEN_BOUND, bearer};
 pub use issuer::{Issuer, WrongSetting, WrongUrl};
-pub use keys::{COOL_DOWN, FetchKeys, HttpKeys, KeySet, REFRESH_EVERY, Unfetched};
+pub use keys::{COOL_DOWN, FetchKeys, HttpKeys, KeySet, REFRESH_EVERY, Unfetched, system_authorities};
 pub use metadata::{METADATA_PATH, ResourceMetadata};
 pub use principal::{ACTOR_BOUND, Actor, NAME_BOUND, Principal};
 pub use rejected::{Rejected, insufficient_scope};
