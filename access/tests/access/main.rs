@@ -4,6 +4,7 @@
 mod issuers;
 mod keys;
 mod rsa;
+mod secret;
 mod speed;
 mod tokens;
 
