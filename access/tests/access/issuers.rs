@@ -150,6 +150,12 @@ async fn keys_come_from_where_nobody_can_change_them() {
 
 #[tokio::test]
 async fn a_long_answer_is_not_read() {
+    let keys = signer().key_set().to_string();
+    for (length, is_read) in [(1024 * 1024, true), (1024 * 1024 + 1, false)] {
+        let body = keys.clone() + &" ".repeat(length - keys.len());
+        let told = fetched(usual, Router::new().route("/keys", get(|| async { body }))).await;
+        assert_eq!(told.is_ok(), is_read, "{length}");
+    }
     let endless = || async { Body::from_stream(futures::stream::repeat_with(|| Ok::<_, std::io::Error>("x".repeat(10_000)))) };
     let told = fetched(usual, Router::new().route("/keys", get(endless))).await;
     assert!(matches!(&told, Err(Unfetched::Unreachable { reason, .. }) if reason.contains("length limit exceeded")), "{told:?}");
