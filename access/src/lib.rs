@@ -27,7 +27,7 @@ mod verifier;
 pub use bearer::{TOKEN_BOUND, bearer};
 pub use grant::Grant;
 pub use issuer::{Issuer, WrongSetting, WrongUrl};
-pub use keys::{COOL_DOWN, FetchKeys, HttpKeys, KeySet, REFRESH_EVERY, Unfetched};
+pub use keys::{COOL_DOWN, FetchKeys, HttpKeys, KeySet, REFRESH_EVERY, Unfetched, system_authorities};
 pub use metadata::{METADATA_PATH, ResourceMetadata};
 pub use policy::{Policy, Reach};
 pub use principal::{ACTOR_BOUND, Actor, NAME_BOUND, Principal};

@@ -103,9 +103,7 @@ impl Callers {
             Some(claims) => issuer.with_roles(claims).map_err(wrong)?,
             None => issuer,
         };
-        // rustls needs one crypto provider chosen in a process. Where one is chosen already, this call fails and changes nothing.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let keys = HttpKeys::new(&issuer, reqwest::Client::builder()).map_err(Failure::failed)?;
+        let keys = HttpKeys::new(&issuer, access::system_authorities()).map_err(Failure::failed)?;
         let address = http.local_addr().map_err(Failure::failed)?;
         let public_url = arguments.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
         let greeting = match arguments.secure {

@@ -2,9 +2,19 @@
 
 use super::{FetchKeys, KeySet, Unfetched};
 use crate::{Issuer, issuer::secret_url};
-use reqwest::{Client, Response, redirect::Policy};
+use axum::{
+    body::{Body, Bytes, to_bytes},
+    http::{Request, StatusCode, header::ACCEPT},
+};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use serde::Deserialize;
-use std::{error::Error, time::Duration};
+use std::{error::Error, sync::Arc, time::Duration};
+use tokio::time::timeout;
 
 /// The longest answer that is read, in bytes.
 const BODY_BOUND: usize = 1024 * 1024;
@@ -12,13 +22,10 @@ const BODY_BOUND: usize = 1024 * 1024;
 /// The longest time for each of the two requests, the connection among it.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
-/// The most redirections that are followed, all of them to the same scheme, host and port.
-const REDIRECTS: usize = 3;
-
-/// Reads keys over HTTP.
+/// Reads keys over HTTPS, or HTTP on loopback. It follows no redirection: keys come from whom the setting and the issuer's metadata name.
 #[derive(Debug, Clone)]
 pub struct HttpKeys {
-    client: Client,
+    client: Client<HttpsConnector<HttpConnector>, Body>,
     issuer: String,
     discovery: String,
 }
@@ -30,11 +37,13 @@ struct Metadata {
 }
 
 impl HttpKeys {
-    /// Reads the issuer's keys by a client that is made of `builder`, which brings what is to be trusted; time-outs and redirections are set here.
-    pub fn new(issuer: &Issuer, builder: reqwest::ClientBuilder) -> Result<Self, reqwest::Error> {
-        // rustls needs one crypto provider chosen in a process. Where one is chosen already, this call fails and changes nothing.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = builder.timeout(ANSWER_WITHIN).redirect(within_origin()).build()?;
+    /// Reads the issuer's keys from servers whose certificates these authorities vouch for; [`system_authorities`] are the usual ones.
+    pub fn new(issuer: &Issuer, authorities: RootCertStore) -> Result<Self, rustls::Error> {
+        let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider())).with_safe_default_protocol_versions()?;
+        let tls = tls.with_root_certificates(authorities).with_no_client_auth();
+        let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().build();
+        // Nobody asks again for minutes: a connection that is kept would be closed by then.
+        let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
         Ok(Self { client, issuer: issuer.url().to_owned(), discovery: issuer.discovery_url() })
     }
 
@@ -50,14 +59,19 @@ impl HttpKeys {
         Ok(metadata)
     }
 
-    async fn get(&self, url: &str) -> Result<Vec<u8>, Unfetched> {
-        let unreachable = |reason: String| Unfetched::Unreachable { url: url.to_owned(), reason };
-        let response =
-            self.client.get(url).header("accept", "application/json").send().await.map_err(|error| unreachable(causes(&error)))?;
-        if response.status() != reqwest::StatusCode::OK {
-            return Err(unreachable(format!("status {}", response.status())));
+    async fn get(&self, url: &str) -> Result<Bytes, Unfetched> {
+        let answer = timeout(ANSWER_WITHIN, self.answer(url)).await.unwrap_or_else(|_| Err("no answer within 5 seconds".to_owned()));
+        answer.map_err(|reason| Unfetched::Unreachable { url: url.to_owned(), reason })
+    }
+
+    /// The body of an answer with status 200, or what came instead.
+    async fn answer(&self, url: &str) -> Result<Bytes, String> {
+        let request = Request::get(url).header(ACCEPT, "application/json").body(Body::empty()).map_err(|error| causes(&error))?;
+        let response = self.client.request(request).await.map_err(|error| causes(&error))?;
+        if response.status() != StatusCode::OK {
+            return Err(format!("status {}", response.status()));
         }
-        bounded_body(response).await.map_err(|error| unreachable(causes(&error)))?.ok_or(Unfetched::Unreadable("it is longer than 1 MiB"))
+        to_bytes(Body::new(response.into_body()), BODY_BOUND).await.map_err(|error| causes(&error))
     }
 }
 
@@ -68,28 +82,15 @@ impl FetchKeys for HttpKeys {
     }
 }
 
-/// The body, or nothing where it is too long; no more than that is ever read.
-async fn bounded_body(mut response: Response) -> Result<Option<Vec<u8>>, reqwest::Error> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await? {
-        if body.len() + chunk.len() > BODY_BOUND {
-            return Ok(None);
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(Some(body))
+/// The certificate authorities that this machine trusts; none where it has none, which is enough for loopback.
+pub fn system_authorities() -> RootCertStore {
+    let mut authorities = RootCertStore::empty();
+    authorities.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    authorities
 }
 
-/// Follows redirections within an origin only: the keys must come from whom the setting or the issuer's metadata name.
-fn within_origin() -> Policy {
-    Policy::custom(|attempt| {
-        let stays = attempt.previous().iter().all(|passed| passed.origin() == attempt.url().origin());
-        if stays && attempt.previous().len() <= REDIRECTS { attempt.follow() } else { attempt.stop() }
-    })
-}
-
-/// An error with what caused it: reqwest's own text says only that sending failed.
-fn causes(error: &reqwest::Error) -> String {
+/// An error with what caused it: the outermost says only that sending failed.
+fn causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

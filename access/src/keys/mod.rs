@@ -6,7 +6,7 @@ mod kept;
 mod set;
 
 pub use fetch::{FetchKeys, Unfetched};
-pub use http::HttpKeys;
+pub use http::{HttpKeys, system_authorities};
 pub(crate) use kept::KeptKeys;
 pub use kept::{COOL_DOWN, REFRESH_EVERY};
 pub use set::KeySet;

@@ -133,6 +133,27 @@ async fn while_nothing_is_known_everybody_is_told_to_come_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_issuer_that_starts_a_moment_later_is_read_a_moment_later() {
+    let signer = signer();
+    let fake = FakeIssuer::with(&[signer.jwk()]);
+    fake.goes_away();
+    let verifier = Verifier::start(issuer(), fake.clone());
+    sleep(Duration::from_secs(2)).await;
+    fake.answers(Ok(key_set(&[signer.jwk()])));
+    sleep(Duration::from_secs(4)).await;
+    assert!(verifier.is_ready());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fetch_that_never_ends_is_given_up() {
+    let fake = FakeIssuer::with(&[signer().jwk()]);
+    fake.takes(HOUR);
+    let _verifier = Verifier::start(issuer(), fake.clone());
+    sleep(Duration::from_secs(30)).await;
+    assert_eq!(fake.asked().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn whoever_comes_before_the_first_answer_waits_for_it() {
     let signer = signer();
     let fake = FakeIssuer::with(&[signer.jwk()]);

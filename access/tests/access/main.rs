@@ -1,8 +1,10 @@
 //! Tokens, keys and issuers, good and bad.
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed, and says where")]
 
 mod issuers;
 mod keys;
 mod rsa;
+mod secret;
 mod speed;
 mod tokens;
 
