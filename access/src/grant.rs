@@ -95,7 +95,10 @@ mod tests {
     use super::*;
 
     fn policy() -> Arc<Policy> {
-        Arc::new(Policy::new(["customer", "support"], &[("orders.read", [Reach::Own, Reach::Any]), ("refunds.ask", [Reach::No, Reach::Any])]))
+        Arc::new(Policy::new(
+            ["customer", "support"],
+            &[("orders.read", [Reach::Own, Reach::Any]), ("refunds.ask", [Reach::No, Reach::Any])],
+        ))
     }
 
     fn granted(action: &str, role: &str) -> Option<Grant> {

@@ -46,7 +46,8 @@ pub struct CallerArguments {
 }
 
 impl CallerArguments {
-    fn asks(&self) -> bool {
+    /// True where callers are asked for tokens.
+    pub(crate) fn asks(&self) -> bool {
         self.oidc_issuer.is_some() || self.secure == Some(true)
     }
 
@@ -56,13 +57,20 @@ impl CallerArguments {
     /// Which ones, and what to set instead.
     pub(crate) fn check(&self, system: &System, http: &HostPort) -> Result<(), Failure> {
         if self.oidc_issuer.is_some() && self.secure == Some(true) {
-            return Err(Failure::usage("DAYBOOK_OIDC_ISSUER and DAYBOOK_SECURE (--secure) exclude each other: the latter starts an issuer of its own"));
+            return Err(Failure::usage(
+                "DAYBOOK_OIDC_ISSUER and DAYBOOK_SECURE (--secure) exclude each other: the latter starts an issuer of its own",
+            ));
         }
         if self.asks() && system.policy().is_empty() {
-            return Err(Failure::usage(format!("{} does not say who may what, so it cannot ask for tokens: unset DAYBOOK_OIDC_ISSUER and DAYBOOK_SECURE", system.name())));
+            return Err(Failure::usage(format!(
+                "{} does not say who may what, so it cannot ask for tokens: unset DAYBOOK_OIDC_ISSUER and DAYBOOK_SECURE",
+                system.name()
+            )));
         }
         if self.asks() && self.open.is_some() {
-            return Err(Failure::usage("DAYBOOK_OPEN asks nobody who they are, and DAYBOOK_OIDC_ISSUER or DAYBOOK_SECURE asks everybody: unset one of them"));
+            return Err(Failure::usage(
+                "DAYBOOK_OPEN asks nobody who they are, and DAYBOOK_OIDC_ISSUER or DAYBOOK_SECURE asks everybody: unset one of them",
+            ));
         }
         if self.asks() || self.open == Some(Open::IKnow) || is_loopback(http) {
             return Ok(());
@@ -89,7 +97,12 @@ impl Callers {
     ///
     /// # Errors
     /// The port of the simulated issuer is taken, or a setting is wrong.
-    pub async fn start(system: &System, arguments: &CallerArguments, http: &TcpListener, stop: &CancellationToken) -> Result<Self, Failure> {
+    pub async fn start(
+        system: &System,
+        arguments: &CallerArguments,
+        http: &TcpListener,
+        stop: &CancellationToken,
+    ) -> Result<Self, Failure> {
         let Some(url) = arguments.issuer(system, stop).await? else {
             let greeting = match arguments.open {
                 Some(Open::IKnow) => "open mode (DAYBOOK_OPEN=i-know): whoever reaches this node may do everything",

@@ -83,8 +83,7 @@ pub async fn run(system: &System, arguments: &RunArguments, children: Children) 
     let routes = command_routes(system, arguments, &writing).merge(databases.routes(system, arguments, aggregates, &codecs));
     let edge = EdgeConfig { answer_within: Duration::from_millis(arguments.answer_within), ..EdgeConfig::default() };
     let app = edge::app(routes.merge(reading.letter_routes()), readiness, schemas, edge, callers.guard).map_err(Failure::failed)?;
-    greet(system, arguments, &http);
-    println!("{}", callers.greeting);
+    greet(system, arguments, &http, &callers.greeting);
     edge::serve(http, app, edge, stop.clone()).await.map_err(Failure::failed)?;
     reading.finished().await;
     writing.stop().await;
@@ -214,13 +213,14 @@ async fn make_topics(system: &System, arguments: &RunArguments, config: &KafkaCo
     topics::refuse_dangerous(system, kafka, &topics).await
 }
 
-fn greet(system: &System, arguments: &RunArguments, http: &TcpListener) {
+fn greet(system: &System, arguments: &RunArguments, http: &TcpListener, who_may: &str) {
     let address = http.local_addr().map(|address| address.to_string()).unwrap_or_default();
     let kafka = &arguments.store.kafka;
     let broker = kafka.kafka.clone().unwrap_or_else(|| format!("127.0.0.1:{} (embedded)", kafka.broker_port));
     println!("{} is on http://{address}  (API: /docs, ready: /health/ready, metrics: /metrics)", system.title());
     println!("the log is on {broker}; data in {}", arguments.store.data.display());
-    if let Some(hint) = system.hint() {
+    println!("{who_may}");
+    if let Some(hint) = system.hint().filter(|_| !arguments.callers.asks()) {
         println!("try: {}", hint.replace("{address}", &address));
     }
 }

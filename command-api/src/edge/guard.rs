@@ -70,7 +70,10 @@ impl Guard {
     pub fn of_routes(self, description: &OpenApi) -> Result<Self, UnguardedRoutes> {
         let Some(keeper) = self.0 else { return Ok(self) };
         let (actions, unnamed) = actions(description);
-        let unknown = actions.iter().filter(|(_, action)| keeper.policy.roles_for(action).is_empty()).map(|((method, path), _)| format!("{method} {path}"));
+        let unknown = actions
+            .iter()
+            .filter(|(_, action)| keeper.policy.roles_for(action).is_empty())
+            .map(|((method, path), _)| format!("{method} {path}"));
         let wrong: BTreeSet<String> = unnamed.into_iter().chain(unknown).collect();
         if !wrong.is_empty() {
             return Err(UnguardedRoutes(wrong));
@@ -202,7 +205,13 @@ type Actions = BTreeMap<(Method, String), String>;
 fn actions(description: &OpenApi) -> (Actions, Vec<String>) {
     let (mut actions, mut unnamed) = (Actions::new(), Vec::new());
     for (path, item) in &description.paths.paths {
-        let operations = [(Method::GET, &item.get), (Method::POST, &item.post), (Method::PUT, &item.put), (Method::PATCH, &item.patch), (Method::DELETE, &item.delete)];
+        let operations = [
+            (Method::GET, &item.get),
+            (Method::POST, &item.post),
+            (Method::PUT, &item.put),
+            (Method::PATCH, &item.patch),
+            (Method::DELETE, &item.delete),
+        ];
         for (method, operation) in operations.into_iter().filter_map(|(method, operation)| Some((method, operation.as_ref()?))) {
             match action(operation) {
                 Some(action) => drop(actions.insert((method, path.clone()), action)),

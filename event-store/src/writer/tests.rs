@@ -112,7 +112,13 @@ fn hand_in(writer: &mut Writer<Account>, id: u128, command: AccountCommand) -> o
 fn hand_in_for(writer: &mut Writer<Account>, id: u128, command: AccountCommand, only_of: Option<u128>) -> oneshot::Receiver<Answer> {
     let (reply, answer) = oneshot::channel();
     let cause = Cause { actor: "test".into(), correlation_id: "c".into(), causation_id: None, traceparent: None };
-    let meta = CommandMeta { command_id: Uuid::from_u128(id), time: Timestamp(0), expected_version: None, only_of: only_of.map(Uuid::from_u128), cause };
+    let meta = CommandMeta {
+        command_id: Uuid::from_u128(id),
+        time: Timestamp(0),
+        expected_version: None,
+        only_of: only_of.map(Uuid::from_u128),
+        cause,
+    };
     writer.submit(Pending { id: Uuid::from_u128(0xa), command: Some(command), meta, fingerprint: id as u64, rejected: None, reply });
     answer
 }

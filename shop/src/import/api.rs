@@ -114,7 +114,8 @@ impl Api {
         // rustls needs one crypto provider chosen in a process. Where one is chosen already, this call fails and changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let headers = if headers.is_empty() { HeaderMap::from_iter([(ACTOR_HEADER, HeaderValue::from_static(ACTOR))]) } else { headers };
-        let client = Client::builder().default_headers(headers).timeout(Duration::from_secs(30)).build().map_err(|error| wrong(words(&error)))?;
+        let client =
+            Client::builder().default_headers(headers).timeout(Duration::from_secs(30)).build().map_err(|error| wrong(words(&error)))?;
         Ok(Self { client, url: url.trim_end_matches('/').to_owned(), places: Semaphore::new(concurrency) })
     }
 

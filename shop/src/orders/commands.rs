@@ -1,9 +1,9 @@
 //! The POSTs of orders.
 
 use crate::{
-    who_may,
     money::{MoneyBody, money, quantity},
     shapes::LineOfText,
+    who_may,
 };
 use axum::{extract::State, http::StatusCode, response::Response};
 use command_api::{Body, Caller, Changed, Checks, Made, PathId, PostHeaders, Problem, created, done};
