@@ -114,6 +114,8 @@ struct Operation {
     path: String,
     action: String,
     body: Option<Value>,
+    /// True for a POST that makes something, instead of changing what its path names.
+    creates: bool,
 }
 
 impl Operation {
@@ -128,8 +130,15 @@ impl Operation {
         let public = ["/", "/health/live", "/health/ready"].contains(&path);
         let action = operation["x-action"].as_str().map(str::to_owned);
         assert!(public || action.is_some(), "{method} {path} names no action");
+        let creates = method == "post" && !path.contains('{');
         let method = method.to_uppercase().parse().expect("a method");
-        Some(Self { method, path: filled(path, things), body: operation.get("requestBody").map(|_| body(path, things)), action: action? })
+        Some(Self {
+            method,
+            path: filled(path, things),
+            body: operation.get("requestBody").map(|_| body(path, things)),
+            creates,
+            action: action?,
+        })
     }
 
     fn request(&self, shop: &Shop, token: Option<&str>) -> RequestBuilder {
@@ -176,7 +185,7 @@ fn body(path: &str, things: &Things) -> Value {
 fn judge(
     kind: TokenKind,
     reach: Reach,
-    method: &Method,
+    operation: &Operation,
     (status, headers, answer): &(StatusCode, HeaderMap, Value),
     ada: &Things,
 ) -> Option<String> {
@@ -185,7 +194,7 @@ fn judge(
         TokenKind::MissingScope => *status == 403 && challenged,
         TokenKind::SomebodyElse => match reach {
             Reach::No => *status == 403 && challenged,
-            Reach::Own => is_nothing(method, *status, answer, ada),
+            Reach::Own => is_nothing(operation, *status, answer, ada),
             Reach::Any => status.is_success(),
         },
         TokenKind::Right => ![401, 403].contains(&status.as_u16()) && !status.is_server_error(),
@@ -195,15 +204,14 @@ fn judge(
 }
 
 /// True if an answer tells nothing of ada's: it is not found, an empty page, or about the asker's own account.
-fn is_nothing(method: &Method, status: StatusCode, answer: &Value, ada: &Things) -> bool {
+fn is_nothing(operation: &Operation, status: StatusCode, answer: &Value, ada: &Things) -> bool {
     let text = answer.to_string();
-    let secrets = ["ada@example.com", "\"Ada\"", "\"user_id\":\""];
-    let silent = secrets.iter().all(|secret| !text.contains(secret));
-    let answered = match (method, answer["items"].as_array()) {
-        (_, Some(items)) => status == 200 && items.is_empty(),
+    let silent = ["ada@example.com", "\"Ada\"", "\"user_id\":\""].iter().all(|secret| !text.contains(secret));
+    let answered = match answer["items"].as_array() {
+        Some(items) => status == 200 && items.is_empty(),
         // `POST /users` is the asker's own account, `POST /orders` in ada's name is refused by the field.
-        (&Method::POST, None) => [404, 400, 422, 201].contains(&status.as_u16()) && answer["id"] != ada.ada.as_str(),
-        (_, None) => status == 404,
+        None if operation.creates => [400, 422, 201].contains(&status.as_u16()) && answer["id"] != ada.ada.as_str(),
+        None => status == 404,
     };
     silent && answered
 }
@@ -227,7 +235,7 @@ async fn every_operation_lets_in_whom_the_table_names_and_nobody_else() {
                 .token(&shop.signer, &Bearer::new(if kind == TokenKind::SomebodyElse { "bob" } else { "ada" }, roles))
                 .expect("a token");
             let answer = shop.send(operation.request(&shop, token.as_deref())).await;
-            let why = judge(kind, reach, &operation.method, &answer, &things);
+            let why = judge(kind, reach, operation, &answer, &things);
             wrong.extend(why.map(|why| format!("{} {} ({}) with {kind:?}: {why}", operation.method, operation.path, operation.action)));
         }
     }
