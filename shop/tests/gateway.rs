@@ -58,6 +58,8 @@ fn pounds(pounds: i64) -> Money {
 }
 
 async fn operations(url: &str) -> BTreeMap<String, u64> {
+    // An HTTP client needs rustls's provider chosen in the process.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::get(format!("{url}/operations")).await.expect("an answer").json().await.expect("JSON")
 }
 

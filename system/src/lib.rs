@@ -39,9 +39,9 @@ mod writing;
 
 pub use check::Check;
 pub use children::Children;
-pub use cli::{ApiArguments, KafkaArguments, Role, RunArguments, StoreArguments, Tools};
+pub use cli::{ApiArguments, KafkaArguments, Pooler, RegistryArguments, Role, RunArguments, StoreArguments, Tools};
 pub use declaration::{Service, Surroundings, System};
 pub use failure::{FOUND, Failure};
 pub use program::{block_on, main};
 pub use run::{check, run, until_signal};
-pub use settings::{HostPort, host_port, http_url, parse, whole};
+pub use settings::{HostPort, host_port, http_url, parse, visible, whole};
