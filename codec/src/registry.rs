@@ -211,3 +211,37 @@ async fn explain(registry: &Registry, record: &'static Record, error: &SRCError)
         Some(Ok(())) | None => failed(&registry.url, error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_shown_without_user_password_and_options() {
+        for (url, shown) in [
+            ("http://a:1/b", "http://a:1/b"),
+            ("postgres://u:p/w@rd@h:5432?sslmode=disable", "postgres://***@h:5432"),
+            ("postgres://u@h?password=canary", "postgres://***@h"),
+            ("postgres://h?password=c@nary", "postgres://***@nary"),
+            ("u:canary@h", "***@h"),
+        ] {
+            assert_eq!(shown_url(url), shown);
+        }
+    }
+
+    #[test]
+    fn a_user_and_a_password_stand_in_the_address_whatever_signs_they_have() {
+        let basic = Some(("u".to_owned(), "p@ss/wo rd".to_owned()));
+        assert_eq!(with_user("https://h:1/apis", basic), "https://u:p%40ss%2Fwo%20rd@h:1/apis");
+        assert_eq!(with_user("https://h:1", None), "https://h:1");
+    }
+
+    #[test]
+    fn wrong_access_is_refused_without_the_secret() {
+        let wrong = |access| Registry::new("https://u:canary@h", access).err().map(|error| error.to_string());
+        let token = wrong(Access { bearer: Some("can\nary".to_owned()), ..Access::default() }).expect("no header has a line break");
+        let file = wrong(Access { authorities: b"no certificate".to_vec(), ..Access::default() }).expect("it holds none");
+        assert!(token.contains("token") && file.contains("holds none") && !format!("{token}{file}").contains("canary"), "{token} {file}");
+        assert!(Registry::new("https://h", Access { bearer: Some("abc".to_owned()), ..Access::default() }).is_ok());
+    }
+}

@@ -17,7 +17,12 @@ use std::{
 /// How long the brokers may take to let a client in.
 const WITHIN: Duration = Duration::from_secs(10);
 /// How often it is looked whether they have refused it.
-const LOOK: Duration = Duration::from_millis(500);
+const LOOK: Duration = Duration::from_millis(450);
+/// How long it is listened then. A poll that does not wait takes one event, and most are no errors.
+const LISTEN: Duration = Duration::from_millis(50);
+
+/// Brokers that ask for TLS close a connection without it, and librdkafka says nothing of that.
+const UNSAID: &str = "; if they ask for TLS or a password, set security.protocol among the properties";
 
 /// What librdkafka has said last about its connections.
 #[derive(Clone, Default)]
@@ -57,14 +62,14 @@ pub(super) fn reach(config: &KafkaConfig, client: &ClientConfig) -> Result<(), T
     let client: BaseProducer<Said> = client.create_with_context(said.clone()).map_err(|error| unreachable(error.to_string()))?;
     let until = Instant::now() + WITHIN;
     loop {
-        let answer = client.client().fetch_metadata(None, LOOK);
-        client.poll(Duration::ZERO);
+        let Err(error) = client.client().fetch_metadata(None, LOOK) else { return Ok(()) };
+        client.poll(LISTEN);
         let words = said.0.lock().clone();
-        match (answer, words.refused) {
-            (Ok(_), _) => return Ok(()),
-            (Err(_), Some(why)) => return Err(TopicsError::Refused { brokers, why }),
-            (Err(error), None) if Instant::now() >= until => return Err(unreachable(words.other.unwrap_or_else(|| error.to_string()))),
-            (Err(_), None) => {}
+        if let Some(why) = words.refused {
+            return Err(TopicsError::Refused { brokers, why });
+        }
+        if Instant::now() >= until {
+            return Err(unreachable(words.other.unwrap_or_else(|| format!("{error}{UNSAID}"))));
         }
     }
 }

@@ -68,6 +68,8 @@ const OPTIONS: [&str; 17] = [
 ];
 /// PostgreSQL: no database of this name.
 const NO_DATABASE: &str = "3D000";
+/// PgBouncer: it does not know a parameter of the start (the code is that of a violated protocol).
+const PROTOCOL: &str = "08P01";
 /// PostgreSQL: another process has made the database meanwhile.
 const MADE_MEANWHILE: [&str; 2] = ["42P04", "23505"];
 
@@ -177,7 +179,13 @@ async fn postgres(url: &str, absent: Absent) -> Result<Server, DatabaseError> {
     let options = PgConnectOptions::from_str(&url)?;
     let options = if way == Way::Direct { with_settings(options) } else { for_pooler(options) };
     let name = options.get_database().map(str::to_owned).ok_or(DatabaseError::Url)?;
-    timeout(ANSWER * 2, find_or_create(&options, &name, absent)).await.unwrap_or_else(|_| Err(silent("no answer").into()))?;
+    let found = async {
+        match way {
+            Way::Direct => find_or_create(&options, &name, absent).await,
+            Way::Pooler => find_in_list(&options, &name, absent).await,
+        }
+    };
+    timeout(ANSWER * 2, found).await.unwrap_or_else(|_| Err(silent("no answer").into()))?;
     let silence = Silence::default();
     let noted = silence.clone();
     let pool = PgPoolOptions::new().max_connections(8).acquire_timeout(ACQUIRE).test_before_acquire(false).before_acquire(
@@ -211,7 +219,22 @@ async fn find_or_create(options: &PgConnectOptions, name: &str, absent: Absent) 
         Ok(connection) => Ok(connection.close().await?),
         Err(error) if code(&error).as_deref() == Some(NO_DATABASE) && absent == Absent::Refused => Err(DatabaseError::Missing),
         Err(error) if code(&error).as_deref() == Some(NO_DATABASE) => create_database(options, name).await,
+        Err(error) if code(&error).as_deref() == Some(PROTOCOL) => Err(DatabaseError::Pooler(Arc::new(error))),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// The same behind a pooler, which tells of a missing database in its own way, and for a while goes on doing so once it is there: so this
+/// asks the list of databases first. Where the pooler leads to no database `postgres`, somebody else has to make ours.
+async fn find_in_list(options: &PgConnectOptions, name: &str, absent: Absent) -> Result<(), DatabaseError> {
+    let Ok(mut connection) = options.clone().database("postgres").connect().await else { return Ok(()) };
+    let listed = format!("SELECT 1 FROM pg_database WHERE datname = '{}'", name.replace('\'', "''"));
+    let found = sqlx::raw_sql(AssertSqlSafe(listed)).fetch_optional(&mut connection).await?;
+    connection.close().await?;
+    match (found, absent) {
+        (Some(_), _) => Ok(()),
+        (None, Absent::Refused) => Err(DatabaseError::Missing),
+        (None, Absent::Made) => create_database(options, name).await,
     }
 }
 
