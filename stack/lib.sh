@@ -16,6 +16,13 @@ need() {
     rm -f "$log"
 }
 
+# maven ARGUMENTS...: one artifact that does not come at once is asked for anew: Maven itself remembers a failure and gives up.
+maven() {
+    local try
+    for try in 1 2 3; do mvn -q -B -U "$@" && return; sleep "$try"; done
+    return 1
+}
+
 free_port() { python3 -c 'import socket; s=socket.socket(); s.bind(("127.0.0.1",0)); print(s.getsockname()[1])'; }
 
 # alive NAME: whether the process of D/NAME.pid runs.

@@ -7,6 +7,7 @@ use std::{
     collections::HashMap,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
+    time::Duration,
 };
 use tokio::sync::Semaphore;
 
@@ -30,6 +31,14 @@ pub(crate) enum Verdict {
     Later { reason: String, counts: bool },
     /// No further attempt can succeed.
     Never(String),
+}
+
+/// Keeps in an errand's row that its effect is performed.
+#[async_trait::async_trait]
+pub(crate) trait Keep: Sync {
+    /// Called while the command that records the outcome is under way: it is the errand's task now. The answer to it may take longer than
+    /// this process has its partition, and the next one must not perform the effect again.
+    async fn keep(&self, performed: &Errand);
 }
 
 /// Makes the attempts at a service's errands.
@@ -57,9 +66,15 @@ impl Attempts {
         }
     }
 
+    /// The longest pause between two attempts at any errand, in milliseconds.
+    pub fn longest_pause(&self) -> i64 {
+        let longest = self.kinds.values().map(|kind| kind.patience.longest_pause).fold(self.patience.longest_pause, Duration::max);
+        i64::try_from(longest.as_millis()).unwrap_or(i64::MAX)
+    }
+
     /// Tries an errand once. Where its effect may have been performed before, asks the effect's question first. Each command or question
-    /// holds a permit while it is under way.
-    pub async fn attempt(&self, errand: &mut Errand, may_be_done: bool) -> Verdict {
+    /// holds a permit while it is under way. `kept` is told when the effect is performed.
+    pub async fn attempt(&self, errand: &mut Errand, may_be_done: bool, kept: &dyn Keep) -> Verdict {
         let effect = match errand.task.clone() {
             Task::Command(command) => return self.send(errand, command).await,
             Task::Effect(effect) => effect,
@@ -73,7 +88,7 @@ impl Attempts {
             return verdict;
         }
         match self.perform(errand, &effect, kind).await {
-            Outcome::Done(record) | Outcome::Refused(record) => self.record(errand, record).await,
+            Outcome::Done(record) | Outcome::Refused(record) => self.record(errand, record, kept).await,
             Outcome::NotNow(NotNow { reason, fault }) => Verdict::Later { reason, counts: matches!(fault, Fault::Effect | Fault::Unclear) },
         }
     }
@@ -94,6 +109,7 @@ impl Attempts {
             Outcome::NotNow(_) => "not-now",
         };
         metrics::EFFECTS.with_label_values(&[&*effect.kind, name]).inc();
+        tracing::debug!(errand = errand.id, kind = effect.kind, outcome = name, "an effect was tried");
         outcome
     }
 
@@ -113,11 +129,12 @@ impl Attempts {
     }
 
     /// Records an effect's outcome. From here on the errand is only the command that records it: later attempts do not perform the effect
-    /// again.
-    async fn record(&self, errand: &mut Errand, record: Option<AnyCommand>) -> Verdict {
+    /// again, whichever process makes them. Recording does not wait for the database, which may be away.
+    async fn record(&self, errand: &mut Errand, record: Option<AnyCommand>, kept: &dyn Keep) -> Verdict {
         let Some(command) = record else { return Verdict::Settled };
         errand.task = Task::Command(command.clone());
-        self.send(errand, command).await
+        let (verdict, ()) = tokio::join!(self.send(errand, command), kept.keep(errand));
+        verdict
     }
 
     /// Sends a command. A refusal settles the errand: the aggregate has decided. So does another command under the same id: an earlier

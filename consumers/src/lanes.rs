@@ -1,6 +1,6 @@
 //! Fresh errands: each pair of aggregates has a lane, in which errands run one after another; the lanes run side by side.
 
-use crate::{Errand, Status, attempt::Attempts, attempt::Verdict, book::Book, errand::Pair, store::ReactionStore};
+use crate::{Errand, Status, attempt::Attempts, attempt::Keep, attempt::Verdict, book::Book, errand::Pair, store::ReactionStore};
 use event_store::PartitionId;
 use parking_lot::Mutex;
 use std::{
@@ -69,6 +69,11 @@ impl Fresh {
             known = *row;
         });
         known
+    }
+
+    /// Whether there is or will be a row.
+    fn row(&self) -> Row {
+        self.state.borrow().1
     }
 
     /// Waits until the errand is settled or has to be put by; for the latter, answers the row to write. From then on the lane has to update
@@ -233,7 +238,7 @@ impl Lanes {
             if self.book.is_closing(&errand.source()) {
                 return self.leave(fresh);
             }
-            let verdict = self.attempts.attempt(&mut errand, may_be_done).await;
+            let verdict = self.attempts.attempt(&mut errand, may_be_done, &FreshRow { fresh, store: &*self.store }).await;
             may_be_done = true;
             if verdict == Verdict::Settled {
                 return self.settle(fresh);
@@ -286,6 +291,30 @@ impl Lanes {
             until_it_answers("an errand's row", || self.store.rewrite(&errand)).await;
         }
         self.book.end(&errand);
+    }
+}
+
+/// The row of a fresh errand, where it has one.
+struct FreshRow<'a> {
+    fresh: &'a Fresh,
+    store: &'a dyn ReactionStore,
+}
+
+#[async_trait::async_trait]
+impl Keep for FreshRow<'_> {
+    /// A row that is claimed from now on says that the effect is performed; one that was claimed before is rewritten.
+    async fn keep(&self, performed: &Errand) {
+        *self.fresh.errand.lock() = performed.clone();
+        if self.fresh.has_row(self.fresh.row()).await {
+            rewrite_once(self.store, performed).await;
+        }
+    }
+}
+
+/// Replaces the row of an errand whose attempt still runs. Where the database does not answer, the end of the attempt writes it.
+pub(crate) async fn rewrite_once(store: &dyn ReactionStore, errand: &Errand) {
+    if let Err(error) = store.rewrite(errand).await {
+        tracing::debug!(errand = errand.id, error, "that an effect is performed is not kept yet");
     }
 }
 

@@ -305,7 +305,7 @@ mod tests {
             Ok(Vec::new())
         }
 
-        async fn due(&self, _: &[PartitionId], _: Timestamp, _: u32) -> Result<Vec<Errand>, String> {
+        async fn due(&self, _: &[PartitionId], _: (Timestamp, Timestamp), _: u32) -> Result<Vec<Errand>, String> {
             Ok(Vec::new())
         }
 

@@ -53,11 +53,12 @@ pub trait ReactionStore: Send + Sync + 'static {
     async fn put_by(&self, source: &PartitionId) -> Result<Vec<(Uuid, Uuid)>, String>;
 
     /// The errands of these partitions that are waiting, due, and the first of their pair: of each kind ([`Task::kind`](crate::Task::kind))
-    /// at most `limit`, the longest due.
+    /// at most `limit`, the longest due. An errand is due from its moment on; and where that lies beyond `latest`, which no pause reaches
+    /// from `now`: whoever wrote it had a clock that was ahead, and it would wait until the others' clocks are there.
     ///
     /// # Errors
     /// The reason in words, where the database does not answer.
-    async fn due(&self, sources: &[PartitionId], now: Timestamp, limit: u32) -> Result<Vec<Errand>, String>;
+    async fn due(&self, sources: &[PartitionId], now_and_latest: (Timestamp, Timestamp), limit: u32) -> Result<Vec<Errand>, String>;
 
     /// An errand that is put by, by its id.
     ///

@@ -2,11 +2,12 @@
 
 use crate::{
     Errand, ReactionStore, Status,
-    attempt::{Attempts, Verdict},
+    attempt::{Attempts, Keep, Verdict},
     book::Book,
-    lanes::{is_dead, until_it_answers},
+    lanes::{is_dead, rewrite_once, until_it_answers},
     meta,
 };
+use event_sourcing::Timestamp;
 use futures::stream::{FuturesUnordered, StreamExt};
 use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
@@ -15,6 +16,9 @@ use tokio_util::sync::CancellationToken;
 const AT_ONCE: u32 = 64;
 /// How often the worker asks the database for due errands while any are put by.
 const EVERY: Duration = Duration::from_millis(250);
+
+/// How far apart the clocks of nodes may be, in milliseconds, before a row that one has written is due at once for another.
+const APART: i64 = 5_000;
 
 /// The worker of a service's reactors.
 pub(crate) struct Worker {
@@ -52,22 +56,41 @@ impl Worker {
         if sources.is_empty() {
             return Vec::new();
         }
-        self.store.due(&sources, meta::now(), AT_ONCE).await.unwrap_or_else(|error| {
+        self.store.due(&sources, self.moments(), AT_ONCE).await.unwrap_or_else(|error| {
             tracing::warn!(error, "what is put by cannot be looked up now");
             Vec::new()
         })
     }
 
+    /// Now, and the latest moment at which a row may be due: what is due later was written by a clock that was ahead.
+    fn moments(&self) -> (Timestamp, Timestamp) {
+        let now = meta::now();
+        (now, now.plus_millis(self.attempts.longest_pause().saturating_add(APART)))
+    }
+
     /// Tries an errand. True where it is settled: the next of its pair may be due.
     async fn one(self: Arc<Self>, errand: Errand) -> bool {
-        let mut errand = errand;
-        let settled = self.attempt(&mut errand).await;
+        let settled = match self.as_it_stands(&errand).await {
+            Some(mut errand) => self.attempt(&mut errand).await,
+            None => true,
+        };
         self.book.end(&errand);
         settled
     }
 
+    /// The row of an errand that was begun, where it is still due. An attempt may have ended while the database looked up what is
+    /// due: what it found is as it was before. To try that would do an effect again that was done meanwhile, and write over its outcome.
+    async fn as_it_stands(&self, errand: &Errand) -> Option<Errand> {
+        let row = until_it_answers("an errand's row", || self.store.errand(&errand.id)).await;
+        if row.as_ref() != Some(errand) {
+            tracing::debug!(errand = errand.id, "its row has changed since it was looked up");
+        }
+        let (now, latest) = self.moments();
+        row.filter(|errand| !is_dead(errand) && (errand.due <= now || errand.due > latest))
+    }
+
     async fn attempt(&self, errand: &mut Errand) -> bool {
-        match self.attempts.attempt(errand, true).await {
+        match self.attempts.attempt(errand, true, self).await {
             Verdict::Settled => {
                 self.remove(errand).await;
                 true
@@ -90,7 +113,7 @@ impl Worker {
     pub async fn redrive(self: Arc<Self>, id: String) -> Result<(), String> {
         let errand = self.begin_dead(&id).await?.ok_or_else(|| format!("no errand {id} is put by here"))?;
         let mut errand = Errand { attempts: 0, tries: 0, since: meta::now(), ..errand };
-        let outcome = match self.attempts.attempt(&mut errand, true).await {
+        let outcome = match self.attempts.attempt(&mut errand, true, &*self).await {
             Verdict::Settled => {
                 self.remove(&errand).await;
                 Ok(())
@@ -128,5 +151,12 @@ impl Worker {
             self.book.end(&errand);
         }
         found.map(|found| found.filter(is_dead))
+    }
+}
+
+#[async_trait::async_trait]
+impl Keep for Worker {
+    async fn keep(&self, performed: &Errand) {
+        rewrite_once(&*self.store, performed).await;
     }
 }

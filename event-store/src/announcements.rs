@@ -42,6 +42,13 @@ impl Announcements {
         true
     }
 
+    /// Forgets an owner whose claim does not stand in its log any more: the next announcement counts, whatever its run.
+    pub fn forget(&mut self, key: &str, run: i64) {
+        if self.owner(key).is_some_and(|owner| owner.run == run) {
+            self.0.remove(key);
+        }
+    }
+
     /// The owner of a partition.
     pub fn owner(&self, key: &str) -> Option<&Owner> {
         self.0.get(key).map(|heard| &heard.owner)
@@ -112,6 +119,17 @@ mod tests {
         assert!(!heard.hear("accounts/0", owner("b", 3), true, now + SILENT / 2));
         assert!(heard.hear("accounts/0", owner("b", 3), true, now + SILENT));
         assert_eq!(heard.owner("accounts/0"), Some(&owner("b", 3)));
+    }
+
+    #[test]
+    fn a_claim_that_its_log_has_lost_gives_way_at_once_and_no_later_one_does() {
+        let (mut heard, now) = (Announcements::default(), Instant::now());
+        heard.hear("accounts/0", owner("a", 213), true, now);
+        heard.forget("accounts/0", 200);
+        assert!(!heard.hear("accounts/0", owner("b", 194), true, now));
+        heard.forget("accounts/0", 213);
+        assert!(heard.hear("accounts/0", owner("b", 194), true, now));
+        assert_eq!(heard.owner("accounts/0"), Some(&owner("b", 194)));
     }
 
     #[test]

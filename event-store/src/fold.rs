@@ -116,6 +116,12 @@ impl<A: Aggregate> Fold<A> {
         };
     }
 
+    /// Whether the next record of the log goes on with what was folded. Before one that does not, it has to be looked whether the log is still
+    /// the one that was folded.
+    pub fn is_continued_by(&self, raw: &RawRecord) -> bool {
+        self.rule.is_continued_by(raw.offset, Entry::read(&self.source.service, self.source.partition, raw).mark())
+    }
+
     /// Folds the next record of the log. Returns the nonce of a claim, unless the snapshots turned out to be unreadable.
     pub fn fold(&mut self, raw: RawRecord) -> Option<String> {
         let entry = Entry::read(&self.source.service, self.source.partition, &raw);

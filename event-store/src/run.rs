@@ -104,6 +104,17 @@ impl RunRule {
         }
     }
 
+    /// Whether the record at `offset` goes on with what was read before, whatever came between. One that does not may be the first that is
+    /// read of a log that was rewritten: a claim, a record that breaks the run off, and in no run one that stands just where it was meant to.
+    pub(crate) fn is_continued_by(&self, offset: i64, mark: Mark) -> bool {
+        match mark {
+            Mark::Claim => false,
+            Mark::Event(place) if self.run.is_some() => self.continues(offset, place),
+            Mark::Event(place) => place.at != offset,
+            Mark::Foreign => self.run.is_none(),
+        }
+    }
+
     fn begin(&mut self, offset: i64) -> Verdict {
         *self = Self { run: Some(Run { claim: offset, next: offset + 1 }), held: 0 };
         Verdict::Begins

@@ -1,7 +1,7 @@
 //! A standby follows a partition that another node owns, so that taking it over costs the claim and the tail, not the history.
 
 use crate::{
-    Bounded, LogError,
+    Bounded, LogError, RawRecord,
     anchor::record_at,
     fold::Fold,
     log::Cursor,
@@ -16,6 +16,14 @@ use tokio_util::sync::CancellationToken;
 
 /// How long a standby waits after the log has failed, before it reads again.
 const PAUSE: Duration = Duration::from_millis(500);
+
+/// Why a cursor is read no further.
+enum Ended {
+    Stopped,
+    Failed(LogError),
+    /// The next record does not go on with what was folded: in a log that was rewritten, the first new one may look like that.
+    Breaks,
+}
 
 /// Folds a partition as it grows.
 pub(crate) struct Standby<A> {
@@ -56,14 +64,14 @@ async fn follow<A: Aggregate>(origin: Origin, stop: CancellationToken) -> Option
     let (mut saver, troubles) = (Saver::new(origin.config), Bounded::default());
     while !stop.is_cancelled() {
         fold.rewind();
-        let failed = tokio::select! {
+        let ended = tokio::select! {
             () = stop.cancelled() => break,
-            cursor = open(&origin, &mut fold) => match cursor {
-                Ok(cursor) => fold_on(cursor, &mut fold, &mut saver, &stop).await,
-                Err(error) => Some(error),
+            opened = open(&origin, &mut fold) => match opened {
+                Ok((cursor, end)) => fold_on(cursor, end, &mut fold, &mut saver, &stop).await,
+                Err(error) => Ended::Failed(error),
             },
         };
-        if let Some(error) = failed {
+        if let Ended::Failed(error) = ended {
             if let Some(held_back) = troubles.admit() {
                 tracing::warn!(service = %fold.source.service, partition = fold.source.partition, %error, held_back, "a standby reads again");
             }
@@ -74,9 +82,11 @@ async fn follow<A: Aggregate>(origin: Origin, stop: CancellationToken) -> Option
     Some(fold)
 }
 
-/// A cursor behind the fold's checkpoint. A log that does not hold the record before it any more is read from its beginning.
-async fn open<A: Aggregate>(origin: &Origin, fold: &mut Fold<A>) -> Result<Box<dyn Cursor>, LogError> {
+/// A cursor behind the fold's checkpoint, and where the log ended when it was looked whether it holds the record before that. One that does not
+/// is read from its beginning.
+async fn open<A: Aggregate>(origin: &Origin, fold: &mut Fold<A>) -> Result<(Box<dyn Cursor>, i64), LogError> {
     let partition = fold.source.partition;
+    let end = origin.log.end(partition).await?;
     if fold.checkpoint.next > 0 {
         match record_at(&*origin.log, partition, fold.checkpoint.next - 1).await? {
             Some(last) if fold.stands_on(&last) => {}
@@ -84,19 +94,20 @@ async fn open<A: Aggregate>(origin: &Origin, fold: &mut Fold<A>) -> Result<Box<d
             None => fold.forget("it ends before"),
         }
     }
-    origin.log.read(partition, fold.checkpoint.next).await
+    Ok((origin.log.read(partition, fold.checkpoint.next).await?, end))
 }
 
-/// Folds until it is stopped, or until the log fails.
+/// Folds until it is stopped, until the log fails, or until a record that came later than `looked_up_to` does not go on with what was folded.
 async fn fold_on<A: Aggregate>(
     mut cursor: Box<dyn Cursor>,
+    looked_up_to: i64,
     fold: &mut Fold<A>,
     saver: &mut Saver,
     stop: &CancellationToken,
-) -> Option<LogError> {
+) -> Ended {
     loop {
         let records = tokio::select! {
-            () = stop.cancelled() => return None,
+            () = stop.cancelled() => return Ended::Stopped,
             records = cursor.next(), if !saver.is_behind(fold) => records,
             ended = saver.next() => {
                 saver.proceed(ended, fold);
@@ -105,14 +116,29 @@ async fn fold_on<A: Aggregate>(
         };
         tripwire::pass("standby", fold.source.partition);
         match records {
-            Ok(records) => records.into_iter().for_each(|record| drop(fold.fold(record))),
-            Err(error) => return Some(error),
+            Ok(records) => {
+                if !goes_on(records, looked_up_to, fold) {
+                    return Ended::Breaks;
+                }
+            }
+            Err(error) => return Ended::Failed(error),
         }
         saver.proceed(None, fold);
         if fold.known.is_spoiled() {
-            return Some(LogError("its snapshot cannot be read".into()));
+            return Ended::Failed(LogError("its snapshot cannot be read".into()));
         }
     }
+}
+
+/// Folds these records, as long as each goes on with what was folded or stood in the log when it was looked at.
+fn goes_on<A: Aggregate>(records: Vec<RawRecord>, looked_up_to: i64, fold: &mut Fold<A>) -> bool {
+    records.into_iter().all(|record| {
+        let goes_on = record.offset < looked_up_to || fold.is_continued_by(&record);
+        if goes_on {
+            drop(fold.fold(record));
+        }
+        goes_on
+    })
 }
 
 /// The nodes that stand by for a partition: the first `count` of the nodes other than its owner, in an order that differs from partition to
@@ -138,7 +164,76 @@ pub fn standbys<'a>(service: &str, partition: i32, owner: &str, nodes: impl Iter
 
 #[cfg(test)]
 mod tests {
-    use super::standbys;
+    use super::*;
+    use crate::{
+        Append, Cause, Checkpoint, MemoryLog, PartitionId, Tag, WriterConfig,
+        account::{Account, schemas},
+        envelope::{EventHeaders, claim},
+        log::Log,
+        run::Place,
+    };
+    use event_sourcing::Timestamp;
+    use std::sync::Arc;
+    use uuid::Uuid;
+
+    fn a_claim() -> Append {
+        claim("accounts", "n", Timestamp(1), Vec::new())
+    }
+
+    fn event(run: i64, at: i64) -> Append {
+        let cause = Cause { actor: "a".into(), correlation_id: "c".into(), causation_id: None, traceparent: None };
+        let (aggregate_id, command_id) = (Uuid::from_u128(1), Uuid::from_u128(at as u128));
+        let (place, time) = (Place { run, at, index: 1, of: 1 }, Timestamp(1));
+        let headers = EventHeaders {
+            service: "accounts",
+            type_name: "t",
+            aggregate_id,
+            command_id,
+            place,
+            version: 1,
+            fingerprint: 0,
+            time,
+            cause: &cause,
+        };
+        headers.append(Vec::new())
+    }
+
+    fn append(log: &MemoryLog, records: Vec<Append>) {
+        let (acks, _) = tokio::sync::mpsc::unbounded_channel();
+        records.into_iter().for_each(|record| log.append(0, record, Tag { epoch: 1, at: 0 }, &acks).expect("it is queued"));
+    }
+
+    async fn others_have_their_turn() {
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Where a standby stands that has read the first records, and then those that take the place of the ones from `lost` on while it sleeps.
+    async fn slept(first: Vec<Append>, lost: i64, then: Vec<Append>) -> Checkpoint {
+        let log = MemoryLog::new(1);
+        append(&log, first);
+        let source = PartitionId { service: "accounts".into(), partition: 0 };
+        let config = WriterConfig::default();
+        let standby = Standby::<Account>::spawn(Origin { log: Arc::new(log.clone()), source, schemas: schemas(), config, snapshots: None });
+        others_have_their_turn().await;
+        log.lose(0, lost);
+        append(&log, then);
+        others_have_their_turn().await;
+        standby.hand_over().await.expect("a fold").checkpoint
+    }
+
+    #[tokio::test]
+    async fn a_standby_that_slept_while_the_log_was_rewritten_reads_it_anew() {
+        let first = || vec![a_claim(), event(0, 1), event(0, 2), event(0, 3)];
+        let then = vec![a_claim(), event(2, 3), event(2, 4), event(2, 5)];
+        assert_eq!(slept(first(), 2, then).await, Checkpoint::new(6, Some(2)), "in a run");
+        let broken = vec![a_claim(), event(0, 1), event(0, 9)];
+        let then = vec![a_claim(), event(1, 2), event(1, 3)];
+        assert_eq!(slept(broken, 1, then).await, Checkpoint::new(4, Some(1)), "in none");
+        let then = vec![event(0, 9), a_claim(), event(5, 6)];
+        assert_eq!(slept(first(), 4, then).await, Checkpoint::new(7, Some(5)), "nothing was lost");
+    }
 
     #[test]
     fn every_node_works_out_the_same_standbys_and_the_owner_is_none_of_them() {

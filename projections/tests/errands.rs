@@ -54,9 +54,12 @@ async fn with(fresh: &support::Fresh, rows: Vec<ErrandRow>) -> Database {
     database
 }
 
+/// Beyond this no pause reaches.
+const LATEST: Timestamp = Timestamp(10_000);
+
 async fn due(database: &Database, partitions: &[i32], now: i64) -> Vec<(i32, i64, i64)> {
     let sources: Vec<_> = partitions.iter().map(|partition| source(*partition)).collect();
-    let due = database.due_errands(&sources, Timestamp(now), 100).await.unwrap();
+    let due = database.due_errands(&sources, (Timestamp(now), LATEST), 100).await.unwrap();
     due.iter().map(|row| (row.partition, row.offset, row.number)).collect()
 }
 
@@ -104,6 +107,16 @@ async fn of_many_partitions_the_errands_of_those_that_moved_are_put_by() {
 }
 
 #[tokio::test]
+async fn what_was_written_by_a_clock_that_was_ahead_is_due_at_once() {
+    for fresh in support::fresh() {
+        let ahead = ErrandRow { due: Timestamp(3_600_000), ..errand(0, 3, (1, 2)) };
+        let waits = ErrandRow { due: LATEST, ..errand(0, 2, (1, 3)) };
+        let database = with(&fresh, vec![ahead, waits]).await;
+        assert_eq!(due(&database, &[0], 29).await, [(0, 3, 0)], "{}: the other one's pause is not over", fresh.kind);
+    }
+}
+
+#[tokio::test]
 async fn what_is_due_and_stands_first_between_its_two_aggregates_is_found() {
     for fresh in support::fresh() {
         let rows = vec![
@@ -118,10 +131,10 @@ async fn what_is_due_and_stands_first_between_its_two_aggregates_is_found() {
         assert_eq!(due(&database, &[0, 1], 1_000).await, [(0, 2, 0), (0, 3, 0), (1, 4, 0)], "{}: the longest due first", fresh.kind);
         assert_eq!(due(&database, &[0], 29).await, [(0, 2, 0)], "{}", fresh.kind);
         assert_eq!(due(&database, &[1, 7], 1_000).await, [(1, 4, 0)], "{}", fresh.kind);
-        assert_eq!(database.due_errands(&[source(0), source(1)], Timestamp(1_000), 2).await.unwrap().len(), 2, "{}", fresh.kind);
+        assert_eq!(database.due_errands(&[source(0), source(1)], (Timestamp(1_000), LATEST), 2).await.unwrap().len(), 2, "{}", fresh.kind);
         let other_kind = ErrandRow { kind: "a letter".into(), ..errand(1, 50, (8, 8)) };
         database.advance_with(READER, &batch(1, 0, 51), vec![other_kind]).await.unwrap();
-        let of_each_kind = database.due_errands(&[source(0), source(1)], Timestamp(1_000), 1).await.unwrap();
+        let of_each_kind = database.due_errands(&[source(0), source(1)], (Timestamp(1_000), LATEST), 1).await.unwrap();
         let found: Vec<_> = of_each_kind.iter().map(|row| (&*row.kind, row.offset)).collect();
         assert_eq!(found, [("a reminder", 2), ("a letter", 50)], "{}: no kind takes the places of another", fresh.kind);
         database.remove_errand("0-2/remind/0").await.unwrap();

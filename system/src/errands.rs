@@ -103,8 +103,8 @@ impl ReactionStore for ReactorDatabase {
         self.0.errand_pairs(source).await.map_err(words)
     }
 
-    async fn due(&self, sources: &[PartitionId], now: Timestamp, limit: u32) -> Result<Vec<Errand>, String> {
-        let rows = self.0.due_errands(sources, now, limit).await.map_err(words)?;
+    async fn due(&self, sources: &[PartitionId], within: (Timestamp, Timestamp), limit: u32) -> Result<Vec<Errand>, String> {
+        let rows = self.0.due_errands(sources, within, limit).await.map_err(words)?;
         rows.into_iter().map(errand).collect()
     }
 

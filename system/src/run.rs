@@ -13,7 +13,7 @@ use codec::Schemas;
 use command_api::edge::{self, EdgeConfig};
 use event_store::{
     Log, PartitionId, Readiness, Supervisor,
-    kafka::{KafkaConfig, KafkaLog, KafkaProducer, Topics, topic_of},
+    kafka::{KafkaConfig, KafkaLog, KafkaProducer, OwnersTopic, Topics, topic_of},
 };
 use std::{collections::HashMap, process::ExitCode, sync::Arc, time::Duration};
 use tokio::net::TcpListener;
@@ -71,7 +71,7 @@ pub async fn run(system: &System, arguments: &RunArguments, children: Children) 
         supervisor: &supervisor,
     };
     let reading = reading::start(&parts).await?;
-    let watched = Arc::new(watched(&parts, &reading, &readiness, &ended)?);
+    let watched = Arc::new(watched(&parts, &reading, writing.owners(), &readiness, &ended)?);
     supervisor.spawn("the watch over logs and readers", move || {
         let watched = watched.clone();
         async move { watched.run().await }
@@ -162,7 +162,13 @@ fn read_by(system: &System, service: &Service, sources: &[PartitionId]) -> Vec<P
 }
 
 /// What is watched while the node runs.
-fn watched(parts: &ReadingParts<'_>, reading: &ReadSide, readiness: &Readiness, failure: &Ended) -> Result<Watched, Failure> {
+fn watched(
+    parts: &ReadingParts<'_>,
+    reading: &ReadSide,
+    owners: Arc<OwnersTopic>,
+    readiness: &Readiness,
+    failure: &Ended,
+) -> Result<Watched, Failure> {
     let ReadingParts { system, arguments, config, databases, supervisor, .. } = parts;
     let topics = Topics::new(config).map_err(Failure::failed)?;
     let partitions = topics.partitions(&system.logs()).map_err(Failure::failed)?;
@@ -178,6 +184,7 @@ fn watched(parts: &ReadingParts<'_>, reading: &ReadSide, readiness: &Readiness, 
         sources,
         databases: databases.0.clone(),
         readers: reading.readers(),
+        owners,
         readiness: readiness.clone(),
         stop: supervisor.stop().clone(),
         failure: failure.clone(),

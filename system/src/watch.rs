@@ -6,7 +6,7 @@ use crate::{
 };
 use event_store::{
     LogError, PartitionId, Readers, Readiness,
-    kafka::{Topics, topic_of},
+    kafka::{OwnersTopic, Topics, topic_of},
 };
 use futures::{StreamExt, stream};
 use parking_lot::Mutex;
@@ -56,6 +56,8 @@ pub(crate) struct Watched {
     /// The partitions of which this node may keep snapshots.
     pub snapshots: Vec<PartitionId>,
     pub readers: Arc<Readers>,
+    /// What was heard of the partitions' owners.
+    pub owners: Arc<OwnersTopic>,
     pub readiness: Readiness,
     pub stop: CancellationToken,
     /// Why the node had to end.
@@ -125,18 +127,8 @@ impl Watched {
 
     /// Asks for the ends of all partitions.
     async fn ask(&self, seen: &mut Seen) {
-        let end = |source: &PartitionId| {
-            let (source, log) = (source.clone(), self.logs.get(&*source.service).cloned());
-            async move {
-                let end = match log {
-                    Some(log) => log.end(source.partition).await,
-                    None => Ok(0),
-                };
-                (source, end)
-            }
-        };
         let asked: Vec<(PartitionId, Result<i64, LogError>)> =
-            stream::iter(self.sources.iter().map(end)).buffer_unordered(AT_ONCE).collect().await;
+            stream::iter(self.sources.clone().into_iter().map(|source| self.end_of(source))).buffer_unordered(AT_ONCE).collect().await;
         let failed = asked.iter().find_map(|(_, end)| end.as_ref().err().map(ToString::to_string));
         let gone = if failed.is_some() { self.gone().await } else { Vec::new() };
         let asked = asked.into_iter().map(|(source, end)| if gone.contains(&&*source.service) { (source, Ok(0)) } else { (source, end) });
@@ -167,6 +159,20 @@ impl Watched {
                 seen.ends.insert(source, end);
             }
         }
+    }
+
+    /// The end of a partition's log. A claim is announced when it stands in the log: one that was heard of before the log was asked, and does
+    /// not lie below its end, is lost.
+    async fn end_of(&self, source: PartitionId) -> (PartitionId, Result<i64, LogError>) {
+        let Some(log) = self.logs.get(&*source.service) else { return (source, Ok(0)) };
+        let claimed = self.owners.run(&source.service, source.partition);
+        let end = log.end(source.partition).await;
+        if let (Some(run), Ok(end)) = (claimed, &end)
+            && *end <= run
+        {
+            self.owners.forget(&source.service, source.partition, run);
+        }
+        (source, end)
     }
 
     /// Ends the node where a topic has another number of partitions than at the start. What was decided meanwhile was decided by the former

@@ -20,6 +20,7 @@ pub(crate) struct WriteSide {
     cluster: Cluster,
     producer: KafkaProducer,
     node: JoinHandle<()>,
+    owners: Arc<OwnersTopic>,
 }
 
 /// The parts from which the host and the router of an aggregate are built.
@@ -130,9 +131,14 @@ impl WriteSide {
         let serving = server.serve(listener, supervisor.stop().clone());
         let node = supervisor.spawn_once("the server for other nodes", serving);
         let membership = arguments.membership();
-        let parts = ClusterParts { config, hosts, owners, name, membership, readiness: readiness.clone(), supervisor };
+        let parts = ClusterParts { config, hosts, owners: owners.clone(), name, membership, readiness: readiness.clone(), supervisor };
         let cluster = Cluster::join(parts).map_err(Failure::failed)?;
-        Ok(Self { aggregates, cluster, producer, node })
+        Ok(Self { aggregates, cluster, producer, node, owners })
+    }
+
+    /// What is heard of the partitions' owners.
+    pub fn owners(&self) -> Arc<OwnersTopic> {
+        self.owners.clone()
     }
 
     /// The node's first producer, beside which the services' own were made; it appends nothing to a log.

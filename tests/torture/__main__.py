@@ -15,8 +15,8 @@ from pathlib import Path
 
 from .checker import evidence, report, several
 from .checker.check import check
-from .nemesis.plan import EMBEDDED_KINDS, KINDS
-from .settings import ROOT, SHORT_EMBEDDED_FAULTS, SHORT_FAULTS, Settings
+from .nemesis.plan import EMBEDDED_KINDS, KINDS, ONE_BROKER_KINDS
+from .settings import ROOT, SHORT_EMBEDDED_FAULTS, SHORT_FAULTS, SHORT_ONE_BROKER_FAULTS, Settings
 from .world import layout
 
 PREFIX = "daybook-torture."
@@ -32,10 +32,12 @@ def arguments(words: list[str]) -> argparse.Namespace:
         "--seed", type=int, default=None, help="what all decisions follow from (default: a new one, which is printed)"
     )
     parser.add_argument("--short", action="store_true", help="a handful of faults, under four minutes in all")
-    parser.add_argument("--embedded", action="store_true", help="break one machine with its embedded log, instead of three nodes on three brokers")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--embedded", action="store_true", help="break one machine with its embedded log, instead of three nodes on three brokers")
+    where.add_argument("--one-broker", action="store_true", help="three nodes on one broker, which loses the last records of logs")
     parser.add_argument("--daybook", type=Path, default=ROOT / "target" / "release" / "daybook", help="the program to break")
     parser.add_argument("--keep", type=Path, help="keep the evidence and the logs in this directory")
-    parser.add_argument("--faults", help=f"only these kinds, with commas: {', '.join(KINDS)}; with --embedded: {', '.join(EMBEDDED_KINDS)}")
+    parser.add_argument("--faults", help=f"only these kinds, with commas: {', '.join(KINDS)}; with --embedded: {', '.join(EMBEDDED_KINDS)}; with --one-broker: {', '.join(ONE_BROKER_KINDS)}")
     parser.add_argument("--clients", type=int, default=10, help="how many callers at once (default 10)")
     parser.add_argument(
         "--env", action="append", default=[], metavar="NAME=VALUE", help="a variable for the nodes; repeat for several"
@@ -56,7 +58,11 @@ def usage(why: str) -> SystemExit:
 
 def kinds_of(asked: argparse.Namespace) -> tuple[str, ...]:
     """The kinds of faults that were asked for; refuses what cannot be run."""
-    there, short = (EMBEDDED_KINDS, SHORT_EMBEDDED_FAULTS) if asked.embedded else (KINDS, SHORT_FAULTS)
+    there, short = KINDS, SHORT_FAULTS
+    if asked.embedded:
+        there, short = EMBEDDED_KINDS, SHORT_EMBEDDED_FAULTS
+    if asked.one_broker:
+        there, short = ONE_BROKER_KINDS, SHORT_ONE_BROKER_FAULTS
     kinds = tuple(asked.faults.split(",")) if asked.faults else short if asked.short else there
     unknown = [kind for kind in kinds if kind not in there]
     if unknown:
@@ -104,6 +110,8 @@ def broken(asked: argparse.Namespace) -> Path:
     work.chmod(0o711)
     if asked.embedded:
         layout.one_machine()
+    if asked.one_broker:
+        layout.one_broker()
     try:
         run(settings_of(asked, kinds, work), say)
         return keep(work, asked.keep)

@@ -74,6 +74,7 @@ def gather(settings: Settings, cluster: Cluster, folder: Path, facts: dict, ends
         if settings.embedded:
             ends.stop()
         quiet.dump(reader, folder, ends.stamped if settings.embedded else dict)
+        (folder / "losses.jsonl").write_text("".join(json.dumps(loss) + "\n" for loss in reader.lost(cluster.losses)))
     finally:
         reader.close()
     cluster.stop_nodes()

@@ -12,6 +12,7 @@ SHORT_FAULTS = (
     "recipient-refuses",
 )
 
+SHORT_ONE_BROKER_FAULTS = ("log-tail-lost", "log-tail-lost-asleep", "log-tail-lost-away", "node-kill")
 SHORT_EMBEDDED_FAULTS = ("node-kill", "disk-full-machine", "clock-step")
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .checker import views
-from .checker.evidence import Evidence, log_of
+from .checker.evidence import Evidence, log_of, losses_of
 from .workload.history import ACKED, REFUSED, UNKNOWN, Attempt, Operation, Read
 
 USER, PRODUCT, PAID, OFF = "user-1", "product-1", "order-1", "order-2"
@@ -46,12 +46,27 @@ class Made:
     ends: dict[str, int] = field(default_factory=dict)
     claims: dict[str, int] = field(default_factory=dict)
     versions: dict[str, int] = field(default_factory=dict)
+    losses: list[dict] = field(default_factory=list)
 
     def evidence(self) -> Evidence:
         """What the checker gets."""
         log = log_of(self.records)
         parts = (self.operations, self.reads, self.tables, self.books, self.mails, self.letters)
-        return Evidence(log, *parts, faults=[*self.faults], run=self.run)
+        losses = losses_of(self.records, self.losses)
+        return Evidence(log, *parts, faults=[*self.faults], run=self.run, losses=losses)
+
+    def lose(self, service: str, first: int) -> None:
+        """A log loses its records from this offset on."""
+        lost = [each for each in self.records if each["service"] == service and each["offset"] >= first]
+        self.records = [each for each in self.records if each not in lost]
+        gone = self.clock + 0.1
+        self.clock += 4.0
+        self.losses.append({"source": f"{service}/0", "first": first, "gone": gone, "back": self.clock - 0.5, "records": lost})
+        self.ends[service] = first
+        del self.claims[service]
+        for each in reversed(lost):
+            if "version" in each["headers"]:
+                self.versions[each["key"]] = int(each["headers"]["version"]) - 1
 
     def claim(self, service: str) -> None:
         """Somebody claims the partition."""

@@ -16,7 +16,7 @@ from .checker import report, sagas, several
 from .checker.check import check
 from .checker.evidence import lines, log_of
 from .evidence.growth import Growth
-from .nemesis.plan import EMBEDDED_KINDS, HOLDS, KINDS, aims, steps
+from .nemesis.plan import EMBEDDED_KINDS, HOLDS, KINDS, ONE_BROKER_KINDS, aims, steps
 from .settings import Settings
 from .synthetic import (
     ADDRESS,
@@ -117,7 +117,7 @@ class CleanShop(unittest.TestCase):
         self.assertEqual(plan(7), plan(7))
         self.assertNotEqual(plan(7), plan(8))
         self.assertEqual({step.kind for step in plan(7)}, set(KINDS))
-        self.assertEqual({*KINDS, *EMBEDDED_KINDS}, set(HOLDS))
+        self.assertEqual({*KINDS, *EMBEDDED_KINDS, *ONE_BROKER_KINDS}, set(HOLDS))
 
     def test_a_record_was_appended_between_two_looks_at_the_end_of_its_log(self) -> None:
         growth = Growth()

@@ -77,6 +77,18 @@ async fn no_checkpoint_waits_behind_an_attempt_that_hangs_and_order_is_kept_all_
 }
 
 #[tokio::test]
+async fn what_was_put_by_by_a_clock_that_was_ahead_does_not_wait_until_the_others_are_there() {
+    let world = Arc::new(World::default());
+    world.answers.lock().unwrap().insert(id("slow"), Answers::NotNow);
+    let reactors = reactors(&world, 0).await;
+    take(&reactors, &batch(0, vec![record(0, "a", &["slow"], false)])).await;
+    passed(&world, 1).await;
+    world.rows.lock().unwrap().values_mut().for_each(|row| row.due = row.due.plus_millis(3_600_000));
+    world.answers.lock().unwrap().clear();
+    until("what was put by is done", || world.rows.lock().unwrap().is_empty()).await;
+}
+
+#[tokio::test]
 async fn a_second_delivery_asks_the_same_under_the_same_ids() {
     let world = Arc::new(World::default());
     let batch = batch(0, vec![record(0, "a", &["x"], false), record(1, "b", &["x"], false)]);
@@ -446,4 +458,70 @@ async fn a_partition_that_is_given_up_leaves_to_the_next_process_what_has_not_be
     assert_eq!(world.begun.load(Ordering::SeqCst), 1);
     assert_eq!(world.asked().len(), 1, "what was begun is finished");
     assert_eq!((world.rows.lock().unwrap().len(), world.checkpoint.lock().unwrap().next), (9, 10));
+}
+
+/// Takes the event of "a" that asks "x" for an effect, and has it put by: it fails for a while.
+async fn put_by(world: &Arc<World>) -> Reactors {
+    world.fails.lock().unwrap().insert("x".into(), Fault::Ours);
+    let reactors = reactors(world, 0).await;
+    take(&reactors, &batch(0, vec![record(0, "a", &["x"], true)])).await;
+    until("it is put by", || world.rows.lock().unwrap().len() == 1).await;
+    reactors
+}
+
+#[tokio::test]
+async fn what_was_done_while_the_database_looked_up_what_is_due_is_not_done_again() {
+    let world = Arc::new(World::default());
+    let _reactors = put_by(&world).await;
+    // The worker looks again while its attempt still runs, and is answered after that has ended: what it found is an effect to be done.
+    world.looks_for.store(300, Ordering::SeqCst);
+    world.lasts.lock().unwrap().insert("x".into(), Duration::from_millis(400));
+    world.answers.lock().unwrap().insert(id("x"), Answers::OnlyQuestions);
+    world.fails.lock().unwrap().clear();
+    until("it is done, and nobody takes the record of that", || world.done("x") == 1).await;
+    let begun = world.begun.load(Ordering::SeqCst);
+    until("it is tried again", || world.begun.load(Ordering::SeqCst) >= begun + 3).await;
+    world.answers.lock().unwrap().clear();
+    until("it is recorded", || world.rows.lock().unwrap().is_empty()).await;
+    assert_eq!(world.done("x"), 1);
+}
+
+/// Waits until "x" is done and its record hangs; then another process takes the partition over, which has to record it and nothing else.
+async fn is_recorded_by_the_next_process(world: &Arc<World>) {
+    until("it is done, and the record of that hangs", || world.done("x") == 1).await;
+    until("its row says so", || world.row_is_a_command()).await;
+    world.answers.lock().unwrap().clear();
+    let next = reactors(world, 1).await;
+    next.start(&batch(0, Vec::new()).source).await.unwrap();
+    until("it is recorded", || world.rows.lock().unwrap().is_empty()).await;
+    assert_eq!((world.done("x"), world.asked()), (1, vec![(id("x"), "Record".to_owned())]));
+}
+
+#[tokio::test]
+async fn a_fresh_effect_that_was_done_after_it_was_put_by_is_recorded_by_the_next_process_and_not_done_again() {
+    let world = Arc::new(World::default());
+    world.answers.lock().unwrap().insert(id("x"), Answers::HangsAtCommands);
+    // Longer than a batch waits for an attempt.
+    world.lasts.lock().unwrap().insert("x".into(), Duration::from_millis(500));
+    let reactors = reactors(&world, 0).await;
+    take(&reactors, &batch(0, vec![record(0, "a", &["x"], true)])).await;
+    is_recorded_by_the_next_process(&world).await;
+}
+
+#[tokio::test]
+async fn an_effect_that_was_done_before_it_is_put_by_is_recorded_by_the_next_process_and_not_done_again() {
+    let world = Arc::new(World::default());
+    world.answers.lock().unwrap().insert(id("x"), Answers::HangsAtCommands);
+    let reactors = reactors(&world, 0).await;
+    take(&reactors, &batch(0, vec![record(0, "a", &["x"], true)])).await;
+    is_recorded_by_the_next_process(&world).await;
+}
+
+#[tokio::test]
+async fn an_effect_that_was_done_at_a_later_attempt_is_recorded_by_the_next_process_and_not_done_again() {
+    let world = Arc::new(World::default());
+    let _reactors = put_by(&world).await;
+    world.answers.lock().unwrap().insert(id("x"), Answers::HangsAtCommands);
+    world.fails.lock().unwrap().clear();
+    is_recorded_by_the_next_process(&world).await;
 }

@@ -3,7 +3,7 @@
 use codec::{Codecs, RecordSchema, RecordSet, Schemas};
 use consumers::{
     DeadLetters, Destination, DestinationConfig, Effect, EffectKind, Errand, Fault, NotNow, Outcome, Patience, Perform, Reaction,
-    ReactionStore, Reactor, ReactorParts, Reactors, Status,
+    ReactionStore, Reactor, ReactorParts, Reactors, Status, Task,
 };
 use event_sourcing::{Aggregate, Cause, Command, Context, Event, Intent, Position, Recorded, Refusal, Timestamp};
 use event_store::{
@@ -15,7 +15,7 @@ use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::{
         Arc, LazyLock, Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -108,6 +108,10 @@ pub enum Answers {
     NotNow,
     Slowly,
     Hangs,
+    /// To questions at once; to commands that nobody owns it.
+    OnlyQuestions,
+    /// To questions at once; to commands never.
+    HangsAtCommands,
     Refuses,
     Other,
     Defect,
@@ -124,6 +128,10 @@ pub struct World {
     pub begun: AtomicUsize,
     pub performed: Mutex<Vec<String>>,
     pub fails: Mutex<HashMap<String, Fault>>,
+    /// How long effects take, where that is more than nothing.
+    pub lasts: Mutex<HashMap<String, Duration>>,
+    /// The effects that were performed and did not fail.
+    pub done: Mutex<Vec<String>>,
     pub checkpoint: Mutex<Checkpoint>,
     pub marks: Mutex<Vec<Checkpoint>>,
     pub steps: Mutex<Vec<(i64, i64)>>,
@@ -132,6 +140,8 @@ pub struct World {
     pub dropped: Mutex<HashSet<(i64, String)>>,
     /// True while the database does not answer.
     pub down: AtomicBool,
+    /// How many milliseconds the database's answer to what is due is on its way.
+    pub looks_for: AtomicU64,
     /// The database commits, and its answers are lost.
     pub loses_answers: AtomicBool,
 }
@@ -143,15 +153,17 @@ impl Execute<Thing> for World {
             Accepted { version: 1, position: Position { service: "things".into(), partition: 0, offset: 0 }, events: 1, repeated: false };
         let answers = self.answers.lock().unwrap().get(&id).copied();
         self.begun.fetch_add(1, Ordering::SeqCst);
+        let is_question = matches!(command, Do::May);
         match answers {
-            Some(Answers::NotNow) => {
+            Some(Answers::OnlyQuestions | Answers::HangsAtCommands) if is_question => {}
+            Some(Answers::NotNow | Answers::OnlyQuestions) => {
                 return Err(CommandError::Unavailable(Unavailable {
                     reason: "nobody owns it".into(),
                     retry_after_millis: 1,
                     in_doubt: false,
                 }));
             }
-            Some(Answers::Refuses) if matches!(command, Do::May) => {
+            Some(Answers::Refuses) if is_question => {
                 return Err(CommandError::Refused(Refused {
                     code: "no".into(),
                     message: "no".into(),
@@ -162,12 +174,12 @@ impl Execute<Thing> for World {
             }
             Some(Answers::Other) => return Err(CommandError::KeyReused),
             Some(Answers::Defect) => return Err(CommandError::Defect("it panicked".into())),
-            Some(Answers::Hangs) => std::future::pending().await,
+            Some(Answers::Hangs | Answers::HangsAtCommands) => std::future::pending().await,
             // Longer than a batch waits for an attempt.
             Some(Answers::Slowly) => tokio::time::sleep(Duration::from_millis(500)).await,
             Some(Answers::Refuses) | None => {}
         }
-        if !matches!(command, Do::May) {
+        if !is_question {
             self.commands.lock().unwrap().push((id, format!("{command:?}"), meta));
         }
         Ok(accepted)
@@ -188,9 +200,15 @@ struct Outside(Arc<World>);
 impl Perform for Outside {
     async fn perform(&self, effect: &Effect) -> Outcome {
         self.0.performed.lock().unwrap().push(effect.key.clone());
-        match self.0.fails.lock().unwrap().get(&effect.key) {
-            Some(fault) => Outcome::NotNow(NotNow::new(*fault, "it says no")),
-            None => Outcome::Done(Some(event_sourcing::AnyCommand::to::<Thing>(effect.target, &Do::Record))),
+        let lasts = self.0.lasts.lock().unwrap().get(&effect.key).copied();
+        tokio::time::sleep(lasts.unwrap_or_default()).await;
+        let fails = self.0.fails.lock().unwrap().get(&effect.key).copied();
+        match fails {
+            Some(fault) => Outcome::NotNow(NotNow::new(fault, "it says no")),
+            None => {
+                self.0.done.lock().unwrap().push(effect.key.clone());
+                Outcome::Done(Some(event_sourcing::AnyCommand::to::<Thing>(effect.target, &Do::Record)))
+            }
         }
     }
 
@@ -207,6 +225,28 @@ impl World {
 
     fn up<T>(&self, answer: T) -> Result<T, String> {
         if self.down.load(Ordering::SeqCst) { Err("down".into()) } else { Ok(answer) }
+    }
+
+    /// The errands that are due and first of their pair.
+    fn found(&self, (now, latest): (Timestamp, Timestamp), limit: u32) -> Vec<Errand> {
+        let rows = self.rows.lock().unwrap();
+        let place = |errand: &Errand| (errand.position.offset, errand.number);
+        let behind = |errand: &Errand| {
+            let pair = (errand.source_aggregate, errand.target);
+            rows.values().any(|other| (other.source_aggregate, other.target) == pair && place(other) < place(errand))
+        };
+        let is_due = |errand: &&Errand| errand.status == Status::Waiting && (errand.due <= now || errand.due > latest) && !behind(errand);
+        rows.values().filter(is_due).take(limit as usize).cloned().collect()
+    }
+
+    pub fn done(&self, key: &str) -> usize {
+        self.done.lock().unwrap().iter().filter(|done| *done == key).count()
+    }
+
+    /// Whether the only row is a command by now.
+    pub fn row_is_a_command(&self) -> bool {
+        let rows = self.rows.lock().unwrap();
+        rows.len() == 1 && rows.values().all(|errand| matches!(errand.task, Task::Command(_)))
     }
 
     pub fn performed(&self, key: &str) -> usize {
@@ -267,15 +307,10 @@ impl ReactionStore for World {
         Ok(self.rows.lock().unwrap().values().map(|errand| (errand.source_aggregate, errand.target)).collect())
     }
 
-    async fn due(&self, _: &[PartitionId], now: Timestamp, limit: u32) -> Result<Vec<Errand>, String> {
-        let rows = self.rows.lock().unwrap();
-        let place = |errand: &Errand| (errand.position.offset, errand.number);
-        let behind = |errand: &Errand| {
-            let pair = (errand.source_aggregate, errand.target);
-            rows.values().any(|other| (other.source_aggregate, other.target) == pair && place(other) < place(errand))
-        };
-        let is_due = |errand: &&Errand| errand.status == Status::Waiting && errand.due <= now && !behind(errand);
-        Ok(rows.values().filter(is_due).take(limit as usize).cloned().collect())
+    async fn due(&self, _: &[PartitionId], within: (Timestamp, Timestamp), limit: u32) -> Result<Vec<Errand>, String> {
+        let found = self.found(within, limit);
+        tokio::time::sleep(Duration::from_millis(self.looks_for.load(Ordering::SeqCst))).await;
+        Ok(found)
     }
 
     async fn errand(&self, id: &str) -> Result<Option<Errand>, String> {

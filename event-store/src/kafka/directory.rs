@@ -88,6 +88,18 @@ impl OwnersTopic {
         self.heard.owners.read().is_published(&key_of(service, partition), owner)
     }
 
+    /// The run of a partition's owner, as far as it was heard; this begins to read nothing.
+    pub fn run(&self, service: &str, partition: i32) -> Option<i64> {
+        self.heard.owners.read().owner(&key_of(service, partition)).map(|owner| owner.run)
+    }
+
+    /// The log of a partition ends before the claim of this run, as a broker says. Where it has lost it, whoever owns the partition now has a
+    /// lower run, and announces it until it comes back; where a new leader tells an older end for a moment, the owner announces it again.
+    pub fn forget(&self, service: &str, partition: i32, run: i64) {
+        tracing::info!(service, partition, run, "the claim that was announced is not in its log: the next announcement counts");
+        self.heard.owners.write().forget(&key_of(service, partition), run);
+    }
+
     /// The names of the nodes that own any partition of a service, and so take its commands.
     pub fn owning(&self, service: &str) -> BTreeSet<String> {
         self.begin_to_read();

@@ -141,13 +141,19 @@ impl Database {
     }
 
     /// The errands of these partitions' events that are waiting, due, and the first of their pair, the longest due first: of each kind at
-    /// most `limit`. A dead errand holds back the later ones of its pair, too.
+    /// most `limit`. A dead errand holds back the later ones of its pair, too. An errand is due from its moment on; and where that lies
+    /// beyond `latest`, which no pause reaches from `now`: whoever wrote it had a clock that was ahead.
     ///
     /// # Errors
     /// [`DatabaseError::Sql`] where the database does not answer.
-    pub async fn due_errands(&self, sources: &[PartitionId], now: Timestamp, limit: u32) -> Result<Vec<ErrandRow>, DatabaseError> {
+    pub async fn due_errands(
+        &self,
+        sources: &[PartitionId],
+        (now, latest): (Timestamp, Timestamp),
+        limit: u32,
+    ) -> Result<Vec<ErrandRow>, DatabaseError> {
         let sources = sources.iter().map(PartitionId::to_string).collect();
-        let binds = vec![Bind::Integer(now.0), Bind::Keys(sources), Bind::Integer(limit.into())];
+        let binds = vec![Bind::Integer(now.0), Bind::Keys(sources), Bind::Integer(limit.into()), Bind::Integer(latest.0)];
         let rows = self.texts(due_statement(self.dialect()), binds).await?;
         rows.iter().map(|row| serde_json::from_str(row).map_err(DatabaseError::from)).collect()
     }
@@ -247,7 +253,7 @@ fn due_statement(dialect: Dialect) -> String {
     let (row, sources) = (dialect.row(&relation()), dialect.among("\"service\" || '/' || \"partition\"", 2));
     let due = format!(
         "SELECT \"id\", row_number() OVER (PARTITION BY \"kind\" ORDER BY \"due\", \"id\") AS \"turn\" FROM \"errands\" \
-         WHERE \"status\" = '{WAITING}' AND \"due\" <= $1 AND {sources} AND NOT EXISTS \
+         WHERE \"status\" = '{WAITING}' AND (\"due\" <= $1 OR \"due\" > $4) AND {sources} AND NOT EXISTS \
          (SELECT 1 FROM \"errands\" AS \"earlier\" WHERE {same} AND ({}) < ({}))",
         place("earlier"),
         place("errands"),

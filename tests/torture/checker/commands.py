@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from ..workload.history import ACKED, REFUSED, UNKNOWN, Operation
 from .evidence import Evidence, Violation
+from .lost import Forgotten
 from .runs import Group
 
 # How far apart the brokers' stamps and the clients' readings of the one clock may be, in seconds.
@@ -17,8 +18,8 @@ NOT_DONE = 503
 
 def check(evidence: Evidence) -> list[Violation]:
     """All operations that the log contradicts."""
-    groups = by_correlation(evidence)
-    found = [violation for operation in evidence.operations for violation in one(operation, groups)]
+    groups, forgotten = by_correlation(evidence), Forgotten(evidence)
+    found = [violation for operation in evidence.operations for violation in one(operation, groups, forgotten)]
     asked = {operation.id for operation in evidence.operations}
     for correlation, theirs in groups.items():
         if correlation not in asked:
@@ -37,9 +38,10 @@ def by_correlation(evidence: Evidence) -> dict[str, list[Group]]:
     return found
 
 
-def one(operation: Operation, groups: dict[str, list[Group]]) -> Iterator[Violation]:
+def one(operation: Operation, groups: dict[str, list[Group]], forgotten: Forgotten) -> Iterator[Violation]:
     """One operation."""
     theirs = groups.get(operation.id, [])
+    left = [*theirs, *(group for group, _ in forgotten.of(operation))]
     aggregate = (
         operation.aggregate or (operation.attempts and operation.last.aggregate) or (theirs[0].aggregate if theirs else None)
     )
@@ -47,11 +49,14 @@ def one(operation: Operation, groups: dict[str, list[Group]]) -> Iterator[Violat
         places = ", ".join(group.first.position for group in theirs)
         yield Violation("doubled-operation", f"{name(operation)} counts {len(theirs)} times: {places}", aggregate)
     if operation.outcome == ACKED:
-        yield from acked(operation, theirs, groups, aggregate)
-    if operation.outcome == REFUSED and theirs and all(settled(attempt) for attempt in operation.attempts):
-        yield Violation("refused-but-there", f"{name(operation)} was refused and stands at {theirs[0].first.position}", aggregate)
-    if operation.outcome == UNKNOWN and theirs and all(settled(attempt) for attempt in operation.attempts):
-        text = f"{name(operation)} was answered 503, which means not done, and stands at {theirs[0].first.position}"
+        if forgotten.under(operation):
+            yield from acked_once_more(operation, groups, forgotten, aggregate)
+        else:
+            yield from acked(operation, theirs, groups, aggregate)
+    if operation.outcome == REFUSED and left and all(settled(attempt) for attempt in operation.attempts):
+        yield Violation("refused-but-there", f"{name(operation)} was refused and stands at {left[0].first.position}", aggregate)
+    if operation.outcome == UNKNOWN and left and all(settled(attempt) for attempt in operation.attempts):
+        text = f"{name(operation)} was answered 503, which means not done, and stands at {left[0].first.position}"
         yield Violation("not-done-but-there", text, aggregate)
 
 
@@ -84,6 +89,27 @@ def acked(
         yield Violation("done-after-answer", text, aggregate)
     elif said != stands:
         yield Violation("answer-differs", f"{name(operation)} was told {said}, the log has {stands}", aggregate)
+
+
+def acked_once_more(
+    operation: Operation, groups: dict[str, list[Group]], forgotten: Forgotten, aggregate: str | None
+) -> Iterator[Violation]:
+    """An acknowledged operation under a key of which a log has lost something. The answer is what was lost, if it was asked for before the
+    log went on without it, or else what came afterwards under that key, and is there."""
+    last = operation.last
+    said = (last.aggregate, last.version, last.position)
+    there = [group for id_ in forgotten.same_key(operation) for group in groups.get(id_, [])]
+    if said in [(group.aggregate, group.last.version, group.last.position) for group in there]:
+        return
+    lost = [loss for group, loss in forgotten.under(operation) if said == (group.aggregate, group.last.version, group.last.position)]
+    if not lost and may_leave_nothing(operation):
+        return
+    if not lost:
+        text = f"{name(operation)} was acknowledged at {last.position}, which neither is there nor was lost"
+        yield Violation("lost", text, aggregate)
+    elif all(last.start > loss.back for loss in lost):
+        text = f"{name(operation)} was answered from {last.position}, which had been lost {last.start - lost[-1].back:.1f} s before it was asked for"
+        yield Violation("rests-on-lost", text, aggregate)
 
 
 def may_leave_nothing(operation: Operation) -> bool:

@@ -39,6 +39,28 @@ class Log:
 
 
 @dataclass
+class Loss:
+    """A partition's log as it stood before it lost the records from `first` on: when the broker ended (`gone`), when it answered
+    again (`back`), and all that counted till then."""
+
+    source: str
+    first: int
+    gone: float
+    back: float
+    log: Log
+
+    @property
+    def groups(self) -> list[Group]:
+        """What counted and is not there any more."""
+        return [group for group in self.log.groups if group.last.offset >= self.first]
+
+    @property
+    def records(self) -> list[Record]:
+        """The events of these groups."""
+        return [record for group in self.groups for record in group.records]
+
+
+@dataclass
 class Evidence:
     """Everything."""
 
@@ -52,6 +74,7 @@ class Evidence:
     faults: list[dict] = field(default_factory=list)
     notes: list[dict] = field(default_factory=list)
     run: dict = field(default_factory=dict)
+    losses: list[Loss] = field(default_factory=list)
 
 
 def log_of(raw: list[dict]) -> Log:
@@ -73,6 +96,19 @@ def log_of(raw: list[dict]) -> Log:
     return log
 
 
+def losses_of(raw: list[dict], lost: list[dict]) -> list[Loss]:
+    """The logs as they stood before each loss, in the order of the losses: from the last to the first, what was lost is put back."""
+    found: list[Loss] = []
+    stood: dict[str, list[dict]] = defaultdict(list)
+    for each in raw if lost else []:
+        stood[f"{each['service']}/{each['partition']}"].append(each)
+    for each in reversed(lost):
+        source, first = each["source"], each["first"]
+        stood[source] = [record for record in stood[source] if record["offset"] < first] + each["records"]
+        found.append(Loss(source, first, each["gone"], each["back"], log_of(stood[source])))
+    return found[::-1]
+
+
 def load(folder: Path) -> Evidence:
     """The evidence of a kept directory."""
     operations = [
@@ -82,8 +118,9 @@ def load(folder: Path) -> Evidence:
     tables: dict[str, list[dict]] = defaultdict(list)
     for each in lines(folder / "tables.jsonl"):
         tables[f"{each['database']}.{each['table']}"].append(each["row"])
+    records = lines(folder / "records.jsonl")
     return Evidence(
-        log=log_of(lines(folder / "records.jsonl")),
+        log=log_of(records),
         operations=operations,
         reads=[Read(**each) for each in lines(folder / "reads.jsonl")],
         tables=tables,
@@ -93,6 +130,7 @@ def load(folder: Path) -> Evidence:
         faults=lines(folder / "faults.jsonl"),
         notes=lines(folder / "notes.jsonl"),
         run=json.loads((folder / "run.json").read_text()),
+        losses=losses_of(records, lines(folder / "losses.jsonl")),
     )
 
 

@@ -25,7 +25,7 @@ def unexcused(database: str, letter: dict, shop: Shop) -> Iterator[Violation]:
     elif database == "payments" and id_ in shop.payments and shop.is_stuck(shop.payments[id_]):
         if reader == "capture-payment" and shop.may_be_open(shop.payments[id_]):
             yield Violation("failure-untold", f"{where} has given up, and the payment {id_} is still authorised", id_)
-    elif not (database == "notifications" and id_ in shop.notifications and shop.is_refused(shop.notifications[id_])):
+    elif id_ not in shop.touched and not (database == "notifications" and id_ in shop.notifications and shop.is_refused(shop.notifications[id_])):
         yield Violation("given-up", f"{where} has given up what nobody refuses for ever: {reason}", id_)
 
 

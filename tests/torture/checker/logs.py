@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from .evidence import Evidence, Violation
+from .evidence import Evidence, Log, Violation
+from .lost import Touched
 from .models import Illegal, model_of
 from .runs import Group, group_of
 
@@ -19,11 +20,28 @@ def check(evidence: Evidence) -> list[Violation]:
         for record in log.records
         if record.value is None
     ]
+    touched = Touched(evidence)
+    found += [
+        violation
+        for violation in judged(log, set(log.by_aggregate))
+        if violation.kind != "illegal-event" or violation.aggregate not in touched.half_forgotten
+    ]
+    for loss in evidence.losses:
+        found += [Violation("hole-in-log", hole) for hole in loss.log.holes]
+        found += judged(loss.log, {group.aggregate for group in loss.groups})
+    return found
+
+
+def judged(log: Log, aggregates: set[str]) -> Iterator[Violation]:
+    """What a log says of these aggregates."""
     for aggregate, groups in log.by_aggregate.items():
-        found += versions(aggregate, groups)
-        found += legal(aggregate, groups)
-    found += [violation for group in log.groups for violation in whole(group)]
-    return [*found, *once(log.groups)]
+        if aggregate in aggregates:
+            yield from versions(aggregate, groups)
+            yield from legal(aggregate, groups)
+    for group in log.groups:
+        if group.aggregate in aggregates:
+            yield from whole(group)
+    yield from once(log.groups)
 
 
 def versions(aggregate: str, groups: list[Group]) -> Iterator[Violation]:

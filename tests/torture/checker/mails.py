@@ -30,14 +30,14 @@ def check(evidence: Evidence) -> list[Violation]:
     found = [
         Violation("mail-unasked", f"{mails[0]['node']} sent {id_}, which nobody asked for", id_)
         for id_, mails in boxes.items()
-        if id_ not in asked
+        if id_ not in asked and id_ not in shop.touched
     ]
     for id_, notification in asked.items():
         found += delivered(id_, notification, boxes.get(id_, []))
         if shop.is_refused(notification) and (notification.status == "delivered" or id_ in boxes):
             text = f"the notification {id_} goes to an address that the mail server refuses, and is {notification.status}"
             found.append(Violation("done-though-refused", text, id_))
-    return [*found, *once(evidence), *given_up(evidence, shop), *too_often(evidence)]
+    return [*found, *once(evidence, shop), *given_up(evidence, shop), *too_often(evidence)]
 
 
 def delivered(id_: str, notification, mails: list[dict]) -> Iterator[Violation]:
@@ -56,14 +56,14 @@ def delivered(id_: str, notification, mails: list[dict]) -> Iterator[Violation]:
             yield Violation("mail-twice", f"the notification {id_} went out as {mail['id']} too", id_)
 
 
-def once(evidence: Evidence) -> Iterator[Violation]:
+def once(evidence: Evidence, shop: Shop) -> Iterator[Violation]:
     """No customer is told how an order ended under two names. (Of its money there may be several things to tell; sagas.py counts them.)"""
     told: dict[tuple, set[str]] = defaultdict(set)
     for record in evidence.log.counted("notifications"):
         if record.type == "NotificationRequested" and record.value and record.value["kind"].startswith("order-"):
             told[record.value["order_id"], record.value["kind"]].add(record.key)
     for (order_id, kind), names in told.items():
-        if len(names) > 1:
+        if len(names) > 1 and order_id not in shop.touched:
             yield Violation("mail-twice", f"{kind} of the order {order_id} was asked for as {sorted(names)}", order_id)
 
 
@@ -73,7 +73,7 @@ def given_up(evidence: Evidence, shop: Shop) -> Iterator[Violation]:
     asked = {record.key: record for record in evidence.log.counted("notifications") if record.type == "NotificationRequested"}
     for record in evidence.log.counted("notifications"):
         if record.type == "NotificationFailed" and record.value and record.key in asked:
-            if shop.is_refused(shop.notifications[record.key]):
+            if shop.is_refused(shop.notifications[record.key]) or record.value["user_id"] in shop.touched:
                 continue
             begins, ends = spans.get(record.value["user_id"], (NEVER, NEVER))
             if begins <= asked[record.key].time and record.time < ends:

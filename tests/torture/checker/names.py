@@ -13,7 +13,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from .evidence import Evidence, Violation
+from .evidence import Evidence, Log, Violation
+from .lost import Touched
 from .moments import Moments
 from .runs import Record
 
@@ -94,20 +95,22 @@ class Holder:
         return any(time <= by + CLOCKS for time in times)
 
 
-def holders_of(evidence: Evidence) -> dict[str, Holder]:
+def holders_of(log: Log) -> dict[str, Holder]:
     """All of them, by id."""
     found: dict[str, Holder] = {}
     for service in HOLDERS:
-        for record in evidence.log.counted(service):
+        for record in log.counted(service):
             found.setdefault(record.key, Holder(service, record.key)).take(record)
     return found
 
 
 def check(evidence: Evidence) -> list[Violation]:
     """All that is had by two, or had without its reservation."""
-    holders = holders_of(evidence)
+    holders = holders_of(evidence.log)
+    names = Touched(evidence).names
     found = [Violation(kind, text, holder.id) for holder in holders.values() for kind, text in holder.wrong]
-    return [*found, *reserved(evidence, holders), *ended(evidence, holders), *doubles(holders)]
+    found += reserved(evidence, holders)
+    return [*(violation for violation in (*found, *ended(evidence, holders)) if violation.aggregate not in names), *doubles(holders, names)]
 
 
 def reserved(evidence: Evidence, holders: dict[str, Holder]) -> Iterator[Violation]:
@@ -143,14 +146,14 @@ def ended(evidence: Evidence, holders: dict[str, Holder]) -> Iterator[Violation]
                 yield Violation("ended-in-use", text, record.key)
 
 
-def doubles(holders: dict[str, Holder]) -> Iterator[Violation]:
+def doubles(holders: dict[str, Holder], names: set[str]) -> Iterator[Violation]:
     """In the end nobody shares."""
     by: dict[tuple[str, str], list[str]] = defaultdict(list)
     for holder in holders.values():
         if holder.text is not None:
             by[holder.service, plain(holder.text)].append(holder.id)
     for (service, _), ids in by.items():
-        if len(ids) > 1:
+        if len(ids) > 1 and not names.intersection(ids):
             yield Violation("shared", f"the {service} {', '.join(sorted(ids))} share one {HOLDERS[service][0]}", ids[0])
 
 
@@ -160,9 +163,10 @@ class Taken:
     def __init__(self, evidence: Evidence, moments: Moments):
         self._moments = moments
         self._holders: dict[tuple[str, str], set[str]] = defaultdict(set)
-        for holder in holders_of(evidence).values():
-            for _, _, text, _ in holder.uses:
-                self._holders[holder.service, plain(text)].add(holder.id)
+        for log in (evidence.log, *(loss.log for loss in evidence.losses)):
+            for holder in holders_of(log).values():
+                for _, _, text, _ in holder.uses:
+                    self._holders[holder.service, plain(text)].add(holder.id)
 
     def by_another(self, code: str, body: dict, start: float, end: float) -> bool:
         """Whether somebody had it at some moment between."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from ..workload.history import ACKED, REFUSED, Operation
 from .commands import by_correlation, name
 from .evidence import Evidence, Violation
+from .lost import Forgotten
 from .moments import Moments
 from .names import FIELDS, Taken
 from .runs import Group
@@ -47,21 +48,34 @@ NOTHING_LEFT: dict[str, Rule] = {
 def check(evidence: Evidence) -> list[Violation]:
     """All that was said and was never so."""
     moments, groups = Moments(evidence), by_correlation(evidence)
+    forgotten = Forgotten(evidence)
     taken = Taken(evidence, moments)
     found: list[Violation] = []
     for operation in evidence.operations:
         if operation.outcome == REFUSED:
-            found += refusal(operation, moments, groups, taken)
-        elif operation.outcome == ACKED and not groups.get(operation.id) and operation.kind in NOTHING_LEFT:
+            found += refusal(operation, moments, under_its_key(operation, groups, forgotten), taken)
+        elif operation.outcome == ACKED and not left(operation, groups, forgotten) and operation.kind in NOTHING_LEFT:
             found += nothing_left(operation, moments)
     return found
 
 
-def refusal(operation: Operation, moments: Moments, groups: dict[str, list[Group]], taken: Taken) -> Iterator[Violation]:
+def left(operation: Operation, groups: dict[str, list[Group]], forgotten: Forgotten) -> list[Group]:
+    """What an operation left, or had left before it was lost."""
+    return [*groups.get(operation.id, []), *(group for group, _ in forgotten.of(operation))]
+
+
+def under_its_key(operation: Operation, groups: dict[str, list[Group]], forgotten: Forgotten) -> list[Group]:
+    """What its key was used for. Where that was lost, the key was free, and whoever came next under it was the first."""
+    there = [group for id_ in {operation.again or "", *forgotten.same_key(operation)} for group in groups.get(id_, [])]
+    lost = [group for group, loss in forgotten.under(operation) if operation.last.start <= loss.back]
+    return [*there, *lost]
+
+
+def refusal(operation: Operation, moments: Moments, used: list[Group], taken: Taken) -> Iterator[Violation]:
     """A 4xx."""
     last, code = operation.last, operation.last.code
     if code == "idempotency-key-reused":
-        right = any(group.first.time <= last.end for group in groups.get(operation.again or "", []))
+        right = any(group.first.time <= last.end for group in used)
     elif code == "invalid-request":
         right = operation.kind == "invalid"
     elif code in FIELDS:

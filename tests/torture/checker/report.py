@@ -36,6 +36,7 @@ def summary(evidence: Evidence, violations: list[Violation]) -> dict:
         "records": len(records),
         "claims": sum(record.why == "claim" for record in records),
         "records_that_do_not_count": sum(not record.counts and record.why != "claim" for record in records),
+        "events_lost": sum(len(loss.records) for loss in evidence.losses),
         "mails_repeated": len(again),
         "mails_sent_again": again.total(),
         **letters.standing_still(evidence),
@@ -55,7 +56,7 @@ def table(told: dict) -> str:
         f"seed {told['seed']}: {told['operations']} operations in {told['workload_seconds']:.0f} s: {told['acknowledged']} acknowledged, "
         f"{told['refused']} refused, {told['unknown']} unknown; {told['attempts']} attempts, {told['attempts_unavailable']} answered 5xx, "
         f"{told['attempts_unanswered']} unanswered; {told['reads']} reads",
-        f"{told['records']} records, {told['claims']} of them claims, {told['records_that_do_not_count']} do not count; "
+        f"{told['records']} records, {told['claims']} of them claims, {told['records_that_do_not_count']} do not count, {told['events_lost']} events were lost; "
         f"{told['mails_repeated']} mails went out more than once; quiet {told['quiet_after_seconds']:.0f} s after the last fault; "
         f"{told['ended_by_themselves']} processes ended by themselves",
         f"refused for ever: {told['payments_refused']} payments ({told['captures_failed']} captures given up), {told['mails_refused']} mails "
@@ -91,7 +92,8 @@ def in_full(evidence: Evidence, violations: list[Violation]) -> str:
 def history(evidence: Evidence, aggregate: str) -> str:
     """What was asked of an aggregate, what was heard, and what its log has, by time."""
     told: list[tuple[float, str]] = []
-    mine = {group.correlation for group in evidence.log.by_aggregate.get(aggregate, [])}
+    logs = (evidence.log, *(loss.log for loss in evidence.losses))
+    mine = {group.correlation for log in logs for group in log.by_aggregate.get(aggregate, [])}
     for operation in evidence.operations:
         if (
             operation.aggregate == aggregate
@@ -108,9 +110,10 @@ def history(evidence: Evidence, aggregate: str) -> str:
                     or f"version {attempt.version} at {attempt.position}{' again' if attempt.replayed else ''}"
                 )
                 told.append((attempt.end, f"<- {attempt.node} {operation.id} {attempt.status} {heard}"))
-    for record in evidence.log.records:
+    lost = [(record, f" LOST at {moment(loss.gone)}") for loss in evidence.losses for record in loss.log.records if record.offset >= loss.first]
+    for record, gone in (*((record, "") for record in evidence.log.records), *lost):
         if record.key == aggregate:
-            judged = "" if record.counts else f" DOES NOT COUNT: {record.why}"
+            judged = gone if record.counts else f" DOES NOT COUNT: {record.why}{gone}"
             by = f"run {record.headers.get('run')} at {record.headers.get('at')} group {record.headers.get('group')} v{record.version}"
             told.append(
                 (

@@ -10,7 +10,7 @@ from pathlib import Path
 from confluent_kafka import KafkaException
 
 from ..checker import sagas
-from ..checker.evidence import Evidence, log_of
+from ..checker.evidence import Evidence, log_of, losses_of
 from ..world.cluster import Cluster
 from . import letters, tables
 from .topics import Reader
@@ -23,9 +23,11 @@ def wait(cluster: Cluster, reader: Reader, say: Callable[[str], None]) -> tuple[
     """Waits for quiet; answers what was not quiet in time, and the seconds that it took. What is refused for ever and still tried is waited
     for too, and disturbs the quiet no longer when the time is over."""
     begun = told = time.monotonic()
+    losses: list[dict] = []
     rested: float | None = None
     while True:
-        late, tried = look(reader)
+        losses = losses or reader.lost(cluster.losses)
+        late, tried = look(reader, losses)
         now = time.monotonic()
         rested = None if late else rested or now
         if (rested and not tried) or now > begun + cluster.settings.quiet_within:
@@ -49,15 +51,15 @@ def dump(reader: Reader, folder: Path, stamped: Callable[[dict], dict]) -> None:
     reader.write(folder / "records.jsonl", stamped)
 
 
-def look(reader: Reader) -> tuple[list[str], list[str]]:
+def look(reader: Reader, losses: list[dict]) -> tuple[list[str], list[str]]:
     """What is not at rest now, and what is refused for ever and still tried."""
     try:
         ends = reader.read_to_end(20)
         late = tables.behind(ends, tables.checkpoints())
-        dead = [*letters.letters()]
+        dead, put_by = [*letters.letters()], tables.put_by()
     except (*tables.UNREACHABLE, TimeoutError, KafkaException) as error:
         return [f"{type(error).__name__}: {error}"], []
     if late:
         return late, []
-    evidence = Evidence(log=log_of(reader.records), letters=dead)
-    return [violation.text for violation in sagas.check(evidence)], sagas.tried_on(evidence)
+    evidence = Evidence(log=log_of(reader.records), letters=dead, losses=losses_of(reader.records, losses))
+    return [violation.text for violation in sagas.check(evidence)], sagas.tried_on(evidence) + put_by

@@ -92,6 +92,20 @@ def checkpoints() -> dict[str, int]:
     return found
 
 
+# Errands that are put by and still tried: none that waits behind one that was given up.
+WAITING = """SELECT id FROM errands AS waiting WHERE status = 'waiting' AND NOT EXISTS (SELECT 1 FROM errands AS dead WHERE dead.status = 'dead'
+    AND dead.source_aggregate = waiting.source_aggregate AND dead.aggregate_id = waiting.aggregate_id)"""
+
+
+def put_by() -> list[str]:
+    """What reactors have put by and still try."""
+    found = []
+    for database in TABLES:
+        with connect(database) as connection:
+            found += [f"{database} still tries the errand {id_}" for (id_,) in connection.execute(WAITING).fetchall()]
+    return found
+
+
 def behind(ends: dict[str, int], standing: dict[str, int]) -> list[str]:
     """The readers that do not stand at the ends of their logs."""
     late = []

@@ -22,6 +22,7 @@ from confluent_kafka import (
 
 from ..world import layout
 from ..world.daybook import get
+from ..world.segments import Stored
 
 SERVICES = ("users", "products", "orders", "payments", "notifications", "reservations")
 
@@ -105,19 +106,31 @@ class Reader:
         self.records.append(record)
 
     def _record(self, message) -> dict:
+        source = f"{message.topic().removesuffix('.events')}/{message.partition()}"
+        body = (message.key() or b"", message.value() or b"", message.headers() or [])
+        return self.told(source, Stored(message.offset(), message.timestamp()[1] / 1000, *body))
+
+    def told(self, source: str, stored: Stored) -> dict:
+        """A record as the evidence has it."""
+        service, partition = source.split("/")
         record = {
-            "service": message.topic().removesuffix(".events"),
-            "partition": message.partition(),
-            "offset": message.offset(),
-            "time": message.timestamp()[1] / 1000,
-            "key": (message.key() or b"").decode(errors="replace"),
-            "headers": {name: (value or b"").decode(errors="replace") for name, value in message.headers() or []},
+            "service": service,
+            "partition": int(partition),
+            "offset": stored.offset,
+            "time": stored.time,
+            "key": stored.key.decode(errors="replace"),
+            "headers": {name: (value or b"").decode(errors="replace") for name, value in stored.headers},
         }
         try:
-            record["schema"], record["value"] = self.schemas.decode(message.value() or b"")
+            record["schema"], record["value"] = self.schemas.decode(stored.value)
         except Exception as error:  # noqa: BLE001 - whatever stands in the log, it is evidence
-            record["undecodable"], record["payload"] = str(error), base64.b64encode(message.value() or b"").decode()
+            record["undecodable"], record["payload"] = str(error), base64.b64encode(stored.value).decode()
         return record
+
+    def lost(self, losses: list[dict]) -> list[dict]:
+        """What logs have lost, as the evidence has it."""
+        told = lambda loss: [self.told(loss["source"], stored) for stored in loss["stored"]]  # noqa: E731
+        return [{**{name: value for name, value in loss.items() if name != "stored"}, "records": told(loss)} for loss in losses]
 
     def write(self, path: Path, stamped: Callable[[dict], dict]) -> None:
         """Writes what was read, partition by partition, in order, each record as `stamped` has it."""

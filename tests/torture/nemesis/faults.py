@@ -6,14 +6,13 @@ from collections.abc import Callable
 
 from ..workload import stuck
 from ..world import layout
-from ..world.cluster import Cluster, listening
-from ..world.processes import Process, wait_until
+from ..world.cluster import Cluster
+from ..world.processes import Process
 from ..world.whereabouts import keeper_of_group, owners_and_leaders
 from .plan import Step, aims
+from .tail import QUESTIONS_BEFORE, log_tail_lost, log_tail_lost_asleep, log_tail_lost_away
 
 Note = Callable[[str], None]
-# How long before a stopped node wakes it is asked things that have changed meanwhile.
-QUESTIONS_BEFORE = 0.7
 # How long a node's clients are silent before it is split off, and how long it has to answer on the wrong side.
 QUIET_BEFORE = 2.0
 
@@ -65,7 +64,7 @@ def broker_kill(cluster: Cluster, step: Step, note: Note) -> None:
     controller = cluster.brokers.controller()
     others = [name for name in layout.BROKERS if name != controller]
     _killed(cluster, cluster.brokers.processes[step.choose(others)], step, note)
-    _brokers_back(cluster)
+    cluster.brokers_back()
 
 
 def brokers_kill_two(cluster: Cluster, step: Step, note: Note) -> None:
@@ -78,14 +77,14 @@ def brokers_kill_two(cluster: Cluster, step: Step, note: Note) -> None:
     cluster.hold(step.hold)
     for victim in victims:
         victim.start()
-    _brokers_back(cluster)
+    cluster.brokers_back()
 
 
 def controller_kill(cluster: Cluster, step: Step, note: Note) -> None:
     """kill -9 of the broker that leads the controllers."""
     controller = cluster.brokers.controller() or step.choose(layout.BROKERS)
     _killed(cluster, cluster.brokers.processes[controller], step, note)
-    _brokers_back(cluster)
+    cluster.brokers_back()
 
 
 def network_cut(cluster: Cluster, step: Step, note: Note) -> None:
@@ -211,7 +210,7 @@ def disk_full_broker(cluster: Cluster, step: Step, note: Note) -> None:
     cluster.brokers.disks[name].free()
     note(f"space again; {name} " + ("still runs" if broker.alive else f"has ended with {broker.code}"))
     broker.start()
-    _brokers_back(cluster)
+    cluster.brokers_back()
 
 
 def clock_step(cluster: Cluster, step: Step, note: Note) -> None:
@@ -271,6 +270,9 @@ FAULTS: dict[str, Callable[[Cluster, Step, Note], None]] = {
     "clock-step": clock_step,
     "gateway-refuses-one": gateway_refuses_one,
     "recipient-refuses": recipient_refuses,
+    "log-tail-lost": log_tail_lost,
+    "log-tail-lost-asleep": log_tail_lost_asleep,
+    "log-tail-lost-away": log_tail_lost_away,
 }
 
 
@@ -286,14 +288,6 @@ def _paused(cluster: Cluster, victim: Process, step: Step, note: Note) -> None:
     victim.pause()
     cluster.hold(step.hold)
     victim.resume()
-
-
-def _brokers_back(cluster: Cluster) -> None:
-    def all_listen() -> bool:
-        cluster.supervise()
-        return all(listening(broker, layout.KAFKA_PORT) for broker in layout.BROKERS)
-
-    wait_until("the brokers listen again", 90, all_listen)
 
 
 def mend_all(cluster: Cluster) -> None:

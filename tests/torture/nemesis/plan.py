@@ -44,6 +44,21 @@ EMBEDDED_KINDS = (
     "recipient-refuses",
 )
 
+# The kinds for three nodes on one broker. What is refused for ever is left out: a loss would make it another thing.
+ONE_BROKER_KINDS = (
+    "log-tail-lost",
+    "log-tail-lost-asleep",
+    "log-tail-lost-away",
+    "node-kill",
+    "node-pause-long",
+    "rolling-restart",
+    "rebalance-storm",
+    "network-cut",
+    "postgres-kill",
+    "postgres-vanish",
+    "gateway-hang",
+)
+
 # Seconds for which a fault is held. A node's session in its group lasts 6 s, a broker's in the cluster 6 s, a follower is
 # left out after 10 s, an append is in doubt after 10 s, a request is answered within 10 s.
 HOLDS = {
@@ -69,6 +84,9 @@ HOLDS = {
     "clock-step": (5.0, 15.0),
     "gateway-refuses-one": (3.0, 10.0),
     "recipient-refuses": (3.0, 10.0),
+    "log-tail-lost": (0.0, 8.0),
+    "log-tail-lost-asleep": (0.0, 8.0),
+    "log-tail-lost-away": (0.0, 8.0),
 }
 SHORT_HOLDS = {
     "node-kill": (2.0, 4.0),
@@ -81,6 +99,9 @@ SHORT_HOLDS = {
     "clock-step": (4.0, 6.0),
     "gateway-refuses-one": (4.0, 6.0),
     "recipient-refuses": (4.0, 6.0),
+    "log-tail-lost": (0.0, 3.0),
+    "log-tail-lost-asleep": (0.0, 3.0),
+    "log-tail-lost-away": (0.0, 3.0),
 }
 
 

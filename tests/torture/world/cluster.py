@@ -17,7 +17,7 @@ from .processes import Process, wait_until
 
 
 class Cluster:
-    """Three nodes (and a fourth that comes and goes), three brokers, PostgreSQL, the gateway, and a mail server where one is needed; or one
+    """Three nodes (and a fourth that comes and goes), three brokers or one, PostgreSQL, the gateway, and a mail server where one is needed; or one
     node that keeps log and views itself, and the gateway."""
 
     def __init__(self, settings: Settings):
@@ -33,6 +33,8 @@ class Cluster:
         self.ambush: Callable[[str, str | None], None] = lambda node, about: None
         self.shun: Callable[[set[str]], None] = lambda nodes: None
         self.buy: Callable[[str, str, int], None] = lambda method, address, orders: None
+        # What the logs have lost, in its order.
+        self.losses: list[dict] = []
         self._restarted: dict[str, float] = {}
 
     def build(self) -> None:
@@ -60,7 +62,7 @@ class Cluster:
         self._first_start()
 
     def _first_start(self) -> None:
-        """The first node makes the topics, which needs all three brokers to be known; it is started again until they are."""
+        """The first node makes the topics, which needs all brokers to be known; it is started again until they are."""
         first, *others = (self.nodes[name] for name in layout.NODES)
         first.process.start()
         deadline = time.monotonic() + 90
@@ -110,6 +112,15 @@ class Cluster:
         while (left := deadline - time.monotonic()) > 0:
             self.supervise()
             time.sleep(min(0.2, left))
+
+    def brokers_back(self) -> None:
+        """Waits until every broker listens again."""
+
+        def all_listen() -> bool:
+            self.supervise()
+            return all(listening(broker, layout.KAFKA_PORT) for broker in layout.BROKERS)
+
+        wait_until("the brokers listen again", 90, all_listen)
 
     def stop_nodes(self) -> None:
         """Ends the nodes in good order."""

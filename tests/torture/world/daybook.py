@@ -87,8 +87,8 @@ def shared_parts() -> dict[str, str]:
     """Where the brokers and PostgreSQL are. A node that is not told keeps its log and its views itself."""
     return {
         "DAYBOOK_KAFKA": layout.bootstrap(),
-        "DAYBOOK_REPLICATION": "3",
-        "DAYBOOK_MIN_INSYNC": "2",
+        "DAYBOOK_REPLICATION": "3" if len(layout.BROKERS) > 1 else "1",
+        "DAYBOOK_MIN_INSYNC": "2" if len(layout.BROKERS) > 1 else "1",
         "DAYBOOK_POSTGRES": postgres.url(),
     }
 

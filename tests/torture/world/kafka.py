@@ -1,4 +1,4 @@
-"""Three Apache Kafka brokers (each a controller too), from the jars and settings of `stack/kafka`, on hosts of their own."""
+"""Three Apache Kafka brokers, or one (each a controller too), from the jars and settings of `stack/kafka`, on hosts of their own."""
 
 from __future__ import annotations
 

@@ -40,6 +40,12 @@ def one_machine() -> None:
     NODES, BROKERS = NODES[:1], ()
 
 
+def one_broker() -> None:
+    """From now on there is one broker, and one copy of everything."""
+    global BROKERS  # noqa: PLW0603 - said once, before anything is built
+    BROKERS = BROKERS[:1]
+
+
 def clock_node() -> str:
     """The node whose wall clock can be stepped."""
     return NODES[-1]
