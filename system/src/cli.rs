@@ -1,11 +1,8 @@
 //! The arguments of the command line.
 
 use crate::{
-    System,
-    settings::{
-        HostPort, brokers, host_port, http_url, kafka_properties, log_filter, name, postgres_url, readable, secret, visible, whole,
-        yes_or_no,
-    },
+    RegistryArguments, System,
+    settings::{HostPort, brokers, host_port, http_url, kafka_properties, log_filter, name, postgres_url, whole, yes_or_no},
 };
 use clap::{Args, Subcommand, ValueEnum, builder::PossibleValuesParser};
 use event_store::kafka::Properties;
@@ -116,26 +113,6 @@ pub struct StoreArguments {
 pub enum Pooler {
     /// A pooler such as PgBouncer with `pool_mode=transaction`, which lends a session for one transaction.
     Transaction,
-}
-
-/// Where the registry of schemas is, and how it lets us in.
-#[derive(Args, Clone)]
-pub struct RegistryArguments {
-    /// A Confluent-compatible schema registry, `https://user:password@host`. Without it, the schema ids of this build.
-    #[arg(long, env = "SCHEMA_REGISTRY_URL", hide_env_values = true, value_parser = http_url)]
-    pub registry: Option<String>,
-    /// The user at the registry, where the address names none.
-    #[arg(long, env = "SCHEMA_REGISTRY_USER", value_parser = visible)]
-    pub registry_user: Option<String>,
-    /// That user's password.
-    #[arg(long, env = "SCHEMA_REGISTRY_PASSWORD", hide_env_values = true, value_parser = secret)]
-    pub registry_password: Option<String>,
-    /// The bearer token for the registry, in place of a user.
-    #[arg(long, env = "SCHEMA_REGISTRY_TOKEN", hide_env_values = true, value_parser = visible)]
-    pub registry_token: Option<String>,
-    /// A file of certificates (PEM) by which the registry is known, beside those of the system.
-    #[arg(long, env = "SCHEMA_REGISTRY_CA", value_parser = readable)]
-    pub registry_ca: Option<PathBuf>,
 }
 
 /// What a node does for a service.

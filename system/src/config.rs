@@ -1,7 +1,7 @@
 //! Turns the arguments into the configuration of each part: the one place that reads them.
 
-use crate::{Failure, HostPort, KafkaArguments, Pooler, RegistryArguments, Role, RunArguments, StoreArguments, System, naming};
-use codec::{Access, Registry, Schemas};
+use crate::{Failure, HostPort, KafkaArguments, Pooler, Role, RunArguments, StoreArguments, System, naming};
+use codec::Schemas;
 use consumers::{DestinationConfig, Patience};
 use event_store::{
     Membership,
@@ -56,32 +56,6 @@ impl StoreArguments {
     /// The registry does not answer, or refuses a schema.
     pub async fn schemas(&self, system: &System) -> Result<Schemas, Failure> {
         self.registry.schemas(system).await
-    }
-}
-
-impl RegistryArguments {
-    /// The schemas by which events become bytes: with the registry's ids where a registry is named, else with this build's.
-    ///
-    /// # Errors
-    /// The registry does not answer, or refuses a schema; its certificates cannot be read.
-    pub async fn schemas(&self, system: &System) -> Result<Schemas, Failure> {
-        match self.registry()? {
-            Some(registry) => Schemas::connect(system.records(), &registry).await.map_err(Failure::failed),
-            None => Ok(Schemas::bundled(system.records())),
-        }
-    }
-
-    fn registry(&self) -> Result<Option<Registry>, Failure> {
-        let Some(url) = &self.registry else { return Ok(None) };
-        let mut access = Access { bearer: self.registry_token.clone(), ..Access::default() };
-        if let (Some(user), Some(password)) = (&self.registry_user, &self.registry_password) {
-            access.basic = Some((user.clone(), password.clone()));
-        }
-        if let Some(path) = &self.registry_ca {
-            let wrong = |error| Failure::usage(format!("SCHEMA_REGISTRY_CA (--registry-ca) cannot be read: {error}"));
-            access.authorities = std::fs::read(path).map_err(wrong)?;
-        }
-        Registry::new(url, access).map(Some).map_err(Failure::usage)
     }
 }
 

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 /// # Errors
 /// Which one is wrong, and why.
 pub fn kafka_properties(text: &str) -> Result<Properties, String> {
-    let must = "must be properties of librdkafka's, with semicolons or line breaks between them, such as \
+    let must = "must be properties of Kafka's client library, with semicolons or line breaks between them, such as \
                 security.protocol=SASL_SSL;ssl.ca.location=/etc/ssl/kafka.pem";
     Properties::parse(text).map_err(|why| format!("{must}: {why}"))
 }
