@@ -36,7 +36,7 @@ enum Command {
     /// Run the simulated payment gateway.
     Gateway(gateway::GatewayArguments),
     #[command(flatten)]
-    Tools(Tools),
+    Tools(Box<Tools>),
 }
 
 #[derive(clap::Args)]

@@ -112,7 +112,9 @@ impl From<DatabaseError> for Problem {
         }
         match error {
             DatabaseError::Building(why) => Self::building(why),
-            DatabaseError::Sql(_) | DatabaseError::Moved(_) => Self::unavailable("the view's database did not answer"),
+            DatabaseError::Sql(_) | DatabaseError::Pooler(_) | DatabaseError::Moved(_) => {
+                Self::unavailable("the view's database did not answer")
+            }
             DatabaseError::Url | DatabaseError::Missing | DatabaseError::Row(_) | DatabaseError::View(_) => {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the view could not be read; the log says why")
             }

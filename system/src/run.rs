@@ -142,7 +142,7 @@ async fn refuse_other_logs(
     schemas: &Schemas,
     databases: &Databases,
 ) -> Result<(), Failure> {
-    let topics = Topics::new(config).map_err(Failure::failed)?;
+    let topics = Topics::connect(config).await.map_err(Failure::failed)?;
     let partitions = topics.partitions(&system.logs()).map_err(Failure::failed)?;
     let logs = logs(system, config)?;
     refuse_other_layout(&logs, &partitions, schemas).await?;
@@ -265,7 +265,7 @@ fn refuse_unreachable(arguments: &RunArguments) -> Result<(), Failure> {
 
 /// The settings that say what this node works on, as the log shows them.
 fn show(arguments: &RunArguments) {
-    let StoreArguments { kafka, data, postgres, registry } = &arguments.store;
+    let StoreArguments { kafka, data, postgres, postgres_pooler: _, registry } = &arguments.store;
     let url = |url: &Option<String>| url.as_deref().map(codec::shown_url).unwrap_or_default();
     tracing::info!(
         name = arguments.node_name(),
@@ -275,7 +275,8 @@ fn show(arguments: &RunArguments) {
         kafka = kafka.kafka.as_deref().unwrap_or("embedded"),
         data = %data.display(),
         postgres = url(postgres),
-        registry = url(registry),
+        registry = url(&registry.registry),
+        kafka_properties = kafka.kafka_properties.as_ref().map(tracing::field::debug),
         "settings"
     );
 }

@@ -30,6 +30,8 @@ impl Served {
         let (readiness, shutdown) = (Readiness::default(), CancellationToken::new());
         let app = edge::app(routes, readiness.clone(), schemas, config, Guard::open()).expect("open mode asks nobody");
         let serving = tokio::spawn(edge::serve(listener, app, config, shutdown.clone()));
+        // An HTTP client needs rustls's provider chosen in the process.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder().timeout(PATIENCE).build().unwrap();
         Self { address, client, readiness, _stop: shutdown.clone().drop_guard(), shutdown, serving }
     }
