@@ -5,7 +5,7 @@ use crate::{
     book::Book,
     lanes::{Fresh, until_it_answers},
 };
-use event_store::{Batch, BatchError, PartitionId, Waiting};
+use event_store::{Batch, BatchError, PartitionId, Passed, Waiting};
 use futures::future::join_all;
 use parking_lot::Mutex;
 use std::{
@@ -57,7 +57,7 @@ impl Room {
     /// Adds a batch, whose errands have begun.
     pub fn fill(self, batch: &Batch, errands: Vec<Arc<Fresh>>) {
         self.reading.open.send_modify(|open| *open += 1);
-        self.place.send(Unfinished { batch: Batch { records: Vec::new(), ..batch.clone() }, errands });
+        self.place.send(Unfinished { batch: Batch { records: Vec::new(), passed: Passed::default(), ..batch.clone() }, errands });
     }
 }
 
@@ -129,7 +129,7 @@ impl Progress {
     async fn write(&self, source: &PartitionId, rows: &[Errand]) -> Result<(), BatchError> {
         loop {
             let stands = self.store.checkpoint(source).await?;
-            let step = Batch { source: source.clone(), from: stands, to: stands, records: Vec::new() };
+            let step = Batch { source: source.clone(), from: stands, to: stands, records: Vec::new(), passed: Passed::default() };
             match self.store.advance(&step, rows).await {
                 Err(BatchError::Moved(_)) => {}
                 written => return written,
@@ -325,7 +325,7 @@ mod tests {
     fn landed(partition: i32, from: i64, to: i64) -> Landed {
         let at = |next| Checkpoint::new(next, None);
         let source = PartitionId { service: "orders".into(), partition };
-        let batch = Batch { source, from: at(from), to: at(to), records: Vec::new() };
+        let batch = Batch { source, from: at(from), to: at(to), records: Vec::new(), passed: Passed::default() };
         Landed { batch, rows: Vec::new(), reading: Arc::new(OpenBatches { open: watch::Sender::new(1) }) }
     }
 

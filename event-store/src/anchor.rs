@@ -4,9 +4,9 @@
 //! something that was made of it (a fold, a view, a reactor's place) remembers the record before the next that it is to read, and compares:
 //! two writers never put the same record of the same run at the same offset.
 
-use crate::{Checkpoint, LogError, PartitionId, RawRecord, log::Log};
+use crate::{Checkpoint, LogError, PartitionId, RawRecord, envelope::SharedRecord, log::Log};
 use sha2::{Digest, Sha256};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// How long a record that is there may take to come.
 const WITHIN: Duration = Duration::from_secs(10);
@@ -41,6 +41,28 @@ impl Anchor {
     /// As a store keeps it.
     pub fn bits(self) -> i64 {
         self.0
+    }
+}
+
+/// The records that were read between two checkpoints, whether they count or not, in the log's order.
+#[derive(Clone, Debug, Default)]
+pub struct Passed(Vec<Arc<SharedRecord>>);
+
+impl Passed {
+    pub(crate) fn add(&mut self, records: &[Arc<SharedRecord>]) {
+        self.0.extend_from_slice(records);
+    }
+
+    /// Takes those before an offset out.
+    pub(crate) fn take_before(&mut self, next: i64) -> Self {
+        let rest = self.0.split_off(self.0.partition_point(|record| record.raw.offset < next));
+        Self(std::mem::replace(&mut self.0, rest))
+    }
+
+    /// That of the record before `next`, where it is among them.
+    pub(crate) fn anchor(&self, next: i64) -> Option<Anchor> {
+        let at = self.0.binary_search_by_key(&(next - 1), |record| record.raw.offset).ok()?;
+        Some(Anchor::of(&self.0[at].raw))
     }
 }
 

@@ -1,7 +1,7 @@
 //! A reader of one partition: run rule, batches, checkpoint.
 
 use crate::{
-    Anchor, Batch, BatchError, BatchHandler, Checkpoint, Counted, LogError, PartitionId, RawRecord,
+    Anchor, Batch, BatchError, BatchHandler, Checkpoint, Counted, LogError, PartitionId, Passed, RawRecord,
     envelope::{Entry, SharedRecord},
     health::LaneHealth,
     is_anchored,
@@ -11,7 +11,7 @@ use crate::{
     run::{Mark, RunRule, Verdict},
 };
 use futures::FutureExt;
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{iter, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 /// How many records of the ring make a batch at most; those of an open group, which were held back before, are added.
@@ -44,6 +44,8 @@ pub struct RunReader {
     /// The places, in the records that were read last, where the run was broken off or another began: there a log that was rewritten may
     /// look like one that goes on.
     breaks: Vec<Checkpoint>,
+    /// What was read since the checkpoint.
+    passed: Passed,
 }
 
 impl RunReader {
@@ -57,6 +59,7 @@ impl RunReader {
             stray: None,
             last: checkpoint,
             breaks: Vec::new(),
+            passed: Passed::default(),
         }
     }
 
@@ -77,14 +80,8 @@ impl RunReader {
 
     /// Applies the run rule to the next records; returns a batch when the checkpoint moves.
     pub fn read(&mut self, source: &PartitionId, records: Vec<RawRecord>) -> Option<Batch> {
-        let from = self.checkpoint;
-        let mut counted = Vec::new();
-        self.breaks.clear();
-        for raw in &records {
-            self.step(source, raw.offset, &Entry::read(&source.service, source.partition, raw), &mut counted);
-        }
-        self.anchor(from, |offset| records.iter().rfind(|raw| raw.offset == offset).map(Anchor::of));
-        self.batch(source, from, counted)
+        let records: Vec<_> = records.into_iter().map(|raw| Arc::new(SharedRecord::new(raw))).collect();
+        self.read_shared(source, &records)
     }
 
     /// The same, with records that are shared with other readers.
@@ -96,11 +93,13 @@ impl RunReader {
             self.step(source, record.raw.offset, record.entry(source), &mut counted);
         }
         self.anchor(from, |offset| records.iter().rfind(|record| record.raw.offset == offset).map(|record| Anchor::of(&record.raw)));
+        self.passed.add(records);
         self.batch(source, from, counted)
     }
 
-    fn batch(&self, source: &PartitionId, from: Checkpoint, records: Vec<Counted>) -> Option<Batch> {
-        (self.checkpoint != from).then(|| Batch { source: source.clone(), from, to: self.checkpoint, records })
+    fn batch(&mut self, source: &PartitionId, from: Checkpoint, records: Vec<Counted>) -> Option<Batch> {
+        let to = self.checkpoint;
+        (to != from).then(|| Batch { source: source.clone(), from, to, records, passed: self.passed.take_before(to.next) })
     }
 
     /// Whether a record that does not count stands just where it was meant to stand, or is of a run of which none came just before. A writer
@@ -192,10 +191,7 @@ impl Lane {
                 Window::Records(records) => {
                     let from = reading.checkpoint();
                     let batch = reading.read_shared(&self.source, &records);
-                    // What stood in the log when it was looked at last goes on from what was read before.
-                    for found in reading.breaks().iter().filter(|found| found.next >= looked_up_to) {
-                        self.look_at_break(*found, from).await?;
-                    }
+                    self.look_at_breaks(&reading, looked_up_to, from).await?;
                     self.hand_on(batch).await?;
                 }
                 Window::Anew => {
@@ -203,7 +199,7 @@ impl Lane {
                     looked_up_to = self.look(reading.checkpoint()).await?;
                     reading = RunReader::at(reading.checkpoint());
                 }
-                Window::Behind => self.catch_up(&mut reading).await?,
+                Window::Behind => self.catch_up(&mut reading, looked_up_to).await?,
                 Window::Empty => {
                     end.changed().await.map_err(|_| BatchError::Failed("the consumer has stopped".into()))?;
                 }
@@ -211,27 +207,38 @@ impl Lane {
         }
     }
 
-    /// Looks whether the record before a break is the one that was read. Where it is not, what was handed on may still be right: reading
-    /// begins anew behind that.
-    async fn look_at_break(&self, found: Checkpoint, handed_on: Checkpoint) -> Result<(), BatchError> {
-        let failed = |error: LogError| BatchError::Failed(error.to_string());
-        if is_anchored(&*self.log, self.source.partition, found).await.map_err(failed)? {
-            return Ok(());
+    /// Looks whether the records before the breaks are those that were read. Where one is not, what was handed on may still be right:
+    /// reading begins anew behind that. What stood in the log when it was looked at last goes on from what was read before.
+    async fn look_at_breaks(&self, reading: &RunReader, looked_up_to: i64, handed_on: Checkpoint) -> Result<(), BatchError> {
+        for found in reading.breaks().iter().filter(|found| found.next >= looked_up_to) {
+            if !self.is_held(*found).await? {
+                self.look(handed_on).await?;
+                // What was read and is not in the log came from the ring.
+                self.ring.doubt();
+                return Err(BatchError::Moved(self.source.clone()));
+            }
         }
-        self.look(handed_on).await?;
-        Err(BatchError::Moved(self.source.clone()))
+        Ok(())
     }
 
-    /// Looks whether the log still holds what was read up to here, and returns its end. Where it does not, has the handler make good what it
-    /// can: reading begins anew at its checkpoint.
+    /// Whether the log holds what was read up to here.
+    async fn is_held(&self, checkpoint: Checkpoint) -> Result<bool, BatchError> {
+        is_anchored(&*self.log, self.source.partition, checkpoint).await.map_err(|error| BatchError::Failed(error.to_string()))
+    }
+
+    /// Looks whether the log still holds what was read up to here, and what parts of the handler have read beyond, and returns its end.
     async fn look(&self, checkpoint: Checkpoint) -> Result<i64, BatchError> {
-        let failed = |error: LogError| BatchError::Failed(error.to_string());
-        let partition = self.source.partition;
-        let end = self.log.end(partition).await.map_err(failed)?;
-        if is_anchored(&*self.log, partition, checkpoint).await.map_err(failed)? {
-            return Ok(end);
+        let end = self.log.end(self.source.partition).await.map_err(|error| BatchError::Failed(error.to_string()))?;
+        for stands in iter::once(checkpoint).chain(self.handler.further(&self.source).await?) {
+            if !self.is_held(stands).await? {
+                return self.make_good(stands.next, end).await;
+            }
         }
-        let next = checkpoint.next;
+        Ok(end)
+    }
+
+    /// Has the handler make good what it can, since the log has lost what was read: reading begins anew at its checkpoint.
+    async fn make_good(&self, next: i64, end: i64) -> Result<i64, BatchError> {
         tracing::error!(reader = %self.name, source = %self.source, next, end, "the log has lost records that were read here");
         metrics::LOG_WENT_BACK.with_label_values(&[&*self.source.service]).inc();
         self.ring.doubt();
@@ -240,12 +247,14 @@ impl Lane {
     }
 
     /// Reads the log itself until the ring has the next record.
-    async fn catch_up(&self, reading: &mut RunReader) -> Result<(), BatchError> {
+    async fn catch_up(&self, reading: &mut RunReader, looked_up_to: i64) -> Result<(), BatchError> {
         let failed = |error: LogError| BatchError::Failed(error.to_string());
         let mut cursor = self.log.read(self.source.partition, reading.next).await.map_err(failed)?;
         let generation = self.ring.generation();
         while matches!(self.ring.window(reading.next, 1, generation), Window::Behind) {
+            let from = reading.checkpoint();
             let batch = reading.read(&self.source, cursor.next().await.map_err(failed)?);
+            self.look_at_breaks(reading, looked_up_to, from).await?;
             self.hand_on(batch).await?;
             self.health.stands(reading.next());
         }

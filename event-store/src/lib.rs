@@ -58,7 +58,7 @@ mod working_set;
 mod writer;
 
 pub use aggregates::Aggregates;
-pub use anchor::{Anchor, furthest_anchored, is_anchored};
+pub use anchor::{Anchor, Passed, furthest_anchored, is_anchored};
 pub use bounded::Bounded;
 pub use cluster::{Cluster, ClusterParts, Membership};
 pub use command::{Accepted, CommandError, CommandMeta, Directory, Execute, LocalOwner, Owner, Refused, Rejected, Unavailable};
@@ -77,7 +77,7 @@ pub use metrics::log_reaches;
 pub use owner::{OwnerParts, PartitionOwner};
 pub use readers::{PlacedReader, Reader, Readers};
 pub use readiness::Readiness;
-pub use replay::Replay;
+pub use replay::{Replay, ReplayError};
 pub use standby::standbys;
 pub use subscription::{Batch, BatchError, BatchHandler, Checkpoint, Counted, PartitionId};
 pub use supervision::Supervisor;

@@ -1,6 +1,6 @@
 //! Reading: batches of the records that count, partition by partition, with a checkpoint that is exact.
 
-use crate::{Anchor, Log, Recorded, Waiting};
+use crate::{Anchor, Log, Passed, Recorded, Waiting};
 use bytes::Bytes;
 use std::{fmt, sync::Arc};
 
@@ -51,6 +51,17 @@ pub struct Batch {
     pub to: Checkpoint,
     /// The records that count.
     pub records: Vec<Counted>,
+    /// All that were read.
+    pub passed: Passed,
+}
+
+impl Batch {
+    /// Whether somebody who stands here, between the batch's ends, has read the same record there; true where that is not known.
+    pub fn passes(&self, stands: Checkpoint) -> bool {
+        let known = [self.from, self.to].into_iter().find(|known| known.next == stands.next);
+        let read = known.map_or_else(|| self.passed.anchor(stands.next), |known| known.anchor);
+        stands.anchor.zip(read).is_none_or(|(theirs, ours)| theirs == ours)
+    }
 }
 
 /// Why the handler did not take a batch.
@@ -72,6 +83,15 @@ pub trait BatchHandler: Send + Sync + 'static {
     /// # Errors
     /// The checkpoint cannot be read now.
     async fn start(&self, source: &PartitionId) -> Result<Checkpoint, BatchError>;
+
+    /// Where parts of it stand further on than its checkpoint, and which records they have read before: several views of one partition may
+    /// stand at different places. By default there are none.
+    ///
+    /// # Errors
+    /// They cannot be read now.
+    async fn further(&self, _source: &PartitionId) -> Result<Vec<Checkpoint>, BatchError> {
+        Ok(Vec::new())
+    }
 
     /// Takes a batch whole, with its checkpoint, or not at all.
     ///

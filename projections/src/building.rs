@@ -13,7 +13,7 @@ use crate::{
     writer::BatchWriter,
 };
 use codec::Codecs;
-use event_store::{BatchError, LogError, PartitionId};
+use event_store::{BatchError, LogError, PartitionId, ReplayError};
 use std::{
     collections::HashMap,
     sync::{
@@ -108,18 +108,33 @@ impl ViewRunner {
         }
     }
 
+    /// The same, since the log has lost records.
+    pub(crate) fn begin_anew_since_lost(&self, source: &PartitionId) {
+        self.begin_anew(source, &format!("{source} has lost records that it was made of"));
+    }
+
     async fn build(self: Arc<Self>, build: Build, parts: BuildingParts) {
         let (name, view) = (self.writer().name().to_owned(), build.live.view.name());
         (parts.tell)(view, Some(build.why.to_string()));
         tracing::info!(database = name, view, table = build.target().table.name, why = &*build.why, "a view is being built");
         let building = Building { database: self.writer().database(), codecs: self.codecs(), name: &name, build: &build, parts: &parts };
         let mut stage = Stage::Nothing;
-        while let Err(error) = building.run(&self, &mut stage).await {
-            tracing::warn!(database = name, view, %error, "the building of a view goes on in a second");
-            tokio::time::sleep(AGAIN).await;
-        }
+        let lost = loop {
+            match building.run(&self, &mut stage).await {
+                Ok(()) => break None,
+                // What was put on was folded of records that the log has lost meanwhile.
+                Err(RebuildError::Replay(ReplayError::Rewritten(source))) if matches!(stage, Stage::Swapped) => break Some(source),
+                Err(error) => {
+                    tracing::warn!(database = name, view, %error, "the building of a view goes on in a second");
+                    tokio::time::sleep(AGAIN).await;
+                }
+            }
+        };
         tracing::info!(database = name, view, table = build.live.table.name, "the view is built, and answers");
         (parts.tell)(view, None);
+        if let Some(source) = lost {
+            self.begin_anew_since_lost(&source);
+        }
     }
 }
 
@@ -127,6 +142,8 @@ impl ViewRunner {
 enum Stage {
     Nothing,
     Begun,
+    /// What was folded is of records that the log has lost.
+    Unfounded,
     Swapped,
 }
 
@@ -142,13 +159,15 @@ struct Building<'a> {
 impl Building<'_> {
     /// Catches up, swaps, and hands the view to the readers. After an error another call goes on from where this one stood.
     async fn run(&self, runner: &ViewRunner, stage: &mut Stage) -> Result<(), RebuildError> {
-        if let (Stage::Nothing, Some(shadow)) = (&stage, &self.build.shadow) {
-            discard(self.database, shadow).await?;
+        match (&stage, &self.build.shadow) {
+            (Stage::Nothing | Stage::Unfounded, Some(shadow)) => discard(self.database, shadow).await?,
+            (Stage::Unfounded, None) => self.database.empty_version(&self.build.row).await?,
+            (Stage::Nothing | Stage::Begun | Stage::Swapped, _) => {}
         }
         if !matches!(stage, Stage::Swapped) {
             *stage = Stage::Begun;
             let writer = self.writer(self.build.target()).await?;
-            while self.pass(&writer).await? > LITTLE {}
+            while self.founded_pass(&writer, stage).await? > LITTLE {}
             self.swap().await?;
             self.database.tell_set_back();
             *stage = Stage::Swapped;
@@ -159,6 +178,15 @@ impl Building<'_> {
 
     async fn writer(&self, kept: &Kept) -> Result<Arc<BatchWriter>, DatabaseError> {
         Ok(Arc::new(BatchWriter::new(self.name, self.database.clone(), vec![kept.clone()], self.codecs.clone()).await?))
+    }
+
+    /// A pass. Where the log has lost what was folded, another call begins with nothing.
+    async fn founded_pass(&self, writer: &Arc<BatchWriter>, stage: &mut Stage) -> Result<u64, RebuildError> {
+        let read = self.pass(writer).await;
+        if let Err(RebuildError::Replay(ReplayError::Rewritten(_))) = &read {
+            *stage = Stage::Unfounded;
+        }
+        read
     }
 
     /// Reads up to the ends of the logs as they are now; answers how many offsets that were.

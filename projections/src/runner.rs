@@ -116,9 +116,13 @@ impl BatchHandler for ViewRunner {
         Ok(self.writer().furthest(source).await?)
     }
 
+    async fn further(&self, source: &PartitionId) -> Result<Vec<Checkpoint>, BatchError> {
+        Ok(self.writer().places(source).await?)
+    }
+
     /// Builds the views of the partition anew, beside their rows.
     async fn rewritten(&self, source: &PartitionId, _log: &dyn Log) -> Result<(), BatchError> {
-        self.begin_anew(source, &format!("{source} has lost records that it was made of"));
+        self.begin_anew_since_lost(source);
         Ok(())
     }
 

@@ -85,6 +85,12 @@ impl BatchWriter {
         Ok(reading(&views, source).next().map(|_| least(&views, source, &standing)))
     }
 
+    /// Where the views of a partition stand.
+    pub(crate) async fn places(&self, source: &PartitionId) -> Result<Vec<Checkpoint>, DatabaseError> {
+        let (standing, views) = (self.database.checkpoints(source).await?, self.views());
+        Ok(reading(&views, source).map(|kept| at(kept, &standing)).collect())
+    }
+
     /// The furthest checkpoint of anybody in a partition.
     pub(crate) async fn furthest(&self, source: &PartitionId) -> Result<Checkpoint, DatabaseError> {
         let standing = self.database.checkpoints(source).await?;
@@ -172,8 +178,12 @@ impl BatchWriter {
         if least(&views, &batch.source, &standing).next != batch.from.next {
             return Err(DatabaseError::Moved(batch.source.clone()));
         }
-        let behind = reading(&views, &batch.source).map(|kept| (kept, at(kept, &standing))).filter(|(_, at)| at.next < batch.to.next);
-        let behind: Vec<_> = behind.collect();
+        let places: Vec<_> = reading(&views, &batch.source).map(|kept| (kept, at(kept, &standing))).collect();
+        if !places.iter().all(|(_, at)| batch.passes(*at)) {
+            // A view that stands further on was made of records that are no more: its reader looks at the log again, and finds that out.
+            return Err(DatabaseError::Moved(batch.source.clone()));
+        }
+        let behind: Vec<_> = places.into_iter().filter(|(_, at)| at.next < batch.to.next).collect();
         // The checkpoints come first: their locks keep a second projector from loading rows that are about to change, and wait for a redrive,
         // which may take dead letters away.
         for (kept, at) in &behind {

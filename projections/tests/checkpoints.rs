@@ -4,7 +4,7 @@
 mod support;
 
 use event_sourcing::{Cause, Context, Position, Recorded, Timestamp};
-use event_store::{Batch, BatchError, Checkpoint, PartitionId};
+use event_store::{Batch, BatchError, Checkpoint, PartitionId, Passed};
 use projections::{DatabaseError, DeadLetterRow};
 use uuid::Uuid;
 
@@ -14,7 +14,7 @@ fn source() -> PartitionId {
 
 fn batch(from: i64, to: i64, claim: Option<i64>) -> Batch {
     let (from, to) = (Checkpoint::new(from, None), Checkpoint::new(to, claim));
-    Batch { source: source(), from, to, records: Vec::new() }
+    Batch { source: source(), from, to, records: Vec::new(), passed: Passed::default() }
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 mod support;
 
 use event_sourcing::Timestamp;
-use event_store::{Batch, Checkpoint, PartitionId};
+use event_store::{Batch, Checkpoint, PartitionId, Passed};
 use projections::{Database, DatabaseError, ErrandRow};
 use serde_json::json;
 use uuid::Uuid;
@@ -17,7 +17,7 @@ fn source(partition: i32) -> PartitionId {
 
 fn batch(partition: i32, from: i64, to: i64) -> Batch {
     let at = |next| Checkpoint::new(next, None);
-    Batch { source: source(partition), from: at(from), to: at(to), records: Vec::new() }
+    Batch { source: source(partition), from: at(from), to: at(to), records: Vec::new(), passed: Passed::default() }
 }
 
 /// The first errand of the event at a place, between two aggregates.

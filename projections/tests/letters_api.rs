@@ -11,7 +11,7 @@ mod library;
 mod support;
 
 use event_sourcing::Timestamp;
-use event_store::{Batch, BatchError, BatchHandler, Checkpoint};
+use event_store::{Batch, BatchError, BatchHandler, Checkpoint, Passed};
 use feed::Feed;
 use library::{Members, codecs, joined, member};
 use projections::{Database, ErrandRow, LetterBox, Redrive, Redriven, ViewRunner, erased, letter_routes};
@@ -92,7 +92,13 @@ async fn serve(fresh: &[&support::Fresh; 2], records: u128) -> String {
     }
     let letter_box = boxes.get_mut("members").unwrap();
     let to = Checkpoint::new(9, None);
-    let batch = Batch { source: Feed::new("members", 0).source().clone(), from: Checkpoint::default(), to, records: Vec::new() };
+    let batch = Batch {
+        source: Feed::new("members", 0).source().clone(),
+        from: Checkpoint::default(),
+        to,
+        records: Vec::new(),
+        passed: Passed::default(),
+    };
     letter_box.database.advance_with("reactors", &batch, [errands(5), errands(6)].concat()).await.unwrap();
     letter_box.redrivers.push(Arc::new(Reactors(letter_box.database.clone())));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

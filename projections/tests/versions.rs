@@ -12,8 +12,8 @@ mod support;
 
 use event_sourcing::{Cause, Recorded, Timestamp};
 use event_store::{
-    Batch, BatchError, BatchHandler, Checkpoint, CommandMeta, Host, Hosted, LocalOwner, Log, MemoryLog, NodeName, PartitionId, Replay,
-    WriterConfig,
+    Batch, BatchError, BatchHandler, Checkpoint, CommandMeta, Host, Hosted, LocalOwner, Log, MemoryLog, NodeName, PartitionId, Passed,
+    Replay, WriterConfig,
 };
 use library::{Joined, Left, Member, MemberCommand, MemberEvent, MemberRow, Members, Renamed, codecs};
 use parking_lot::Mutex;
@@ -423,7 +423,7 @@ async fn a_view_whose_log_was_written_anew_is_built_anew_while_its_old_rows_answ
         world.project(&views).await;
         assert_eq!(rows::<MemberRow>(&database).await.len(), 7, "{}: its readers have it again", fresh.kind);
         let from = Checkpoint::new(10_000, None);
-        let stale = Batch { source, from, to: Checkpoint::new(10_001, None), records: Vec::new() };
+        let stale = Batch { source, from, to: Checkpoint::new(10_001, None), records: Vec::new(), passed: Passed::default() };
         assert!(matches!(views.apply(&stale).await, Err(BatchError::Moved(_))), "{}: no reader of the old log goes on", fresh.kind);
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::store::Store;
 use event_sourcing::{AnyEvent, Recorded};
-use event_store::{Checkpoint, LogError, PartitionId, Replay};
+use event_store::{Checkpoint, PartitionId, Replay, ReplayError};
 
 /// A check over the events of one service's log: `verify` hands it all that count, partition by partition.
 pub trait Check: Send {
@@ -14,7 +14,7 @@ pub trait Check: Send {
 }
 
 /// Hands a check all events of a service's log that count. Those that cannot be decoded are left out: `verify` reports them by themselves.
-pub(crate) async fn findings(store: &Store, service: &'static str, mut check: Box<dyn Check>) -> Result<Vec<String>, LogError> {
+pub(crate) async fn findings(store: &Store, service: &'static str, mut check: Box<dyn Check>) -> Result<Vec<String>, ReplayError> {
     let Some(log) = store.logs.get(service) else { return Ok(Vec::new()) };
     for partition in 0..store.partitions.get(service).copied().unwrap_or(0) {
         let source = PartitionId { service: service.into(), partition };

@@ -7,8 +7,8 @@ use consumers::{
 };
 use event_sourcing::{Aggregate, Cause, Command, Context, Event, Intent, Position, Recorded, Refusal, Timestamp};
 use event_store::{
-    Accepted, Aggregates, Batch, BatchError, Checkpoint, CommandError, CommandMeta, Counted, Execute, Log, MemoryLog, PartitionId, Refused,
-    Unavailable,
+    Accepted, Aggregates, Batch, BatchError, Checkpoint, CommandError, CommandMeta, Counted, Execute, Log, MemoryLog, PartitionId, Passed,
+    Refused, Unavailable,
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -406,7 +406,7 @@ pub fn record(offset: i64, of: &str, targets: &[&str], effect: bool) -> Counted 
 
 pub fn batch(next: i64, records: Vec<Counted>) -> Batch {
     let (from, to) = (Checkpoint::new(next, None), Checkpoint::new(next + records.len() as i64, None));
-    Batch { source: PartitionId { service: "things".into(), partition: 0 }, from, to, records }
+    Batch { source: PartitionId { service: "things".into(), partition: 0 }, from, to, records, passed: Passed::default() }
 }
 
 /// Waits until something holds.

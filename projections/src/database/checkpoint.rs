@@ -1,4 +1,5 @@
-//! The checkpoint of each reader in each partition. A checkpoint moves only from the place where its caller expects it.
+//! The checkpoint of each reader in each partition. A checkpoint moves only from the place where its caller expects it, and where the same
+//! record was read before it, as far as that is known.
 
 use super::{Bind, Database, DatabaseError, Dialect, Transaction, marks};
 use event_store::{Anchor, Batch, Checkpoint, PartitionId};
@@ -11,9 +12,9 @@ const CREATE: &str = "CREATE TABLE IF NOT EXISTS \"checkpoints\" (\"reader\" TEX
 const INSERT: &str = "INSERT INTO \"checkpoints\" (\"reader\", \"service\", \"partition\", \"next_offset\", \"claim\", \"anchor\") \
      VALUES ($1, $2, $3, $4, $5, $7) ON CONFLICT (\"reader\", \"service\", \"partition\") DO UPDATE \
      SET \"next_offset\" = excluded.\"next_offset\", \"claim\" = excluded.\"claim\", \"anchor\" = excluded.\"anchor\" \
-     WHERE \"checkpoints\".\"next_offset\" = $6";
+     WHERE \"checkpoints\".\"next_offset\" = $6 AND COALESCE(\"checkpoints\".\"anchor\" = $8, TRUE)";
 const UPDATE: &str = "UPDATE \"checkpoints\" SET \"next_offset\" = $4, \"claim\" = $5, \"anchor\" = $7 \
-     WHERE \"reader\" = $1 AND \"service\" = $2 AND \"partition\" = $3 AND \"next_offset\" = $6";
+     WHERE \"reader\" = $1 AND \"service\" = $2 AND \"partition\" = $3 AND \"next_offset\" = $6 AND COALESCE(\"anchor\" = $8, TRUE)";
 
 /// What [`update_each`] returns behind the name of a partition of which a reader has put a record aside, or had one dropped.
 const ASIDE: &str = "!";
@@ -29,12 +30,12 @@ const MARKED: &str = " || CASE WHEN \
 fn update_each(dialect: Dialect, mark: &str) -> String {
     let given = match dialect {
         Dialect::Sqlite => {
-            let names = ["reader", "service", "partition", "stood", "next_offset", "claim", "anchor"];
+            let names = ["reader", "service", "partition", "stood", "behind", "next_offset", "claim", "anchor"];
             let columns = names.map(|name| format!("value ->> '{name}' AS \"{name}\""));
             format!("(SELECT {} FROM json_each($1)) AS given", columns.join(", "))
         }
         Dialect::Postgres => "json_to_recordset($1::text::json) AS given (\"reader\" text, \"service\" text, \"partition\" bigint, \
-             \"stood\" bigint, \"next_offset\" bigint, \"claim\" bigint, \"anchor\" bigint)"
+             \"stood\" bigint, \"behind\" bigint, \"next_offset\" bigint, \"claim\" bigint, \"anchor\" bigint)"
             .to_owned(),
     };
     let same = ["reader", "service", "partition"].map(|name| format!("\"checkpoints\".\"{name}\" = given.\"{name}\"")).join(" AND ");
@@ -42,6 +43,7 @@ fn update_each(dialect: Dialect, mark: &str) -> String {
         "UPDATE \"checkpoints\" SET \"next_offset\" = given.\"next_offset\", \"claim\" = given.\"claim\", \"anchor\" = given.\"anchor\" \
          FROM {given} \
          WHERE {same} AND \"checkpoints\".\"next_offset\" = given.\"stood\" \
+         AND COALESCE(\"checkpoints\".\"anchor\" = given.\"behind\", TRUE) \
          RETURNING \"checkpoints\".\"service\" || '/' || \"checkpoints\".\"partition\"{mark}"
     )
 }
@@ -152,7 +154,7 @@ fn given(steps: &[(&str, &Batch)]) -> Vec<Bind> {
     let step = |(reader, batch): &(&str, &Batch)| {
         json!({
             "reader": reader, "service": &*batch.source.service, "partition": batch.source.partition,
-            "stood": batch.from.next, "next_offset": batch.to.next, "claim": batch.to.claim, "anchor": batch.to.anchor.map(Anchor::bits),
+            "stood": batch.from.next, "behind": batch.from.anchor.map(Anchor::bits), "next_offset": batch.to.next, "claim": batch.to.claim, "anchor": batch.to.anchor.map(Anchor::bits),
         })
     };
     vec![Bind::Text(Value::from_iter(steps.iter().map(step)).to_string())]
@@ -184,8 +186,8 @@ fn step(reader: &str, source: &PartitionId, from: Checkpoint, to: Checkpoint) ->
     let statement = if from.next == 0 { INSERT } else { UPDATE };
     let mut binds = vec![Bind::Text(reader.to_owned())];
     binds.extend(place(source));
-    let anchor = Bind::OptionalInteger(to.anchor.map(Anchor::bits));
-    binds.extend([Bind::Integer(to.next), Bind::OptionalInteger(to.claim), Bind::Integer(from.next), anchor]);
+    let [stood, anchor] = [from, to].map(|at| Bind::OptionalInteger(at.anchor.map(Anchor::bits)));
+    binds.extend([Bind::Integer(to.next), Bind::OptionalInteger(to.claim), Bind::Integer(from.next), anchor, stood]);
     (statement.to_owned(), binds)
 }
 

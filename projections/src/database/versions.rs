@@ -116,6 +116,19 @@ impl Database {
         self.texts("SELECT \"reader\" FROM \"view_versions\" WHERE \"state\" <> 'ready'".to_owned(), Vec::new()).await
     }
 
+    /// Takes all rows and checkpoints from a version that does not answer yet.
+    pub(crate) async fn empty_version(&self, own: &VersionRow) -> Result<(), DatabaseError> {
+        let mut open = self.begin().await?;
+        open.serialise_changes_of_tables().await?;
+        let found = open.versions_of(&own.view).await?.into_iter().find(|version| version.reader == own.reader);
+        // Another process may have finished it; its readers look for themselves.
+        if let Some(version) = found.filter(|version| !version.is_ready()) {
+            open.remove_version(version.clone()).await?;
+            open.put_version(version).await?;
+        }
+        open.commit().await
+    }
+
     /// Puts a version in the place of the one that answered so far. That one is kept; those before it are removed.
     pub(crate) async fn finish_version(&self, own: &VersionRow) -> Result<(), DatabaseError> {
         let mut open = self.begin().await?;

@@ -242,7 +242,7 @@ impl Database {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use event_store::{Batch, Checkpoint};
+    use event_store::{Batch, Checkpoint, Passed};
     use futures::{future::join_all, poll};
     use std::pin::pin;
 
@@ -262,7 +262,7 @@ mod tests {
 
     async fn advance(database: &Database, from: i64, to: i64) {
         let checkpoint = |next| Checkpoint::new(next, None);
-        let batch = Batch { source: source(), from: checkpoint(from), to: checkpoint(to), records: Vec::new() };
+        let batch = Batch { source: source(), from: checkpoint(from), to: checkpoint(to), records: Vec::new(), passed: Passed::default() };
         database.advance("view", &batch).await.unwrap();
     }
 

@@ -11,7 +11,7 @@ use crate::{
     writer::BatchWriter,
 };
 use codec::Codecs;
-use event_store::{Batch, BatchError, Checkpoint, Log, LogError, PartitionId, Replay};
+use event_store::{Batch, BatchError, Checkpoint, Log, LogError, PartitionId, Replay, ReplayError};
 use std::{collections::HashMap, sync::Arc};
 use tokio::task::JoinSet;
 
@@ -21,9 +21,12 @@ pub enum RebuildError {
     /// The database failed, or another rebuild of the same view runs.
     #[error(transparent)]
     Database(#[from] DatabaseError),
-    /// The log cannot be read, or ends before the live view's checkpoint.
+    /// The log cannot be asked.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// The log cannot be read, ends before the live view's checkpoint, or has lost what was folded of it.
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
     /// A batch could not be decoded, since the registry does not answer.
     #[error(transparent)]
     Batch(#[from] BatchError),

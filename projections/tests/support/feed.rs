@@ -2,7 +2,7 @@
 
 use crate::library::codecs;
 use event_sourcing::{Cause, Context, Event, Position, Recorded, Timestamp};
-use event_store::{Batch, Checkpoint, Counted, PartitionId};
+use event_store::{Batch, Checkpoint, Counted, PartitionId, Passed};
 use uuid::Uuid;
 
 /// A partition's log, written from offset 1 (a claim stands at 0).
@@ -73,6 +73,12 @@ impl Feed {
             0 => Checkpoint::default(),
             count => Checkpoint::new(count as i64 + 1, Some(0)),
         };
-        Batch { source: self.source.clone(), from: at(from), to: at(to), records: self.records[from..to].to_vec() }
+        Batch {
+            source: self.source.clone(),
+            from: at(from),
+            to: at(to),
+            records: self.records[from..to].to_vec(),
+            passed: Passed::default(),
+        }
     }
 }

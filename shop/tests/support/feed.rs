@@ -8,7 +8,7 @@ use domain::{
     user::{UserEvent, UserRegistered},
 };
 use event_sourcing::{Cause, Context, Event, Position, Recorded, Timestamp};
-use event_store::{Batch, Checkpoint, Counted, PartitionId};
+use event_store::{Batch, Checkpoint, Counted, PartitionId, Passed};
 use uuid::Uuid;
 
 /// A partition's log, written from offset 1 (a claim stands at 0).
@@ -52,7 +52,13 @@ impl Feed {
             0 => Checkpoint::default(),
             count => Checkpoint::new(count as i64 + 1, Some(0)),
         };
-        Batch { source: self.source.clone(), from: at(from), to: at(to), records: self.records[from..to].to_vec() }
+        Batch {
+            source: self.source.clone(),
+            from: at(from),
+            to: at(to),
+            records: self.records[from..to].to_vec(),
+            passed: Passed::default(),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{
     stage::Stage,
 };
 use anyhow::{Context, Result, ensure};
-use event_store::{Batch, BatchHandler, Checkpoint, Log, PartitionId, Replay, kafka::KafkaLog};
+use event_store::{Batch, BatchHandler, Checkpoint, Log, PartitionId, Passed, Replay, kafka::KafkaLog};
 use projections::{Database, Order, Query, ViewRunner, erased};
 use shop::orders::views::orders::{OrderRow, Orders};
 use std::{collections::HashMap, sync::Arc, time::Instant};
@@ -55,7 +55,7 @@ async fn batches(stage: &Stage, service: &'static str, count: usize) -> Result<V
     let mut from = Checkpoint::default();
     let batch = |records: &[event_store::Counted]| {
         let to = Checkpoint::new(records.last().map_or(0, |last| last.position.offset + 1), claim);
-        Batch { source: source.clone(), from: std::mem::replace(&mut from, to), to, records: records.to_vec() }
+        Batch { source: source.clone(), from: std::mem::replace(&mut from, to), to, records: records.to_vec(), passed: Passed::default() }
     };
     Ok(records.chunks_exact(ROWS).take(count).map(batch).collect())
 }
