@@ -43,7 +43,7 @@ async fn written(members: std::ops::Range<u128>) -> MemoryLog {
 
 async fn ask(host: &Host<Member>, id: u128, command: MemberCommand) {
     let cause = Cause { actor: "ada".into(), correlation_id: "c".into(), causation_id: None, traceparent: None };
-    let meta = CommandMeta { command_id: Uuid::now_v7(), time: Timestamp(1), expected_version: None, cause };
+    let meta = CommandMeta { command_id: Uuid::now_v7(), time: Timestamp(1), expected_version: None, only_of: None, cause };
     loop {
         match host.try_execute(Uuid::from_u128(id), command.clone(), meta.clone()).await.unwrap() {
             Ok(_) => return,
