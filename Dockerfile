@@ -3,10 +3,10 @@ FROM rust:1.95-bookworm AS build
 WORKDIR /src
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
-    cargo build --profile production --locked -p daybook && cp target/production/daybook /daybook
+    cargo build --profile production --locked -p daybook --features kafka-tls && cp target/production/daybook /daybook
 
 FROM debian:bookworm-slim
-RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates curl zlib1g && rm -rf /var/lib/apt/lists/* \
+RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates curl libssl3 zlib1g && rm -rf /var/lib/apt/lists/* \
     && useradd --system --create-home --home-dir /var/lib/daybook daybook
 COPY --from=build /daybook /usr/local/bin/daybook
 USER daybook

@@ -20,7 +20,7 @@ pub use claim::{OwnerConfirmed, PartitionClaimed};
 pub use codecs::Codecs;
 pub use json::to_json;
 pub use record_set::{RecordSchema, RecordSet};
-pub use registry::{Learned, RegistryError, shown_url};
+pub use registry::{Access, Learned, Registry, RegistryError, shown_url};
 pub use schemas::Schemas;
 pub use wire::{DecodeError, EncodeError};
 

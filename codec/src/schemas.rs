@@ -1,7 +1,7 @@
 //! The known schemas and their ids; encodes events to bytes, and decodes them.
 
 use crate::{
-    DecodeError, EncodeError, RecordSet,
+    DecodeError, EncodeError, RecordSet, Registry,
     record_set::{Record, full_name},
 };
 use apache_avro::{Schema, reader::datum::GenericDatumReader};
@@ -37,12 +37,12 @@ struct Inner {
     /// The id under which each record of this build is written.
     own: HashMap<&'static str, (i32, &'static Record)>,
     by_id: RwLock<HashMap<i32, KnownSchema>>,
-    registry: Option<String>,
+    registry: Option<Registry>,
 }
 
 impl fmt::Debug for Schemas {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Schemas").field("registry", &self.0.registry).finish_non_exhaustive()
+        f.debug_struct("Schemas").field("registry", &self.0.registry.as_ref().map(Registry::shown)).finish_non_exhaustive()
     }
 }
 
@@ -53,7 +53,7 @@ impl Schemas {
     }
 
     /// A build's schemas under the ids that a registry gave them, by record name.
-    pub(crate) fn with_ids(set: &RecordSet, ids: HashMap<&'static str, i32>, registry: Option<String>) -> Self {
+    pub(crate) fn with_ids(set: &RecordSet, ids: HashMap<&'static str, i32>, registry: Option<Registry>) -> Self {
         let given = || set.records().filter_map(|record| ids.get(record.name.as_str()).map(|id| (*id, record)));
         let own = given().map(|(id, record)| (record.name.as_str(), (id, record))).collect();
         let by_id = given().map(|(id, record)| (id, KnownSchema::Bundled(record)));
@@ -69,8 +69,8 @@ impl Schemas {
         &self.0.set
     }
 
-    pub(crate) fn registry(&self) -> Option<&str> {
-        self.0.registry.as_deref()
+    pub(crate) fn registry(&self) -> Option<&Registry> {
+        self.0.registry.as_ref()
     }
 
     pub(crate) fn by_id(&self, id: i32) -> Option<KnownSchema> {

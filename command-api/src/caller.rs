@@ -1,6 +1,7 @@
 //! The headers of a POST: who asks, under which key, and which version the caller has seen.
 
 use crate::{Problem, body::shortened, trace::TraceParent};
+use access::{Grant, Reach};
 use axum::{
     extract::{FromRequestParts, MatchedPath, Path, Query},
     http::{HeaderMap, HeaderValue, Uri, request::Parts},
@@ -14,8 +15,9 @@ const NAMESPACE: Uuid = Uuid::from_u128(0x31c9_42d0_7a0e_5b6d_9f0b_0d6f_11e2_5c7
 /// The circumstances of a POST.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    /// Who asks: `Daybook-Actor`.
+    /// Who asks: the token's issuer and subject; in open mode `Daybook-Actor`.
     pub actor: String,
+    grant: Grant,
     /// The caller's `Idempotency-Key`, where one was given.
     pub key: Option<String>,
     expected_version: Option<u64>,
@@ -33,8 +35,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
         let key = visible(&parts.headers, "idempotency-key", 200)?;
         let asked = if key.is_some() { meant(parts).await } else { String::new() };
         let headers = &parts.headers;
+        // Without an edge before it, as in a test of a handler, a request has no grant and nobody is asked.
+        let grant = parts.extensions.get::<Grant>().cloned().unwrap_or_else(Grant::open);
         Ok(Self {
-            actor: visible(headers, "daybook-actor", 100)?.unwrap_or_else(|| "anonymous".to_owned()),
+            actor: actor(headers, &grant)?,
+            grant,
             key,
             expected_version: if_match(headers)?,
             trace: TraceParent::of(parts),
@@ -45,6 +50,16 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
 }
 
 impl Caller {
+    /// The account that is the caller's own, where the request may reach to that alone; none where it may reach to everybody's.
+    pub fn own_account(&self) -> Option<Uuid> {
+        self.grant.only_of()
+    }
+
+    /// True if the caller may do what another action names, which a part of the request needs; none in open mode, where nobody is asked.
+    pub fn may(&self, action: &str) -> Option<bool> {
+        self.grant.reach_with(action).map(|reach| reach == Reach::Any)
+    }
+
     /// The id of the aggregate that a POST creates: derived from the key, so that a retry gets the same one; without a key, a new one.
     pub fn creates<T>(&self, derive: impl Fn(&str, &str) -> T, wrap: impl Fn(Uuid) -> T) -> T {
         self.key.as_deref().map_or_else(|| wrap(Uuid::now_v7()), |key| derive(&self.actor, key))
@@ -57,7 +72,17 @@ impl Caller {
         let correlation_id = self.correlation.clone().unwrap_or_else(|| self.trace.trace_id().to_owned());
         let traceparent = Some(self.trace.as_str().to_owned());
         let cause = Cause { actor: self.actor.clone(), correlation_id, causation_id: None, traceparent };
-        CommandMeta { command_id, time: now(), expected_version: self.expected_version, cause }
+        CommandMeta { command_id, time: now(), expected_version: self.expected_version, only_of: self.grant.only_of(), cause }
+    }
+}
+
+/// Who stands in the log as the one who asked. Where tokens are asked for, the token says it and nothing else does.
+fn actor(headers: &HeaderMap, grant: &Grant) -> Result<String, Problem> {
+    let named = visible(headers, "daybook-actor", 100)?;
+    match (grant.actor(), named) {
+        (Some(_), Some(_)) => Err(Problem::field("daybook-actor", "must not be given: the token says who asks")),
+        (Some(actor), None) => Ok(actor.to_owned()),
+        (None, named) => Ok(named.unwrap_or_else(|| "anonymous".to_owned())),
     }
 }
 

@@ -4,6 +4,7 @@ mod activity;
 mod admission;
 mod connections;
 mod description;
+mod guard;
 mod intake;
 mod metrics;
 mod pool;
@@ -12,6 +13,7 @@ mod socket;
 
 pub use connections::serve;
 pub use event_store::Readiness;
+pub use guard::{Guard, UnguardedRoutes};
 
 use crate::{Problem, trace};
 use admission::Admission;
@@ -75,28 +77,37 @@ impl Default for EdgeConfig {
     }
 }
 
-/// All routes of a process behind its limits, with health, metrics, `/openapi.json` and `/docs`.
-pub fn app(routes: OpenApiRouter, readiness: Readiness, schemas: Schemas, config: EdgeConfig) -> Router {
+/// All routes of a process behind its guard and its limits, with health, metrics, `/openapi.json` and `/docs`.
+///
+/// # Errors
+/// The guard asks for tokens, and nobody said who may use some of the routes.
+pub fn app(
+    routes: OpenApiRouter,
+    readiness: Readiness,
+    schemas: Schemas,
+    config: EdgeConfig,
+    guard: Guard,
+) -> Result<Router, UnguardedRoutes> {
     let own = OpenApiRouter::new().routes(routes!(index)).routes(routes!(live)).routes(routes!(metrics::answer));
     let own = own.merge(OpenApiRouter::new().routes(routes!(readiness::answer)).with_state(readiness));
     let (own, mut description) = own.split_for_parts();
     let (router, routes) = routes.split_for_parts();
     description.merge(routes);
+    let guard = guard.of_routes(&description)?;
+    let metadata = guard.clone();
+    let own = own.route(access::METADATA_PATH, get(move || async move { metadata.metadata() }));
     let business = router
         .merge(SwaggerUi::new("/docs").url("/openapi.json", description::complete(description)))
         .layer(DefaultBodyLimit::disable())
         .layer(middleware::from_fn_with_state(Arc::new(Admission::new(config)), admission::admit));
-    own.merge(registry(schemas))
-        .merge(business)
-        .fallback(unknown_route)
-        .method_not_allowed_fallback(unknown_method)
-        .layer(middleware::from_fn(surround))
+    let app = own.merge(registry(schemas)).merge(business).fallback(unknown_route).method_not_allowed_fallback(unknown_method);
+    Ok(app.layer(middleware::from_fn_with_state(guard, surround)))
 }
 
-/// Trace, metrics, closing of connections and the guard against panics, for every request, in one layer: for each request axum copies all
-/// that is within a layer, so the cost of nested layers grows with the square of their number.
-async fn surround(request: Request, next: Next) -> Response {
-    let answer = |request| guarded(next.run(request));
+/// Trace, metrics, closing of connections, who may what and the guard against panics, for every request, in one layer: for each request axum
+/// copies all that is within a layer, so the cost of nested layers grows with the square of their number.
+async fn surround(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+    let answer = |request| guarded(async move { guard.pass(request, |request| next.run(request)).await });
     trace::follow(request, |request| metrics::measure(request, |request| intake::close_when_unread(request, answer))).await
 }
 

@@ -36,7 +36,7 @@ enum Command {
     /// Run the simulated payment gateway.
     Gateway(gateway::GatewayArguments),
     #[command(flatten)]
-    Tools(Tools),
+    Tools(Box<Tools>),
 }
 
 #[derive(clap::Args)]
@@ -72,7 +72,7 @@ async fn dispatch(command: Command) -> Result<ExitCode, Failure> {
 async fn run(RunShop { node, mut shop }: RunShop) -> Result<ExitCode, Failure> {
     let mut children = Children::default();
     shop.check(&node)?;
-    system::check(&node)?;
+    system::check(&shop::system(&shop), &node)?;
     if shop.simulates_gateway(&node) {
         shop.gateway_url = Some(gateway::start(&mut children, &node.store.data).await?);
     }

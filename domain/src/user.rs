@@ -15,6 +15,7 @@ use crate::{
 };
 use holding::usable;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 /// A user: the account, and the orders for which it was asked.
 ///
@@ -269,6 +270,11 @@ impl Aggregate for User {
                 self.answered.add(*order_id);
             }
         }
+    }
+
+    /// An account is whose name it bears, before it is opened, too.
+    fn belongs_to(&self, id: Uuid) -> Option<Uuid> {
+        Some(id)
     }
 }
 

@@ -1,5 +1,6 @@
 use crate::{Command, Event};
 use serde::{Serialize, de::DeserializeOwned};
+use uuid::Uuid;
 
 /// A consistency boundary: decides commands on its own state and folds its own events.
 ///
@@ -26,6 +27,12 @@ pub trait Aggregate: Default + Clone + Serialize + DeserializeOwned + Send + Syn
 
     /// Folds one event that has happened. It cannot fail: what happened, happened.
     fn apply(&mut self, event: &Self::Event);
+
+    /// The account that the aggregate of this id belongs to, where it belongs to one. A caller who may give commands to their own things only
+    /// is answered as if any other did not exist, by the state on which the command is decided.
+    fn belongs_to(&self, _id: Uuid) -> Option<Uuid> {
+        None
+    }
 }
 
 /// A business rule said no. The `Display` text names the rule and its bounds for a person.

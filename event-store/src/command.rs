@@ -14,6 +14,9 @@ pub struct CommandMeta {
     pub time: Timestamp,
     /// The version that the caller has seen (`If-Match`); the command is refused when it is another.
     pub expected_version: Option<u64>,
+    /// The account that the aggregate must belong to ([`Aggregate::belongs_to`]): the caller may give commands to their own things only. None where
+    /// they may give them to everybody's.
+    pub only_of: Option<Uuid>,
     /// Who asked, and why.
     pub cause: Cause,
 }
@@ -22,7 +25,7 @@ impl CommandMeta {
     /// The circumstances of a question, which leaves no record.
     pub(crate) fn question() -> Self {
         let cause = Cause { actor: String::new(), correlation_id: String::new(), causation_id: None, traceparent: None };
-        Self { command_id: Uuid::nil(), time: Timestamp(0), expected_version: None, cause }
+        Self { command_id: Uuid::nil(), time: Timestamp(0), expected_version: None, only_of: None, cause }
     }
 }
 
@@ -81,6 +84,13 @@ pub struct Refused {
     pub not_found: bool,
     /// What the program that sent the command may need to go on.
     pub details: Option<Details>,
+}
+
+impl Refused {
+    /// The answer to a command for an aggregate that is not there, as far as the caller may know.
+    pub(crate) fn not_found(kind: &str, id: Uuid) -> Self {
+        Self { code: "not-found".to_owned(), message: format!("there is no {kind} {id}"), field: None, not_found: true, details: None }
+    }
 }
 
 impl<R: event_sourcing::Refusal> From<&R> for Refused {

@@ -31,6 +31,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// How many records of a replay, or queued commands, are taken at once.
 const AT_ONCE: usize = 1_000;
 
+#[expect(clippy::large_enum_variant, reason = "a stop is sent once, and a box would cost each command an allocation")]
 enum Message<A: Aggregate> {
     Command(Pending<A>),
     Stop,

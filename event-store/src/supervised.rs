@@ -46,7 +46,7 @@ fn host_on(log: &MemoryLog, node: &str) -> Host<Account> {
 
 fn meta(id: u128) -> CommandMeta {
     let cause = Cause { actor: "test".into(), correlation_id: "c".into(), causation_id: None, traceparent: None };
-    CommandMeta { command_id: Uuid::from_u128(id), time: Timestamp(1), expected_version: None, cause }
+    CommandMeta { command_id: Uuid::from_u128(id), time: Timestamp(1), expected_version: None, only_of: None, cause }
 }
 
 /// Deposits 1; true when it was accepted.

@@ -54,6 +54,11 @@ impl Problem {
         Self::invalid(vec![FieldError { field: field.to_owned(), rule: rule.into() }])
     }
 
+    /// 403: the caller may not see what they ask for.
+    pub fn forbidden(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", detail)
+    }
+
     /// 404: there is no such thing, or the view does not know it yet.
     pub fn not_found(what: &str, id: impl std::fmt::Display) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not-found", format!("no {what} {id} is known here"))
@@ -107,7 +112,9 @@ impl From<DatabaseError> for Problem {
         }
         match error {
             DatabaseError::Building(why) => Self::building(why),
-            DatabaseError::Sql(_) | DatabaseError::Moved(_) => Self::unavailable("the view's database did not answer"),
+            DatabaseError::Sql(_) | DatabaseError::Pooler(_) | DatabaseError::Moved(_) => {
+                Self::unavailable("the view's database did not answer")
+            }
             DatabaseError::Url | DatabaseError::Missing | DatabaseError::Row(_) | DatabaseError::View(_) => {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the view could not be read; the log says why")
             }

@@ -110,4 +110,7 @@ impl Relation {
 pub trait Table: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The table.
     const SPEC: TableSpec;
+    /// The column with the account that a row belongs to, where rows belong to accounts. Callers who may see their own only are shown the rows
+    /// of their account, and none of a table that has no such column.
+    const ACCOUNT: Option<&'static str> = None;
 }

@@ -108,12 +108,18 @@ async fn serve(fresh: &[&support::Fresh; 2], records: u128) -> String {
     url
 }
 
+/// An HTTP client needs rustls's provider chosen in the process.
+fn client() -> reqwest::Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::new()
+}
+
 async fn get(url: &str) -> Value {
-    reqwest::get(url).await.unwrap().json().await.unwrap()
+    client().get(url).send().await.unwrap().json().await.unwrap()
 }
 
 async fn post(url: &str) -> Value {
-    reqwest::Client::new().post(url).send().await.unwrap().json().await.unwrap()
+    client().post(url).send().await.unwrap().json().await.unwrap()
 }
 
 #[tokio::test]

@@ -42,7 +42,7 @@ impl Live {
 
     async fn ask(&self, id: u128, command: MemberCommand) {
         let cause = Cause { actor: "ada".into(), correlation_id: "c".into(), causation_id: None, traceparent: None };
-        let meta = CommandMeta { command_id: Uuid::now_v7(), time: Timestamp(1), expected_version: None, cause };
+        let meta = CommandMeta { command_id: Uuid::now_v7(), time: Timestamp(1), expected_version: None, only_of: None, cause };
         loop {
             match self.host.try_execute(Uuid::from_u128(id), command.clone(), meta.clone()).await.unwrap() {
                 Ok(_) => return,

@@ -12,7 +12,7 @@ mod library;
 mod silence;
 mod support;
 
-use codec::{RegistryError, Schemas};
+use codec::{Access, Registry, RegistryError, Schemas};
 use event_store::{Batch, BatchError, BatchHandler};
 use feed::Feed;
 use futures::future::join_all;
@@ -222,7 +222,8 @@ async fn a_registry_that_falls_silent_is_waited_for_within_a_bound_at_every_stag
     let stages = ["", "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 200\r\n\r\n{\"schema\":"];
     let asked = stages.map(|first| async move {
         let url = format!("http://{}", silent_peer(first).await);
-        let connected = tokio::time::timeout(Duration::from_secs(25), Schemas::connect(codecs().schemas().records(), &url)).await;
+        let (registry, codecs) = (Registry::new(&url, Access::default()).expect("an address"), codecs());
+        let connected = tokio::time::timeout(Duration::from_secs(25), Schemas::connect(codecs.schemas().records(), &registry)).await;
         assert!(matches!(connected, Ok(Err(RegistryError::Failed { .. }))), "{first:?}");
     });
     join_all(asked).await;

@@ -1,7 +1,11 @@
 //! Against a live registry that speaks Confluent's API, at `SCHEMA_REGISTRY_URL` (`./test` starts one).
 
-use codec::{Learned, Schemas};
+use codec::{Access, Learned, Registry, Schemas};
 use schemas::RECORDS;
+
+fn registry(url: &str) -> Registry {
+    Registry::new(url, Access::default()).expect("an address")
+}
 
 #[tokio::test]
 async fn the_registry_gives_the_ids_and_gives_them_again() {
@@ -9,8 +13,8 @@ async fn the_registry_gives_the_ids_and_gives_them_again() {
         assert!(std::env::var_os("DAYBOOK_TEST_ALL").is_none(), "SCHEMA_REGISTRY_URL must be set");
         return eprintln!("passed over: SCHEMA_REGISTRY_URL is not set (./test sets it)");
     };
-    let first = Schemas::connect(&RECORDS, &url).await.expect("the registry answers");
-    let second = Schemas::connect(&RECORDS, &url).await.expect("the registry answers");
+    let first = Schemas::connect(&RECORDS, &registry(&url)).await.expect("the registry answers");
+    let second = Schemas::connect(&RECORDS, &registry(&url)).await.expect("the registry answers");
     for name in RECORDS.names() {
         assert!(first.id_of(name).is_some_and(|id| second.id_of(name) == Some(id)), "{name}");
     }
@@ -24,6 +28,7 @@ async fn the_registry_gives_the_ids_and_gives_them_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn nodes_that_start_together_all_come_to_the_same_ids() {
     let Ok(url) = std::env::var("SCHEMA_REGISTRY_URL") else { return };
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::new();
     for name in RECORDS.names() {
         // Setting a rule anew is what they race for.
@@ -33,7 +38,7 @@ async fn nodes_that_start_together_all_come_to_the_same_ids() {
         .map(|_| {
             tokio::spawn({
                 let url = url.clone();
-                async move { Schemas::connect(&RECORDS, &url).await }
+                async move { Schemas::connect(&RECORDS, &registry(&url)).await }
             })
         })
         .collect();

@@ -16,6 +16,7 @@ pub mod simulated_gateway;
 #[cfg(test)]
 mod testing;
 pub mod users;
+mod who_may;
 
 pub use money::MoneyBody;
 pub use settings::{Gateway, Mail, Settings};
@@ -30,6 +31,7 @@ const HINT: &str =
 pub fn system(settings: &Settings) -> System {
     System::new("daybook", &schemas::RECORDS)
         .greeting("Daybook", HINT)
+        .access(who_may::policy())
         .service(users::service())
         .service(products::service())
         .service(orders::service(settings))

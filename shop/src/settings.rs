@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 use lettre::{AsyncSmtpTransport, Tokio1Executor, message::Mailbox};
 use reqwest::Url;
 use std::time::Duration;
-use system::{Failure, Role, RunArguments, http_url, whole};
+use system::{Failure, Role, RunArguments, http_url, visible, whole};
 
 /// Where the customers' messages go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -28,6 +28,9 @@ pub struct Settings {
     /// The payment gateway.
     #[arg(long, env = "DAYBOOK_GATEWAY_URL", hide_env_values = true, value_parser = http_url)]
     pub gateway_url: Option<String>,
+    /// The bearer token for the payment gateway.
+    #[arg(long, env = "DAYBOOK_GATEWAY_TOKEN", hide_env_values = true, value_parser = visible)]
+    pub gateway_token: Option<String>,
     /// Where no `DAYBOOK_GATEWAY_URL` is set: start a simulated gateway beside this node. Default: on the embedded log only; with
     /// `DAYBOOK_KAFKA`, payments wait until a gateway is set.
     #[arg(long, env = "DAYBOOK_GATEWAY")]
@@ -36,7 +39,7 @@ pub struct Settings {
     /// else, on the embedded log only, into the folder.
     #[arg(long, env = "DAYBOOK_MAIL")]
     pub mail: Option<Mail>,
-    /// The mail server, `smtp://host:port` or `smtps://user:password@host`.
+    /// The mail server, `smtps://user:password@host`, `smtp://user:password@host:587?tls=required` (STARTTLS) or `smtp://host:25`.
     #[arg(long, env = "DAYBOOK_SMTP_URL", hide_env_values = true, value_parser = smtp_url)]
     pub smtp_url: Option<String>,
     /// The sender of the messages.
@@ -67,6 +70,11 @@ impl Settings {
     /// # Errors
     /// Which ones, and what to set instead.
     pub fn check(&self, node: &RunArguments) -> Result<(), Failure> {
+        if self.gateway_token.is_some() && self.gateway_url.is_none() {
+            return Err(Failure::usage(
+                "DAYBOOK_GATEWAY_TOKEN needs a gateway: set DAYBOOK_GATEWAY_URL, such as https://gateway.example.com",
+            ));
+        }
         let sends = node.plays("notifications", Role::Reactors);
         let wrong = match (self.mail, &self.smtp_url) {
             (Some(Mail::Smtp), None) => "DAYBOOK_MAIL=smtp needs a mail server: set DAYBOOK_SMTP_URL, such as smtp://host:25",
@@ -84,7 +92,7 @@ impl Settings {
 impl Default for Settings {
     fn default() -> Self {
         let (mail_from, order_deadline) = (Self::MAIL_FROM.to_owned(), Self::ORDER_DEADLINE);
-        Self { gateway_url: None, gateway: None, mail: None, smtp_url: None, mail_from, order_deadline }
+        Self { gateway_url: None, gateway_token: None, gateway: None, mail: None, smtp_url: None, mail_from, order_deadline }
     }
 }
 

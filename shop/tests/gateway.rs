@@ -58,6 +58,8 @@ fn pounds(pounds: i64) -> Money {
 }
 
 async fn operations(url: &str) -> BTreeMap<String, u64> {
+    // An HTTP client needs rustls's provider chosen in the process.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::get(format!("{url}/operations")).await.expect("an answer").json().await.expect("JSON")
 }
 
@@ -179,4 +181,25 @@ async fn a_gateway_that_falls_silent_is_waited_for_within_a_bound_at_every_stage
         let answer = tokio::time::timeout(Duration::from_secs(5), gateway.capture(payment("silent"))).await;
         assert!(matches!(&answer, Ok(Answer::Failed(NotNow { fault: Fault::Unclear, .. }))), "{first:?}: {answer:?}");
     }
+}
+
+#[tokio::test]
+async fn a_gateway_is_shown_the_token() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let heard = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.expect("a caller");
+        let (mut heard, mut part) = (String::new(), [0; 1024]);
+        while !heard.contains("\r\n\r\n") {
+            let read = stream.read(&mut part).await.expect("a request");
+            heard.push_str(&String::from_utf8_lossy(&part[..read]));
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await.expect("it listens");
+        heard
+    });
+    let gateway = HttpGateway::new(&url).expect("an address").with_token(Some("t0ken"));
+    assert!(matches!(gateway.capture(payment("token")).await, Answer::Done(_)));
+    let heard = heard.await.expect("it listened").to_ascii_lowercase();
+    assert!(heard.contains("authorization: bearer t0ken\r\n"), "{heard}");
 }

@@ -39,6 +39,8 @@ impl Api {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        // An HTTP client needs rustls's provider chosen in the process.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         Self { base, client: reqwest::Client::new(), views }
     }
 

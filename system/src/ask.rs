@@ -17,7 +17,8 @@ impl Api {
     fn new(at: &ApiArguments) -> Result<Self, Failure> {
         // rustls needs one crypto provider chosen in a process. Where one is chosen already, this call fails and changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder().timeout(Duration::from_secs(60)).build().map_err(Failure::failed)?;
+        let http =
+            reqwest::Client::builder().default_headers(at.headers()).timeout(Duration::from_secs(60)).build().map_err(Failure::failed)?;
         Ok(Self { http, url: at.url() })
     }
 

@@ -1,10 +1,13 @@
 //! The arguments of the command line.
 
 use crate::{
-    System,
-    settings::{HostPort, brokers, host_port, http_url, log_filter, name, postgres_url, whole, yes_or_no},
+    RegistryArguments, System,
+    callers::CallerArguments,
+    settings::{HostPort, brokers, host_port, http_url, kafka_properties, log_filter, name, postgres_url, whole, yes_or_no},
 };
 use clap::{Args, Subcommand, ValueEnum, builder::PossibleValuesParser};
+use event_store::kafka::Properties;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use std::path::PathBuf;
 
 /// The tools that every system has.
@@ -69,6 +72,10 @@ pub struct KafkaArguments {
     /// Brokers, `host:port[,host:port]`. Without it, this process keeps the log itself.
     #[arg(long, env = "DAYBOOK_KAFKA", value_parser = brokers)]
     pub kafka: Option<String>,
+    /// Properties of librdkafka's for the brokers, `security.protocol=SASL_SSL;sasl.mechanism=SCRAM-SHA-512;...`, with semicolons or line
+    /// breaks between them.
+    #[arg(long, env = "DAYBOOK_KAFKA_PROPERTIES", hide_env_values = true, value_parser = kafka_properties)]
+    pub kafka_properties: Option<Properties>,
     /// The port of the embedded log on 127.0.0.1.
     #[arg(long, env = "DAYBOOK_BROKER_PORT", default_value_t = 9092, value_parser = whole::<u16>("", 1..=65_535, 9092))]
     pub broker_port: u16,
@@ -95,9 +102,19 @@ pub struct StoreArguments {
     /// PostgreSQL, `postgres://user:password@host:port`; each service uses the database `daybook_<service>`. Without it, SQLite.
     #[arg(long, env = "DAYBOOK_POSTGRES", hide_env_values = true, value_parser = postgres_url)]
     pub postgres: Option<String>,
-    /// A Confluent-compatible schema registry. Without it, the schema ids of this build.
-    #[arg(long, env = "SCHEMA_REGISTRY_URL", hide_env_values = true, value_parser = http_url)]
-    pub registry: Option<String>,
+    /// What stands between this node and PostgreSQL, where sessions are not its own.
+    #[arg(long, env = "DAYBOOK_POSTGRES_POOLER")]
+    pub postgres_pooler: Option<Pooler>,
+    /// The registry of schemas.
+    #[command(flatten)]
+    pub registry: RegistryArguments,
+}
+
+/// What lends the sessions of PostgreSQL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Pooler {
+    /// A pooler such as PgBouncer with `pool_mode=transaction`, which lends a session for one transaction.
+    Transaction,
 }
 
 /// What a node does for a service.
@@ -135,6 +152,9 @@ pub struct RunArguments {
     /// Where its data is.
     #[command(flatten)]
     pub store: StoreArguments,
+    /// Who may call it.
+    #[command(flatten)]
+    pub callers: CallerArguments,
     /// How many nodes follow each partition that another owns, so that they can take it over at once. Not on the embedded log.
     #[arg(long, env = "DAYBOOK_STANDBYS", default_value_t = 1, value_parser = whole::<u8>("", 0..=9, 1))]
     pub standbys: u8,
@@ -191,9 +211,9 @@ pub struct TailArguments {
     /// Where the brokers are.
     #[command(flatten)]
     pub kafka: KafkaArguments,
-    /// A schema registry, where the log was written with one.
-    #[arg(long, env = "SCHEMA_REGISTRY_URL", hide_env_values = true, value_parser = http_url)]
-    pub registry: Option<String>,
+    /// The registry of schemas, where the log was written with one.
+    #[command(flatten)]
+    pub registry: RegistryArguments,
     /// Only events of this aggregate (a UUID).
     #[arg(long)]
     pub aggregate: Option<uuid::Uuid>,
@@ -265,12 +285,27 @@ pub struct CopyArguments {
     /// Brokers to copy from; to `--kafka`, or to the embedded log.
     #[arg(long, value_name = "BROKERS", value_parser = brokers)]
     pub from: Option<String>,
+    /// Properties of librdkafka's for the brokers of `--to` or `--from`, as `--kafka-properties` are for those of `--kafka`.
+    #[arg(long, env = "DAYBOOK_OTHER_KAFKA_PROPERTIES", hide_env_values = true, value_parser = kafka_properties)]
+    pub other_properties: Option<Properties>,
     /// The other side. `--replication` and `--min-insync` are for the topics that are made.
     #[command(flatten)]
     pub store: StoreArguments,
     /// One JSON object on standard output.
     #[arg(long)]
     pub json: bool,
+}
+
+/// An access token, as the value of its header. It is not shown.
+#[derive(Clone)]
+pub(crate) struct Token(HeaderValue);
+
+/// The errors do not repeat the token.
+fn token(text: &str) -> Result<Token, String> {
+    let mut value = HeaderValue::from_str(&format!("Bearer {}", text.trim()))
+        .map_err(|_| "must be an access token: visible ASCII characters".to_owned())?;
+    value.set_sensitive(true);
+    Ok(Token(value))
 }
 
 /// Where the API of a running system is.
@@ -282,12 +317,21 @@ pub struct ApiArguments {
     /// Where HTTP is served, by the setting of the node.
     #[arg(long, env = "DAYBOOK_HTTP", hide = true, default_value = "127.0.0.1:8080", value_parser = host_port)]
     http: HostPort,
+    /// The access token that every request bears, where Daybook asks for one. Rather in the variable: arguments are seen by everybody on
+    /// the machine.
+    #[arg(long, env = "DAYBOOK_TOKEN", hide_env_values = true, value_parser = token)]
+    token: Option<Token>,
 }
 
 impl ApiArguments {
     /// The API's address, without a slash at its end.
     pub fn url(&self) -> String {
         self.url.clone().unwrap_or_else(|| format!("http://{}", self.http.reachable()))
+    }
+
+    /// The headers that every request bears: the token, where one is set.
+    pub fn headers(&self) -> HeaderMap {
+        self.token.iter().map(|Token(value)| (AUTHORIZATION, value.clone())).collect()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Turns the arguments into the configuration of each part: the one place that reads them.
 
-use crate::{Failure, HostPort, KafkaArguments, Role, RunArguments, StoreArguments, System, naming};
+use crate::{Failure, HostPort, KafkaArguments, Pooler, Role, RunArguments, StoreArguments, System, naming};
 use codec::Schemas;
 use consumers::{DestinationConfig, Patience};
 use event_store::{
@@ -18,7 +18,8 @@ impl KafkaArguments {
     /// How to reach the brokers.
     pub fn config(&self, client_id: &str) -> KafkaConfig {
         let embedded = format!("127.0.0.1:{}", self.broker_port);
-        KafkaConfig::new(self.kafka.as_deref().unwrap_or(&embedded), client_id)
+        let brokers = self.kafka.as_deref().unwrap_or(&embedded);
+        KafkaConfig { properties: self.kafka_properties.clone().unwrap_or_default(), ..KafkaConfig::new(brokers, client_id) }
     }
 
     /// The topics as they should be.
@@ -35,7 +36,11 @@ impl StoreArguments {
         match &self.postgres {
             Some(address) => {
                 let (server, sessions) = address.split_at(address.find('?').unwrap_or(address.len()));
-                format!("{}/daybook_{service}{sessions}", server.trim_end_matches('/'))
+                let pooler = match self.postgres_pooler {
+                    Some(Pooler::Transaction) => format!("{}pooler=transaction", if sessions.is_empty() { '?' } else { '&' }),
+                    None => String::new(),
+                };
+                format!("{}/daybook_{service}{sessions}{pooler}", server.trim_end_matches('/'))
             }
             None => {
                 let file = self.data.join("views").join(format!("{service}.db")).display().to_string();
@@ -50,10 +55,7 @@ impl StoreArguments {
     /// # Errors
     /// The registry does not answer, or refuses a schema.
     pub async fn schemas(&self, system: &System) -> Result<Schemas, Failure> {
-        match &self.registry {
-            Some(url) => Schemas::connect(system.records(), url).await.map_err(Failure::failed),
-            None => Ok(Schemas::bundled(system.records())),
-        }
+        self.registry.schemas(system).await
     }
 }
 
@@ -116,6 +118,8 @@ mod tests {
     fn a_database_keeps_what_the_servers_address_says_of_its_sessions() {
         let database = |address| Asked::parse_from(["asked", "--postgres", address]).store.database("users");
         assert_eq!(database("postgres://a@b:1/"), "postgres://a@b:1/daybook_users");
+        let pooled = Asked::parse_from(["asked", "--postgres-pooler", "transaction", "--postgres", "postgres://a@b?sslmode=require"]);
+        assert_eq!(pooled.store.database("users"), "postgres://a@b/daybook_users?sslmode=require&pooler=transaction");
         assert_eq!(database("postgres://a@b:1?options=-c%20jit%3Don"), "postgres://a@b:1/daybook_users?options=-c%20jit%3Don");
     }
 }

@@ -30,7 +30,7 @@ pub(crate) async fn run(system: &System, arguments: CopyArguments) -> Result<Exi
 }
 
 async fn copy_all(system: &System, arguments: &CopyArguments) -> Result<ExitCode, Failure> {
-    let (from, to) = sides(arguments)?;
+    let (from, to) = sides(arguments).await?;
     let partitions = Topics::new(&from).and_then(|topics| topics.partitions(&system.logs())).map_err(Failure::failed)?;
     if partitions.is_empty() {
         return Err(Failure::usage(format!("{} holds no log of {}", from.brokers, system.title())));
@@ -89,19 +89,23 @@ fn end_with(as_json: bool, error: CopyError) -> Result<ExitCode, Failure> {
 }
 
 /// Where the logs are copied from, and where to.
-fn sides(arguments: &CopyArguments) -> Result<(KafkaConfig, KafkaConfig), Failure> {
+async fn sides(arguments: &CopyArguments) -> Result<(KafkaConfig, KafkaConfig), Failure> {
     let ours = arguments.store.kafka.config("daybook-copy");
-    let other = |brokers: &str| KafkaConfig::new(brokers, "daybook-copy");
+    let properties = arguments.other_properties.clone().unwrap_or_default();
+    let other = |brokers: &str| KafkaConfig { properties, ..KafkaConfig::new(brokers, "daybook-copy") };
     let (from, to) = match (&arguments.to, &arguments.from) {
         (Some(to), _) => (ours, other(to)),
         (None, Some(from)) => (other(from), ours),
         (None, None) => return Err(Failure::usage("name the other cluster: --to BROKERS, or --from BROKERS")),
     };
-    let cluster = |config: &KafkaConfig| Topics::new(config).and_then(|topics| topics.cluster_id()).map_err(Failure::failed);
-    if cluster(&from)? == cluster(&to)? {
+    if cluster_of(&from).await? == cluster_of(&to).await? {
         return Err(Failure::usage(format!("{} and {} are one cluster", from.brokers, to.brokers)));
     }
     Ok((from, to))
+}
+
+async fn cluster_of(config: &KafkaConfig) -> Result<String, Failure> {
+    Topics::connect(config).await.and_then(|topics| topics.cluster_id()).map_err(Failure::failed)
 }
 
 /// Makes the topics that the target lacks, with as many partitions as the source has; refuses a target whose topics are not as they must be.

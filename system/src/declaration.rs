@@ -1,6 +1,7 @@
 //! The declaration of a system: what it is made of, said once.
 
 use crate::{Check, Failure, due::DueRows, writing::Building};
+use access::Policy;
 use codec::{Codecs, RecordSet, Schemas};
 use consumers::{Deadline, DestinationConfig, Due, EffectKind, Overdue, Patience, Reactor};
 use event_sourcing::{Aggregate, AnyCommand, Event, Sources, Timestamp};
@@ -190,18 +191,26 @@ pub struct System {
     hint: Option<&'static str>,
     records: RecordSet,
     services: Vec<Service>,
+    policy: Arc<Policy>,
 }
 
 impl System {
     /// A system without services yet. `name` is its program's; `records` are the schemas of all its events.
     pub fn new(name: &'static str, records: &RecordSet) -> Self {
-        Self { name, title: name, hint: None, records: records.clone(), services: Vec::new() }
+        let policy = Arc::default();
+        Self { name, title: name, hint: None, records: records.clone(), services: Vec::new(), policy }
     }
 
     /// Prints this title at the start, and an example request, in which `{address}` stands for the address of HTTP.
     #[must_use]
     pub fn greeting(self, title: &'static str, hint: &'static str) -> Self {
         Self { title, hint: Some(hint), ..self }
+    }
+
+    /// Says who may what. Without a table a system can be run in open mode only, where nobody is asked who they are.
+    #[must_use]
+    pub fn access(self, policy: Policy) -> Self {
+        Self { policy: Arc::new(policy), ..self }
     }
 
     /// Adds a service.
@@ -231,6 +240,11 @@ impl System {
 
     pub(crate) fn hint(&self) -> Option<&'static str> {
         self.hint
+    }
+
+    /// Who may what.
+    pub fn policy(&self) -> &Arc<Policy> {
+        &self.policy
     }
 
     /// Its services, each with a database of its own.

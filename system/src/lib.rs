@@ -7,6 +7,7 @@
 #![warn(missing_docs)]
 
 mod ask;
+mod callers;
 mod caught_up;
 mod check;
 mod children;
@@ -27,6 +28,7 @@ mod naming;
 mod program;
 mod reading;
 mod redrive;
+mod registry;
 mod replay;
 mod run;
 mod settings;
@@ -39,9 +41,10 @@ mod writing;
 
 pub use check::Check;
 pub use children::Children;
-pub use cli::{ApiArguments, KafkaArguments, Role, RunArguments, StoreArguments, Tools};
+pub use cli::{ApiArguments, KafkaArguments, Pooler, Role, RunArguments, StoreArguments, Tools};
 pub use declaration::{Service, Surroundings, System};
 pub use failure::{FOUND, Failure};
 pub use program::{block_on, main};
+pub use registry::RegistryArguments;
 pub use run::{check, run, until_signal};
-pub use settings::{HostPort, host_port, http_url, parse, whole};
+pub use settings::{HostPort, host_port, http_url, parse, visible, whole};

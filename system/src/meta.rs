@@ -8,5 +8,5 @@ use uuid::Uuid;
 pub(crate) fn of_system(service: &str, target: Uuid) -> CommandMeta {
     let time = Timestamp(jiff::Timestamp::now().as_millisecond());
     let cause = Cause { actor: format!("system/{service}"), correlation_id: target.to_string(), causation_id: None, traceparent: None };
-    CommandMeta { command_id: Uuid::new_v4(), time, expected_version: None, cause }
+    CommandMeta { command_id: Uuid::new_v4(), time, expected_version: None, only_of: None, cause }
 }

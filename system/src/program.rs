@@ -27,7 +27,7 @@ enum Command {
     /// Run services: all of them in one process, or a part.
     Run(Box<RunArguments>),
     #[command(flatten)]
-    Tools(Tools),
+    Tools(Box<Tools>),
 }
 
 impl Tools {

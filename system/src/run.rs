@@ -1,7 +1,9 @@
 //! Runs a node of a system: its services, from the log to HTTP.
 
 use crate::{
-    Children, Failure, HostPort, Role, RunArguments, Service, StoreArguments, System, data,
+    Children, Failure, HostPort, Role, RunArguments, Service, StoreArguments, System,
+    callers::Callers,
+    data,
     embedded::EmbeddedLog,
     identity::{self, LogsByService},
     reading::{self, Databases, ReadSide, ReadingParts},
@@ -31,8 +33,10 @@ pub async fn run(system: &System, arguments: &RunArguments, children: Children) 
     settings::warn_of_unknown();
     let stop = until_signal();
     refuse_unreachable(arguments)?;
+    arguments.callers.check(system, &arguments.http)?;
     let http = bind("HTTP", &arguments.http, "DAYBOOK_HTTP").await?;
     let nodes = bind("nodes", &arguments.node, "DAYBOOK_NODE").await?;
+    let callers = Callers::start(system, &arguments.callers, &http, &stop).await?;
     data::prepare(&arguments.store.data)?;
     show(arguments);
     let log = if arguments.store.kafka.is_embedded() { Some(EmbeddedLog::start(&arguments.store).await?) } else { None };
@@ -78,8 +82,8 @@ pub async fn run(system: &System, arguments: &RunArguments, children: Children) 
     });
     let routes = command_routes(system, arguments, &writing).merge(databases.routes(system, arguments, aggregates, &codecs));
     let edge = EdgeConfig { answer_within: Duration::from_millis(arguments.answer_within), ..EdgeConfig::default() };
-    let app = edge::app(routes.merge(reading.letter_routes()), readiness, schemas, edge);
-    greet(system, arguments, &http);
+    let app = edge::app(routes.merge(reading.letter_routes()), readiness, schemas, edge, callers.guard).map_err(Failure::failed)?;
+    greet(system, arguments, &http, &callers.greeting);
     edge::serve(http, app, edge, stop.clone()).await.map_err(Failure::failed)?;
     reading.finished().await;
     writing.stop().await;
@@ -138,7 +142,7 @@ async fn refuse_other_logs(
     schemas: &Schemas,
     databases: &Databases,
 ) -> Result<(), Failure> {
-    let topics = Topics::new(config).map_err(Failure::failed)?;
+    let topics = Topics::connect(config).await.map_err(Failure::failed)?;
     let partitions = topics.partitions(&system.logs()).map_err(Failure::failed)?;
     let logs = logs(system, config)?;
     refuse_other_layout(&logs, &partitions, schemas).await?;
@@ -209,13 +213,14 @@ async fn make_topics(system: &System, arguments: &RunArguments, config: &KafkaCo
     topics::refuse_dangerous(system, kafka, &topics).await
 }
 
-fn greet(system: &System, arguments: &RunArguments, http: &TcpListener) {
+fn greet(system: &System, arguments: &RunArguments, http: &TcpListener, who_may: &str) {
     let address = http.local_addr().map(|address| address.to_string()).unwrap_or_default();
     let kafka = &arguments.store.kafka;
     let broker = kafka.kafka.clone().unwrap_or_else(|| format!("127.0.0.1:{} (embedded)", kafka.broker_port));
     println!("{} is on http://{address}  (API: /docs, ready: /health/ready, metrics: /metrics)", system.title());
     println!("the log is on {broker}; data in {}", arguments.store.data.display());
-    if let Some(hint) = system.hint() {
+    println!("{who_may}");
+    if let Some(hint) = system.hint().filter(|_| !arguments.callers.asks()) {
         println!("try: {}", hint.replace("{address}", &address));
     }
 }
@@ -230,7 +235,8 @@ async fn bind(what: &str, address: &HostPort, setting: &str) -> Result<TcpListen
 ///
 /// # Errors
 /// One of them cannot be had.
-pub fn check(arguments: &RunArguments) -> Result<(), Failure> {
+pub fn check(system: &System, arguments: &RunArguments) -> Result<(), Failure> {
+    arguments.callers.check(system, &arguments.http)?;
     let free = |what, address: &HostPort, setting| {
         std::net::TcpListener::bind(address.pair()).map(drop).map_err(|error| Failure::in_use(what, address, &error, setting))
     };
@@ -259,7 +265,7 @@ fn refuse_unreachable(arguments: &RunArguments) -> Result<(), Failure> {
 
 /// The settings that say what this node works on, as the log shows them.
 fn show(arguments: &RunArguments) {
-    let StoreArguments { kafka, data, postgres, registry } = &arguments.store;
+    let StoreArguments { kafka, data, postgres, postgres_pooler: _, registry } = &arguments.store;
     let url = |url: &Option<String>| url.as_deref().map(codec::shown_url).unwrap_or_default();
     tracing::info!(
         name = arguments.node_name(),
@@ -269,7 +275,8 @@ fn show(arguments: &RunArguments) {
         kafka = kafka.kafka.as_deref().unwrap_or("embedded"),
         data = %data.display(),
         postgres = url(postgres),
-        registry = url(registry),
+        registry = url(&registry.registry),
+        kafka_properties = kafka.kafka_properties.as_ref().map(tracing::field::debug),
         "settings"
     );
 }

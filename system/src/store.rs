@@ -34,7 +34,7 @@ impl Store {
     pub async fn open(system: &System, arguments: &StoreArguments, tool: &'static str) -> Result<Self, Failure> {
         let log = embedded::for_tool(system, arguments, tool, Missing::Refused).await?;
         let config = arguments.kafka.config("daybook-tool");
-        let topics = Topics::new(&config).map_err(Failure::failed)?;
+        let topics = Topics::connect(&config).await.map_err(Failure::failed)?;
         let partitions = topics.partitions(&system.logs()).map_err(Failure::failed)?;
         if partitions.is_empty() {
             return Err(Failure::usage(format!("{} holds no log of {}: it has none of the topics", config.brokers, system.title())));

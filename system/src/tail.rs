@@ -27,12 +27,9 @@ pub(crate) async fn run(system: &System, arguments: TailArguments) -> Result<Exi
         .into_iter()
         .filter(|service| arguments.services.is_empty() || arguments.services.iter().any(|asked| asked == service))
         .collect();
-    let schemas = match &arguments.registry {
-        Some(url) => Schemas::connect(system.records(), url).await.map_err(Failure::failed)?,
-        None => Schemas::bundled(system.records()),
-    };
+    let schemas = arguments.registry.schemas(system).await?;
     let config = arguments.kafka.config("daybook-tail");
-    let partitions = Topics::new(&config).and_then(|topics| topics.partitions(&services)).map_err(Failure::failed)?;
+    let partitions = Topics::connect(&config).await.and_then(|topics| topics.partitions(&services)).map_err(Failure::failed)?;
     if partitions.is_empty() {
         return Err(Failure::usage(format!("{} holds no log of {}: it has none of the topics", config.brokers, system.title())));
     }

@@ -10,7 +10,7 @@ const RUNBOOK: &str = "docs/runbooks/topic-settings.md";
 
 /// Makes the topics that are missing.
 pub(crate) async fn create(system: &System, arguments: TopicsArguments) -> Result<ExitCode, Failure> {
-    let topics = Topics::new(&arguments.kafka.config("daybook-topics")).map_err(Failure::failed)?;
+    let topics = Topics::connect(&arguments.kafka.config("daybook-topics")).await.map_err(Failure::failed)?;
     let created = topics.create(&arguments.kafka.plan(system)).await.map_err(Failure::failed)?;
     if arguments.json {
         println!("{}", json!({"created": created}));
@@ -24,7 +24,7 @@ pub(crate) async fn create(system: &System, arguments: TopicsArguments) -> Resul
 
 /// Prints each violation on a line; exit code 4 when there is any.
 pub(crate) async fn check(system: &System, arguments: TopicsArguments) -> Result<ExitCode, Failure> {
-    let topics = Topics::new(&arguments.kafka.config("daybook-topics")).map_err(Failure::failed)?;
+    let topics = Topics::connect(&arguments.kafka.config("daybook-topics")).await.map_err(Failure::failed)?;
     let violations = violations(system, &arguments.kafka, &topics).await.map_err(Failure::failed)?;
     if arguments.json {
         println!("{}", json!({"violations": violations}));

@@ -140,7 +140,11 @@ impl Client {
     /// Asks one process.
     pub fn new(url: &str) -> Self {
         Self {
-            http: reqwest::Client::builder().timeout(Duration::from_secs(15)).build().expect("a client"),
+            http: {
+                // An HTTP client needs rustls's provider chosen in the process.
+                let _ = rustls::crypto::ring::default_provider().install_default();
+                reqwest::Client::builder().timeout(Duration::from_secs(15)).build().expect("a client")
+            },
             url: url.to_owned(),
             reads: url.to_owned(),
         }

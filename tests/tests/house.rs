@@ -11,15 +11,16 @@ use std::{
 type Arrows = (&'static str, &'static [&'static str]);
 
 /// The engine: it knows nothing of what is built on it. Views and reactors do not know each other either; `system` brings them together.
-const ENGINE: [Arrows; 8] = [
+const ENGINE: [Arrows; 9] = [
+    ("access", &[]),
     ("embedded-log", &[]),
     ("event-sourcing", &[]),
     ("codec", &["event-sourcing"]),
     ("event-store", &["embedded-log", "event-sourcing", "codec"]),
-    ("projections", &["event-sourcing", "codec", "event-store"]),
+    ("projections", &["access", "event-sourcing", "codec", "event-store"]),
     ("consumers", &["event-sourcing", "codec", "event-store"]),
-    ("command-api", &["event-sourcing", "codec", "event-store"]),
-    ("system", &["embedded-log", "event-sourcing", "codec", "event-store", "projections", "consumers", "command-api"]),
+    ("command-api", &["access", "event-sourcing", "codec", "event-store"]),
+    ("system", &["access", "embedded-log", "event-sourcing", "codec", "event-store", "projections", "consumers", "command-api"]),
 ];
 
 /// What is built on the engine: the shop with its binary, and a second domain, which knows of the shop as little as the engine does.
@@ -29,7 +30,19 @@ const TENANTS: [Arrows; 6] = [
     ("invoices", &["domain"]),
     (
         "shop",
-        &["event-sourcing", "codec", "event-store", "projections", "consumers", "command-api", "system", "domain", "schemas", "invoices"],
+        &[
+            "access",
+            "event-sourcing",
+            "codec",
+            "event-store",
+            "projections",
+            "consumers",
+            "command-api",
+            "system",
+            "domain",
+            "schemas",
+            "invoices",
+        ],
     ),
     ("daybook", &["system", "shop"]),
     ("lending-library", &["event-sourcing", "codec", "event-store", "projections", "consumers", "command-api", "system", "system-tests"]),
@@ -37,7 +50,7 @@ const TENANTS: [Arrows; 6] = [
 
 /// The crates that test and measure both.
 const BESIDE: [Arrows; 4] = [
-    ("system-tests", &["embedded-log", "event-store", "shop"]),
+    ("system-tests", &["access", "embedded-log", "event-store", "shop"]),
     ("fuzz-targets", &["embedded-log", "event-sourcing", "codec", "event-store", "command-api", "domain", "schemas", "invoices", "shop"]),
     ("hot-paths", &["event-sourcing", "codec", "event-store", "projections", "domain", "schemas", "shop"]),
     ("bench", &["event-sourcing", "codec", "event-store", "projections", "command-api", "domain", "schemas", "shop"]),

@@ -30,7 +30,7 @@ fn known(method: &Method) -> &'static str {
 }
 
 /// This process' metrics, for Prometheus.
-#[utoipa::path(get, path = "/metrics", tag = "process", responses((status = 200, description = "Prometheus' text format", body = String, content_type = "text/plain")))]
+#[utoipa::path(get, path = "/metrics", tag = "process", extensions(("x-action" = json!("metrics.read"))), responses((status = 200, description = "Prometheus' text format", body = String, content_type = "text/plain")))]
 pub(super) async fn answer() -> Response {
     match TextEncoder::new().encode_to_string(&prometheus::gather()) {
         Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),

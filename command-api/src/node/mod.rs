@@ -42,6 +42,7 @@ fn request(service: &str, id: Uuid, (command_version, command_json): (u32, Vec<u
         command_id: meta.command_id.to_string(),
         time_millis: meta.time.0,
         expected_version: meta.expected_version,
+        only_of: meta.only_of.map(|account| account.to_string()),
         actor,
         correlation_id,
         causation_id,
@@ -72,8 +73,9 @@ fn meta_of(request: &ExecuteRequest) -> Result<(Uuid, CommandMeta), uuid::Error>
         traceparent: request.traceparent.clone(),
     };
     let command_id = request.command_id.parse()?;
-    let meta =
-        CommandMeta { command_id, time: event_sourcing::Timestamp(request.time_millis), expected_version: request.expected_version, cause };
+    let only_of = request.only_of.as_deref().map(str::parse).transpose()?;
+    let (time, expected_version) = (event_sourcing::Timestamp(request.time_millis), request.expected_version);
+    let meta = CommandMeta { command_id, time, expected_version, only_of, cause };
     Ok((request.aggregate_id.parse()?, meta))
 }
 

@@ -169,5 +169,5 @@ pub fn write_in(colour: &str, text: &str) -> NoteCommand {
 /// The metadata of a command with this id.
 pub fn meta(command_id: Uuid) -> CommandMeta {
     let cause = Cause { actor: "a".into(), correlation_id: "c".into(), causation_id: Some("e/0".into()), traceparent: None };
-    CommandMeta { command_id, time: Timestamp(1), expected_version: None, cause }
+    CommandMeta { command_id, time: Timestamp(1), expected_version: None, only_of: None, cause }
 }

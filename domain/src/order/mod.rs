@@ -14,8 +14,9 @@ pub use refusal::OrderRefusal;
 
 use crate::{Aggregate, Command, Intent, Money, PaymentId, ProductId, Quantity, Text, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
-/// An order. The terminal states carry nothing: later decisions need to know only which one it is.
+/// An order. The terminal states carry only whose it was: later decisions need to know no more.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Order {
     /// Not created yet.
@@ -24,11 +25,11 @@ pub enum Order {
     /// It waits for its customer to be known, for its lines to be reserved, or for its payment.
     Placed(OpenOrder),
     /// It is paid for.
-    Confirmed,
+    Confirmed(UserId),
     /// It was cancelled before it was confirmed.
-    Cancelled,
+    Cancelled(UserId),
     /// Its deadline passed before it was confirmed.
-    Expired,
+    Expired(UserId),
 }
 
 impl Order {
@@ -40,22 +41,22 @@ impl Order {
         match self {
             Self::NotPlaced => None,
             Self::Placed(_) => Some("placed"),
-            Self::Confirmed => Some("confirmed"),
-            Self::Cancelled => Some("cancelled"),
-            Self::Expired => Some("expired"),
+            Self::Confirmed(_) => Some("confirmed"),
+            Self::Cancelled(_) => Some("cancelled"),
+            Self::Expired(_) => Some("expired"),
         }
     }
 
     /// True when nothing can happen to it any more.
     pub fn is_terminal(&self) -> bool {
-        matches!(self, Self::Confirmed | Self::Cancelled | Self::Expired)
+        matches!(self, Self::Confirmed(_) | Self::Cancelled(_) | Self::Expired(_))
     }
 
     /// The open order; none before it was placed and after it ended.
     pub fn open(&self) -> Option<&OpenOrder> {
         match self {
             Self::Placed(open) => Some(open),
-            Self::NotPlaced | Self::Confirmed | Self::Cancelled | Self::Expired => None,
+            Self::NotPlaced | Self::Confirmed(_) | Self::Cancelled(_) | Self::Expired(_) => None,
         }
     }
 }
@@ -240,9 +241,17 @@ impl Aggregate for Order {
             }
             // Nothing to fold: the lines' prices tell that all are reserved, and `OrderCancelled` stands beside a rejection.
             OrderEvent::LineRejected(_) | OrderEvent::Reserved(_) => {}
-            OrderEvent::Confirmed(_) => *self = Self::Confirmed,
-            OrderEvent::Cancelled(_) => *self = Self::Cancelled,
-            OrderEvent::Expired(_) => *self = Self::Expired,
+            OrderEvent::Confirmed(ended) => *self = Self::Confirmed(ended.user_id),
+            OrderEvent::Cancelled(ended) => *self = Self::Cancelled(ended.user_id),
+            OrderEvent::Expired(ended) => *self = Self::Expired(ended.user_id),
+        }
+    }
+
+    fn belongs_to(&self, _id: Uuid) -> Option<Uuid> {
+        match self {
+            Self::NotPlaced => None,
+            Self::Placed(open) => Some(open.placed().user_id.0),
+            Self::Confirmed(customer) | Self::Cancelled(customer) | Self::Expired(customer) => Some(customer.0),
         }
     }
 }
@@ -255,7 +264,7 @@ impl Order {
                 check_deadline(&placed)?;
                 Ok(vec![OrderEvent::Placed(placed)])
             }
-            Self::Placed(_) | Self::Confirmed | Self::Cancelled | Self::Expired => Err(OrderRefusal::AlreadyPlaced),
+            Self::Placed(_) | Self::Confirmed(_) | Self::Cancelled(_) | Self::Expired(_) => Err(OrderRefusal::AlreadyPlaced),
         }
     }
 
@@ -264,7 +273,7 @@ impl Order {
         match self {
             Self::NotPlaced => Err(OrderRefusal::Unknown),
             Self::Placed(open) => step(open),
-            Self::Confirmed | Self::Cancelled | Self::Expired => Ok(vec![]),
+            Self::Confirmed(_) | Self::Cancelled(_) | Self::Expired(_) => Ok(vec![]),
         }
     }
 
@@ -272,9 +281,9 @@ impl Order {
         match self {
             Self::NotPlaced => Err(OrderRefusal::Unknown),
             Self::Placed(open) => Ok(vec![open.cancelled(reason.as_str())]),
-            Self::Confirmed => Err(OrderRefusal::AlreadyConfirmed),
-            Self::Cancelled => Ok(vec![]),
-            Self::Expired => Err(OrderRefusal::AlreadyExpired),
+            Self::Confirmed(_) => Err(OrderRefusal::AlreadyConfirmed),
+            Self::Cancelled(_) => Ok(vec![]),
+            Self::Expired(_) => Err(OrderRefusal::AlreadyExpired),
         }
     }
 }

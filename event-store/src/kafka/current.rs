@@ -4,7 +4,10 @@
 use super::{KafkaConfig, log::AckContext};
 use crate::{LogError, supervision::whatever_happens, tripwire};
 use parking_lot::RwLock;
-use rdkafka::producer::{BaseProducer, Producer};
+use rdkafka::{
+    ClientConfig,
+    producer::{BaseProducer, Producer},
+};
 use std::{
     sync::{Arc, Weak},
     time::Duration,
@@ -57,12 +60,17 @@ impl Current {
     }
 }
 
-fn connect(config: &KafkaConfig) -> Result<Arc<Client>, LogError> {
+/// The settings of a producer.
+pub(super) fn settings(config: &KafkaConfig) -> ClientConfig {
     let mut client = config.client();
     client.set("enable.idempotence", "true").set("acks", "all").set("linger.ms", "0");
     client.set("message.timeout.ms", config.append_timeout_millis.to_string());
     client.set("request.timeout.ms", "5000").set("retry.backoff.ms", "20").set("queue.buffering.max.messages", "200000");
-    client.create_with_context(AckContext).map(Arc::new).map_err(|error| LogError(error.to_string()))
+    client
+}
+
+fn connect(config: &KafkaConfig) -> Result<Arc<Client>, LogError> {
+    settings(config).create_with_context(AckContext).map(Arc::new).map_err(|error| LogError(error.to_string()))
 }
 
 /// Takes the broker's answers until the last handle of the producer is dropped, or it has been replaced and nobody uses it any more.

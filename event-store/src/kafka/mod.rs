@@ -7,6 +7,8 @@ mod directory;
 mod following;
 mod log;
 mod placement;
+mod properties;
+mod reach;
 mod standby_log;
 mod tail;
 mod topic_rules;
@@ -16,6 +18,7 @@ pub use copy::{CopyError, OnRecords, PartitionCopy};
 pub use directory::{OwnersTopic, Presence};
 pub use log::{KafkaLog, KafkaProducer};
 pub use placement::{Placed, Placement};
+pub use properties::{Properties, PropertiesError};
 pub use standby_log::StandbyLog;
 pub use tail::KafkaTail;
 pub use topics::{Profile, TopicPlan, Topics, TopicsError, Violation};
@@ -44,23 +47,21 @@ pub struct KafkaConfig {
     pub client_id: String,
     /// After how many milliseconds without an acknowledgement an append is in doubt.
     pub append_timeout_millis: u32,
-    /// Further librdkafka properties (security, for instance), as they are.
-    pub properties: Vec<(String, String)>,
+    /// Further properties of each client: security, compression.
+    pub properties: Properties,
 }
 
 impl KafkaConfig {
     /// The defaults for real brokers.
     pub fn new(brokers: &str, client_id: &str) -> Self {
-        Self { brokers: brokers.into(), client_id: client_id.into(), append_timeout_millis: 10_000, properties: Vec::new() }
+        Self { brokers: brokers.into(), client_id: client_id.into(), append_timeout_millis: 10_000, properties: Properties::default() }
     }
 
     fn client(&self) -> ClientConfig {
         let mut client = ClientConfig::new();
         client.set("bootstrap.servers", &self.brokers).set("client.id", &self.client_id);
         client.set("reconnect.backoff.ms", "20").set("reconnect.backoff.max.ms", "1000");
-        self.properties.iter().for_each(|(key, value)| {
-            client.set(key, value);
-        });
+        self.properties.set(&mut client);
         client
     }
 

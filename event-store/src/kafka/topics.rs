@@ -1,6 +1,6 @@
 //! Creates the topics, and checks that nobody has given them dangerous settings since.
 
-use super::{KafkaConfig, OWNERS_TOPIC, topic_of, topic_rules::check_settings};
+use super::{KafkaConfig, OWNERS_TOPIC, reach::reach, topic_of, topic_rules::check_settings};
 use crate::Barrier;
 use rdkafka::{
     admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication},
@@ -61,6 +61,14 @@ pub enum TopicsError {
         /// The client's reason.
         why: String,
     },
+    /// They refuse this client: its password, its certificate, or theirs.
+    #[error("the brokers {brokers} do not let this client in, or it does not trust them: {why}")]
+    Refused {
+        /// Their addresses.
+        brokers: String,
+        /// The client's reason.
+        why: String,
+    },
     /// The brokers do not show the topic's settings to this client.
     #[error("the settings of topic {topic} are not shown: {why}")]
     NotShown {
@@ -92,6 +100,17 @@ impl Topics {
         let admin =
             config.client().create().map_err(|error| TopicsError::Unreachable { brokers: brokers.clone(), why: error.to_string() })?;
         Ok(Self { admin, brokers })
+    }
+
+    /// The same, once a broker has answered.
+    ///
+    /// # Errors
+    /// [`TopicsError::Refused`] where they refuse this client, which shows nowhere else; [`TopicsError::Unreachable`] where none answers.
+    pub async fn connect(config: &KafkaConfig) -> Result<Self, TopicsError> {
+        let (client, asked) = (config.client(), config.clone());
+        let reached = tokio::task::spawn_blocking(move || reach(&asked, &client)).await;
+        reached.map_err(|error| TopicsError::Unreachable { brokers: config.brokers.clone(), why: error.to_string() })??;
+        Self::new(config)
     }
 
     fn unreachable(&self, why: &impl ToString) -> TopicsError {

@@ -75,7 +75,7 @@ impl Clients {
         self.open.push(Delivery { order, node, asked, reply: answer });
         let Order { id, account, command, expected, fingerprint } = self.orders[order].0.clone();
         let cause = Cause { actor: "client".into(), correlation_id: "c".into(), causation_id: None, traceparent: None };
-        let meta = CommandMeta { command_id: id, time: Timestamp(1_700_000_000_000), expected_version: expected, cause };
+        let meta = CommandMeta { command_id: id, time: Timestamp(1_700_000_000_000), expected_version: expected, only_of: None, cause };
         Pending { id: account, command: Some(command), meta, fingerprint, rejected: None, reply }
     }
 

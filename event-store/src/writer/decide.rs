@@ -68,18 +68,19 @@ impl<A: Aggregate> Writer<A> {
         if let Some(why) = self.unreadable(&pending.id) {
             return Judgement::Fails(unavailable(why, 60_000));
         }
-        let (state, version) = self.state_of(pending);
+        let (state, version) = self.state_shown(pending);
         if let Some(expected) = pending.meta.expected_version.filter(|expected| *expected != version) {
             return Judgement::Rests(Err(CommandError::Conflict { expected, actual: version }));
         }
-        match guarded(|| state.handle(command.clone())) {
+        match guarded(|| state.handle(command.clone()).map(|events| (self.is_beyond(pending, &events), events))) {
             Err(defect) => Judgement::Fails(Err(CommandError::Defect(defect))),
             Ok(Err(refusal)) => Judgement::Rests(Err(CommandError::Refused(Refused::from(&refusal)))),
-            Ok(Ok(events)) if events.is_empty() => {
+            Ok(Ok((true, _))) => Judgement::Rests(Err(CommandError::Refused(Refused::not_found(A::NAME, pending.id)))),
+            Ok(Ok((false, events))) if events.is_empty() => {
                 let nothing = pending.remembered(version, self.next - 1, 0);
                 Judgement::Rests(Ok(self.accepted(nothing, false)))
             }
-            Ok(Ok(events)) => Judgement::Writes(events, version),
+            Ok(Ok((false, events))) => Judgement::Writes(events, version),
         }
     }
 
@@ -93,6 +94,27 @@ impl<A: Aggregate> Writer<A> {
     fn unreadable(&self, id: &Uuid) -> Option<&str> {
         let ahead = self.speculative.get(id).and_then(|ahead| ahead.defect.as_deref());
         ahead.or_else(|| self.fold.known.aggregates.get(id)?.unreadable.as_deref())
+    }
+
+    /// True where the caller may give commands to their own things only, and this is none of them. What has no events yet is nobody's.
+    fn is_anothers(&self, pending: &Pending<A>) -> bool {
+        let Some(account) = pending.meta.only_of else { return false };
+        let (state, version) = self.state_of(pending);
+        version > 0 && state.belongs_to(pending.id) != Some(account)
+    }
+
+    /// True where these events would stand in an aggregate that is not the caller's own, or make one that is not.
+    fn is_beyond(&self, pending: &Pending<A>, events: &[A::Event]) -> bool {
+        let Some(account) = pending.meta.only_of else { return false };
+        let mut after = self.state_of(pending).0.into_owned();
+        events.iter().for_each(|event| after.apply(event));
+        self.is_anothers(pending) || after.belongs_to(pending.id) != Some(account)
+    }
+
+    /// The state on which the command is decided. What belongs to somebody else is decided as if it were not there, so that the answer tells
+    /// nothing of it, not even that it exists.
+    fn state_shown(&self, pending: &Pending<A>) -> (Cow<'_, A>, u64) {
+        if self.is_anothers(pending) { (Cow::Owned(A::default()), 0) } else { self.state_of(pending) }
     }
 
     fn state_of(&self, pending: &Pending<A>) -> (Cow<'_, A>, u64) {

@@ -105,9 +105,20 @@ fn acked(writer: &mut Writer<Account>, desk: &mut Desk, tag: Tag, offset: Result
 
 /// Submits a command without deciding it, so that it is decided together with the next one.
 fn hand_in(writer: &mut Writer<Account>, id: u128, command: AccountCommand) -> oneshot::Receiver<Answer> {
+    hand_in_for(writer, id, command, None)
+}
+
+/// The same in the name of an account that may give commands to its own things only. The aggregate belongs to 0xa.
+fn hand_in_for(writer: &mut Writer<Account>, id: u128, command: AccountCommand, only_of: Option<u128>) -> oneshot::Receiver<Answer> {
     let (reply, answer) = oneshot::channel();
     let cause = Cause { actor: "test".into(), correlation_id: "c".into(), causation_id: None, traceparent: None };
-    let meta = CommandMeta { command_id: Uuid::from_u128(id), time: Timestamp(0), expected_version: None, cause };
+    let meta = CommandMeta {
+        command_id: Uuid::from_u128(id),
+        time: Timestamp(0),
+        expected_version: None,
+        only_of: only_of.map(Uuid::from_u128),
+        cause,
+    };
     writer.submit(Pending { id: Uuid::from_u128(0xa), command: Some(command), meta, fingerprint: id as u64, rejected: None, reply });
     answer
 }
@@ -328,6 +339,30 @@ fn a_command_that_was_rejected_but_counts_in_the_log_after_all_is_accepted() {
     writer.proceed(&mut desk);
     writer.barrier(writer.epoch(), Ok(3), &mut desk);
     assert!(matches!(answer.try_recv(), Ok(Ok(accepted)) if accepted.repeated && accepted.position.offset == 1));
+}
+
+#[test]
+fn a_command_for_anothers_aggregate_is_answered_as_if_it_were_not_there() {
+    let (mut writer, mut desk) = begin();
+    claim(&mut writer, &mut desk, 0, usize::MAX);
+    let mut own = hand_in_for(&mut writer, 1, AccountCommand::Deposit(7), Some(0xa));
+    writer.proceed(&mut desk);
+    let tag = desk.sent.pop().expect("one's own").1;
+    acked(&mut writer, &mut desk, tag, Ok(1));
+    assert!(matches!(own.try_recv(), Ok(Ok(accepted)) if accepted.version == 1));
+    // What would make an event, what would make none, and what is refused by the state that it has.
+    let commands = [AccountCommand::Deposit(1), AccountCommand::Settle(0), AccountCommand::Withdraw(9)];
+    let answers: Vec<_> = (2..).zip(commands).map(|(id, command)| hand_in_for(&mut writer, id, command, Some(0xb))).collect();
+    writer.proceed(&mut desk);
+    writer.barrier(writer.epoch(), Ok(2), &mut desk);
+    assert!(desk.sent.is_empty(), "nothing is appended");
+    let told = answers.into_iter().map(|mut answer| match answer.try_recv() {
+        Ok(Err(CommandError::Refused(refused))) => (refused.not_found, refused.message),
+        other => panic!("it is refused: {other:?}"),
+    });
+    let nobody = format!("there is no account {}", Uuid::from_u128(0xa));
+    let expected = [(true, nobody.clone()), (true, nobody), (false, "the balance is 0, 9 is wanted".to_owned())];
+    assert_eq!(told.collect::<Vec<_>>(), expected, "the balance is 7, and nobody else learns it");
 }
 
 #[test]

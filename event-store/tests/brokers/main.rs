@@ -124,7 +124,7 @@ impl Writing {
 
 async fn deposit(owner: &PartitionOwner<Account>, id: u128) -> u64 {
     let cause = Cause { actor: "test".into(), correlation_id: "c".into(), causation_id: None, traceparent: None };
-    let meta = CommandMeta { command_id: Uuid::from_u128(id), time: Timestamp(1), expected_version: None, cause };
+    let meta = CommandMeta { command_id: Uuid::from_u128(id), time: Timestamp(1), expected_version: None, only_of: None, cause };
     let asking = async {
         loop {
             match owner.execute(ACCOUNT, Do::Deposit(1), meta.clone(), id as u64).await {

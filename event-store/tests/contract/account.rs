@@ -4,6 +4,7 @@ use codec::{RecordSchema, RecordSet, Schemas};
 use event_sourcing::{Aggregate, Command, Event, Intent, RecordReader, RecordWriter, Refusal};
 use serde::{Deserialize, Serialize};
 use std::sync::LazyLock;
+use uuid::Uuid;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
@@ -58,6 +59,11 @@ impl Aggregate for Account {
     fn apply(&mut self, event: &Moved) {
         self.balance += event.0;
         self.entries.push(event.0);
+    }
+
+    /// Each belongs to itself.
+    fn belongs_to(&self, id: Uuid) -> Option<Uuid> {
+        Some(id)
     }
 }
 

@@ -26,7 +26,7 @@ type Answer = Result<Accepted, CommandError>;
 
 fn meta(command: u128) -> CommandMeta {
     let cause = Cause { actor: "test".into(), correlation_id: "c".into(), causation_id: None, traceparent: None };
-    CommandMeta { command_id: Uuid::from_u128(command), time: Timestamp(1_700_000_000_000), expected_version: None, cause }
+    CommandMeta { command_id: Uuid::from_u128(command), time: Timestamp(1_700_000_000_000), expected_version: None, only_of: None, cause }
 }
 
 fn account(number: u128) -> Uuid {

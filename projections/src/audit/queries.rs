@@ -76,7 +76,7 @@ fn events_of(id: Uuid, kind: Option<&Kind>) -> Vec<Filter> {
 }
 
 /// Every event of one aggregate, the oldest first; an empty page if the aggregate is not known.
-#[utoipa::path(get, path = "/audit/{aggregate}/{id}", tag = "audit",
+#[utoipa::path(get, path = "/audit/{aggregate}/{id}", tag = "audit", extensions(("x-action" = json!("audit.read"))),
     params(("aggregate" = String, Path), ("id" = Uuid, Path), PageParams, ReadHeaders),
     responses((status = 200, body = Page<AuditRow>), (status = 400, body = Problem, content_type = "application/problem+json"), (status = 503, body = Problem, content_type = "application/problem+json")))]
 async fn audit_of(State(archive): State<Archive>, mut asked: Asked) -> Result<Response, Problem> {
@@ -88,7 +88,7 @@ async fn audit_of(State(archive): State<Archive>, mut asked: Asked) -> Result<Re
 }
 
 /// An aggregate as it was, folded from its events up to `at`, with the position of the last of them; without `at`, as it is now.
-#[utoipa::path(get, path = "/audit/{aggregate}/{id}/state", tag = "audit",
+#[utoipa::path(get, path = "/audit/{aggregate}/{id}/state", tag = "audit", extensions(("x-action" = json!("audit.read"))),
     params(("aggregate" = String, Path), ("id" = Uuid, Path),
            ("at" = Option<String>, Query, description = "An RFC 3339 time, or a position in the aggregate's log such as orders/0/17"), ReadHeaders),
     responses((status = 200, body = Object), (status = 400, body = Problem, content_type = "application/problem+json"), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 503, body = Problem, content_type = "application/problem+json")))]
@@ -135,7 +135,7 @@ fn fold_rows(rows: Vec<AuditRow>, codecs: &Codecs, row: &mut AsItWas) -> Result<
 
 /// Every event of every service, in the order of the logs: by service, partition and offset. So an event whose clock was behind is not
 /// missed by who has read on.
-#[utoipa::path(get, path = "/audit", tag = "audit", params(
+#[utoipa::path(get, path = "/audit", tag = "audit", extensions(("x-action" = json!("audit.read"))), params(
     ("actor" = Option<String>, Query, description = "Exactly this actor"),
     ("since" = Option<String>, Query, description = "An RFC 3339 time or a date (its beginning in UTC): events from then on"),
     ("until" = Option<String>, Query, description = "An RFC 3339 time: events before it; or a date: events up to its end in UTC"),

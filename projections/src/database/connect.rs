@@ -2,7 +2,7 @@
 
 use super::{
     Database, DatabaseError, Pools,
-    lease::{ANSWER, Server, Silence, silent},
+    lease::{ANSWER, Server, Silence, Way, silent},
 };
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, PgConnection, SqliteConnection,
@@ -42,6 +42,10 @@ const SETTINGS: [(&str, &str); 9] = [
     ("tcp_keepalives_count", "3"),
     ("tcp_user_timeout", "25000"),
 ];
+/// Those of them that a transaction can set for itself, behind a pooler.
+pub(super) const IN_TRANSACTION: [(&str, &str); 5] = [SETTINGS[0], SETTINGS[1], SETTINGS[2], SETTINGS[3], SETTINGS[4]];
+/// The option of an address that says that a pooler in transaction mode stands between. It is ours: the driver does not know it.
+const POOLER: &str = "pooler=transaction";
 /// The options that an address may have. The driver logs others, with their values.
 const OPTIONS: [&str; 17] = [
     "sslmode",
@@ -64,6 +68,8 @@ const OPTIONS: [&str; 17] = [
 ];
 /// PostgreSQL: no database of this name.
 const NO_DATABASE: &str = "3D000";
+/// PgBouncer: it does not know a parameter of the start (the code is that of a violated protocol).
+const PROTOCOL: &str = "08P01";
 /// PostgreSQL: another process has made the database meanwhile.
 const MADE_MEANWHILE: [&str; 2] = ["42P04", "23505"];
 
@@ -73,13 +79,17 @@ impl Database {
     /// # Errors
     /// What is wrong, without any part of the address: a password may be anywhere in a mistyped one.
     pub fn check_address(url: &str) -> Result<(), String> {
+        let (url, way) = way(url);
         let query = url.split_once('?').map_or("", |(_, query)| query);
         let mut names = query.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split_once('=').map_or(pair, |(name, _)| name));
         if !names.all(|name| OPTIONS.contains(&name) || name.starts_with("options[")) {
             return Err(format!("an option behind its ? is none of {}", OPTIONS.join(", ")));
         }
+        if way == Way::Pooler && query.contains("options") {
+            return Err("a pooler in transaction mode takes no options: set them for the role, by ALTER ROLE ... SET".to_owned());
+        }
         // The driver's error may quote the value that it cannot read.
-        PgConnectOptions::from_str(url).map(drop).map_err(|_| "an option behind its ? has a wrong value".to_owned())
+        PgConnectOptions::from_str(&url).map(drop).map_err(|_| "an option behind its ? has a wrong value".to_owned())
     }
 
     /// Opens `sqlite:///path/file.db` or `postgres://user@host:port/name`; makes the database and the tables of
@@ -165,9 +175,17 @@ async fn sqlite(url: &str, absent: Absent) -> Result<Pools, DatabaseError> {
 }
 
 async fn postgres(url: &str, absent: Absent) -> Result<Server, DatabaseError> {
-    let options = with_settings(PgConnectOptions::from_str(url)?);
+    let (url, way) = way(url);
+    let options = PgConnectOptions::from_str(&url)?;
+    let options = if way == Way::Direct { with_settings(options) } else { for_pooler(options) };
     let name = options.get_database().map(str::to_owned).ok_or(DatabaseError::Url)?;
-    timeout(ANSWER * 2, find_or_create(&options, &name, absent)).await.unwrap_or_else(|_| Err(silent("no answer").into()))?;
+    let found = async {
+        match way {
+            Way::Direct => find_or_create(&options, &name, absent).await,
+            Way::Pooler => find_in_list(&options, &name, absent).await,
+        }
+    };
+    timeout(ANSWER * 2, found).await.unwrap_or_else(|_| Err(silent("no answer").into()))?;
     let silence = Silence::default();
     let noted = silence.clone();
     let pool = PgPoolOptions::new().max_connections(8).acquire_timeout(ACQUIRE).test_before_acquire(false).before_acquire(
@@ -176,7 +194,7 @@ async fn postgres(url: &str, absent: Absent) -> Result<Server, DatabaseError> {
             Box::pin(async move { Ok(is_alive(connection, &used, &noted).await) })
         },
     );
-    Ok(Server::new(pool.connect_with(options).await?, silence))
+    Ok(Server::new(pool.connect_with(options).await?, silence, way))
 }
 
 /// A ping before each use doubles the cost of a row by its key, so a connection that was in use just now is not pinged.
@@ -201,8 +219,39 @@ async fn find_or_create(options: &PgConnectOptions, name: &str, absent: Absent) 
         Ok(connection) => Ok(connection.close().await?),
         Err(error) if code(&error).as_deref() == Some(NO_DATABASE) && absent == Absent::Refused => Err(DatabaseError::Missing),
         Err(error) if code(&error).as_deref() == Some(NO_DATABASE) => create_database(options, name).await,
+        Err(error) if code(&error).as_deref() == Some(PROTOCOL) => Err(DatabaseError::Pooler(Arc::new(error))),
         Err(error) => Err(error.into()),
     }
+}
+
+/// The same behind a pooler, which tells of a missing database in its own way, and for a while goes on doing so once it is there: so this
+/// asks the list of databases first. Where the pooler leads to no database `postgres`, somebody else has to make ours.
+async fn find_in_list(options: &PgConnectOptions, name: &str, absent: Absent) -> Result<(), DatabaseError> {
+    let Ok(mut connection) = options.clone().database("postgres").connect().await else { return Ok(()) };
+    let listed = format!("SELECT 1 FROM pg_database WHERE datname = '{}'", name.replace('\'', "''"));
+    let found = sqlx::raw_sql(AssertSqlSafe(listed)).fetch_optional(&mut connection).await?;
+    connection.close().await?;
+    match (found, absent) {
+        (Some(_), _) => Ok(()),
+        (None, Absent::Refused) => Err(DatabaseError::Missing),
+        (None, Absent::Made) => create_database(options, name).await,
+    }
+}
+
+/// The address without the option that says how the server is reached, and what it says.
+fn way(url: &str) -> (String, Way) {
+    let Some((place, query)) = url.split_once('?') else { return (url.to_owned(), Way::Direct) };
+    let rest: Vec<&str> = query.split('&').filter(|option| *option != POOLER).collect();
+    match rest.len() == query.split('&').count() {
+        true => (url.to_owned(), Way::Direct),
+        false if rest.is_empty() => (place.to_owned(), Way::Pooler),
+        false => (format!("{place}?{}", rest.join("&")), Way::Pooler),
+    }
+}
+
+/// No statement outlives its transaction there, and PgBouncer refuses parameters of the start that it does not know.
+fn for_pooler(options: PgConnectOptions) -> PgConnectOptions {
+    options.statement_cache_capacity(0).extra_float_digits(None)
 }
 
 fn with_settings(options: PgConnectOptions) -> PgConnectOptions {
@@ -214,7 +263,7 @@ fn with_settings(options: PgConnectOptions) -> PgConnectOptions {
 async fn create_database(options: &PgConnectOptions, name: &str) -> Result<(), DatabaseError> {
     let mut connection = options.clone().database("postgres").connect().await?;
     let statement = format!("CREATE DATABASE \"{}\"", name.replace('"', "\"\""));
-    match sqlx::query(AssertSqlSafe(statement)).execute(&mut connection).await {
+    match sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut connection).await {
         Ok(_) => {}
         Err(error) if code(&error).is_some_and(|code| MADE_MEANWHILE.contains(&&*code)) => {}
         Err(error) => return Err(error.into()),
@@ -229,6 +278,18 @@ fn code(error: &sqlx::Error) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_says_that_a_pooler_stands_between() {
+        assert_eq!(way("postgres://a@b/c"), ("postgres://a@b/c".to_owned(), Way::Direct));
+        assert_eq!(way("postgres://a@b/c?pooler=transaction"), ("postgres://a@b/c".to_owned(), Way::Pooler));
+        let (url, pooled) = way("postgres://a@b/c?sslmode=require&pooler=transaction&user=x");
+        assert_eq!((url.as_str(), pooled), ("postgres://a@b/c?sslmode=require&user=x", Way::Pooler));
+        assert!(Database::check_address(&format!("{url}&{POOLER}")).is_ok());
+        let refused = Database::check_address("postgres://a@b?options=-c%20jit%3Don&pooler=transaction").expect_err("it takes none");
+        assert!(refused.contains("ALTER ROLE"), "{refused}");
+        assert!(Database::check_address("postgres://a@b?pooler=session").is_err(), "no such option");
+    }
 
     #[test]
     fn what_an_address_says_itself_is_left_alone() {

@@ -4,6 +4,7 @@
 //! silent is closed, and never returned to the pool; so are, at their next use, all those that were opened before it proved silent. Whether
 //! the server has done what it was asked, nobody knows then: callers find that out by their checkpoints.
 
+use super::connect::IN_TRANSACTION;
 use parking_lot::Mutex;
 use sqlx::{
     AssertSqlSafe, PgPool, Postgres,
@@ -57,12 +58,38 @@ pub(super) struct Server {
     /// One place for each connection of the pool. Those who wait for one stand in a queue, in which nobody is sent back to its end: the pool's
     /// own limit is for a server that accepts no connection.
     places: Arc<Semaphore>,
+    /// Whether a pooler stands between, which may give each transaction another session.
+    pub way: Way,
+}
+
+/// How a session of the server is reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Way {
+    /// A connection has a session to itself.
+    #[default]
+    Direct,
+    /// A pooler lends a session for each transaction. Nothing that is said outside of one holds for the next, so each statement stands in a
+    /// transaction, which says what the session's settings would: else a statement could be prepared in one session and run in another. No
+    /// statement has a name: it would stay in the session, and the next client's of that name would be refused.
+    Pooler,
+}
+
+impl Way {
+    /// The statement that begins a transaction.
+    fn begins(self, statement: &str) -> String {
+        match self {
+            Self::Direct => statement.to_owned(),
+            Self::Pooler => {
+                IN_TRANSACTION.iter().fold(statement.to_owned(), |all, (name, value)| format!("{all}; SET LOCAL {name} = {value}"))
+            }
+        }
+    }
 }
 
 impl Server {
-    pub fn new(pool: PgPool, silence: Silence) -> Self {
+    pub fn new(pool: PgPool, silence: Silence, way: Way) -> Self {
         let places = usize::try_from(pool.options().get_max_connections()).unwrap_or(1);
-        Self { pool, silence, places: Arc::new(Semaphore::new(places)) }
+        Self { pool, silence, places: Arc::new(Semaphore::new(places)), way }
     }
 
     /// Borrows a connection.
@@ -70,14 +97,14 @@ impl Server {
         let place = timeout(PLACE, self.places.clone().acquire_owned()).await.map_err(|_elapsed| sqlx::Error::PoolTimedOut)?;
         let place = place.map_err(|_closed| sqlx::Error::PoolClosed)?;
         let connection = Some(self.pool.acquire().await?);
-        Ok(Lease { connection, silence: self.silence.clone(), in_transaction: false, limit: ANSWER, place: Some(place) })
+        Ok(Lease { connection, silence: self.silence.clone(), in_transaction: false, limit: ANSWER, place: Some(place), way: self.way })
     }
 
     /// Borrows a connection and begins a transaction by this statement.
     pub async fn begin(&self, statement: &'static str) -> Result<Lease, sqlx::Error> {
         let mut lease = self.lease().await?;
         lease.in_transaction = true;
-        lease.run(statement.to_owned()).await?;
+        lease.run(self.way.begins(statement)).await?;
         Ok(lease)
     }
 }
@@ -92,21 +119,48 @@ pub(crate) struct Lease {
     in_transaction: bool,
     limit: Duration,
     place: Option<OwnedSemaphorePermit>,
+    way: Way,
 }
 
 impl Lease {
     /// Runs a statement; says how many rows it changed.
     pub async fn execute(&mut self, query: Asked) -> Result<u64, sqlx::Error> {
+        let alone = self.begin_alone().await?;
+        let query = query.persistent(self.way == Way::Direct);
         let connection = self.connection.as_mut().ok_or_else(closed)?;
         let answer = timeout(self.limit, query.execute(&mut **connection)).await;
-        Ok(self.settle(answer)?.rows_affected())
+        let changed = self.settle(answer)?.rows_affected();
+        self.end_alone(alone).await?;
+        Ok(changed)
     }
 
     /// Runs a query.
     pub async fn fetch_all(&mut self, query: Asked) -> Result<Vec<PgRow>, sqlx::Error> {
+        let alone = self.begin_alone().await?;
+        let query = query.persistent(self.way == Way::Direct);
         let connection = self.connection.as_mut().ok_or_else(closed)?;
         let answer = timeout(self.limit, query.fetch_all(&mut **connection)).await;
-        self.settle(answer)
+        let rows = self.settle(answer)?;
+        self.end_alone(alone).await?;
+        Ok(rows)
+    }
+
+    /// Behind a pooler, begins a transaction for a statement that stands in none; says whether it did.
+    async fn begin_alone(&mut self) -> Result<bool, sqlx::Error> {
+        if self.in_transaction || self.way == Way::Direct {
+            return Ok(false);
+        }
+        self.in_transaction = true;
+        self.run(self.way.begins("BEGIN")).await?;
+        Ok(true)
+    }
+
+    async fn end_alone(&mut self, alone: bool) -> Result<(), sqlx::Error> {
+        if alone {
+            self.run("COMMIT".to_owned()).await?;
+            self.in_transaction = false;
+        }
+        Ok(())
     }
 
     /// Allows the transaction's further statements this long each.

@@ -61,6 +61,9 @@ pub enum DatabaseError {
     /// The database refused a statement or did not answer; callers that shared a statement share the error.
     #[error("database: {0}")]
     Sql(#[from] Arc<sqlx::Error>),
+    /// The other end does not speak as PostgreSQL does: a pooler that refuses what it does not know, as a rule.
+    #[error("database: {0}; if a pooler in transaction mode stands between, set DAYBOOK_POSTGRES_POOLER=transaction")]
+    Pooler(Arc<sqlx::Error>),
     /// A row does not fit its view's row type or its table.
     #[error("a row does not fit its view: {0}")]
     Row(#[from] serde_json::Error),
@@ -88,6 +91,7 @@ impl From<DatabaseError> for BatchError {
             DatabaseError::Url
             | DatabaseError::Missing
             | DatabaseError::Sql(_)
+            | DatabaseError::Pooler(_)
             | DatabaseError::Row(_)
             | DatabaseError::Building(_)
             | DatabaseError::View(_) => Self::Failed(error.to_string()),
@@ -101,7 +105,7 @@ impl DatabaseError {
         match self {
             Self::Row(_) | Self::View(_) => true,
             Self::Sql(error) => error.as_database_error().and_then(|error| error.code()).is_some_and(|code| is_about_data(&code)),
-            Self::Url | Self::Missing | Self::Building(_) | Self::Moved(_) => false,
+            Self::Url | Self::Missing | Self::Pooler(_) | Self::Building(_) | Self::Moved(_) => false,
         }
     }
 
@@ -117,7 +121,7 @@ impl DatabaseError {
                 sqlx::Error::Io(error) => error.kind() == std::io::ErrorKind::TimedOut,
                 error => error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == CANCELED),
             },
-            Self::Url | Self::Missing | Self::Building(_) | Self::Row(_) | Self::View(_) | Self::Moved(_) => false,
+            Self::Url | Self::Missing | Self::Pooler(_) | Self::Building(_) | Self::Row(_) | Self::View(_) | Self::Moved(_) => false,
         }
     }
 }

@@ -7,10 +7,11 @@ use uuid::Uuid;
 /// The row of an aggregate. `what` names the kind of aggregate.
 ///
 /// # Errors
-/// 404 where there is none; as [`not_parked`].
+/// 404 where there is none, or it is another account's and the caller may see their own only; as [`not_parked`].
 pub async fn current<T: Table>(read: &ReadState, asked: &Asked, what: &str, id: Uuid) -> Result<T, Problem> {
     not_parked(read, asked, T::SPEC.name, id).await?;
-    read.database().row(&id.to_string()).await?.ok_or_else(|| Problem::not_found(what, id))
+    let row: Option<T> = read.database().row(&id.to_string()).await?;
+    row.filter(|row| asked.may_see(row)).ok_or_else(|| Problem::not_found(what, id))
 }
 
 /// Refuses to show an aggregate whose events the view of this table has put aside, where the caller asks for all that was acknowledged

@@ -119,7 +119,7 @@ fn placed(cursor: Vec<Value>) -> Option<(Value, String, String)> {
 }
 
 /// The dead letters in this process's databases, the oldest first: records, and reactions that never succeeded.
-#[utoipa::path(get, path = "/dead-letters", tag = "dead letters",
+#[utoipa::path(get, path = "/dead-letters", tag = "dead letters", extensions(("x-action" = json!("dead-letters.read"))),
     params(("database" = Option<String>, Query, description = "Only in this service's database"),
            ("reader" = Option<String>, Query, description = "Only of this view, of `reactors`, or of this reactor"), PageParams),
     responses((status = 200, body = Page<BoxedLetter>), (status = 400, body = Problem, content_type = "application/problem+json"), (status = 503, body = Problem, content_type = "application/problem+json")))]
@@ -176,7 +176,7 @@ impl<'a> Meant<'a> {
 }
 
 /// The letters of one reader and one aggregate, page by page: records in the log's order, then reactions in the order of their events.
-#[utoipa::path(get, operation_id = "letters_of", path = "/dead-letters/{database}/{reader}/{aggregate_id}", tag = "dead letters",
+#[utoipa::path(get, operation_id = "letters_of", path = "/dead-letters/{database}/{reader}/{aggregate_id}", tag = "dead letters", extensions(("x-action" = json!("dead-letters.read"))),
     params(("database" = String, Path), ("reader" = String, Path), ("aggregate_id" = Uuid, Path), PageParams),
     responses((status = 200, body = Page<Letter>), (status = 400, body = Problem, content_type = "application/problem+json"), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 503, body = Problem, content_type = "application/problem+json")))]
 async fn letters_of_aggregate(State(boxes): State<Boxes>, mut asked: Asked) -> Result<Response, Problem> {
@@ -199,7 +199,7 @@ async fn letters_of_aggregate(State(boxes): State<Boxes>, mut asked: Asked) -> R
 
 /// Redrives an aggregate's letters: its records in order, until one fails again, and each of its reactions; or the named one only. A
 /// further request goes on from there.
-#[utoipa::path(post, path = "/dead-letters/{database}/{reader}/{aggregate_id}/redrive", tag = "dead letters",
+#[utoipa::path(post, path = "/dead-letters/{database}/{reader}/{aggregate_id}/redrive", tag = "dead letters", extensions(("x-action" = json!("dead-letters.redrive"))),
     params(("database" = String, Path), ("reader" = String, Path), ("aggregate_id" = Uuid, Path),
            ("letter" = Option<String>, Query, description = "The id of one reaction, or of the first record: the records behind it are taken up with it")),
     responses((status = 200, body = Redriven), (status = 400, body = Problem, content_type = "application/problem+json"), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 503, body = Problem, content_type = "application/problem+json")))]
@@ -264,7 +264,7 @@ struct Dropped {
 }
 
 /// Drops one letter for good; the others stay, to be redriven or dropped. A repeat of the request is 404 and drops no other letter.
-#[utoipa::path(post, operation_id = "drop_one", path = "/dead-letters/{database}/{reader}/{aggregate_id}/drop", tag = "dead letters",
+#[utoipa::path(post, operation_id = "drop_one", path = "/dead-letters/{database}/{reader}/{aggregate_id}/drop", tag = "dead letters", extensions(("x-action" = json!("dead-letters.drop"))),
     params(("database" = String, Path), ("reader" = String, Path), ("aggregate_id" = Uuid, Path),
            ("letter" = String, Query, description = "The id of the letter, as the list shows it")),
     responses((status = 200, body = Dropped), (status = 400, body = Problem, content_type = "application/problem+json"), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 503, body = Problem, content_type = "application/problem+json")))]

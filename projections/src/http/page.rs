@@ -59,6 +59,7 @@ impl List {
     pub async fn answer<T: Table>(self, read: &ReadState, mut asked: Asked) -> Result<Response, Problem> {
         let limit = limit(&mut asked);
         let filters: Vec<Filter> = self.filters.into_iter().flatten().collect();
+        let filters = [filters, asked.own_only::<T>()?.into_iter().collect()].concat();
         let list = format!("{} {filters:?}", T::SPEC.name);
         let after = after::<T>(&mut asked, &list, self.by);
         asked.finish(&[self.known, &["limit", "after"]].concat())?;

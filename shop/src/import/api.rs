@@ -1,13 +1,17 @@
 //! A client of the public HTTP API: it sends a key with every POST, and repeats requests for a while.
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, header};
+use reqwest::{
+    Client, RequestBuilder, Response, StatusCode, Url,
+    header::{self, HeaderMap, HeaderName, HeaderValue},
+};
 use serde_json::Value;
 use std::{error::Error, time::Duration};
 use tokio::sync::Semaphore;
 
-/// The actor that the audit shows. A merchant may state agreed prices.
+/// The actor that the audit shows where nobody is asked for a token. A merchant may state agreed prices.
 pub const ACTOR: &str = "merchant/import";
+const ACTOR_HEADER: HeaderName = HeaderName::from_static("daybook-actor");
 /// How often a request is repeated while the answer is "not now" or unknown, or there is none: for minutes, enough for a restart.
 const PATIENCE: usize = 40;
 /// How often the first request is repeated: for seconds, since nobody wants to wait minutes to learn of a wrong address.
@@ -100,8 +104,8 @@ pub struct Api {
 }
 
 impl Api {
-    /// Sends nothing yet, and later on at most so many requests at once.
-    pub fn new(url: &str, concurrency: usize) -> Result<Self, ApiError> {
+    /// Sends nothing yet, and later on at most so many requests at once, each with these headers: a token, where one is needed.
+    pub fn new(url: &str, concurrency: usize, headers: HeaderMap) -> Result<Self, ApiError> {
         let wrong = |why: String| ApiError::Address { url: url.to_owned(), why };
         let parsed = Url::parse(url).map_err(|error| wrong(error.to_string()))?;
         if !matches!(parsed.scheme(), "http" | "https") {
@@ -109,7 +113,9 @@ impl Api {
         }
         // rustls needs one crypto provider chosen in a process. Where one is chosen already, this call fails and changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder().timeout(Duration::from_secs(30)).build().map_err(|error| wrong(words(&error)))?;
+        let headers = if headers.is_empty() { HeaderMap::from_iter([(ACTOR_HEADER, HeaderValue::from_static(ACTOR))]) } else { headers };
+        let client =
+            Client::builder().default_headers(headers).timeout(Duration::from_secs(30)).build().map_err(|error| wrong(words(&error)))?;
         Ok(Self { client, url: url.trim_end_matches('/').to_owned(), places: Semaphore::new(concurrency) })
     }
 
@@ -123,7 +129,7 @@ impl Api {
 
     /// Posts under an idempotency key until there is an answer.
     pub async fn post(&self, path: &str, key: &str, body: Value) -> Result<Made, ApiError> {
-        let request = |url: &str| self.client.post(url).header("Idempotency-Key", key).header("Daybook-Actor", ACTOR).json(&body);
+        let request = |url: &str| self.client.post(url).header("Idempotency-Key", key).json(&body);
         let Answer { body, replayed } = self.ask(path, PATIENCE, request).await?;
         let nameless = || ApiError::Unusable { url: format!("{}{path}", self.url), why: "its answer has no id".into() };
         let id = body["id"].as_str().map(str::to_owned).ok_or_else(nameless)?;

@@ -111,7 +111,8 @@ pub async fn run(arguments: ImportArguments) -> Result<ExitCode, Failure> {
     let url = arguments.api.url();
     // An error names the URL of its request, which may hold a password.
     let shown = |error: api::ApiError| error.to_string().replace(&url, &codec::shown_url(&url));
-    let api = api::Api::new(&url, usize::from(arguments.concurrency)).map_err(|error| Failure::usage(shown(error)))?;
+    let api =
+        api::Api::new(&url, usize::from(arguments.concurrency), arguments.api.headers()).map_err(|error| Failure::usage(shown(error)))?;
     let bytes = read(&arguments.file).map_err(|error| wrong(&arguments.file, &error))?;
     let mut plan = invoices::Plan::read(&bytes, &options).map_err(|error| wrong(&arguments.file, &error))?;
     drop(bytes);

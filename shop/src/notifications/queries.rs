@@ -14,7 +14,7 @@ pub(crate) fn queries(state: ReadState) -> OpenApiRouter {
 }
 
 /// A notification.
-#[utoipa::path(get, path = "/notifications/{id}", tag = "notifications", params(("id" = Uuid, Path), ReadHeaders), responses(
+#[utoipa::path(get, path = "/notifications/{id}", tag = "notifications", extensions(("x-action" = json!("notifications.read"))), params(("id" = Uuid, Path), ReadHeaders), responses(
     (status = 200, body = NotificationRow), (status = 304), (status = 400, body = Problem, content_type = "application/problem+json"), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 503, body = Problem, content_type = "application/problem+json")))]
 async fn notification(State(read): State<ReadState>, mut asked: Asked) -> Result<Response, Problem> {
     let id = asked.segment_id("id");
@@ -24,7 +24,7 @@ async fn notification(State(read): State<ReadState>, mut asked: Asked) -> Result
 }
 
 /// Notifications, the newest first.
-#[utoipa::path(get, path = "/notifications", tag = "notifications",
+#[utoipa::path(get, path = "/notifications", tag = "notifications", extensions(("x-action" = json!("notifications.read"))),
     params(("user_id" = Option<Uuid>, Query), PageParams, ReadHeaders),
     responses((status = 200, body = Page<NotificationRow>), (status = 400, body = Problem, content_type = "application/problem+json"), (status = 503, body = Problem, content_type = "application/problem+json")))]
 async fn notifications(State(read): State<ReadState>, mut asked: Asked) -> Result<Response, Problem> {

@@ -3,6 +3,7 @@
 use crate::{
     money::{MoneyBody, money, quantity},
     shapes::LineOfText,
+    who_may,
 };
 use axum::{extract::State, http::StatusCode, response::Response};
 use command_api::{Body, Caller, Changed, Checks, Made, PathId, PostHeaders, Problem, created, done};
@@ -33,8 +34,9 @@ pub(crate) fn commands(execute: Arc<dyn Execute<Order>>, deadline: Duration) -> 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Placement {
-    #[schema(format = Uuid)]
-    user_id: String,
+    /// The customer. Who orders in their own name may leave it out.
+    #[schema(value_type = Option<uuid::Uuid>)]
+    user_id: Option<String>,
     #[serde(deserialize_with = "command_api::object::many")]
     #[schema(min_items = 1, max_items = 1000)]
     lines: Vec<Line>,
@@ -62,14 +64,14 @@ struct PaymentChoice {
 }
 
 /// Places an order. Stock and payment then decide whether it is confirmed, cancelled or expires: see its timeline.
-#[utoipa::path(post, path = "/orders", tag = "orders", params(PostHeaders), request_body = Placement, responses(Made))]
+#[utoipa::path(post, path = "/orders", tag = "orders", extensions(("x-action" = json!("orders.place"))), params(PostHeaders), request_body = Placement, responses(Made))]
 async fn place(State(orders): State<Orders>, caller: Caller, Body(body): Body<Placement>) -> Result<Response, Problem> {
     may_state_prices(&caller, &body.lines)?;
     let mut checks = Checks::default();
     if !(1..=MOST_LINES).contains(&body.lines.len()) {
         checks.wrong("lines", format!("must be 1 to {MOST_LINES} lines, are {}", body.lines.len()));
     }
-    let user_id = checks.id::<UserId>("user_id", &body.user_id);
+    let user_id = customer(&mut checks, &caller, body.user_id.as_deref());
     let payment_method = checks.text("payment.method", &body.payment.method);
     let lines: Vec<OrderLine> =
         body.lines.iter().take(MOST_LINES).enumerate().filter_map(|(index, line)| parse_line(&mut checks, index, line)).collect();
@@ -81,9 +83,25 @@ async fn place(State(orders): State<Orders>, caller: Caller, Body(body): Body<Pl
     Ok(created("/orders", &id, orders.execute.execute(id.0, command, meta).await))
 }
 
-/// True for actors who may state prices that they agreed with a customer: their names begin with `merchant/`.
+/// The customer of an order: the caller's own account, where they may order in no other name.
+fn customer(checks: &mut Checks, caller: &Caller, named: Option<&str>) -> Option<UserId> {
+    let own = caller.own_account().map(UserId);
+    let Some(named) = named else {
+        if own.is_none() {
+            checks.wrong("user_id", "must be given");
+        }
+        return own;
+    };
+    let named = checks.id::<UserId>("user_id", named)?;
+    if own.is_some_and(|own| own != named) {
+        checks.wrong("user_id", "must be your own account, or left out");
+    }
+    Some(named)
+}
+
+/// True for callers who may state prices that they agreed with a customer; in open mode those whose names begin with `merchant/`.
 fn is_merchant(caller: &Caller) -> bool {
-    caller.actor.starts_with("merchant/")
+    caller.may(who_may::AGREE_PRICES).unwrap_or_else(|| caller.actor.starts_with("merchant/"))
 }
 
 fn may_state_prices(caller: &Caller, lines: &[Line]) -> Result<(), Problem> {
@@ -111,7 +129,7 @@ struct Cancellation {
 }
 
 /// Cancels an order that is not confirmed yet.
-#[utoipa::path(post, path = "/orders/{id}/cancellation", tag = "orders", params(("id" = uuid::Uuid, Path), PostHeaders), request_body = Cancellation, responses(Changed))]
+#[utoipa::path(post, path = "/orders/{id}/cancellation", tag = "orders", extensions(("x-action" = json!("orders.cancel"))), params(("id" = uuid::Uuid, Path), PostHeaders), request_body = Cancellation, responses(Changed))]
 async fn cancel(
     State(orders): State<Orders>,
     PathId(id): PathId,

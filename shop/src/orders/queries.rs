@@ -36,7 +36,7 @@ pub(crate) fn queries(state: ReadState) -> OpenApiRouter {
 }
 
 /// An order.
-#[utoipa::path(get, path = "/orders/{id}", tag = "orders", params(("id" = Uuid, Path), ("at" = Option<String>, Query, description = "As it was then: an RFC 3339 time, or a position such as orders/0/17"), ("consistency" = inline(Option<Consistency>), Query), ReadHeaders), responses(
+#[utoipa::path(get, path = "/orders/{id}", tag = "orders", extensions(("x-action" = json!("orders.read"))), params(("id" = Uuid, Path), ("at" = Option<String>, Query, description = "As it was then: an RFC 3339 time, or a position such as orders/0/17"), ("consistency" = inline(Option<Consistency>), Query), ReadHeaders), responses(
     (status = 200, body = OrderRow), (status = 304), (status = 400, body = Problem, content_type = "application/problem+json"), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 503, body = Problem, content_type = "application/problem+json")))]
 async fn order(State(read): State<ReadState>, mut asked: Asked) -> Result<Response, Problem> {
     let id = asked.segment_id("id");
@@ -44,11 +44,18 @@ async fn order(State(read): State<ReadState>, mut asked: Asked) -> Result<Respon
     settle(&read, &mut asked, id).await?;
     asked.finish(&["at", "consistency"])?;
     if let Some(at) = at {
+        their_own(&read, &asked, id).await?;
         not_parked(&read, &asked, TimelineRow::SPEC.name, id).await?;
         return at_that_time(&read, id, at).await;
     }
     let row: OrderRow = current(&read, &asked, "order", id).await?;
     Ok(tagged(&asked, row.version, shown(&row).map_err(DatabaseError::Row)?))
+}
+
+/// Refuses to tell the story of an order to somebody who may see their own only, and whose it is not. The timeline's rows do not say whose
+/// they are; the order's row does.
+async fn their_own(read: &ReadState, asked: &Asked, id: Uuid) -> Result<(), Problem> {
+    if asked.sees_own_only() { current::<OrderRow>(read, asked, "order", id).await.map(drop) } else { Ok(()) }
 }
 
 /// The order as it was then, folded from its own events in its timeline.
@@ -78,7 +85,7 @@ fn status(asked: &mut Asked) -> Option<Filter> {
 }
 
 /// Orders, the newest first.
-#[utoipa::path(get, path = "/orders", tag = "orders",
+#[utoipa::path(get, path = "/orders", tag = "orders", extensions(("x-action" = json!("orders.read"))),
     params(("status" = Option<OrderStatus>, Query), ("user_id" = Option<Uuid>, Query), PageParams, ReadHeaders),
     responses((status = 200, body = Page<OrderRow>), (status = 400, body = Problem, content_type = "application/problem+json"), (status = 503, body = Problem, content_type = "application/problem+json")))]
 async fn orders(State(read): State<ReadState>, mut asked: Asked) -> Result<Response, Problem> {
@@ -88,7 +95,7 @@ async fn orders(State(read): State<ReadState>, mut asked: Asked) -> Result<Respo
 }
 
 /// A user's orders, the newest first; an empty page for a user that is not known.
-#[utoipa::path(get, path = "/users/{id}/orders", tag = "orders",
+#[utoipa::path(get, path = "/users/{id}/orders", tag = "orders", extensions(("x-action" = json!("orders.read"))),
     params(("id" = Uuid, Path), ("status" = Option<OrderStatus>, Query), PageParams, ReadHeaders),
     responses((status = 200, body = Page<OrderRow>), (status = 400, body = Problem, content_type = "application/problem+json"), (status = 503, body = Problem, content_type = "application/problem+json")))]
 async fn orders_of_user(State(read): State<ReadState>, mut asked: Asked) -> Result<Response, Problem> {
@@ -126,11 +133,12 @@ struct OrderTimeline {
 }
 
 /// What happened to an order, what it waits for and until when, which compensations ran.
-#[utoipa::path(get, path = "/orders/{id}/timeline", tag = "orders", params(("id" = Uuid, Path), ReadHeaders), responses(
+#[utoipa::path(get, path = "/orders/{id}/timeline", tag = "orders", extensions(("x-action" = json!("orders.timeline"))), params(("id" = Uuid, Path), ReadHeaders), responses(
     (status = 200, body = OrderTimeline), (status = 400, body = Problem, content_type = "application/problem+json"), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 503, body = Problem, content_type = "application/problem+json")))]
 async fn timeline(State(read): State<ReadState>, mut asked: Asked) -> Result<Response, Problem> {
     let id = asked.segment_id("id");
     asked.finish(&[])?;
+    their_own(&read, &asked, id).await?;
     not_parked(&read, &asked, TimelineRow::SPEC.name, id).await?;
     let entries: Vec<TimelineRow> = story(entries_of(&read, id, Vec::new()).await?);
     let saga = saga(&entries).ok_or_else(|| Problem::not_found("order", id))?;

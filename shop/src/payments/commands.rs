@@ -25,7 +25,7 @@ struct Refund {
 }
 
 /// Gives money back of a payment that was captured.
-#[utoipa::path(post, path = "/payments/{id}/refunds", tag = "payments", params(("id" = uuid::Uuid, Path), PostHeaders), request_body = Refund, responses(Changed))]
+#[utoipa::path(post, path = "/payments/{id}/refunds", tag = "payments", extensions(("x-action" = json!("payments.refund"))), params(("id" = uuid::Uuid, Path), PostHeaders), request_body = Refund, responses(Changed))]
 async fn refund(
     State(payments): State<Arc<dyn Execute<Payment>>>,
     PathId(id): PathId,

@@ -41,6 +41,7 @@ pub enum GatewayError {
 pub struct HttpGateway {
     client: Client,
     url: String,
+    token: Option<String>,
 }
 
 impl HttpGateway {
@@ -65,11 +66,19 @@ impl HttpGateway {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder().connect_timeout(CONNECT_WITHIN).timeout(within).tcp_keepalive(ALIVE).build();
         let client = client.map_err(|error| GatewayError::Client(error.to_string()))?;
-        Ok(Self { client, url: url.trim_end_matches('/').to_owned() })
+        Ok(Self { client, url: url.trim_end_matches('/').to_owned(), token: None })
+    }
+
+    /// The same, which lets callers in by this bearer token.
+    #[must_use]
+    pub fn with_token(self, token: Option<&str>) -> Self {
+        Self { token: token.map(str::to_owned), ..self }
     }
 
     async fn post(&self, path: &str, body: Value) -> Answer {
-        match self.client.post(format!("{}{path}", self.url)).json(&body).send().await {
+        let request = self.client.post(format!("{}{path}", self.url)).json(&body);
+        let request = self.token.iter().fold(request, |request, token| request.bearer_auth(token));
+        match request.send().await {
             Ok(response) => read(response).await,
             Err(error) => {
                 // Where nobody listens, the next payment would get the same answer.

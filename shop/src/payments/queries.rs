@@ -14,7 +14,7 @@ pub(crate) fn queries(state: ReadState) -> OpenApiRouter {
 }
 
 /// A payment.
-#[utoipa::path(get, path = "/payments/{id}", tag = "payments", params(("id" = Uuid, Path), ("consistency" = inline(Option<Consistency>), Query), ReadHeaders), responses(
+#[utoipa::path(get, path = "/payments/{id}", tag = "payments", extensions(("x-action" = json!("payments.read"))), params(("id" = Uuid, Path), ("consistency" = inline(Option<Consistency>), Query), ReadHeaders), responses(
     (status = 200, body = PaymentRow), (status = 304), (status = 400, body = Problem, content_type = "application/problem+json"), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 503, body = Problem, content_type = "application/problem+json")))]
 async fn payment(State(read): State<ReadState>, mut asked: Asked) -> Result<Response, Problem> {
     let id = asked.segment_id("id");
@@ -25,7 +25,7 @@ async fn payment(State(read): State<ReadState>, mut asked: Asked) -> Result<Resp
 }
 
 /// Payments, the newest first.
-#[utoipa::path(get, path = "/payments", tag = "payments", params(("order_id" = Option<Uuid>, Query), PageParams, ReadHeaders),
+#[utoipa::path(get, path = "/payments", tag = "payments", extensions(("x-action" = json!("payments.read"))), params(("order_id" = Option<Uuid>, Query), PageParams, ReadHeaders),
     responses((status = 200, body = Page<PaymentRow>), (status = 400, body = Problem, content_type = "application/problem+json"), (status = 503, body = Problem, content_type = "application/problem+json")))]
 async fn payments(State(read): State<ReadState>, mut asked: Asked) -> Result<Response, Problem> {
     let order = asked.id("order_id").map(|id| Filter::is("order_id", id));

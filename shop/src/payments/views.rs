@@ -114,8 +114,13 @@ impl Table for PaymentRow {
             Column::timestamp("requested_at"),
             Column::integer("version"),
         ],
-        indexes: &[&["requested_at", "payment_id"], &["order_id", "requested_at", "payment_id"]],
+        indexes: &[
+            &["requested_at", "payment_id"],
+            &["order_id", "requested_at", "payment_id"],
+            &["user_id", "requested_at", "payment_id"],
+        ],
     };
+    const ACCOUNT: Option<&'static str> = Some("user_id");
 }
 
 /// The view.

@@ -39,7 +39,7 @@ struct Listing {
 }
 
 /// Puts a product into the catalogue. Its stock-keeping unit must be that of no other listed product: 422 `sku-taken`.
-#[utoipa::path(post, path = "/products", tag = "products", params(PostHeaders), request_body = Listing, responses(Made))]
+#[utoipa::path(post, path = "/products", tag = "products", extensions(("x-action" = json!("catalogue.change"))), params(PostHeaders), request_body = Listing, responses(Made))]
 async fn list(State(products): Products, caller: Caller, Body(body): Body<Listing>) -> Result<Response, Problem> {
     let mut checks = Checks::default();
     let (sku, name, price) =
@@ -60,7 +60,7 @@ struct PriceChange {
 }
 
 /// Changes the price of future reservations.
-#[utoipa::path(post, path = "/products/{id}/price-changes", tag = "products", params(("id" = uuid::Uuid, Path), PostHeaders), request_body = PriceChange, responses(Changed))]
+#[utoipa::path(post, path = "/products/{id}/price-changes", tag = "products", extensions(("x-action" = json!("catalogue.change"))), params(("id" = uuid::Uuid, Path), PostHeaders), request_body = PriceChange, responses(Changed))]
 async fn change_price(
     State(products): Products,
     PathId(id): PathId,
@@ -82,7 +82,7 @@ struct StockReceipt {
 }
 
 /// Takes goods into stock.
-#[utoipa::path(post, path = "/products/{id}/stock-receipts", tag = "products", params(("id" = uuid::Uuid, Path), PostHeaders), request_body = StockReceipt, responses(Changed))]
+#[utoipa::path(post, path = "/products/{id}/stock-receipts", tag = "products", extensions(("x-action" = json!("stock.receive"))), params(("id" = uuid::Uuid, Path), PostHeaders), request_body = StockReceipt, responses(Changed))]
 async fn receive_stock(
     State(products): Products,
     PathId(id): PathId,
@@ -104,7 +104,7 @@ struct Withdrawal {
 }
 
 /// Takes a product out of the catalogue.
-#[utoipa::path(post, path = "/products/{id}/withdrawal", tag = "products", params(("id" = uuid::Uuid, Path), PostHeaders), request_body = Withdrawal, responses(Changed))]
+#[utoipa::path(post, path = "/products/{id}/withdrawal", tag = "products", extensions(("x-action" = json!("catalogue.change"))), params(("id" = uuid::Uuid, Path), PostHeaders), request_body = Withdrawal, responses(Changed))]
 async fn withdraw(
     State(products): Products,
     PathId(id): PathId,

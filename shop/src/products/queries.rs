@@ -14,7 +14,7 @@ pub(crate) fn queries(state: ReadState) -> OpenApiRouter {
 }
 
 /// A product and its stock.
-#[utoipa::path(get, path = "/products/{id}", tag = "products", params(("id" = Uuid, Path), ("consistency" = inline(Option<Consistency>), Query), ReadHeaders), responses(
+#[utoipa::path(get, path = "/products/{id}", tag = "products", extensions(("x-action" = json!("catalogue.read"))), params(("id" = Uuid, Path), ("consistency" = inline(Option<Consistency>), Query), ReadHeaders), responses(
     (status = 200, body = ProductRow), (status = 304), (status = 400, body = Problem, content_type = "application/problem+json"), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 503, body = Problem, content_type = "application/problem+json")))]
 async fn product(State(read): State<ReadState>, mut asked: Asked) -> Result<Response, Problem> {
     let id = asked.segment_id("id");
@@ -25,7 +25,7 @@ async fn product(State(read): State<ReadState>, mut asked: Asked) -> Result<Resp
 }
 
 /// Products by stock-keeping unit.
-#[utoipa::path(get, path = "/products", tag = "products",
+#[utoipa::path(get, path = "/products", tag = "products", extensions(("x-action" = json!("catalogue.read"))),
     params(("sku" = Option<String>, Query, description = "Exactly this stock-keeping unit"), PageParams, ReadHeaders),
     responses((status = 200, body = Page<ProductRow>), (status = 400, body = Problem, content_type = "application/problem+json"), (status = 503, body = Problem, content_type = "application/problem+json")))]
 async fn products(State(read): State<ReadState>, mut asked: Asked) -> Result<Response, Problem> {

@@ -87,6 +87,7 @@ fn meta() -> CommandMeta {
         command_id,
         time,
         expected_version: None,
+        only_of: None,
         cause: Cause { actor, correlation_id: command_id.to_string(), causation_id: None, traceparent: None },
     }
 }

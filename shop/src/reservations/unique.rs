@@ -228,7 +228,7 @@ impl<A: Holder> Unique<A> {
 /// own, since it may go to somebody else's account; the correlation tells for which request.
 fn aside(meta: &CommandMeta) -> CommandMeta {
     let cause = Cause { actor: ACTOR.to_owned(), ..meta.cause.clone() };
-    CommandMeta { command_id: Uuid::now_v7(), expected_version: None, time: meta.time, cause }
+    CommandMeta { command_id: Uuid::now_v7(), expected_version: None, only_of: None, time: meta.time, cause }
 }
 
 fn unavailable(reason: String) -> CommandError {

@@ -33,13 +33,14 @@ struct Registration {
 }
 
 /// Opens an account. Its address must be that of no other open account: 422 `email-taken`.
-#[utoipa::path(post, path = "/users", tag = "users", params(PostHeaders), request_body = Registration, responses(Made))]
+#[utoipa::path(post, path = "/users", tag = "users", extensions(("x-action" = json!("users.register"))), params(PostHeaders), request_body = Registration, responses(Made))]
 async fn register(State(users): Users, caller: Caller, Body(body): Body<Registration>) -> Result<Response, Problem> {
     let mut checks = Checks::default();
     let (email, name) = (checks.text::<Email>("email", &body.email), checks.text::<Text>("name", &body.name));
     let address = checks.maybe::<Text>("address", body.address.as_deref());
     let (email, name) = checks.done(email.zip(name))?;
-    let id = caller.creates(UserId::derive, UserId);
+    // Whoever registers in their own name gets the account that is theirs, however often they ask.
+    let id = caller.own_account().map_or_else(|| caller.creates(UserId::derive, UserId), UserId);
     let (reservation, meta) = (ReservationId::of_email(&email), caller.meta());
     let command = |reserved| UserCommand::Register { email: email.clone(), name: name.clone(), address: address.clone(), reserved };
     let outcome = users.create(Wanted { holder: id.0, reservation, meta: &meta }, command).await;
@@ -58,7 +59,7 @@ struct ProfileChange {
 }
 
 /// Changes what is given, and leaves the rest. A new address must be that of no other open account: 422 `email-taken`.
-#[utoipa::path(post, path = "/users/{id}/profile-changes", tag = "users", params(("id" = uuid::Uuid, Path), PostHeaders), request_body = ProfileChange, responses(Changed))]
+#[utoipa::path(post, path = "/users/{id}/profile-changes", tag = "users", extensions(("x-action" = json!("users.change"))), params(("id" = uuid::Uuid, Path), PostHeaders), request_body = ProfileChange, responses(Changed))]
 async fn change_profile(
     State(users): Users,
     PathId(id): PathId,
@@ -87,7 +88,7 @@ struct Closure {
 }
 
 /// Closes an account for good.
-#[utoipa::path(post, path = "/users/{id}/closure", tag = "users", params(("id" = uuid::Uuid, Path), PostHeaders), request_body = Closure, responses(Changed))]
+#[utoipa::path(post, path = "/users/{id}/closure", tag = "users", extensions(("x-action" = json!("users.close"))), params(("id" = uuid::Uuid, Path), PostHeaders), request_body = Closure, responses(Changed))]
 async fn close(State(users): Users, PathId(id): PathId, caller: Caller, Body(body): Body<Closure>) -> Result<Response, Problem> {
     let mut checks = Checks::default();
     let (id, reason) = (checks.id::<UserId>("id", &id), checks.maybe("reason", body.reason.as_deref()));

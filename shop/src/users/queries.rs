@@ -14,7 +14,7 @@ pub(crate) fn queries(state: ReadState) -> OpenApiRouter {
 }
 
 /// A user.
-#[utoipa::path(get, path = "/users/{id}", tag = "users", params(("id" = Uuid, Path), ("consistency" = inline(Option<Consistency>), Query), ReadHeaders), responses(
+#[utoipa::path(get, path = "/users/{id}", tag = "users", extensions(("x-action" = json!("users.read"))), params(("id" = Uuid, Path), ("consistency" = inline(Option<Consistency>), Query), ReadHeaders), responses(
     (status = 200, body = UserRow), (status = 304), (status = 400, body = Problem, content_type = "application/problem+json"), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 503, body = Problem, content_type = "application/problem+json")))]
 async fn user(State(read): State<ReadState>, mut asked: Asked) -> Result<Response, Problem> {
     let id = asked.segment_id("id");

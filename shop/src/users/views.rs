@@ -51,6 +51,7 @@ impl Table for UserRow {
         ],
         indexes: &[],
     };
+    const ACCOUNT: Option<&'static str> = Some("user_id");
 }
 
 /// The view.

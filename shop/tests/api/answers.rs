@@ -113,7 +113,7 @@ async fn a_refund_is_made_once_for_a_key_and_never_of_more_than_was_captured() {
     let request = PaymentCommand::Request { order_id, user_id, amount: money(1000), method: "card".parse().unwrap() };
     for command in [request, PaymentCommand::RecordAuthorisation { reference: "r".into() }, PaymentCommand::RecordCapture] {
         let cause = Cause { actor: "test".into(), correlation_id: "c".into(), causation_id: None, traceparent: None };
-        let meta = CommandMeta { command_id: Uuid::now_v7(), time: Timestamp(1), expected_version: None, cause };
+        let meta = CommandMeta { command_id: Uuid::now_v7(), time: Timestamp(1), expected_version: None, only_of: None, cause };
         shop.payments.execute(id.0, command, meta).await.unwrap();
     }
     let path = format!("/payments/{id}/refunds");

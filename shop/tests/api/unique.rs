@@ -28,7 +28,7 @@ fn reservation_of(email: &str) -> ReservationId {
 
 pub fn meta() -> CommandMeta {
     let cause = Cause { actor: "test".into(), correlation_id: "c".into(), causation_id: None, traceparent: None };
-    CommandMeta { command_id: Uuid::now_v7(), time: Timestamp(1), expected_version: None, cause }
+    CommandMeta { command_id: Uuid::now_v7(), time: Timestamp(1), expected_version: None, only_of: None, cause }
 }
 
 /// What a request of an hour ago leaves that was cut off between its two steps: a reservation.

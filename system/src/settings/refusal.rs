@@ -1,5 +1,6 @@
 //! Says in one line which setting is wrong, and what it must be.
 
+use super::secrets::{file_variable, is_from_file};
 use clap::{
     Arg, Command,
     error::{ContextKind, ContextValue},
@@ -32,6 +33,13 @@ pub(super) fn of(declared: &Command, words: &[String], error: &clap::Error) -> S
     if secret { format!("{named} {must}") } else { format!("{named} {must}; it is {}", quoted(&value)) }
 }
 
+/// Whether an argument that clap does not know looks like a secret: a password stands in front of an @.
+pub(super) fn may_hold_a_secret(error: &clap::Error) -> bool {
+    [ContextKind::InvalidArg, ContextKind::InvalidSubcommand]
+        .into_iter()
+        .any(|kind| matches!(error.get(kind), Some(ContextValue::String(text)) if text.contains(['@', '='])))
+}
+
 /// The line for the first variable whose value is no text.
 pub(super) fn not_text(declared: &Command, words: &[String]) -> Option<String> {
     let is_text = |argument: &&Arg| argument.get_env().and_then(std::env::var_os).is_none_or(|value| value.into_string().is_ok());
@@ -40,14 +48,15 @@ pub(super) fn not_text(declared: &Command, words: &[String]) -> Option<String> {
 }
 
 /// The subcommand that the command line names.
-fn used<'a>(command: &'a Command, words: &[String]) -> &'a Command {
+pub(super) fn used<'a>(command: &'a Command, words: &[String]) -> &'a Command {
     words.iter().skip(1).fold(command, |command, word| command.find_subcommand(word).unwrap_or(command))
 }
 
 /// Both names of an argument; the one that was used comes first.
 fn names(argument: &Arg, words: &[String]) -> String {
     let flag = argument.get_long().map_or_else(|| argument.get_id().to_string(), |long| format!("--{long}"));
-    let Some(variable) = argument.get_env().map(|name| name.to_string_lossy()) else { return flag };
+    let Some(variable) = argument.get_env().map(|name| name.to_string_lossy().into_owned()) else { return flag };
+    let variable = file_variable(argument).filter(|_| is_from_file(argument)).unwrap_or(variable);
     let given = words.iter().any(|word| *word == flag || word.strip_prefix(&flag).is_some_and(|rest| rest.starts_with('=')));
     if given { format!("{flag} ({variable})") } else { format!("{variable} ({flag})") }
 }

@@ -1,5 +1,6 @@
 //! Variables that look like settings and are none.
 
+use super::secrets::file_variable;
 use clap::Command;
 use std::collections::BTreeSet;
 
@@ -7,13 +8,15 @@ const PREFIX: &str = "DAYBOOK_";
 /// The one variable that is no argument: it exists in builds with the feature of this name only.
 const SABOTAGE: &str = "DAYBOOK_SABOTAGE";
 /// The variables of the scripts and tests beside the program, which a developer's shell hands on to it.
-const OF_SCRIPTS: [&str; 7] = [
+const OF_SCRIPTS: [&str; 9] = [
     "DAYBOOK_BENCH_PARTS",
     "DAYBOOK_CACHE",
     "DAYBOOK_KAFKA_JAVA",
     "DAYBOOK_KAFKA_TOOLS",
     "DAYBOOK_PROGRAM",
     "DAYBOOK_STACK",
+    "DAYBOOK_STACK_MTLS",
+    "DAYBOOK_STACK_POOLER",
     "DAYBOOK_TEST_ALL",
 ];
 
@@ -27,7 +30,8 @@ pub(super) fn check(declared: &Command) -> Result<Vec<String>, String> {
 /// The variables of all arguments of all subcommands.
 fn known(command: &Command) -> BTreeSet<String> {
     let own = command.get_arguments().filter_map(|argument| Some(argument.get_env()?.to_string_lossy().into_owned()));
-    let all = own.chain(command.get_subcommands().flat_map(known));
+    let files = command.get_arguments().filter_map(file_variable);
+    let all = own.chain(files).chain(command.get_subcommands().flat_map(known));
     all.chain([SABOTAGE.to_owned()]).chain(OF_SCRIPTS.map(str::to_owned)).collect()
 }
 

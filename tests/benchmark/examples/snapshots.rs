@@ -95,7 +95,7 @@ async fn run(owner: &Owner, orders: std::ops::Range<u64>, rounds: u64) -> f64 {
         let id = Uuid::new_v5(&Uuid::NAMESPACE_OID, &order.to_be_bytes());
         let command_id = Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("{order}/{round}").as_bytes());
         let cause = Cause { actor: "a".into(), correlation_id: "c".into(), causation_id: None, traceparent: None };
-        let meta = CommandMeta { command_id, time: Timestamp(number as i64), expected_version: None, cause };
+        let meta = CommandMeta { command_id, time: Timestamp(number as i64), expected_version: None, only_of: None, cause };
         owner.execute(id, command(round), meta, number)
     });
     let answers = futures::stream::iter(all).buffer_unordered(512);

@@ -10,7 +10,7 @@ use axum::{
     response::IntoResponse,
     routing,
 };
-use command_api::edge::{self, EdgeConfig, Readiness};
+use command_api::edge::{self, EdgeConfig, Guard, Readiness};
 use domain::{
     reservation::{Reservation, ReservationCommand},
     user::{User, UserCommand},
@@ -93,6 +93,6 @@ pub async fn serve(address: SocketAddr) -> Result<()> {
     let peers = Router::new().route("/least", routing::post(least));
     let peers = peers.merge(Router::new().route("/append", routing::post(appended)).with_state(log));
     let peers = peers.merge(Router::new().route("/rows/{id}", routing::get(row)).with_state(rows));
-    let app = peers.merge(edge::app(routes()?, Readiness::default(), schemas::bundled(), config));
+    let app = peers.merge(edge::app(routes()?, Readiness::default(), schemas::bundled(), config, Guard::open())?);
     Ok(edge::serve(listener, app, config, CancellationToken::new()).await?)
 }

@@ -72,7 +72,7 @@ pub fn meta() -> CommandMeta {
     let trace = Uuid::new_v4().simple().to_string();
     let traceparent = Some(format!("00-{trace}-{}-01", &trace[..16]));
     let cause = Cause { actor: "anonymous".into(), correlation_id: trace, causation_id: None, traceparent };
-    CommandMeta { command_id: Uuid::new_v4(), time: now(), expected_version: None, cause }
+    CommandMeta { command_id: Uuid::new_v4(), time: now(), expected_version: None, only_of: None, cause }
 }
 
 impl Ours {

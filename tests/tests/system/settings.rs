@@ -9,10 +9,10 @@ use std::{
 use system_tests::process::{Daybook, eventually, free_port, required};
 
 /// In a value it stands for a password.
-const CANARY: &str = "canary";
+pub const CANARY: &str = "canary";
 
 /// Each variable, and values that it must refuse.
-const WRONG: [(&str, &[&str]); 31] = [
+pub const WRONG: [(&str, &[&str]); 39] = [
     ("DAYBOOK_HTTP", &["8080", "127.0.0.1", "127.0.0.1:http", "http://127.0.0.1:8080", "127.0.0.1:80800", "[::1:8080", "no such host:1"]),
     ("DAYBOOK_GATEWAY_HTTP", &["9300", "127.0.0.1:x"]),
     ("DAYBOOK_NODE", &["9191", "node:", "node:-1"]),
@@ -31,6 +31,14 @@ const WRONG: [(&str, &[&str]); 31] = [
         &["u:canary@h", "postgre://u:canary@h", "postgres://u:canary@h:x", "postgres://u:canary@h/db", "postgres://u@h?pass=canary"],
     ),
     ("SCHEMA_REGISTRY_URL", &["localhost:8081", "http://", "htp://u:canary@h", "http://u:canary@h:x", "http://u:canary@h?x"]),
+    ("DAYBOOK_KAFKA_PROPERTIES", &["acks=1", "sasl.pasword=canary", "/canary", "security.protocol=canary", "canary", "client.id=canary"]),
+    ("DAYBOOK_OTHER_KAFKA_PROPERTIES", &["linger.ms=5", "sasl.pasword=canary", "a=1;=canary"]),
+    ("DAYBOOK_POSTGRES_POOLER", &["session", "pgbouncer"]),
+    ("SCHEMA_REGISTRY_USER", &["a user"]),
+    ("SCHEMA_REGISTRY_PASSWORD", &["canary\u{7}"]),
+    ("SCHEMA_REGISTRY_TOKEN", &["a canary", "can\u{e4}ry canary"]),
+    ("SCHEMA_REGISTRY_CA", &["/nowhere/ca.pem", "/proc"]),
+    ("DAYBOOK_GATEWAY_TOKEN", &["a canary"]),
     ("DAYBOOK_GATEWAY_URL", &["localhost:9300", "http//u:canary@h", "https://u:canary@", "ftp://u:canary@h"]),
     ("DAYBOOK_SMTP_URL", &["localhost:25", "smtp//u:canary@h", "smtp://u:canary@h:x", "http://u:canary@h", "smtp://u:canary@h?tls=canary"]),
     ("DAYBOOK_URL", &["localhost:8080", "http//u:canary@h", "http://u:canary@h:x"]),
@@ -53,7 +61,7 @@ const WRONG: [(&str, &[&str]); 31] = [
 const ALSO: [&str; 2] = ["DAYBOOK_EFFECT_LONGEST_PAUSE", "DAYBOOK_EFFECT_CONCURRENCY"];
 
 /// The subcommands that read settings, with the arguments that they need.
-const TOOLS: [&[&str]; 13] = [
+pub const TOOLS: [&[&str]; 13] = [
     &["run"],
     &["gateway"],
     &["import", "/dev/null"],
@@ -70,15 +78,15 @@ const TOOLS: [&[&str]; 13] = [
 ];
 
 /// A tool with these settings alone, in an empty directory.
-fn tool(directory: &Path, arguments: &[&str], settings: &[(&str, &str)]) -> Output {
+pub fn tool(directory: &Path, arguments: &[&str], settings: &[(&str, &str)]) -> Output {
     let mut command = Command::new(required("DAYBOOK_PROGRAM").expect("it was there before"));
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("DAYBOOK_") || name == "SCHEMA_REGISTRY_URL") {
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("DAYBOOK_") || name.starts_with("SCHEMA_REGISTRY_")) {
         command.env_remove(name);
     }
     command.args(arguments).envs(settings.iter().copied()).current_dir(directory).output().expect("it runs")
 }
 
-fn said(output: &Output) -> String {
+pub fn said(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
@@ -87,17 +95,17 @@ fn bare<'a>(words: &[&'a str]) -> Vec<&'a str> {
     words.iter().take(2).copied().take_while(|word| !word.starts_with('-')).collect()
 }
 
-fn help(directory: &Path, arguments: &[&str], settings: &[(&str, &str)]) -> String {
+pub fn help(directory: &Path, arguments: &[&str], settings: &[(&str, &str)]) -> String {
     said(&tool(directory, &[&bare(arguments)[..], &["--help"]].concat(), settings))
 }
 
 /// The variables that a help text shows: `[env: DAYBOOK_HTTP]`.
-fn shown(help: &str) -> impl Iterator<Item = &str> {
+pub fn shown(help: &str) -> impl Iterator<Item = &str> {
     help.split("[env: ").skip(1).filter_map(|rest| rest.split([']', '=']).next())
 }
 
 /// The first tool that reads a variable.
-fn reader(directory: &Path, variable: &str) -> &'static [&'static str] {
+pub fn reader(directory: &Path, variable: &str) -> &'static [&'static str] {
     TOOLS.into_iter().find(|words| shown(&help(directory, words, &[])).any(|shown| shown == variable)).expect("a tool reads it")
 }
 
@@ -149,6 +157,16 @@ fn settings_that_are_wrong_together_are_refused() {
         (vec![kafka], vec!["DAYBOOK_KAFKA", "DAYBOOK_SMTP_URL", "DAYBOOK_MAIL=folder"]),
         (vec![("DAYBOOK_MAIL", "folder"), smtp], vec!["DAYBOOK_MAIL", "DAYBOOK_SMTP_URL"]),
         (vec![kafka, smtp, ("DAYBOOK_NODE", "0.0.0.0:0")], vec!["DAYBOOK_NODE", "0.0.0.0:0", "DAYBOOK_NODE_ADDRESS"]),
+        (vec![("DAYBOOK_KAFKA_PROPERTIES", "compression.codec=lz4")], vec!["DAYBOOK_KAFKA_PROPERTIES", "DAYBOOK_KAFKA (--kafka)"]),
+        (vec![("DAYBOOK_POSTGRES_POOLER", "transaction")], vec!["DAYBOOK_POSTGRES_POOLER", "DAYBOOK_POSTGRES (--postgres)"]),
+        (
+            vec![("DAYBOOK_POSTGRES_POOLER", "transaction"), ("DAYBOOK_POSTGRES", "postgres://a@b?options=-c%20jit%3Don")],
+            vec!["DAYBOOK_POSTGRES_POOLER", "ALTER ROLE"],
+        ),
+        (vec![("SCHEMA_REGISTRY_TOKEN", "abc")], vec!["SCHEMA_REGISTRY_URL"]),
+        (vec![("SCHEMA_REGISTRY_URL", "http://a"), ("SCHEMA_REGISTRY_USER", "a")], vec!["SCHEMA_REGISTRY_PASSWORD"]),
+        (vec![("SCHEMA_REGISTRY_URL", "http://a:b@c"), ("SCHEMA_REGISTRY_TOKEN", "a")], vec!["SCHEMA_REGISTRY_TOKEN", "exclude"]),
+        (vec![("DAYBOOK_GATEWAY_TOKEN", "a")], vec!["DAYBOOK_GATEWAY_TOKEN", "DAYBOOK_GATEWAY_URL"]),
         (vec![kafka, smtp, ("DAYBOOK_NODE_ADDRESS", "0.0.0.0:0")], vec!["DAYBOOK_NODE_ADDRESS", "0.0.0.0:0"]),
     ] {
         let output = tool(directory.path(), TOOLS[0], &settings);

@@ -71,6 +71,7 @@ def environment(settings: Settings, name: str, data: Path) -> dict[str, str]:
         "DAYBOOK_NAME": name,
         "DAYBOOK_HTTP": f"{address}:{layout.HTTP_PORT}",
         "DAYBOOK_NODE": f"{address}:{layout.NODE_PORT}",
+        "DAYBOOK_OPEN": "i-know",
         "DAYBOOK_DATA": str(data),
         "DAYBOOK_PARTITIONS": str(settings.partitions),
         **({} if settings.embedded else shared_parts()),

@@ -58,6 +58,7 @@ impl Table for NotificationRow {
         ],
         indexes: &[&["requested_at", "notification_id"], &["user_id", "requested_at", "notification_id"]],
     };
+    const ACCOUNT: Option<&'static str> = Some("user_id");
 }
 
 /// The view.

@@ -81,6 +81,7 @@ impl Table for OrderRow {
         ],
         indexes: &[&["placed_at", "order_id"], &["user_id", "placed_at", "order_id"], &["status", "placed_at", "order_id"]],
     };
+    const ACCOUNT: Option<&'static str> = Some("user_id");
 }
 
 /// The view.
