@@ -1,8 +1,8 @@
 //! Questions to a running Daybook over its public API: `daybook audit`, `daybook dead-letters`.
 
 use crate::{
-    Failure,
-    cli::{ApiArguments, AuditArguments, DeadLettersCommand, DropArguments, LetterArguments, LettersArguments},
+    ApiArguments, Failure,
+    cli::{AuditArguments, DeadLettersCommand, DropArguments, LetterArguments, LettersArguments},
 };
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, process::ExitCode, time::Duration};

@@ -7,7 +7,7 @@ use crate::{
 use access::{HttpKeys, Issuer, Verifier, WrongSetting, simulated::Simulated};
 use clap::{Args, ValueEnum};
 use command_api::edge::Guard;
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -23,14 +23,17 @@ pub enum Open {
 pub struct CallerArguments {
     /// The OpenID Connect issuer whose access tokens callers must bring, `https://host/path`. Without it nobody is asked who they are, and
     /// HTTP is served on this machine only.
-    #[arg(long, env = "DAYBOOK_OIDC_ISSUER", value_parser = http_url)]
+    #[arg(long, env = "DAYBOOK_OIDC_ISSUER", hide_env_values = true, value_parser = issuer_url)]
     pub oidc_issuer: Option<String>,
     /// What tokens for this API have as their audience.
-    #[arg(long, env = "DAYBOOK_OIDC_AUDIENCE", default_value = "daybook")]
+    #[arg(long, env = "DAYBOOK_OIDC_AUDIENCE", default_value = "daybook", value_parser = audience)]
     pub oidc_audience: String,
     /// The claim that lists the caller's roles, as a path: `realm_access.roles`. Default: that one, and `roles`.
-    #[arg(long, env = "DAYBOOK_OIDC_ROLES")]
+    #[arg(long, env = "DAYBOOK_OIDC_ROLES", value_parser = role_claims)]
     pub oidc_roles: Option<String>,
+    /// Seconds by which the issuer's clock may differ from this one's.
+    #[arg(long, env = "DAYBOOK_OIDC_LEEWAY", default_value_t = 30, value_parser = whole::<u64>("seconds", 0..=300, 30))]
+    pub oidc_leeway: u64,
     /// This API's own address, as its callers know it. Default: where HTTP is served.
     #[arg(long, env = "DAYBOOK_PUBLIC_URL", value_parser = http_url)]
     pub public_url: Option<String>,
@@ -45,6 +48,31 @@ pub struct CallerArguments {
     pub open: Option<Open>,
 }
 
+/// An issuer that stands for the settings that are not being parsed.
+const ANY_ISSUER: &str = "https://id.example.com";
+
+fn issuer_url(text: &str) -> Result<String, String> {
+    let must = "must be the address of an issuer, such as https://id.example.com/realms/shop";
+    Issuer::new(text.trim(), "daybook").map(|_| text.trim().to_owned()).map_err(|error| format!("{must}: {}", bare(&error)))
+}
+
+fn audience(text: &str) -> Result<String, String> {
+    let must = "must be what tokens have as their audience, such as daybook";
+    Issuer::new(ANY_ISSUER, text.trim()).map(|_| text.trim().to_owned()).map_err(|error| format!("{must}: {}", bare(&error)))
+}
+
+fn role_claims(text: &str) -> Result<String, String> {
+    let must = "must be the claims that list roles, such as realm_access.roles,roles";
+    let parsed = Issuer::new(ANY_ISSUER, "daybook").and_then(|issuer| issuer.with_roles(text.trim()));
+    parsed.map(|_| text.trim().to_owned()).map_err(|error| format!("{must}: {}", bare(&error)))
+}
+
+/// The rule without the variable's name, which the refusal gives itself.
+fn bare(error: &WrongSetting) -> String {
+    let text = error.to_string();
+    text.split_once(' ').map_or(text.clone(), |(_, rule)| rule.trim_start_matches("must be ").to_owned())
+}
+
 impl CallerArguments {
     /// True where callers are asked for tokens.
     pub(crate) fn asks(&self) -> bool {
@@ -56,6 +84,9 @@ impl CallerArguments {
     /// # Errors
     /// Which ones, and what to set instead.
     pub(crate) fn check(&self, system: &System, http: &HostPort) -> Result<(), Failure> {
+        if let Some(url) = &self.oidc_issuer {
+            self.checked(url)?;
+        }
         if self.oidc_issuer.is_some() && self.secure == Some(true) {
             return Err(Failure::usage(
                 "DAYBOOK_OIDC_ISSUER and DAYBOOK_SECURE (--secure) exclude each other: the latter starts an issuer of its own",
@@ -110,12 +141,7 @@ impl Callers {
             };
             return Ok(Self { guard: Guard::open(), greeting: greeting.to_owned() });
         };
-        let wrong = |error: WrongSetting| Failure::usage(error.to_string());
-        let issuer = Issuer::new(&url, &arguments.oidc_audience).map_err(wrong)?;
-        let issuer = match &arguments.oidc_roles {
-            Some(claims) => issuer.with_roles(claims).map_err(wrong)?,
-            None => issuer,
-        };
+        let issuer = arguments.checked(&url)?;
         let keys = HttpKeys::new(&issuer, access::system_authorities()).map_err(Failure::failed)?;
         let address = http.local_addr().map_err(Failure::failed)?;
         let public_url = arguments.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
@@ -129,6 +155,18 @@ impl Callers {
 }
 
 impl CallerArguments {
+    /// The issuer of this URL, as the settings have it.
+    fn checked(&self, url: &str) -> Result<Issuer, Failure> {
+        let wrong = |error: WrongSetting| Failure::usage(error.to_string());
+        let issuer = Issuer::new(url, &self.oidc_audience)
+            .and_then(|issuer| issuer.with_leeway(Duration::from_secs(self.oidc_leeway)))
+            .map_err(wrong)?;
+        match &self.oidc_roles {
+            Some(claims) => issuer.with_roles(claims).map_err(wrong),
+            None => Ok(issuer),
+        }
+    }
+
     /// The issuer's URL; none in open mode.
     async fn issuer(&self, system: &System, stop: &CancellationToken) -> Result<Option<String>, Failure> {
         if self.secure != Some(true) {

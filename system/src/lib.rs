@@ -6,6 +6,7 @@
 
 #![warn(missing_docs)]
 
+mod api_arguments;
 mod ask;
 mod callers;
 mod caught_up;
@@ -39,9 +40,10 @@ mod verify;
 mod watch;
 mod writing;
 
+pub use api_arguments::ApiArguments;
 pub use check::Check;
 pub use children::Children;
-pub use cli::{ApiArguments, KafkaArguments, Pooler, Role, RunArguments, StoreArguments, Tools};
+pub use cli::{KafkaArguments, Pooler, Role, RunArguments, StoreArguments, Tools};
 pub use declaration::{Service, Surroundings, System};
 pub use failure::{FOUND, Failure};
 pub use program::{block_on, main};

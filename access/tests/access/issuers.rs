@@ -11,6 +11,12 @@ use reqwest::Client;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+/// A client; its TLS needs a provider that is chosen for the process.
+fn client() -> Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Client::new()
+}
+
 async fn listener() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").await.unwrap()
 }
@@ -35,8 +41,7 @@ impl Simulation {
 
     /// What one curl would be answered.
     async fn token(&self, form: &'static str) -> (u16, Value) {
-        let request =
-            Client::new().post(format!("{}/token", self.url)).header("content-type", "application/x-www-form-urlencoded").body(form);
+        let request = client().post(format!("{}/token", self.url)).header("content-type", "application/x-www-form-urlencoded").body(form);
         let answer = request.send().await.unwrap();
         (answer.status().as_u16(), answer.json().await.unwrap())
     }

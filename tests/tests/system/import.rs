@@ -62,13 +62,15 @@ async fn an_import_is_exact_and_a_second_one_changes_nothing() {
     assert_eq!(settled(&daybook).await, quiet, "the second import appended nothing");
 }
 
-/// The log's length once it has stopped growing.
+/// The log's length once it has stopped growing. The metric follows the log by seconds, so it must stand for longer than that.
 async fn settled(daybook: &Daybook) -> u64 {
-    let mut last = 0;
+    let (mut last, mut since) = (0, std::time::Instant::now());
     eventually("the log stops growing", async || {
-        tokio::time::sleep(std::time::Duration::from_millis(700)).await;
         let now = events(daybook).await;
-        (std::mem::replace(&mut last, now) == now).then_some(now)
+        if std::mem::replace(&mut last, now) != now {
+            since = std::time::Instant::now();
+        }
+        (since.elapsed() > std::time::Duration::from_secs(5)).then_some(now)
     })
     .await
 }
