@@ -12,7 +12,7 @@ use system_tests::process::{Daybook, eventually, free_port, required};
 pub const CANARY: &str = "canary";
 
 /// Each variable, and values that it must refuse.
-pub const WRONG: [(&str, &[&str]); 39] = [
+pub const WRONG: [(&str, &[&str]); 48] = [
     ("DAYBOOK_HTTP", &["8080", "127.0.0.1", "127.0.0.1:http", "http://127.0.0.1:8080", "127.0.0.1:80800", "[::1:8080", "no such host:1"]),
     ("DAYBOOK_GATEWAY_HTTP", &["9300", "127.0.0.1:x"]),
     ("DAYBOOK_NODE", &["9191", "node:", "node:-1"]),
