@@ -38,6 +38,11 @@ impl ApiArguments {
         self.url.clone().unwrap_or_else(|| format!("http://{}", self.http.reachable()))
     }
 
+    /// True where a token is set.
+    pub fn bears_token(&self) -> bool {
+        self.token.is_some()
+    }
+
     /// The headers that every request bears: the token, where one is set.
     pub fn headers(&self) -> HeaderMap {
         self.token.iter().map(|Token(value)| (AUTHORIZATION, value.clone())).collect()

@@ -104,8 +104,8 @@ pub struct Api {
 }
 
 impl Api {
-    /// Sends nothing yet, and later on at most so many requests at once, each with these headers: a token, where one is needed.
-    pub fn new(url: &str, concurrency: usize, headers: HeaderMap) -> Result<Self, ApiError> {
+    /// Sends nothing yet, and later on at most so many requests at once.
+    pub fn new(url: &str, concurrency: usize) -> Result<Self, ApiError> {
         let wrong = |why: String| ApiError::Address { url: url.to_owned(), why };
         let parsed = Url::parse(url).map_err(|error| wrong(error.to_string()))?;
         if !matches!(parsed.scheme(), "http" | "https") {
@@ -113,7 +113,7 @@ impl Api {
         }
         // rustls needs one crypto provider chosen in a process. Where one is chosen already, this call fails and changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let headers = if headers.is_empty() { HeaderMap::from_iter([(ACTOR_HEADER, HeaderValue::from_static(ACTOR))]) } else { headers };
+        let headers = HeaderMap::from_iter([(ACTOR_HEADER, HeaderValue::from_static(ACTOR))]);
         let client =
             Client::builder().default_headers(headers).timeout(Duration::from_secs(30)).build().map_err(|error| wrong(words(&error)))?;
         Ok(Self { client, url: url.trim_end_matches('/').to_owned(), places: Semaphore::new(concurrency) })

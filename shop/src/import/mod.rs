@@ -107,12 +107,14 @@ pub async fn run(arguments: ImportArguments) -> Result<ExitCode, Failure> {
     if let Some(path) = &arguments.report {
         report::check(path).map_err(|error| wrong(path, &error))?;
     }
+    if arguments.api.bears_token() {
+        return Err(Failure::usage("an import cannot bear an access token yet: it needs a Daybook in open mode; unset DAYBOOK_TOKEN"));
+    }
     let options = arguments.options().map_err(Failure::usage)?;
     let url = arguments.api.url();
     // An error names the URL of its request, which may hold a password.
     let shown = |error: api::ApiError| error.to_string().replace(&url, &codec::shown_url(&url));
-    let api =
-        api::Api::new(&url, usize::from(arguments.concurrency), arguments.api.headers()).map_err(|error| Failure::usage(shown(error)))?;
+    let api = api::Api::new(&url, usize::from(arguments.concurrency)).map_err(|error| Failure::usage(shown(error)))?;
     let bytes = read(&arguments.file).map_err(|error| wrong(&arguments.file, &error))?;
     let mut plan = invoices::Plan::read(&bytes, &options).map_err(|error| wrong(&arguments.file, &error))?;
     drop(bytes);

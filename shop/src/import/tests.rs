@@ -7,7 +7,6 @@ use super::{
     report::{self, Summary},
 };
 use invoices::{FileError, Options, Plan};
-use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, io::Read, time::Duration};
 
@@ -35,7 +34,7 @@ fn read(csv: &[u8]) -> Result<Plan, FileError> {
 
 async fn carry_out(csv: &[u8], shop: &Shop, concurrency: usize, settle: Duration) -> Result<Plan, ImportError> {
     let mut plan = read(csv).expect("the header is right");
-    execute(&mut plan, &Api::new(&shop.url, concurrency, HeaderMap::new())?, Limits { concurrency, settle }).await?;
+    execute(&mut plan, &Api::new(&shop.url, concurrency)?, Limits { concurrency, settle }).await?;
     Ok(plan)
 }
 
@@ -210,11 +209,11 @@ async fn another_file_of_the_merchant_finds_its_customers_and_products() {
 #[tokio::test]
 async fn nobody_there_is_said_within_seconds() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
-    let api = Api::new(&format!("http://127.0.0.1:{port}"), 1, HeaderMap::new()).expect("an address");
+    let api = Api::new(&format!("http://127.0.0.1:{port}"), 1).expect("an address");
     let error = tokio::time::timeout(Duration::from_secs(20), api.greet()).await.expect("it gives up").expect_err("nobody is there");
     assert!(error.to_string().contains("refused"), "{error}");
     for nonsense in ["", "localhost:8080", "ftp://example.com", "http://"] {
-        assert!(matches!(Api::new(nonsense, 1, HeaderMap::new()), Err(ApiError::Address { .. })), "{nonsense}");
+        assert!(matches!(Api::new(nonsense, 1), Err(ApiError::Address { .. })), "{nonsense}");
     }
 }
 

@@ -1,84 +1,24 @@
 //! A shop that has outgrown its one machine moves to three brokers of Apache Kafka.
 
-use super::{copying::cut_off, real::ON_REAL_PARTS, shop::Shop};
+use super::{
+    copying::cut_off,
+    real::ON_REAL_PARTS,
+    shop::Shop,
+    three_brokers::{Cluster, PATIENCE},
+};
 use rdkafka::{
     ClientConfig,
-    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
-    client::DefaultClientContext,
-    consumer::{BaseConsumer, Consumer},
     producer::{FutureProducer, FutureRecord},
 };
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Output},
-    time::{Duration, Instant},
+    time::Instant,
 };
-use system_tests::process::{Daybook, eventually, free_port, required, tool};
-use tempfile::TempDir;
+use system_tests::process::{Daybook, free_port, required, tool};
 
-const PATIENCE: Duration = Duration::from_secs(20);
 /// The topic that is not as it must be.
 const ORDERS: &str = "orders.events";
-
-/// Three brokers of the test's own, which go with it.
-struct Cluster {
-    brokers: String,
-    directory: TempDir,
-}
-
-fn stack(script: &str) -> Command {
-    Command::new(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../stack").join(script))
-}
-
-impl Cluster {
-    /// None where the parts of real brokers are not at hand.
-    fn up() -> Option<Self> {
-        required("DAYBOOK_KAFKA_TOOLS")?;
-        // Within that of the brokers that `./test` has started, so that it finds these as well if the test is killed.
-        let around = std::env::var_os("DAYBOOK_STACK").map_or_else(std::env::temp_dir, PathBuf::from);
-        let directory = tempfile::Builder::new().prefix("cluster.").tempdir_in(around).expect("a directory");
-        let mut cluster = Self { brokers: String::new(), directory };
-        let started = stack("up").arg("--directory").arg(cluster.directory.path()).args(["--brokers", "3"]).output().expect("it runs");
-        let said = String::from_utf8_lossy(&started.stdout).into_owned();
-        assert!(started.status.success(), "{said}{}", String::from_utf8_lossy(&started.stderr));
-        let brokers = said.split_whitespace().find_map(|word| word.strip_prefix("DAYBOOK_KAFKA="));
-        cluster.brokers = brokers.expect("it says where they are").to_owned();
-        Some(cluster)
-    }
-
-    fn admin(&self) -> AdminClient<DefaultClientContext> {
-        ClientConfig::new().set("bootstrap.servers", &self.brokers).create().expect("an admin client")
-    }
-
-    async fn make(&self, partitions: i32, copies: i32, settings: &[(&str, &str)]) {
-        let topic = NewTopic::new(ORDERS, partitions, TopicReplication::Fixed(copies));
-        let topic = settings.iter().fold(topic, |topic, (name, value)| topic.set(name, value));
-        let made = self.admin().create_topics(&[topic], &AdminOptions::new()).await.expect("an answer");
-        assert_eq!(made, [Ok(ORDERS.to_owned())]);
-        // Each broker has to hear of it.
-        eventually("the topic is there", async || self.copies(ORDERS).filter(|found| found.len() == partitions as usize)).await;
-    }
-
-    async fn delete(&self) {
-        let gone = self.admin().delete_topics(&[ORDERS], &AdminOptions::new()).await.expect("an answer");
-        assert_eq!(gone, [Ok(ORDERS.to_owned())]);
-        eventually("the topic is gone", async || self.copies(ORDERS).is_none().then_some(())).await;
-    }
-
-    /// How many copies each partition of a topic has; none if there is no such topic.
-    fn copies(&self, topic: &str) -> Option<Vec<usize>> {
-        let consumer: BaseConsumer = ClientConfig::new().set("bootstrap.servers", &self.brokers).create().expect("a consumer");
-        let metadata = consumer.fetch_metadata(None, PATIENCE).expect("an answer");
-        let topic = metadata.topics().iter().find(|found| found.name() == topic)?;
-        Some(topic.partitions().iter().map(|partition| partition.replicas().len()).collect())
-    }
-}
-
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        let _ = stack("down").arg("--directory").arg(self.directory.path()).output();
-    }
-}
 
 fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
@@ -172,21 +112,21 @@ async fn a_shop_moves_to_three_brokers_although_its_copying_is_killed() {
 async fn what_is_not_as_it_must_be_is_refused(copying: &Copying<'_>) {
     let cluster = copying.cluster;
     let right = [("cleanup.policy", "delete"), ("retention.ms", "-1"), ("retention.bytes", "-1"), ("min.insync.replicas", "2")];
-    cluster.make(2, 3, &right).await;
+    cluster.make(ORDERS, 2, 3, &right).await;
     copying.refused(2, &format!("daybook: {ORDERS} on {}: partitions is 2, must be 1", cluster.brokers));
-    cluster.delete().await;
-    cluster.make(1, 1, &right).await;
+    cluster.delete(ORDERS).await;
+    cluster.make(ORDERS, 1, 1, &right).await;
     copying.refused(2, "replication is 1, must be at least 3");
-    cluster.delete().await;
-    cluster.make(1, 3, &[("retention.ms", "3600000"), ("min.insync.replicas", "2")]).await;
+    cluster.delete(ORDERS).await;
+    cluster.make(ORDERS, 1, 3, &[("retention.ms", "3600000"), ("min.insync.replicas", "2")]).await;
     copying.refused(2, "retention.ms is 3600000, must be -1");
-    cluster.delete().await;
+    cluster.delete(ORDERS).await;
     assert_eq!(super::copying::records(&cluster.brokers), 0, "nothing was written");
 
-    cluster.make(1, 3, &right).await;
+    cluster.make(ORDERS, 1, 3, &right).await;
     let producer: FutureProducer = ClientConfig::new().set("bootstrap.servers", &cluster.brokers).create().expect("a producer");
     producer.send(FutureRecord::to(ORDERS).key("theirs").payload("theirs"), PATIENCE).await.expect("acknowledged");
     copying.refused(4, "orders/0: the two differ at offset 0 (key): the target is no copy of the source");
     assert_eq!(super::copying::records(&cluster.brokers), 1, "nothing was written");
-    cluster.delete().await;
+    cluster.delete(ORDERS).await;
 }
