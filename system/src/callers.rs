@@ -103,8 +103,14 @@ impl CallerArguments {
                 "DAYBOOK_OPEN asks nobody who they are, and DAYBOOK_OIDC_ISSUER or DAYBOOK_SECURE asks everybody: unset one of them",
             ));
         }
-        if self.asks() || self.open == Some(Open::IKnow) || is_loopback(http) {
+        if self.oidc_issuer.is_some() || self.open == Some(Open::IKnow) || is_loopback(http) {
             return Ok(());
+        }
+        if self.asks() {
+            return Err(Failure::usage(format!(
+                "DAYBOOK_SECURE (--secure) has an issuer that gives any role to whoever asks on this machine, and HTTP would be served at {http}, \
+                 beyond it: set DAYBOOK_OIDC_ISSUER, or listen on 127.0.0.1"
+            )));
         }
         Err(Failure::usage(format!(
             "HTTP would be served at {http}, beyond this machine, and everybody who reaches it could do everything: set DAYBOOK_OIDC_ISSUER, \

@@ -342,9 +342,10 @@ async fn strangers_are_not_let_in_by_accident() {
         let output = output.expect("it runs");
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
-    let cases: [(&[(&str, &str)], &str); 5] = [
+    let cases: [(&[(&str, &str)], &str); 6] = [
         (&[("DAYBOOK_HTTP", "0.0.0.0:0")], "DAYBOOK_OPEN=i-know"),
         (&[("DAYBOOK_HTTP", "0.0.0.0:0"), ("DAYBOOK_OPEN", "yes")], "i-know"),
+        (&[("DAYBOOK_HTTP", "0.0.0.0:0"), ("DAYBOOK_SECURE", "yes")], "gives any role to whoever asks"),
         (&[("DAYBOOK_OIDC_ISSUER", "http://id.example.com")], "https"),
         (&[("DAYBOOK_OIDC_ISSUER", "https://id.example.com"), ("DAYBOOK_SECURE", "yes")], "exclude each other"),
         (&[("DAYBOOK_OIDC_ISSUER", "https://id.example.com"), ("DAYBOOK_OPEN", "i-know")], "unset one of them"),
